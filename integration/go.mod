@@ -1,0 +1,5 @@
+module github.com/sqlqueue/sqlqueue/integration
+
+go 1.25.0
+
+replace github.com/sqlqueue/sqlqueue => ../

@@ -1,0 +1,80 @@
+-- Names of tables and indexes stand in double quotes, and nothing else does: that is how a table prefix finds them. Times are
+-- microseconds since 1970 UTC. AUTOINCREMENT, because a plain rowid is used again once the table is empty.
+
+-- +goose Up
+-- Jobs that wait, are delayed or are running. An INSERT of queue and payload is a valid push.
+CREATE TABLE "jobs" (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again; a retried failed job gets a new one
+    queue        TEXT    NOT NULL DEFAULT 'default'  -- case-sensitive; 1 to 191 characters, no comma, no space at either end
+                 CHECK (length(queue) BETWEEN 1 AND 191 AND queue = trim(queue) AND instr(queue, ',') = 0),
+    priority     INTEGER NOT NULL DEFAULT 0          -- smaller runs first
+                 CHECK (priority BETWEEN -32768 AND 32767),
+    payload      TEXT    NOT NULL                    -- an object: job (the handler's name), data (any JSON value), and optional settings such as tries, timeout, backoff
+                 CHECK (json_valid(payload)),
+    attempts     INTEGER NOT NULL DEFAULT 0          -- how often the job was reserved, less what was given back unstarted
+                 CHECK (attempts >= 0),
+    reserved     INTEGER NOT NULL DEFAULT 0          -- whether a worker has the job: 0 or 1
+                 CHECK (reserved IN (0, 1)),
+    reserved_at  INTEGER,                            -- when the worker got it; NULL while not reserved
+    reserved_by  TEXT,                               -- the reservation's number, used once: the worker's id and a count; NULL while not reserved
+    expires_at   INTEGER,                            -- when the reservation ends unless its worker keeps it; NULL while not reserved, and for one that never ends
+    available_at INTEGER NOT NULL                    -- not to be reserved before
+                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)),
+    created_at   INTEGER NOT NULL                    -- when it was pushed
+                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)),
+    unique_key   TEXT                                -- at most one job of a queue has a given key; NULL for most jobs
+                 CHECK (length(unique_key) BETWEEN 1 AND 191),
+    CHECK (CASE WHEN reserved THEN reserved_at IS NOT NULL AND reserved_by IS NOT NULL
+                ELSE reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL END)
+);
+
+CREATE INDEX "jobs_ready" ON "jobs" (queue, priority, available_at, id) WHERE NOT reserved;
+CREATE INDEX "jobs_expiry" ON "jobs" (expires_at) WHERE reserved;
+CREATE UNIQUE INDEX "jobs_unique" ON "jobs" (queue, unique_key) WHERE unique_key IS NOT NULL;
+
+-- Jobs that failed for good, until they are retried or forgotten.
+CREATE TABLE "failed_jobs" (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,  -- the failure's own number: what retry and forget take
+    job_id     INTEGER NOT NULL,                   -- the id that the job had in jobs
+    queue      TEXT    NOT NULL,                   -- as it was in jobs
+    priority   INTEGER NOT NULL,                   -- as it was in jobs
+    payload    TEXT    NOT NULL,                   -- as it was in jobs
+    attempts   INTEGER NOT NULL,                   -- how often the job had been reserved when it failed
+    unique_key TEXT,                               -- as it was in jobs; free for other jobs while this one has failed
+    error      TEXT    NOT NULL,                   -- why it failed
+    stack      TEXT    NOT NULL,                   -- where it failed, if that is known; otherwise empty
+    created_at INTEGER NOT NULL,                   -- when the job was pushed
+    failed_at  INTEGER NOT NULL                    -- when it failed
+);
+
+CREATE INDEX "failed_jobs_queue" ON "failed_jobs" (queue, id);
+CREATE INDEX "failed_jobs_failed_at" ON "failed_jobs" (failed_at);
+
+-- What operators have said about a queue, and under the empty name about all of them. A queue needs no row here.
+CREATE TABLE "queues" (
+    queue        TEXT    NOT NULL PRIMARY KEY,        -- the queue's name; empty for all queues
+    paused       INTEGER NOT NULL DEFAULT 0,          -- whether nothing is reserved from it
+    paused_until INTEGER,                             -- when a pause ends by itself; NULL when it does not
+    restarts     INTEGER NOT NULL DEFAULT 0,          -- counts restart commands; a worker that started under a smaller count finishes and exits
+    maintenance  INTEGER NOT NULL DEFAULT 0,          -- whether workers wait unless they were started with --force
+    expire_ms    INTEGER CHECK (expire_ms >= 0)       -- expire of this queue's reservations in milliseconds; 0 for never, NULL for what each worker has set
+);
+
+-- Workers that run, each written before its first reservation.
+CREATE TABLE "workers" (
+    id                 TEXT    NOT NULL PRIMARY KEY,  -- random, new at each start; the first part of its reservations' reserved_by
+    name               TEXT    NOT NULL,              -- what the operator calls it
+    host               TEXT    NOT NULL,              -- the name of its host
+    pid                INTEGER NOT NULL,              -- its process there
+    queues             TEXT    NOT NULL,              -- the queues it serves, in order, separated by commas
+    concurrency        INTEGER NOT NULL,              -- how many handlers it runs at once
+    wanted_concurrency INTEGER CHECK (wanted_concurrency > 0), -- how many it should run, when that was set from outside
+    started_at         INTEGER NOT NULL,              -- when it started
+    seen_at            INTEGER NOT NULL               -- when it last wrote this row
+);
+
+-- +goose Down
+DROP TABLE "workers";
+DROP TABLE "queues";
+DROP TABLE "failed_jobs";
+DROP TABLE "jobs";

@@ -1,0 +1,78 @@
+package sqlqueue
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors about what the caller asked. Nothing was written.
+var (
+	// ErrNotFound: no job, or no failed job, has the id. From Job, Edit, Cancel, Release, FailedJob, Retry and Forget.
+	ErrNotFound = errors.New("no such job")
+
+	// ErrReserved: a worker has the job, so it cannot be changed or cancelled. From Edit and Cancel.
+	ErrReserved = errors.New("a worker has reserved the job")
+
+	// ErrNotReserved: no worker has the job, so there is nothing to release. From Release.
+	ErrNotReserved = errors.New("no worker has reserved the job")
+)
+
+// Errors about the database.
+var (
+	// ErrNotMigrated: the tables are not there. From every operation.
+	ErrNotMigrated = errors.New("sqlqueue's tables are missing: run sqlqueue migrate up")
+
+	// ErrOutcomeUnknown: the answer to a write never came, so it may or may not have happened. From Push and PushMany outside a
+	// transaction, and from every other write on its own. Push again with a Unique key where a second job would hurt.
+	ErrOutcomeUnknown = errors.New("the database's answer never came: the outcome is unknown")
+
+	// ErrReservationLost: the reservation is no longer the caller's; nothing was changed. From Hold and Delete.
+	ErrReservationLost = errors.New("reservation lost")
+)
+
+// SchemaError says that the tables are of a version that this program does not work with. From Check.
+type SchemaError struct {
+	Have, Need int64
+}
+
+func (e *SchemaError) Error() string {
+	if e.Have > e.Need {
+		return fmt.Sprintf("the tables are of version %d, this program knows version %d: use a newer sqlqueue", e.Have, e.Need)
+	}
+	return fmt.Sprintf("the tables are of version %d, this program needs version %d: run sqlqueue migrate up", e.Have, e.Need)
+}
+
+// DuplicateError says that pushes were not made because jobs with their unique keys are there already. Pushes of the same call that
+// it does not name were made. From Push, PushMany, Edit and Retry.
+type DuplicateError struct {
+	Duplicates []Duplicate
+}
+
+// Duplicate is one unique key that was taken.
+type Duplicate struct {
+	Queue  string
+	Key    string
+	Holder int64 // the id of the job that has the key; 0 when it ended meanwhile
+	Failed int64 // Retry: the id of the failed job that stays for it
+}
+
+func (e *DuplicateError) Error() string {
+	const most = 3
+	var says []string
+	for _, d := range e.Duplicates[:min(most, len(e.Duplicates))] {
+		says = append(says, fmt.Sprintf("unique key %q of queue %q is held by job %d", d.Key, d.Queue, d.Holder))
+	}
+	if more := len(e.Duplicates) - most; more > 0 {
+		says = append(says, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(says, "; ")
+}
+
+// wrap gives a store's error the name of the operation.
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sqlqueue: %s: %w", operation, err)
+}

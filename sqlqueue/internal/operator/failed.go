@@ -1,0 +1,153 @@
+package operator
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// FailedJobs: see sqlqueue.Store.
+func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {
+	s := q.statement("SELECT id, job_id, queue, priority, payload, attempts, unique_key, error, stack, %s, %s FROM %s",
+		fmt.Sprintf(q.Dialect.Micros, "created_at"), fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
+	s.whereFailed(f)
+	s.add(" ORDER BY id DESC LIMIT %d", f.Limit)
+	var jobs []sqlqueue.FailedJob
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var j sqlqueue.FailedJob
+		var payload []byte
+		var uniqueKey sql.NullString
+		var createdAt, failedAt micros
+		err := scan(&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &uniqueKey, &j.Error, &j.Stack, &createdAt, &failedAt)
+		j.Payload, j.UniqueKey, j.CreatedAt, j.FailedAt = payload, uniqueKey.String, createdAt.time(), failedAt.time()
+		jobs = append(jobs, j)
+		return err
+	})
+	return jobs, err
+}
+
+func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
+	s.add(" WHERE id > 0")
+	if f.IDs != nil {
+		s.add(" AND id %s", s.in(f.IDs))
+	}
+	if f.Before != 0 {
+		s.add(" AND id < %s", s.arg(f.Before))
+	}
+	if f.Queue != "" {
+		s.add(" AND queue = %s", s.arg(f.Queue))
+	}
+	if f.Name != "" {
+		s.whereName(f.Name)
+	}
+	if f.OlderThan != 0 {
+		s.add(" AND failed_at <= %s", s.after(-f.OlderThan))
+	}
+}
+
+func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter) ([]int64, error) {
+	return q.lock(ctx, db, "failed_jobs", f.IDs, "id DESC", f.Limit, func(s *statement, ids []int64) {
+		f.IDs = ids
+		s.whereFailed(f)
+	})
+}
+
+// Forget: see sqlqueue.Store.
+func (q *Queries) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
+	var ids []int64
+	err := q.Tx(ctx, func(db DB) (err error) {
+		if ids, err = q.lockFailed(ctx, db, f); err != nil {
+			return err
+		}
+		return q.deleteFailed(ctx, db, ids)
+	})
+	return ids, err
+}
+
+func (q *Queries) deleteFailed(ctx context.Context, db DB, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	s := q.statement("DELETE FROM %s", q.Table("failed_jobs"))
+	s.add(" WHERE id %s", s.in(ids))
+	_, err := s.exec(ctx, db)
+	return err
+}
+
+// Retry: see sqlqueue.Store.
+func (q *Queries) Retry(ctx context.Context, f sqlqueue.FailedFilter) (retried []int64, duplicates []sqlqueue.Duplicate, err error) {
+	err = q.Tx(ctx, func(db DB) error {
+		retried, duplicates = nil, nil
+		ids, err := q.lockFailed(ctx, db, f)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		keyed, err := q.keyed(ctx, db, ids)
+		if err != nil {
+			return err
+		}
+		var plain []int64
+		for _, id := range ids {
+			key, ok := keyed[id]
+			if !ok {
+				plain = append(plain, id)
+				continue
+			}
+			holder, err := q.holder(ctx, db, key)
+			if err != nil {
+				return err
+			}
+			if holder != 0 {
+				key.Holder = holder
+				duplicates = append(duplicates, key)
+				continue
+			}
+			if err := q.insertRetried(ctx, db, []int64{id}); err != nil {
+				return err
+			}
+			retried = append(retried, id)
+		}
+		if plain != nil {
+			if err := q.insertRetried(ctx, db, plain); err != nil {
+				return err
+			}
+			retried = append(retried, plain...)
+		}
+		return q.deleteFailed(ctx, db, retried)
+	})
+	return retried, duplicates, err
+}
+
+func (q *Queries) keyed(ctx context.Context, db DB, ids []int64) (map[int64]sqlqueue.Duplicate, error) {
+	s := q.statement("SELECT id, queue, unique_key FROM %s", q.Table("failed_jobs"))
+	s.add(" WHERE unique_key IS NOT NULL AND id %s", s.in(ids))
+	keys := map[int64]sqlqueue.Duplicate{}
+	err := s.each(ctx, db, func(scan func(...any) error) error {
+		var d sqlqueue.Duplicate
+		err := scan(&d.Failed, &d.Queue, &d.Key)
+		keys[d.Failed] = d
+		return err
+	})
+	return keys, err
+}
+
+// holder returns the id of the job that has the key, or 0.
+func (q *Queries) holder(ctx context.Context, db DB, d sqlqueue.Duplicate) (id int64, err error) {
+	s := q.statement("SELECT id FROM %s", q.Table("jobs"))
+	s.add(" WHERE queue = %s", s.arg(d.Queue))
+	s.add(" AND unique_key = %s", s.arg(d.Key))
+	err = s.each(ctx, db, func(scan func(...any) error) error { return scan(&id) })
+	return id, err
+}
+
+func (q *Queries) insertRetried(ctx context.Context, db DB, ids []int64) error {
+	s := q.statement("INSERT INTO %s (queue, priority, payload, unique_key, available_at, created_at) SELECT queue, priority, payload, unique_key, ",
+		q.Table("jobs"))
+	s.add("%s, ", s.now())
+	s.add("%s FROM %s", s.now(), q.Table("failed_jobs"))
+	s.add(" WHERE id %s ORDER BY id", s.in(ids))
+	_, err := s.exec(ctx, db)
+	return err
+}

@@ -1,0 +1,176 @@
+package operator
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Jobs: see sqlqueue.Store.
+func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
+	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
+	s := q.statement("SELECT id, queue, priority, payload, attempts, reserved, %s, reserved_by, %s, %s, %s, unique_key FROM %s",
+		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs"))
+	s.whereJobs(f)
+	s.add(" ORDER BY id LIMIT %d", f.Limit)
+	var jobs []sqlqueue.Job
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var j sqlqueue.Job
+		var payload []byte
+		var reservedBy, uniqueKey sql.NullString
+		var reservedAt, expiresAt, availableAt, createdAt micros
+		err := scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Reserved, &reservedAt, &reservedBy, &expiresAt, &availableAt,
+			&createdAt, &uniqueKey)
+		j.Payload, j.ReservedBy, j.UniqueKey = payload, reservedBy.String, uniqueKey.String
+		j.ReservedAt, j.ExpiresAt, j.AvailableAt, j.CreatedAt = reservedAt.time(), expiresAt.time(), availableAt.time(), createdAt.time()
+		jobs = append(jobs, j)
+		return err
+	})
+	return jobs, err
+}
+
+func (s *statement) whereJobs(f sqlqueue.JobFilter) {
+	s.add(" WHERE id > %s", s.arg(f.After))
+	if f.IDs != nil {
+		s.add(" AND id %s", s.in(f.IDs))
+	}
+	if f.Queue != "" {
+		s.add(" AND queue = %s", s.arg(f.Queue))
+	}
+	switch f.State {
+	case sqlqueue.Ready:
+		s.add(" AND NOT reserved AND available_at <= %s", s.now())
+	case sqlqueue.Delayed:
+		s.add(" AND NOT reserved AND available_at > %s", s.now())
+	case sqlqueue.Reserved:
+		s.add(" AND reserved")
+	}
+	if f.NotReserved {
+		s.add(" AND NOT reserved")
+	}
+	if f.Name != "" {
+		s.whereName(f.Name)
+	}
+	if !f.CreatedAfter.IsZero() {
+		s.add(" AND created_at >= %s", s.time(f.CreatedAfter))
+	}
+	if !f.CreatedBefore.IsZero() {
+		s.add(" AND created_at < %s", s.time(f.CreatedBefore))
+	}
+}
+
+func (s *statement) whereName(name string) {
+	s.add(" AND "+s.dialect.NameIs, s.arg(s.dialect.NameArg(name)))
+}
+
+// ChangeJobs: see sqlqueue.Store.
+func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
+	var ids []int64
+	err := q.Tx(ctx, func(db DB) (err error) {
+		if ids, err = q.lock(ctx, db, "jobs", f.IDs, "id", f.Limit, func(s *statement, ids []int64) {
+			f.IDs = ids
+			s.whereJobs(f)
+		}); err != nil || len(ids) == 0 {
+			return err
+		}
+		if c.Delete {
+			s := q.statement("DELETE FROM %s", q.Table("jobs"))
+			s.add(" WHERE id %s", s.in(ids))
+			_, err = s.exec(ctx, db)
+			return err
+		}
+		if c.Queue != nil {
+			if err := q.checkKeys(ctx, db, ids, *c.Queue); err != nil {
+				return err
+			}
+		}
+		s := q.statement("UPDATE %s SET ", q.Table("jobs"))
+		if !s.set(c) {
+			return nil
+		}
+		s.add(" WHERE id %s", s.in(ids))
+		_, err = s.exec(ctx, db)
+		return err
+	})
+	return ids, err
+}
+
+// set writes the assignments, and tells whether there are any.
+func (s *statement) set(c sqlqueue.JobChange) bool {
+	if c.Release {
+		s.add("reserved = %s, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = %s", s.arg(false), s.now())
+		return true
+	}
+	var set []string
+	if c.Queue != nil {
+		set = append(set, "queue = "+s.arg(*c.Queue))
+	}
+	if c.Priority != nil {
+		set = append(set, "priority = "+s.arg(*c.Priority))
+	}
+	if c.At != nil {
+		set = append(set, "available_at = "+s.time(*c.At))
+	}
+	if c.Payload != nil {
+		set = append(set, "payload = "+s.arg(string(c.Payload)))
+	}
+	s.add("%s", strings.Join(set, ", "))
+	return set != nil
+}
+
+// lock returns the ids of the rows that pass a filter, locked. Rows are looked up without locks first, so that only rows that pass are
+// ever locked, whatever index the filter goes by.
+func (q *Queries) lock(ctx context.Context, db DB, table string, ids []int64, order string, limit int,
+	where func(s *statement, ids []int64),
+) ([]int64, error) {
+	if ids == nil {
+		var err error
+		if ids, err = q.ids(ctx, db, table, nil, order, limit, "", where); err != nil || len(ids) == 0 {
+			return nil, err
+		}
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return q.ids(ctx, db, table, ids, "id", limit, q.Dialect.ForUpdate, where)
+}
+
+func (q *Queries) ids(ctx context.Context, db DB, table string, ids []int64, order string, limit int, lock string,
+	where func(s *statement, ids []int64),
+) ([]int64, error) {
+	s := q.statement("SELECT id FROM %s", q.Table(table))
+	where(s, ids)
+	s.add(" ORDER BY %s LIMIT %d %s", order, limit, lock)
+	var found []int64
+	err := s.each(ctx, db, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		found = append(found, id)
+		return err
+	})
+	return found, err
+}
+
+// checkKeys finds unique keys of the jobs that other jobs of the queue have.
+func (q *Queries) checkKeys(ctx context.Context, db DB, ids []int64, queue string) error {
+	s := q.statement("SELECT holder.id, holder.unique_key FROM %[1]s mine JOIN %[1]s holder ON holder.unique_key = mine.unique_key AND holder.id <> mine.id",
+		q.Table("jobs"))
+	s.add(" WHERE holder.queue = %s", s.arg(queue))
+	s.add(" AND mine.id %s", s.in(ids))
+	var taken []sqlqueue.Duplicate
+	if err := s.each(ctx, db, func(scan func(...any) error) error {
+		d := sqlqueue.Duplicate{Queue: queue}
+		err := scan(&d.Holder, &d.Key)
+		taken = append(taken, d)
+		return err
+	}); err != nil {
+		return err
+	}
+	if taken != nil {
+		return &sqlqueue.DuplicateError{Duplicates: taken}
+	}
+	return nil
+}

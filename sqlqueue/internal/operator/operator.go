@@ -1,0 +1,147 @@
+// Package operator has the statements of a store that are the same for every database and not hot: what operators list, count, change
+// and control. A store embeds Queries and adds what differs: Check, Push, Exchange and Hold.
+package operator
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// DB runs statements: on a pool, or in a transaction.
+type DB interface {
+	// Exec returns the number of rows affected.
+	Exec(ctx context.Context, query string, args ...any) (int64, error)
+	Query(ctx context.Context, query string, args ...any) (Rows, error)
+}
+
+// Rows is what *sql.Rows is.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
+// Dialect is how a database writes what the others write differently.
+type Dialect struct {
+	Quote       string           // around the names of tables
+	Placeholder func(int) string // the nth argument, from 1
+	Now         string           // the time now, as the tables keep it; empty where Go's clock counts
+	Time        string           // microseconds since 1970 (%s) as the tables keep times
+	Micros      string           // a time of the tables (%s) as microseconds since 1970
+	NameIs      string           // whether the payload's name is the argument %s
+	NameArg     func(string) any // that argument
+	ForUpdate   string           // what makes a SELECT lock its rows
+	OnConflict  string           // what makes an INSERT into queues leave an existing row alone
+}
+
+// Queries are the operators' part of a store.
+type Queries struct {
+	Dialect Dialect
+	Prefix  string
+	DB      DB
+
+	// Tx runs f in a transaction at READ COMMITTED: one of the store's own, repeated after a deadlock, or the caller's.
+	Tx func(ctx context.Context, f func(DB) error) error
+}
+
+// Table returns the quoted name of a table or an index.
+func (q *Queries) Table(name string) string {
+	return q.Dialect.Quote + q.Prefix + name + q.Dialect.Quote
+}
+
+// CheckSchema compares the version of the tables with the one that is needed.
+func (q *Queries) CheckSchema(ctx context.Context) error {
+	var version sql.NullInt64
+	err := each(ctx, q.DB, "SELECT max(version_id) FROM "+q.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
+		func(scan func(...any) error) error { return scan(&version) })
+	switch {
+	case err != nil:
+		return err
+	case version.Int64 == 0:
+		return sqlqueue.ErrNotMigrated
+	case version.Int64 != sqlqueue.SchemaVersion:
+		return &sqlqueue.SchemaError{Have: version.Int64, Need: sqlqueue.SchemaVersion}
+	}
+	return nil
+}
+
+// statement is SQL with its arguments.
+type statement struct {
+	dialect *Dialect
+	sql     strings.Builder
+	args    []any
+}
+
+func (q *Queries) statement(format string, a ...any) *statement {
+	s := &statement{dialect: &q.Dialect}
+	s.add(format, a...)
+	return s
+}
+
+func (s *statement) add(format string, a ...any) { fmt.Fprintf(&s.sql, format, a...) }
+
+func (s *statement) arg(v any) string {
+	s.args = append(s.args, v)
+	return s.dialect.Placeholder(len(s.args))
+}
+
+func (s *statement) time(t time.Time) string { return fmt.Sprintf(s.dialect.Time, s.arg(t.UnixMicro())) }
+
+// after is the time now, moved by d.
+func (s *statement) after(d time.Duration) string {
+	if s.dialect.Now == "" {
+		return s.time(time.Now().Add(d))
+	}
+	if d == 0 {
+		return s.dialect.Now
+	}
+	return fmt.Sprintf(s.dialect.Time, "("+fmt.Sprintf(s.dialect.Micros, s.dialect.Now)+" + "+s.arg(d.Microseconds())+")")
+}
+
+func (s *statement) now() string { return s.after(0) }
+
+func (s *statement) in(ids []int64) string {
+	places := make([]string, len(ids))
+	for i, id := range ids {
+		places[i] = s.arg(id)
+	}
+	return "IN (" + strings.Join(places, ", ") + ")"
+}
+
+func (s *statement) exec(ctx context.Context, db DB) (int64, error) {
+	return db.Exec(ctx, s.sql.String(), s.args...)
+}
+
+func (s *statement) each(ctx context.Context, db DB, row func(scan func(...any) error) error) error {
+	return each(ctx, db, s.sql.String(), s.args, row)
+}
+
+func each(ctx context.Context, db DB, query string, args []any, row func(scan func(...any) error) error) error {
+	rows, err := db.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // what matters of it is in Err
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// micros reads a time that may be NULL.
+type micros struct{ sql.NullInt64 }
+
+func (m micros) time() time.Time {
+	if !m.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(m.Int64).UTC()
+}

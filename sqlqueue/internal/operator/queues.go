@@ -1,0 +1,163 @@
+package operator
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Queues: see sqlqueue.Store.
+func (q *Queries) Queues(ctx context.Context) ([]sqlqueue.QueueInfo, error) {
+	queues := map[string]*sqlqueue.QueueInfo{}
+	queue := func(name string) *sqlqueue.QueueInfo {
+		if queues[name] == nil {
+			queues[name] = &sqlqueue.QueueInfo{Queue: name, Control: sqlqueue.Control{Queue: name}}
+		}
+		return queues[name]
+	}
+
+	s := q.statement("SELECT queue, ")
+	s.add("count(CASE WHEN NOT reserved AND available_at <= %s THEN 1 END), ", s.now())
+	s.add("count(CASE WHEN NOT reserved AND available_at > %s THEN 1 END), ", s.now())
+	s.add("count(CASE WHEN reserved THEN 1 END), ")
+	s.add(q.Dialect.Micros, fmt.Sprintf("min(CASE WHEN NOT reserved AND available_at <= %s THEN available_at END)", s.now()))
+	s.add(" FROM %s GROUP BY queue", q.Table("jobs"))
+	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var counted sqlqueue.QueueInfo
+		var oldest micros
+		if err := scan(&counted.Queue, &counted.Ready, &counted.Delayed, &counted.Reserved, &oldest); err != nil {
+			return err
+		}
+		to := queue(counted.Queue)
+		to.Ready, to.Delayed, to.Reserved, to.Oldest = counted.Ready, counted.Delayed, counted.Reserved, oldest.time()
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+
+	s = q.statement("SELECT queue, count(*) FROM %s GROUP BY queue", q.Table("failed_jobs"))
+	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var name string
+		var count int64
+		err := scan(&name, &count)
+		queue(name).Failed = count
+		return err
+	}); err != nil {
+		return nil, err
+	}
+
+	controls, err := q.Controls(ctx, q.DB, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range controls {
+		queue(c.Queue).Control = c
+	}
+	var infos []sqlqueue.QueueInfo
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		infos = append(infos, *queues[name])
+	}
+	return infos, nil
+}
+
+// Controls returns the controls of the queues, and of all under the empty name; every control there is when queues is nil.
+func (q *Queries) Controls(ctx context.Context, db DB, queues []string) ([]sqlqueue.Control, error) {
+	s := q.statement("%s", q.SelectControls())
+	if queues != nil {
+		names := []string{s.arg("")}
+		for _, name := range queues {
+			names = append(names, s.arg(name))
+		}
+		s.add(" WHERE queue IN (%s)", strings.Join(names, ", "))
+	}
+	var controls []sqlqueue.Control
+	err := s.each(ctx, db, func(scan func(...any) error) error {
+		c, err := ScanControl(scan)
+		controls = append(controls, c)
+		return err
+	})
+	return controls, err
+}
+
+// SelectControls is a SELECT without conditions of what ScanControl reads. A pause that has passed reads as none.
+func (q *Queries) SelectControls() string {
+	now := q.Dialect.Now
+	if now == "" {
+		now = fmt.Sprintf(q.Dialect.Time, fmt.Sprint(time.Now().UnixMicro()))
+	}
+	return fmt.Sprintf("SELECT queue, paused AND (paused_until IS NULL OR paused_until > %s), %s, restarts, maintenance, expire_ms FROM %s",
+		now, fmt.Sprintf(q.Dialect.Micros, "paused_until"), q.Table("queues"))
+}
+
+// ScanControl reads a row of SelectControls.
+func ScanControl(scan func(...any) error) (sqlqueue.Control, error) {
+	var c sqlqueue.Control
+	var until micros
+	var expire sql.NullInt64
+	err := scan(&c.Queue, &c.Paused, &until, &c.Restarts, &c.Maintenance, &expire)
+	if c.Paused {
+		c.PausedUntil = until.time()
+	}
+	if expire.Valid {
+		d := time.Duration(expire.Int64) * time.Millisecond
+		c.Expire = &d
+	}
+	return c, err
+}
+
+// Control: see sqlqueue.Store.
+func (q *Queries) Control(ctx context.Context, queue string, c sqlqueue.ControlChange) error {
+	return q.Tx(ctx, func(db DB) error {
+		s := q.statement("INSERT INTO %s (queue) VALUES ", q.Table("queues"))
+		s.add("(%s)%s", s.arg(queue), q.Dialect.OnConflict)
+		if _, err := s.exec(ctx, db); err != nil {
+			return err
+		}
+
+		s = q.statement("UPDATE %s SET restarts = restarts + %d", q.Table("queues"), map[bool]int{true: 1}[c.Restart])
+		switch {
+		case c.Pause && c.PauseFor > 0:
+			s.add(", paused = %s", s.arg(true))
+			s.add(", paused_until = %s", s.after(c.PauseFor))
+		case c.Pause, c.Resume:
+			s.add(", paused = %s, paused_until = NULL", s.arg(c.Pause))
+		}
+		if c.Maintenance != nil {
+			s.add(", maintenance = %s", s.arg(*c.Maintenance))
+		}
+		switch {
+		case c.Expire != nil:
+			s.add(", expire_ms = %s", s.arg(c.Expire.Milliseconds()))
+		case c.ResetExpire:
+			s.add(", expire_ms = NULL")
+		}
+		s.add(" WHERE queue = %s", s.arg(queue))
+		_, err := s.exec(ctx, db)
+		return err
+	})
+}
+
+// Workers: see sqlqueue.Store.
+func (q *Queries) Workers(ctx context.Context) ([]sqlqueue.Worker, error) {
+	s := q.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
+		fmt.Sprintf(q.Dialect.Micros, "started_at"), fmt.Sprintf(q.Dialect.Micros, "seen_at"), q.Table("workers"))
+	var workers []sqlqueue.Worker
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var w sqlqueue.Worker
+		var queues string
+		var wanted sql.NullInt64
+		var started, seen micros
+		err := scan(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &wanted, &started, &seen)
+		w.Queues, w.WantedConcurrency = strings.Split(queues, ","), int(wanted.Int64)
+		w.StartedAt, w.SeenAt = started.time(), seen.time()
+		workers = append(workers, w)
+		return err
+	})
+	return workers, err
+}

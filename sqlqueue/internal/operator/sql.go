@@ -1,0 +1,51 @@
+package operator
+
+import (
+	"context"
+	"database/sql"
+)
+
+// SQL makes a DB of a *sql.DB, *sql.Conn or *sql.Tx. Errors go through translate.
+func SQL(db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, translate func(error) error,
+) DB {
+	return sqlDB{db, translate}
+}
+
+type sqlDB struct {
+	db interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+	translate func(error) error
+}
+
+func (d sqlDB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := d.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, d.translate(err)
+	}
+	return result.RowsAffected()
+}
+
+func (d sqlDB) Query(ctx context.Context, query string, args ...any) (Rows, error) {
+	rows, err := d.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, d.translate(err)
+	}
+	return sqlRows{rows, d.translate}, nil
+}
+
+type sqlRows struct {
+	*sql.Rows
+	translate func(error) error
+}
+
+func (r sqlRows) Err() error {
+	if err := r.Rows.Err(); err != nil {
+		return r.translate(err)
+	}
+	return nil
+}

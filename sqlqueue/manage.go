@@ -1,0 +1,338 @@
+package sqlqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	defaultLimit = 100
+	batch        = 1000 // rows of one transaction when there may be millions
+)
+
+// Jobs returns jobs by ascending id, a page at a time: JobFilter.After takes the last id of the page before.
+func (q *Queue) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("jobs", err)
+	}
+	if err := checkFilter(&f.Limit, f.IDs); err != nil {
+		return nil, wrap("jobs", err)
+	}
+	switch f.State {
+	case "", Ready, Delayed, Reserved:
+	default:
+		return nil, wrap("jobs", fmt.Errorf("unknown state %q: use ready, delayed or reserved", f.State))
+	}
+	jobs, err := store.Jobs(ctx, f)
+	return jobs, wrap("jobs", err)
+}
+
+// Job returns one job, or ErrNotFound.
+func (q *Queue) Job(ctx context.Context, id int64) (Job, error) {
+	jobs, err := q.Jobs(ctx, JobFilter{IDs: []int64{id}})
+	if err != nil {
+		return Job{}, err
+	}
+	if len(jobs) == 0 {
+		return Job{}, wrap("job", fmt.Errorf("%d: %w", id, ErrNotFound))
+	}
+	return jobs[0], nil
+}
+
+// JobEdit is what Edit changes. Fields left nil stay as they are.
+type JobEdit struct {
+	Queue    *string
+	Priority *int
+	At       *time.Time
+	Name     *string
+	Data     any // any value that the Codec takes; nil leaves the data (json.RawMessage("null") sets null)
+}
+
+// Edit changes a job that no worker has. It returns ErrReserved if one has it, ErrNotFound if there is no such job, and a
+// *DuplicateError if its unique key is taken in the new queue. Of two edits at once, the later one wins.
+func (q *Queue) Edit(ctx context.Context, id int64, edit JobEdit) error {
+	store, err := q.open(ctx)
+	if err != nil {
+		return wrap("edit", err)
+	}
+	change := JobChange{Queue: edit.Queue, At: edit.At}
+	if edit.Queue != nil {
+		if err := CheckQueueName(*edit.Queue); err != nil {
+			return wrap("edit", err)
+		}
+	}
+	if edit.Priority != nil {
+		priority := int16(*edit.Priority)
+		if int(priority) != *edit.Priority {
+			return wrap("edit", fmt.Errorf("priority is %d: it must be from -32768 to 32767", *edit.Priority))
+		}
+		change.Priority = &priority
+	}
+	if edit.At != nil {
+		if err := checkTime(*edit.At); err != nil {
+			return wrap("edit", err)
+		}
+	}
+	if edit.Name != nil || edit.Data != nil {
+		if change.Payload, err = q.editPayload(ctx, id, edit); err != nil {
+			return wrap("edit", err)
+		}
+	}
+	changed, err := store.ChangeJobs(ctx, JobFilter{IDs: []int64{id}, NotReserved: true, Limit: 1}, change)
+	if err == nil && len(changed) == 0 {
+		err = q.why(ctx, id, ErrReserved)
+	}
+	return wrap("edit", err)
+}
+
+func (q *Queue) editPayload(ctx context.Context, id int64, edit JobEdit) ([]byte, error) {
+	job, err := q.Job(ctx, id)
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	payload, err := ParsePayload(job.Payload)
+	if err != nil && (edit.Name == nil || edit.Data == nil) {
+		return nil, err
+	}
+	if edit.Name != nil {
+		payload.Job = *edit.Name
+	}
+	if edit.Data != nil {
+		if payload.Data, err = q.config.Codec.Marshal(edit.Data); err != nil {
+			return nil, fmt.Errorf("data: %w", err)
+		}
+	}
+	return payload.encode()
+}
+
+// Cancel deletes jobs that no worker has, and returns how many it deleted. For the others the error says why not, by id: ErrReserved
+// or ErrNotFound.
+func (q *Queue) Cancel(ctx context.Context, ids ...int64) (int, error) {
+	return q.changeEach(ctx, "cancel", ids, JobFilter{NotReserved: true}, JobChange{Delete: true}, ErrReserved)
+}
+
+// Release puts reserved jobs back by hand, available now: for jobs whose worker is known to be gone, where expire is off. It returns
+// how many it released; for the others the error says why not, by id: ErrNotReserved or ErrNotFound. If the worker does live, it loses its
+// reservation.
+func (q *Queue) Release(ctx context.Context, ids ...int64) (int, error) {
+	return q.changeEach(ctx, "release", ids, JobFilter{State: Reserved}, JobChange{Release: true}, ErrNotReserved)
+}
+
+func (q *Queue) changeEach(ctx context.Context, operation string, ids []int64, f JobFilter, c JobChange, refused error) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap(operation, err)
+	}
+	total := 0
+	var errs []error
+	for ids := range slices.Chunk(ids, batch) {
+		f.IDs, f.Limit = ids, batch
+		changed, err := store.ChangeJobs(ctx, f, c)
+		if err != nil {
+			return total, wrap(operation, err)
+		}
+		total += len(changed)
+		for _, id := range missing(f.IDs, changed) {
+			errs = append(errs, q.why(ctx, id, refused))
+		}
+	}
+	return total, wrap(operation, errors.Join(errs...))
+}
+
+// why tells whether a job that was not changed is not there at all.
+func (q *Queue) why(ctx context.Context, id int64, otherwise error) error {
+	_, err := q.Job(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		otherwise = ErrNotFound
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("job %d: %w", id, otherwise)
+}
+
+// Clear deletes the jobs of a queue, or under the empty name all jobs, a thousand at a time, and returns how many it deleted. Jobs that a
+// worker has are deleted only with includeReserved: their workers then lose their reservations.
+func (q *Queue) Clear(ctx context.Context, queue string, includeReserved bool) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("clear", err)
+	}
+	f := JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}
+	for total := 0; ; {
+		deleted, err := store.ChangeJobs(ctx, f, JobChange{Delete: true})
+		total += len(deleted)
+		if err != nil || len(deleted) < batch {
+			return total, wrap("clear", err)
+		}
+	}
+}
+
+// FailedJobs returns failed jobs, the newest first, a page at a time: FailedFilter.Before takes the last id of the page before.
+func (q *Queue) FailedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("failed jobs", err)
+	}
+	if err := checkFilter(&f.Limit, f.IDs); err != nil {
+		return nil, wrap("failed jobs", err)
+	}
+	jobs, err := store.FailedJobs(ctx, f)
+	return jobs, wrap("failed jobs", err)
+}
+
+// FailedJob returns one failed job by its own id, or ErrNotFound.
+func (q *Queue) FailedJob(ctx context.Context, id int64) (FailedJob, error) {
+	jobs, err := q.FailedJobs(ctx, FailedFilter{IDs: []int64{id}})
+	if err != nil {
+		return FailedJob{}, err
+	}
+	if len(jobs) == 0 {
+		return FailedJob{}, wrap("failed job", fmt.Errorf("%d: %w", id, ErrNotFound))
+	}
+	return jobs[0], nil
+}
+
+// Retry moves all failed jobs that pass the filter back to their queues, with new ids, no attempts and available now, a thousand in a
+// transaction, and returns how many it moved. Jobs whose unique key another job has by now stay failed, and are told by a
+// *DuplicateError; ids that are not there by ErrNotFound. The filter's Limit is not used.
+func (q *Queue) Retry(ctx context.Context, f FailedFilter) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("retry", err)
+	}
+	return changeFailed("retry", f, func(f FailedFilter) ([]int64, []Duplicate, error) { return store.Retry(ctx, f) })
+}
+
+// Forget deletes all failed jobs that pass the filter, a thousand in a transaction, and returns how many it deleted. Ids that are not
+// there are told by ErrNotFound. The filter's Limit is not used.
+func (q *Queue) Forget(ctx context.Context, f FailedFilter) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("forget", err)
+	}
+	return changeFailed("forget", f, func(f FailedFilter) ([]int64, []Duplicate, error) {
+		ids, err := store.Forget(ctx, f)
+		return ids, nil, err
+	})
+}
+
+// changeFailed goes through all failed jobs that pass the filter, from the newest to the oldest.
+func changeFailed(operation string, f FailedFilter, change func(FailedFilter) ([]int64, []Duplicate, error)) (int, error) {
+	var total int
+	var duplicates []Duplicate
+	var errs []error
+	page := func() (seen int, err error) {
+		f.Limit = batch
+		ids, left, err := change(f)
+		total += len(ids)
+		duplicates = append(duplicates, left...)
+		for _, d := range left {
+			ids = append(ids, d.Failed)
+		}
+		if f.IDs != nil && err == nil {
+			for _, id := range missing(f.IDs, ids) {
+				errs = append(errs, fmt.Errorf("failed job %d: %w", id, ErrNotFound))
+			}
+		}
+		if len(ids) > 0 {
+			f.Before = slices.Min(ids)
+		}
+		return len(ids), err
+	}
+	if f.IDs != nil {
+		for ids := range slices.Chunk(f.IDs, batch) {
+			f.IDs, f.Before = ids, 0
+			if _, err := page(); err != nil {
+				return total, wrap(operation, err)
+			}
+		}
+	} else {
+		for more := true; more; {
+			seen, err := page()
+			if err != nil {
+				return total, wrap(operation, err)
+			}
+			more = seen == batch
+		}
+	}
+	if duplicates != nil {
+		errs = append(errs, &DuplicateError{Duplicates: duplicates})
+	}
+	return total, wrap(operation, errors.Join(errs...))
+}
+
+// Queues counts what the queues hold: see Store.
+func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("queues", err)
+	}
+	queues, err := store.Queues(ctx)
+	return queues, wrap("queues", err)
+}
+
+// Control tells the workers of a queue, or under the empty name all workers, what an operator wants.
+func (q *Queue) Control(ctx context.Context, queue string, c ControlChange) error {
+	store, err := q.open(ctx)
+	if err != nil {
+		return wrap("control", err)
+	}
+	if queue != "" {
+		if err := CheckQueueName(queue); err != nil {
+			return wrap("control", err)
+		}
+	}
+	switch {
+	case c.Pause && c.Resume:
+		err = errors.New("pause and resume at once")
+	case c.PauseFor < 0 || c.PauseFor > maxDelay:
+		err = fmt.Errorf("a pause of %v: it must be between 0 (until resumed) and a hundred years", c.PauseFor)
+	case c.Expire != nil && (*c.Expire < 0 || *c.Expire > maxDelay):
+		err = fmt.Errorf("an expire of %v: it must be between 0 (never) and a hundred years", *c.Expire)
+	default:
+		err = store.Control(ctx, queue, c)
+	}
+	return wrap("control", err)
+}
+
+// Workers returns the workers that have registered, by start.
+func (q *Queue) Workers(ctx context.Context) ([]Worker, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("workers", err)
+	}
+	workers, err := store.Workers(ctx)
+	return workers, wrap("workers", err)
+}
+
+func checkFilter(limit *int, ids []int64) error {
+	if *limit == 0 {
+		*limit = defaultLimit
+	}
+	if len(ids) > batch {
+		return fmt.Errorf("%d ids at once: at most %d", len(ids), batch)
+	}
+	if *limit < 0 || *limit > batch {
+		return fmt.Errorf("limit is %d: it must be between 1 and %d", *limit, batch)
+	}
+	return nil
+}
+
+func missing(wanted, got []int64) []int64 {
+	have := make(map[int64]bool, len(got))
+	for _, id := range got {
+		have[id] = true
+	}
+	var not []int64
+	for _, id := range wanted {
+		if !have[id] {
+			not = append(not, id)
+		}
+	}
+	return not
+}

@@ -1,0 +1,162 @@
+package sqlqueue
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Payload is what a job carries: `{"job": "send_invoice", "data": {"order_id": 42}}`, and optional settings, left out when unset. A
+// job's own setting beats the worker's.
+type Payload struct {
+	Job           string          `json:"job"`                     // the name that finds the handler
+	Data          json.RawMessage `json:"data"`                    // any JSON value; null when left out
+	Tries         *int            `json:"tries,omitzero"`          // how often the handler runs at most; 0: no limit
+	Timeout       *Seconds        `json:"timeout,omitzero"`        // how long the handler may run; 0: no limit
+	Backoff       Backoff         `json:"backoff,omitzero"`        // how long to wait after the 1st, 2nd, … error; the last repeats
+	MaxExceptions *int            `json:"max_exceptions,omitzero"` // how many errors (unlike releases) fail the job; 0: no limit
+	RetryUntil    time.Time       `json:"retry_until,omitzero"`    // no run starts later
+}
+
+// ParsePayload reads a payload as it stands in the table. Settings that it does not know are left alone. The error says what is wrong:
+// not an object, no name of a handler, a setting of the wrong type or out of range.
+func ParsePayload(payload []byte) (Payload, error) {
+	var p Payload
+	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return p, errors.New(`payload is not an object such as {"job": "name", "data": {}}`)
+	}
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return p, fmt.Errorf("payload: %w", err)
+	}
+	if p.Data == nil {
+		p.Data = json.RawMessage("null")
+	}
+	return p, p.check()
+}
+
+func (p *Payload) check() error {
+	switch {
+	case p.Job == "":
+		return errors.New(`payload has no "job": the name of the handler`)
+	case p.Tries != nil && *p.Tries < 0:
+		return fmt.Errorf("tries is %d: it must be 0 (no limit) or more", *p.Tries)
+	case p.Timeout != nil && *p.Timeout < 0:
+		return fmt.Errorf("timeout is %v: it must be 0 (no limit) or more", time.Duration(*p.Timeout))
+	case p.MaxExceptions != nil && *p.MaxExceptions < 0:
+		return fmt.Errorf("max_exceptions is %d: it must be 0 (no limit) or more", *p.MaxExceptions)
+	}
+	for _, d := range p.Backoff {
+		if d < 0 {
+			return fmt.Errorf("backoff has %v: it must be 0 (at once) or more", d)
+		}
+	}
+	return nil
+}
+
+func (p *Payload) encode() ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	encoded, err := marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(encoded) {
+		return nil, errors.New("data is not valid UTF-8")
+	}
+	return encoded, nil
+}
+
+// Seconds is a duration that stands as a number of seconds in JSON.
+type Seconds time.Duration
+
+// MarshalJSON writes seconds, with a fraction if there is one.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return json.Marshal(time.Duration(s).Seconds())
+}
+
+// UnmarshalJSON reads a number of seconds, up to a hundred years either way.
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	var number float64
+	if err := json.Unmarshal(b, &number); err != nil {
+		return fmt.Errorf("%.40s is not a number of seconds", b)
+	}
+	if most := maxDelay.Seconds(); number > most || number < -most {
+		return fmt.Errorf("%v seconds: more than a hundred years", number)
+	}
+	*s = Seconds(number * float64(time.Second))
+	return nil
+}
+
+// Backoff is how long to wait after the first, second, … error; the last repeats. In JSON it is seconds: a number, or a list of them.
+// Nil is unset.
+type Backoff []time.Duration
+
+// After returns the wait after the given attempt, which counts from 1. An empty Backoff gives 0.
+func (b Backoff) After(attempt int) time.Duration {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[min(max(attempt, 1), len(b))-1]
+}
+
+// MarshalJSON writes a list of seconds.
+func (b Backoff) MarshalJSON() ([]byte, error) {
+	seconds := make([]Seconds, len(b))
+	for i, d := range b {
+		seconds[i] = Seconds(d)
+	}
+	return json.Marshal(seconds)
+}
+
+// UnmarshalJSON reads a number of seconds, or a list of them.
+func (b *Backoff) UnmarshalJSON(raw []byte) error {
+	var seconds []Seconds
+	if strings.HasPrefix(string(raw), "[") {
+		if err := json.Unmarshal(raw, &seconds); err != nil {
+			return err
+		}
+	} else {
+		seconds = make([]Seconds, 1)
+		if err := json.Unmarshal(raw, &seconds[0]); err != nil {
+			return err
+		}
+	}
+	*b = make(Backoff, len(seconds))
+	for i, s := range seconds {
+		(*b)[i] = time.Duration(s)
+	}
+	return nil
+}
+
+// Codec turns a job's data into JSON and back. The rest of the payload stays plain, so that every program can find the handler and
+// the settings. It must be safe for concurrent use.
+type Codec interface {
+	// Marshal returns one JSON value.
+	Marshal(v any) (json.RawMessage, error)
+
+	// Unmarshal reads what Marshal wrote, or what other programs pushed, into the value that v points to.
+	Unmarshal(data json.RawMessage, v any) error
+}
+
+// JSON is the default Codec: package encoding/json, without HTML escapes.
+var JSON Codec = jsonCodec{}
+
+type jsonCodec struct{}
+
+func (jsonCodec) Marshal(v any) (json.RawMessage, error)      { return marshal(v) }
+func (jsonCodec) Unmarshal(data json.RawMessage, v any) error { return json.Unmarshal(data, v) }
+
+func marshal(v any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
+}

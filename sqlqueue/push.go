@@ -1,0 +1,297 @@
+package sqlqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxDelay keeps available_at within what every database can hold.
+const maxDelay = 100 * 365 * 24 * time.Hour
+
+// Pushable is what can be pushed: a value whose JSON form is the job's data. Its name finds the handler: it is stored with the job,
+// so it must not change while jobs wait. A function cannot be stored; give the job a name, and the worker a handler of that name.
+type Pushable interface {
+	JobName() string
+}
+
+// Named returns a job of the given name and data, for names that are not known at compile time. Data is any value that the Codec
+// takes, also nil or a scalar.
+func Named(name string, data any) Pushable { return named{name, data} }
+
+type named struct {
+	name string
+	data any
+}
+
+func (n named) JobName() string { return n.name }
+
+// With gives a job options of its own, which come after (and so beat) those of the call that pushes it.
+func With(job Pushable, options ...PushOption) Pushable { return with{job, options} }
+
+type with struct {
+	Pushable
+	options []PushOption
+}
+
+// PushOption is a setting of one push.
+type PushOption func(*push)
+
+// push is a job with its settings, before it becomes rows.
+type push struct {
+	payload  Payload
+	queues   []string
+	priority int
+	delay    time.Duration
+	at       time.Time
+	unique   *string
+	sync     bool
+}
+
+// OnQueue names the queue, or several: the job is then pushed to each, in one transaction, and each has its own id. Default: the
+// Config's queue.
+func OnQueue(queues ...string) PushOption { return func(p *push) { p.queues = queues } }
+
+// Delay makes the job available after d. Zero or negative: now. It replaces an earlier At.
+func Delay(d time.Duration) PushOption {
+	return func(p *push) { p.delay, p.at = max(d, 0), time.Time{} }
+}
+
+// At makes the job available at t, to the microsecond. A time that has passed: now, before jobs that became available later. It
+// replaces an earlier Delay.
+func At(t time.Time) PushOption { return func(p *push) { p.at, p.delay = t, 0 } }
+
+// Priority is -32768 to 32767: smaller runs first. Default 0.
+func Priority(n int) PushOption { return func(p *push) { p.priority = n } }
+
+// Tries is how often the handler runs at most; 0: no limit. Default: the worker's.
+func Tries(n int) PushOption { return func(p *push) { p.payload.Tries = &n } }
+
+// Timeout is how long the handler may run; 0: no limit. Default: the worker's.
+func Timeout(d time.Duration) PushOption {
+	return func(p *push) { p.payload.Timeout = (*Seconds)(&d) }
+}
+
+// BackoffList is how long to wait after the first, second, … error; the last repeats. Default: the worker's.
+func BackoffList(waits ...time.Duration) PushOption {
+	return func(p *push) { p.payload.Backoff = append(Backoff{}, waits...) }
+}
+
+// MaxExceptions is how many errors fail the job, whatever Tries says; 0: no limit, which is the default.
+func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExceptions = &n } }
+
+// RetryUntil is when the job fails instead of running again. Default: never.
+func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
+
+// Unique makes the push a no-op while a job of the same queue has this key: the push then returns that job's id, and a
+// *DuplicateError. A key is 1 to 191 characters, without space at either end; a job keeps it until it is deleted or has failed.
+func Unique(key string) PushOption { return func(p *push) { p.unique = &key } }
+
+// Sync runs the job's handler at once, in this goroutine, instead of storing the job: see Config.Sync.
+func Sync() PushOption { return func(p *push) { p.sync = true } }
+
+// Push stores a job and returns its id. It is available now, has no attempts and is not reserved. On several queues, the id is that
+// on the first; PushMany returns all. In sync mode nothing is stored, the id is 0 and the error is the handler's.
+//
+// With a Unique key that another job holds, Push returns that job's id and a *DuplicateError.
+func (q *Queue) Push(ctx context.Context, job Pushable, options ...PushOption) (int64, error) {
+	ids, err := q.PushMany(ctx, []Pushable{job}, options...)
+	if len(ids) == 0 {
+		return 0, err
+	}
+	return ids[0], err
+}
+
+// Later is Push with a Delay.
+func (q *Queue) Later(ctx context.Context, delay time.Duration, job Pushable, options ...PushOption) (int64, error) {
+	return q.Push(ctx, With(job, Delay(delay)), options...)
+}
+
+// PushMany stores any number of jobs in one statement, all or none, and returns their ids in order; of a job on several queues, one
+// id for each queue. Options hold for all jobs; With gives one job its own.
+//
+// Unlike every other error, a *DuplicateError does not mean that nothing was stored: it names the jobs that were left out, in whose
+// places the ids of the keys' holders stand.
+func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOption) ([]int64, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("push", err)
+	}
+	rows := make([]NewJob, 0, len(jobs))
+	var inline []Job
+	for i, job := range jobs {
+		p, err := q.prepare(job, options)
+		if err != nil {
+			if len(jobs) > 1 {
+				err = fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err)
+			}
+			return nil, wrap("push", err)
+		}
+		made, err := p.rows()
+		if err != nil {
+			return nil, wrap("push", err)
+		}
+		if !p.sync {
+			rows = append(rows, made...)
+			continue
+		}
+		for _, row := range made {
+			inline = append(inline, Job{Queue: row.Queue, Priority: row.Priority, Payload: row.Payload, Attempts: 1})
+		}
+	}
+	if len(inline) > 0 {
+		if len(rows) > 0 {
+			return nil, wrap("push", errors.New("some jobs are to run in sync mode and others to be stored: push them in two calls"))
+		}
+		return nil, q.runInline(ctx, inline)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+
+	pushed, err := store.Push(ctx, rows)
+	if err != nil {
+		return nil, wrap("push", err)
+	}
+	ids := make([]int64, len(pushed))
+	var duplicates []Duplicate
+	for i, p := range pushed {
+		ids[i] = p.ID
+		if p.Duplicate {
+			duplicates = append(duplicates, Duplicate{Queue: rows[i].Queue, Key: rows[i].UniqueKey, Holder: p.ID})
+		}
+	}
+	if duplicates != nil {
+		return ids, wrap("push", &DuplicateError{Duplicates: duplicates})
+	}
+	return ids, nil
+}
+
+func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
+	for _, job := range jobs {
+		if err := q.config.Runner.RunJob(ctx, q, job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare applies the options and checks them.
+func (q *Queue) prepare(job Pushable, options []PushOption) (*push, error) {
+	if job == nil {
+		return nil, errors.New("the job is nil")
+	}
+	p := &push{queues: []string{q.config.Queue}, sync: q.config.Sync}
+	var own []PushOption
+	for {
+		w, ok := job.(with)
+		if !ok {
+			break
+		}
+		own = append(append([]PushOption{}, w.options...), own...)
+		job = w.Pushable
+	}
+	for _, option := range append(append([]PushOption{}, options...), own...) {
+		option(p)
+	}
+
+	var data any = job
+	if n, ok := job.(named); ok {
+		data = n.data
+	}
+	p.payload.Job = job.JobName()
+	if p.payload.Job == "" {
+		return nil, fmt.Errorf("the job of type %T has an empty name", job)
+	}
+	var err error
+	if p.payload.Data, err = q.config.Codec.Marshal(data); err != nil {
+		return nil, fmt.Errorf("data of job %q: %w", p.payload.Job, err)
+	}
+	if len(p.queues) == 0 {
+		return nil, errors.New("OnQueue names no queue")
+	}
+	for _, queue := range p.queues {
+		if err := CheckQueueName(queue); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.priority != int(int16(p.priority)):
+		return nil, fmt.Errorf("priority is %d: it must be from -32768 to 32767", p.priority)
+	case p.delay > maxDelay:
+		return nil, fmt.Errorf("delay is %v: it must be at most a hundred years", p.delay)
+	case p.sync && q.config.Runner == nil:
+		return nil, errors.New("sync mode needs handlers: set Config.Runner")
+	case p.sync && (p.delay > 0 || !p.at.IsZero()):
+		return nil, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
+	}
+	if !p.at.IsZero() {
+		if err := checkTime(p.at); err != nil {
+			return nil, err
+		}
+	}
+	if p.unique != nil {
+		if err := checkUniqueKey(*p.unique); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *push) rows() ([]NewJob, error) {
+	payload, err := p.payload.encode()
+	if err != nil {
+		return nil, fmt.Errorf("job %q: %w", p.payload.Job, err)
+	}
+	rows := make([]NewJob, len(p.queues))
+	for i, queue := range p.queues {
+		rows[i] = NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
+		if p.unique != nil {
+			rows[i].UniqueKey = *p.unique
+		}
+	}
+	return rows, nil
+}
+
+// CheckQueueName says what is wrong with a queue's name: it must have 1 to 191 characters, no comma, no control characters, and no
+// space at either end.
+func CheckQueueName(name string) error {
+	const rule = "a queue's name has 1 to 191 characters, no comma and no space at either end"
+	return checkName("queue", name, rule)
+}
+
+func checkUniqueKey(key string) error {
+	const rule = "a unique key has 1 to 191 characters and no space at either end"
+	return checkName("unique key", strings.ReplaceAll(key, ",", "."), rule)
+}
+
+func checkName(what, name, rule string) error {
+	var wrong string
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		return fmt.Errorf("the %s is empty: %s", what, rule)
+	case n > 191:
+		return fmt.Errorf("the %s %.20q… has %d characters: %s", what, name, n, rule)
+	case !utf8.ValidString(name):
+		wrong = "is not valid UTF-8"
+	case strings.Contains(name, ","):
+		wrong = "has a comma"
+	case strings.TrimSpace(name) != name:
+		wrong = "has space at an end"
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		wrong = "has control characters"
+	default:
+		return nil
+	}
+	return fmt.Errorf("the %s %q %s: %s", what, name, wrong, rule)
+}
+
+func checkTime(t time.Time) error {
+	if y := t.UTC().Year(); y < 1970 || y > 9999-1 {
+		return fmt.Errorf("the time %v is out of range: years 1970 to 9998 can be stored", t)
+	}
+	return nil
+}

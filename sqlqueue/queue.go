@@ -1,0 +1,150 @@
+package sqlqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// Config holds a Queue's settings. Its zero value works.
+type Config struct {
+	// Queue is where jobs go without OnQueue. Default "default".
+	Queue string
+
+	// Prefix stands before the names of all tables: letters, digits and underscores, at most 32. Default none.
+	Prefix string
+
+	// Codec turns jobs' data into JSON and back. Default JSON.
+	Codec Codec
+
+	// Runner has the handlers for sync mode: a *worker.Mux.
+	Runner Runner
+
+	// Sync runs every pushed job at once, in the goroutine that pushes it, with the Runner's handler: Push returns the handler's error,
+	// and no row is written. It is meant for tests and small tools. A delayed push is then an error. Default false; the option Sync
+	// does the same for one push.
+	Sync bool
+}
+
+// Runner runs a job in sync mode. A *worker.Mux is one.
+type Runner interface {
+	RunJob(ctx context.Context, q *Queue, job Job) error
+}
+
+// Queue pushes jobs, and serves workers and operators. It is safe for concurrent use, except when it is bound to a transaction: then it
+// is as safe as the transaction. There is nothing to close.
+type Queue struct {
+	config Config
+	store  Store
+	broken error // what Bind answered; every operation returns it
+}
+
+// New returns a Queue over a store. Applications call the New of a database's package instead.
+func New(store Store, config Config) (*Queue, error) {
+	if config.Queue == "" {
+		config.Queue = "default"
+	}
+	if config.Codec == nil {
+		config.Codec = JSON
+	}
+	if err := CheckQueueName(config.Queue); err != nil {
+		return nil, wrap("new", err)
+	}
+	if err := CheckPrefix(config.Prefix); err != nil {
+		return nil, wrap("new", err)
+	}
+	if config.Sync && config.Runner == nil {
+		return nil, wrap("new", errors.New("sync mode needs handlers: set Config.Runner"))
+	}
+	return &Queue{config: config, store: store}, nil
+}
+
+// CheckPrefix says what is wrong with a prefix of the tables' names.
+func CheckPrefix(prefix string) error {
+	if !validPrefix.MatchString(prefix) {
+		return fmt.Errorf("the table prefix %.40q is not valid: use at most 32 letters, digits and underscores (A-Z a-z 0-9 _)", prefix)
+	}
+	return nil
+}
+
+var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_]{0,32}$`)
+
+// Config returns the settings, with the defaults filled in.
+func (q *Queue) Config() Config { return q.config }
+
+// Bind returns the same Queue over another store, for the packages of databases: WithTx is Bind with a store that is bound to a
+// transaction. When bind returns an error, so does every operation of the returned Queue.
+func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
+	bound := *q
+	if bound.broken == nil {
+		bound.store, bound.broken = bind(q.store)
+	}
+	return &bound
+}
+
+// open gives an operation its store, or the reason why there is none.
+func (q *Queue) open(ctx context.Context) (Store, error) {
+	if q.broken != nil {
+		return nil, q.broken
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	return q.store, nil
+}
+
+// Check reports whether the database can be worked with: it answers, is of a version that is supported, and has the tables of the
+// right version. Otherwise the error is ErrNotMigrated, a *SchemaError, or says what is missing.
+func (q *Queue) Check(ctx context.Context) error {
+	store, err := q.open(ctx)
+	if err == nil {
+		err = store.Check(ctx)
+	}
+	return wrap("check", err)
+}
+
+// Exchange is a worker's conversation with the database: see Store.
+func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return Exchanged{}, wrap("exchange", err)
+	}
+	answer, err := store.Exchange(ctx, x)
+	return answer, wrap("exchange", err)
+}
+
+// HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job.
+type HasReservation interface {
+	Reservation() Reservation
+}
+
+// Hold locks a job's row until the end of the transaction that q is bound to. As the transaction's first statement it makes sure that
+// the job is still the caller's, and stays so: while the row is locked, the reservation cannot expire. It returns
+// ErrReservationLost if the job is not the caller's any more.
+func (q *Queue) Hold(ctx context.Context, job HasReservation) error {
+	store, err := q.open(ctx)
+	if err == nil {
+		err = store.Hold(ctx, job.Reservation())
+	}
+	return wrap("hold", err)
+}
+
+// Delete removes a job that the caller has reserved. With a Queue that is bound to a transaction it completes the job in that
+// transaction: it is done if and only if the caller commits. It returns ErrReservationLost, and removes nothing, if the job is not the
+// caller's any more.
+func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
+	store, err := q.open(ctx)
+	if err != nil {
+		return wrap("delete", err)
+	}
+	r := job.Reservation()
+	if err := store.Hold(ctx, r); err != nil {
+		return wrap("delete", err)
+	}
+	answer, err := store.Exchange(ctx, Exchange{Settle: []Settlement{{Reservation: r, Outcome: Delete}}})
+	if err == nil && len(answer.Lost)+len(answer.Locked) > 0 {
+		err = ErrReservationLost
+	}
+	return wrap("delete", err)
+}
