@@ -91,7 +91,9 @@ func (s *statement) arg(v any) string {
 	return s.dialect.Placeholder(len(s.args))
 }
 
-func (s *statement) time(t time.Time) string { return fmt.Sprintf(s.dialect.Time, s.arg(t.UnixMicro())) }
+func (s *statement) time(t time.Time) string {
+	return fmt.Sprintf(s.dialect.Time, s.arg(t.UnixMicro()))
+}
 
 // after is the time now, moved by d.
 func (s *statement) after(d time.Duration) string {
