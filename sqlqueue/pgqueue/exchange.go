@@ -1,0 +1,440 @@
+package pgqueue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+)
+
+// Exchange: see sqlqueue.Store. It is one round trip: BEGIN, the statements and COMMIT are sent together. Two things take another: once
+// per lane.Interval the search for lanes, before it, and after it the question why something was not settled or touched.
+func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	c := &conversation{store: s, x: x, queues: make([]string, len(x.Reserve))}
+	for i, r := range x.Reserve {
+		c.queues[i] = r.Queue
+	}
+	if s.pool == nil {
+		return c.settleBound(ctx)
+	}
+	if x.Limit > 0 {
+		if err := s.findLanes(ctx, c.queues); err != nil {
+			return sqlqueue.Exchanged{}, err
+		}
+	}
+	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	c.explain(ctx, s.DB)
+	c.sort()
+	return c.answer, nil
+}
+
+// conversation is one Exchange on its way.
+type conversation struct {
+	store  *store
+	x      sqlqueue.Exchange
+	queues []string
+	answer sqlqueue.Exchanged
+	done   map[int64]bool // jobs that were settled or touched
+}
+
+// run sends everything in one batch, on one connection.
+func (c *conversation) run(ctx context.Context) error {
+	c.answer, c.done = sqlqueue.Exchanged{}, map[int64]bool{}
+	conn, err := c.store.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	c.worker(batch)
+	for _, step := range c.settle() {
+		c.collect(batch.Queue(c.store.names.in(step.query), step.args...))
+	}
+	c.touch(batch)
+	c.giveBack(batch)
+	c.requeue(batch)
+	c.reserve(batch)
+	c.look(batch)
+	batch.Queue("COMMIT")
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		// A transaction that failed is still open. Without a rollback the pool would close the connection.
+		if !conn.Conn().IsClosed() {
+			_, _ = conn.Exec(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+		return outcome(translate(err))
+	}
+	return nil
+}
+
+// $1 id, $2 name, $3 host, $4 pid, $5 queues, $6 concurrency.
+const registerSQL = `
+INSERT INTO "workers" (id, name, host, pid, queues, concurrency) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO NOTHING`
+
+const seenSQL = `
+UPDATE "workers" SET name = $2, host = $3, pid = $4, queues = $5, concurrency = $6, seen_at = clock_timestamp()
+WHERE id = (SELECT id FROM "workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
+
+func (c *conversation) worker(batch *pgx.Batch) {
+	if w := c.x.Worker; w != nil {
+		args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency}
+		batch.Queue(c.store.names.in(registerSQL), args...)
+		batch.Queue(c.store.names.in(seenSQL), args...)
+	}
+}
+
+// What is settled or touched is locked first, with SKIP LOCKED: no transaction that holds a row can hold up the others.
+
+// $1 ids, $2 numbers.
+const deleteSQL = `
+DELETE FROM "jobs" WHERE id = ANY (ARRAY(
+    SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
+    FOR UPDATE OF j SKIP LOCKED))
+RETURNING id`
+
+// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back.
+const releaseSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.delay, s.back FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[]) AS s(id, by, delay, back)
+    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
+    FOR UPDATE OF j SKIP LOCKED)
+UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+    available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0)
+FROM s WHERE j.id = s.id
+RETURNING j.id`
+
+// $1 ids, $2 numbers, $3 errors, $4 stacks.
+const failSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.error, s.stack FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS s(id, by, error, stack)
+    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
+    FOR UPDATE OF j SKIP LOCKED),
+d AS (
+    DELETE FROM "jobs" j USING s WHERE j.id = s.id
+    RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at)
+INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at)
+SELECT id, queue, priority, payload, attempts, unique_key, error, stack, created_at FROM d
+RETURNING job_id`
+
+// step is a statement whose answer is the ids of the jobs that it changed.
+type step struct {
+	query string
+	args  []any
+}
+
+func (c *conversation) settle() []step {
+	var ids [3][]int64
+	var numbers [3][]string
+	var delays []int64
+	var back []int16
+	var errs, stacks []string
+	for _, s := range c.x.Settle {
+		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
+		numbers[s.Outcome] = append(numbers[s.Outcome], s.By)
+		switch s.Outcome {
+		case sqlqueue.Release:
+			delays = append(delays, s.Delay.Microseconds())
+			if s.GiveBack {
+				back = append(back, 1)
+			} else {
+				back = append(back, 0)
+			}
+		case sqlqueue.Fail:
+			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
+		case sqlqueue.Delete:
+		}
+	}
+	var steps []step
+	if of := sqlqueue.Delete; ids[of] != nil {
+		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
+	}
+	if of := sqlqueue.Release; ids[of] != nil {
+		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back}})
+	}
+	if of := sqlqueue.Fail; ids[of] != nil {
+		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
+	}
+	return steps
+}
+
+// collect notes the ids that a statement answers.
+func (c *conversation) collect(query *pgx.QueuedQuery) {
+	query.Query(func(rows pgx.Rows) error {
+		var id int64
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			c.done[id] = true
+			return nil
+		})
+		return err
+	})
+}
+
+// $1 ids, $2 numbers, $3 expires in microseconds or NULL for never.
+const touchSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.expire FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS s(id, by, expire)
+    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
+    FOR UPDATE OF j SKIP LOCKED)
+UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 microsecond'
+FROM s WHERE j.id = s.id
+RETURNING j.id`
+
+func (c *conversation) touch(batch *pgx.Batch) {
+	if len(c.x.Touch) == 0 {
+		return
+	}
+	ids, numbers, expires := make([]int64, len(c.x.Touch)), make([]string, len(c.x.Touch)), make([]*int64, len(c.x.Touch))
+	for i, t := range c.x.Touch {
+		ids[i], numbers[i], expires[i] = t.ID, t.By, orNever(t.Expire)
+	}
+	c.collect(batch.Queue(c.store.names.in(touchSQL), ids, numbers, expires))
+}
+
+func orNever(expire time.Duration) *int64 {
+	if expire == 0 {
+		return nil
+	}
+	micros := expire.Microseconds()
+	return &micros
+}
+
+// $1 numbers.
+const giveBackSQL = `
+UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+    available_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)
+WHERE id = ANY (ARRAY(
+    SELECT id FROM "jobs" WHERE reserved AND reserved_by = ANY ($1::text[])
+    FOR UPDATE SKIP LOCKED))`
+
+func (c *conversation) giveBack(batch *pgx.Batch) {
+	if len(c.x.Abandoned) > 0 {
+		batch.Queue(c.store.names.in(giveBackSQL), c.x.Abandoned)
+	}
+}
+
+// $1 how many at most.
+const requeueSQL = `
+UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = clock_timestamp()
+WHERE id = ANY (ARRAY(
+    SELECT id FROM "jobs" WHERE reserved AND expires_at <= statement_timestamp()
+    ORDER BY expires_at LIMIT $1
+    FOR UPDATE SKIP LOCKED))`
+
+func (c *conversation) requeue(batch *pgx.Batch) {
+	if c.x.Requeue > 0 {
+		batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue).Query(func(rows pgx.Rows) error {
+			rows.Close()
+			c.answer.Requeued = int(rows.CommandTag().RowsAffected())
+			return rows.Err()
+		})
+	}
+}
+
+// One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
+// which the planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index
+// otherwise; statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what has been committed.
+// An array, rather than a join with a WITH query, keeps the plan generic and cached.
+//
+// $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
+// for never, $7 whether to reserve also under maintenance.
+const reserveSQL = `
+UPDATE "jobs" SET reserved = true, attempts = attempts + 1, reserved_at = clock_timestamp(), reserved_by = $4,
+    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'
+WHERE NOT reserved AND id = ANY (ARRAY(
+    SELECT j.id
+    FROM (SELECT l.queue, l.priority FROM unnest($1::text[], $2::smallint[]) WITH ORDINALITY AS l(queue, priority, n)
+          WHERE NOT EXISTS (SELECT FROM "queues" c WHERE c.queue IN (l.queue, '')
+                            AND (c.paused AND (c.paused_until IS NULL OR c.paused_until > statement_timestamp())
+                                 OR c.maintenance AND NOT $7::boolean))
+          ORDER BY l.n) l
+    CROSS JOIN LATERAL (
+        SELECT id FROM "jobs"
+        WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
+        ORDER BY available_at, id LIMIT $3
+        FOR UPDATE SKIP LOCKED) j
+    LIMIT $3))
+RETURNING id, queue, priority, payload::text, attempts, reserved_at, expires_at, available_at, created_at, unique_key`
+
+func (c *conversation) reserve(batch *pgx.Batch) {
+	if c.x.Limit <= 0 {
+		return
+	}
+	queues, priorities := split(c.store.lanes.Of(c.queues))
+	expires := make([]*int64, len(c.x.Reserve))
+	for i, r := range c.x.Reserve {
+		expires[i] = orNever(r.Expire)
+	}
+	query := c.store.names.in(reserveSQL)
+	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			j := sqlqueue.Job{Reserved: true, ReservedBy: c.x.Number}
+			var payload []byte
+			var expiresAt *time.Time
+			var uniqueKey *string
+			if err := rows.Scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.ReservedAt, &expiresAt, &j.AvailableAt,
+				&j.CreatedAt, &uniqueKey); err != nil {
+				return err
+			}
+			j.Payload = payload
+			if expiresAt != nil {
+				j.ExpiresAt = *expiresAt
+			}
+			if uniqueKey != nil {
+				j.UniqueKey = *uniqueKey
+			}
+			c.answer.Reserved = append(c.answer.Reserved, j)
+		}
+		return rows.Err()
+	})
+}
+
+func split(lanes []lane.Lane) ([]string, []int16) {
+	queues, priorities := make([]string, len(lanes)), make([]int16, len(lanes))
+	for i, l := range lanes {
+		queues[i], priorities[i] = l.Queue, l.Priority
+	}
+	return queues, priorities
+}
+
+// sort puts the reserved jobs into the order in which they should run: an UPDATE returns them in any.
+func (c *conversation) sort() {
+	place := make(map[string]int, len(c.queues))
+	for i, queue := range c.queues {
+		place[queue] = i
+	}
+	slices.SortFunc(c.answer.Reserved, func(a, b sqlqueue.Job) int {
+		return cmp.Or(cmp.Compare(place[a.Queue], place[b.Queue]), cmp.Compare(a.Priority, b.Priority),
+			a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// $1 queues and $2 priorities of the lanes, $3 the worker's id.
+const lookSQL = `
+SELECT clock_timestamp(),
+    (SELECT min(j.available_at)
+     FROM unnest($1::text[], $2::smallint[]) AS l(queue, priority)
+     CROSS JOIN LATERAL (
+        SELECT available_at FROM "jobs"
+        WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at > statement_timestamp()
+        ORDER BY available_at LIMIT 1) j),
+    (SELECT wanted_concurrency FROM "workers" WHERE id = $3)`
+
+// look reads the clock and what operators want.
+func (c *conversation) look(batch *pgx.Batch) {
+	queues, priorities := split(c.store.lanes.Of(c.queues))
+	worker, _, _ := strings.Cut(c.x.Number, "-")
+	if c.x.Worker != nil {
+		worker = c.x.Worker.ID
+	}
+	batch.Queue(c.store.names.in(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {
+		var due *time.Time
+		var wanted *int
+		if err := row.Scan(&c.answer.Now, &due, &wanted); err != nil {
+			return err
+		}
+		if due != nil {
+			c.answer.NextDue = *due
+		}
+		if wanted != nil {
+			c.answer.WantedConcurrency = *wanted
+		}
+		return nil
+	})
+	if len(c.queues) == 0 {
+		return
+	}
+	batch.Queue(c.store.SelectControls()+" WHERE queue = ANY ($1::text[])", append([]string{""}, c.queues...)).
+		Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				control, err := operator.ScanControl(rows.Scan)
+				if err != nil {
+					return err
+				}
+				c.answer.Controls = append(c.answer.Controls, control)
+			}
+			return rows.Err()
+		})
+}
+
+// $1 ids, $2 numbers.
+const stillSQL = `
+SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved`
+
+// explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
+// so that the worker tries again.
+func (c *conversation) explain(ctx context.Context, db operator.DB) {
+	var left []sqlqueue.Reservation
+	for _, s := range c.x.Settle {
+		if !c.done[s.ID] {
+			left = append(left, s.Reservation)
+		}
+	}
+	for _, t := range c.x.Touch {
+		if !c.done[t.ID] {
+			left = append(left, t.Reservation)
+		}
+	}
+	if left == nil {
+		return
+	}
+	ids, numbers := make([]int64, len(left)), make([]string, len(left))
+	for i, r := range left {
+		ids[i], numbers[i] = r.ID, r.By
+	}
+	still, err := idsOf(db.Query(ctx, c.store.names.in(stillSQL), ids, numbers))
+	for _, r := range left {
+		if err != nil || still[r.ID] {
+			c.answer.Locked = append(c.answer.Locked, r)
+		} else {
+			c.answer.Lost = append(c.answer.Lost, r)
+		}
+	}
+}
+
+func idsOf(rows operator.Rows, err error) (map[int64]bool, error) {
+	if err != nil {
+		return nil, err
+	}
+	ids := map[int64]bool{}
+	return ids, drain(rows, func() error {
+		var id int64
+		err := rows.Scan(&id)
+		ids[id] = true
+		return err
+	})
+}
+
+// settleBound settles in the caller's transaction.
+func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, error) {
+	only := sqlqueue.Exchange{Settle: c.x.Settle}
+	if c.x.Worker != nil || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
+		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
+	}
+	c.x, c.done = only, map[int64]bool{}
+	for _, step := range c.settle() {
+		settled, err := idsOf(c.store.DB.Query(ctx, c.store.names.in(step.query), step.args...))
+		if err != nil {
+			return sqlqueue.Exchanged{}, err
+		}
+		for id := range settled {
+			c.done[id] = true
+		}
+	}
+	c.explain(ctx, c.store.DB)
+	return c.answer, nil
+}

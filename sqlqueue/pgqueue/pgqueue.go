@@ -1,0 +1,157 @@
+// Package pgqueue keeps a sqlqueue.Queue in PostgreSQL, 14 or later, over pgx.
+//
+// Statements go in the pool's own execution mode. Behind pgbouncer in transaction mode set pgx.QueryExecModeExec or
+// QueryExecModeCacheDescribe in the pool's configuration, as for every program that uses pgx there.
+package pgqueue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+)
+
+// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there.
+func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
+	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}}
+	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: pgxDB{pool}, Tx: s.tx}
+	return sqlqueue.New(s, config)
+}
+
+// WithTx returns the same Queue bound to tx: what it does happens if and only if tx commits. Use it in one goroutine, as tx itself, and
+// until tx ends.
+func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
+	return bind(q, pgxDB{tx})
+}
+
+// WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: for applications that use GORM, sqlx, ent,
+// bun and the like.
+func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
+	return bind(q, arrayLiterals{operator.SQL(tx, translate)})
+}
+
+func bind(q *sqlqueue.Queue, db operator.DB) *sqlqueue.Queue {
+	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
+		for {
+			if s, ok := of.(*store); ok {
+				return s.bound(db), nil
+			}
+			wrapper, ok := of.(interface{ Unwrap() sqlqueue.Store })
+			if !ok {
+				return nil, fmt.Errorf("the queue is not one of pgqueue: its store is a %T", of)
+			}
+			of = wrapper.Unwrap()
+		}
+	})
+}
+
+// store is the sqlqueue.Store. Its operators' methods are those of Queries.
+type store struct {
+	*operator.Queries
+	names *names
+	lanes *lane.Set
+	pool  *pgxpool.Pool // nil when bound to a transaction
+}
+
+func (s *store) bound(db operator.DB) *store {
+	b := *s
+	b.pool = nil
+	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
+	b.Queries.Tx = b.tx
+	return &b
+}
+
+var dialect = operator.Dialect{
+	Quote:       `"`,
+	Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) },
+	Now:         "clock_timestamp()",
+	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
+	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
+	// The name as it stands in the payload, not unescaped: text taken out of a payload fails for the whole statement where any
+	// string of any payload has \u0000 or half a surrogate pair.
+	NameIs:     "(payload->'job')::text = %s",
+	NameArg:    func(name string) any { return jsonString(name) },
+	ForUpdate:  "FOR UPDATE",
+	OnConflict: " ON CONFLICT DO NOTHING",
+}
+
+func jsonString(s string) string {
+	quoted, err := json.Marshal(s)
+	if err != nil { // a string always marshals
+		return ""
+	}
+	return string(quoted)
+}
+
+// Check: see sqlqueue.Store.
+func (s *store) Check(ctx context.Context) error {
+	const oldest = 140000
+	rows, err := s.DB.Query(ctx, "SELECT current_setting('server_version_num')::integer, current_setting('server_version')")
+	if err != nil {
+		return err
+	}
+	var number int
+	var version string
+	for rows.Next() {
+		err = errors.Join(err, rows.Scan(&number, &version))
+	}
+	if err := errors.Join(err, rows.Close(), rows.Err()); err != nil {
+		return err
+	}
+	if number < oldest {
+		return fmt.Errorf("PostgreSQL %s is too old: 14 or later is supported", version)
+	}
+	return s.CheckSchema(ctx)
+}
+
+// tx is operator.Queries.Tx.
+func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
+	if s.pool == nil {
+		return f(s.DB)
+	}
+	return retry.Do(ctx, transient, func() error {
+		return outcome(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			return f(pgxDB{tx})
+		}))
+	})
+}
+
+// names puts a prefix before the names of tables, which stand in double quotes in this package's SQL, as nothing else does.
+type names struct {
+	replacer *strings.Replacer
+	done     sync.Map // of SQL without a prefix to SQL with it
+}
+
+func newNames(prefix string) *names {
+	if prefix == "" {
+		return &names{}
+	}
+	var pairs []string
+	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers"} {
+		pairs = append(pairs, `"`+table+`"`, `"`+prefix+table+`"`)
+	}
+	return &names{replacer: strings.NewReplacer(pairs...)}
+}
+
+func (n *names) in(query string) string {
+	if n.replacer == nil {
+		return query
+	}
+	if named, ok := n.done.Load(query); ok {
+		return named.(string)
+	}
+	named := n.replacer.Replace(query)
+	n.done.Store(query, named)
+	return named
+}

@@ -1,0 +1,187 @@
+package pgqueue
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+)
+
+// $1 queues, $2 priorities, $3 payloads, $4 times in microseconds since 1970 or NULL, $5 delays in microseconds.
+const pushSQL = `
+INSERT INTO "jobs" (queue, priority, payload, available_at)
+SELECT r.queue, r.priority, r.payload::json,
+       coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond')
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
+     WITH ORDINALITY AS r(queue, priority, payload, at, delay, n)
+ORDER BY r.n
+RETURNING id`
+
+// As pushSQL, and $6 unique keys. Every producer inserts keys in the same order, so that none waits for another in a circle.
+const pushKeyedSQL = `
+INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key)
+SELECT r.queue, r.priority, r.payload::json,
+       coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond'), r.unique_key
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
+     WITH ORDINALITY AS r(queue, priority, payload, at, delay, unique_key, n)
+ORDER BY r.queue COLLATE "C", r.unique_key COLLATE "C", r.n
+ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
+RETURNING id, queue, unique_key`
+
+// $1 queues, $2 unique keys.
+const holdersSQL = `
+SELECT j.id, j.queue, j.unique_key
+FROM unnest($1::text[], $2::text[]) AS r(queue, unique_key)
+JOIN "jobs" j ON j.queue = r.queue AND j.unique_key = r.unique_key`
+
+// maxMessage bounds the payloads of one statement: the server takes messages of up to a gigabyte.
+const maxMessage = 128 << 20
+
+// Push: see sqlqueue.Store.
+func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+	var plain, keyed []int // indexes of jobs
+	size := 0
+	for i, job := range jobs {
+		size += len(job.Payload)
+		if job.UniqueKey == "" {
+			plain = append(plain, i)
+		} else {
+			keyed = append(keyed, i)
+		}
+	}
+	pushed := make([]sqlqueue.Pushed, len(jobs))
+	var err error
+	if s.pool != nil && keyed == nil && size <= maxMessage {
+		err = retry.Do(ctx, transient, func() error { return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed)) })
+	} else {
+		err = s.tx(ctx, func(db operator.DB) error {
+			clear(pushed)
+			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
+				return err
+			}
+			return s.pushKeyed(ctx, db, jobs, keyed, pushed)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range jobs {
+		s.lanes.Learn(job.Queue, job.Priority)
+	}
+	return pushed, nil
+}
+
+func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
+	for len(which) > 0 {
+		size, n := 0, 0
+		for n < len(which) && (n == 0 || size+len(jobs[which[n]].Payload) <= maxMessage) {
+			size += len(jobs[which[n]].Payload)
+			n++
+		}
+		rows, err := db.Query(ctx, s.names.in(pushSQL), columns(jobs, which[:n])...)
+		if err != nil {
+			return err
+		}
+		next := 0
+		if err := drain(rows, func() error {
+			next++
+			return rows.Scan(&pushed[which[next-1]].ID)
+		}); err != nil {
+			return err
+		}
+		which = which[n:]
+	}
+	return nil
+}
+
+type uniqueKey struct{ queue, key string }
+
+func keyOf(job sqlqueue.NewJob) uniqueKey { return uniqueKey{job.Queue, job.UniqueKey} }
+
+// pushKeyed inserts the jobs whose keys are free, and finds out who holds the others. A holder can end in between: then its key is free,
+// and the job is tried again.
+func (s *store) pushKeyed(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
+	const tries = 3
+	for try := 1; len(which) > 0; try++ {
+		keys := make([]string, len(which))
+		for i, index := range which {
+			keys[i] = jobs[index].UniqueKey
+		}
+		inserted, err := s.byKey(ctx, db, pushKeyedSQL, append(columns(jobs, which), keys)...)
+		if err != nil {
+			return err
+		}
+		var left []int
+		for _, index := range which {
+			if id, ok := inserted[keyOf(jobs[index])]; ok {
+				pushed[index].ID = id
+				delete(inserted, keyOf(jobs[index]))
+			} else {
+				left = append(left, index)
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+
+		queues, keys := make([]string, len(left)), make([]string, len(left))
+		for i, index := range left {
+			queues[i], keys[i] = jobs[index].Queue, jobs[index].UniqueKey
+		}
+		holders, err := s.byKey(ctx, db, holdersSQL, queues, keys)
+		if err != nil {
+			return err
+		}
+		which = nil
+		for _, index := range left {
+			holder, ok := holders[keyOf(jobs[index])]
+			if !ok && try < tries {
+				which = append(which, index)
+				continue
+			}
+			pushed[index] = sqlqueue.Pushed{ID: holder, Duplicate: true}
+		}
+	}
+	return nil
+}
+
+func (s *store) byKey(ctx context.Context, db operator.DB, query string, args ...any) (map[uniqueKey]int64, error) {
+	rows, err := db.Query(ctx, s.names.in(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[uniqueKey]int64{}
+	return ids, drain(rows, func() error {
+		var id int64
+		var key uniqueKey
+		err := rows.Scan(&id, &key.queue, &key.key)
+		ids[key] = id
+		return err
+	})
+}
+
+// columns are the first five arguments of the statements that push.
+func columns(jobs []sqlqueue.NewJob, which []int) []any {
+	queues, priorities, payloads := make([]string, len(which)), make([]int16, len(which)), make([]string, len(which))
+	times, delays := make([]*int64, len(which)), make([]int64, len(which))
+	for i, index := range which {
+		job := &jobs[index]
+		queues[i], priorities[i], payloads[i], delays[i] = job.Queue, job.Priority, string(job.Payload), job.Delay.Microseconds()
+		if !job.At.IsZero() {
+			at := job.At.UnixMicro()
+			times[i] = &at
+		}
+	}
+	return []any{queues, priorities, payloads, times, delays}
+}
+
+// drain reads all rows.
+func drain(rows operator.Rows, row func() error) error {
+	var err error
+	for err == nil && rows.Next() {
+		err = row()
+	}
+	return cmp.Or(err, rows.Close(), rows.Err())
+}
