@@ -48,6 +48,14 @@ type conversation struct {
 	done   map[int64]bool // jobs that were settled or touched
 }
 
+const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
+
+// Plans are made once for a connection and kept. One that was made while the table was small, which a queue often is, would scan the
+// table, or collect and sort, when it has grown to millions: for this transaction only the paths by index are left.
+const byIndexSQL = `
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
 	c.answer, c.done = sqlqueue.Exchanged{}, map[int64]bool{}
@@ -58,7 +66,8 @@ func (c *conversation) run(ctx context.Context) error {
 	defer conn.Release()
 
 	batch := &pgx.Batch{}
-	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	batch.Queue(beginSQL)
+	batch.Queue(byIndexSQL)
 	c.worker(batch)
 	for _, step := range c.settle() {
 		c.collect(batch.Queue(c.store.names.in(step.query), step.args...))
@@ -96,22 +105,22 @@ func (c *conversation) worker(batch *pgx.Batch) {
 	}
 }
 
-// What is settled or touched is locked first, with SKIP LOCKED: no transaction that holds a row can hold up the others.
+// What is settled or touched is locked first, with SKIP LOCKED: no transaction that holds a row can hold up the others. Each row is looked
+// up by its primary key, in a subquery of its own that the planner cannot turn into a scan of all that is reserved. A number that
+// matches means that the row is reserved: a CHECK of the table.
 
 // $1 ids, $2 numbers.
 const deleteSQL = `
 DELETE FROM "jobs" WHERE id = ANY (ARRAY(
     SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
-    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
-    FOR UPDATE OF j SKIP LOCKED))
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j))
 RETURNING id`
 
 // $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back.
 const releaseSQL = `
 WITH s AS MATERIALIZED (
     SELECT j.id, s.delay, s.back FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[]) AS s(id, by, delay, back)
-    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
-    FOR UPDATE OF j SKIP LOCKED)
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
 UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
     available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0)
 FROM s WHERE j.id = s.id
@@ -121,8 +130,7 @@ RETURNING j.id`
 const failSQL = `
 WITH s AS MATERIALIZED (
     SELECT j.id, s.error, s.stack FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS s(id, by, error, stack)
-    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
-    FOR UPDATE OF j SKIP LOCKED),
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
 d AS (
     DELETE FROM "jobs" j USING s WHERE j.id = s.id
     RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at)
@@ -187,8 +195,7 @@ func (c *conversation) collect(query *pgx.QueuedQuery) {
 const touchSQL = `
 WITH s AS MATERIALIZED (
     SELECT j.id, s.expire FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS s(id, by, expire)
-    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved
-    FOR UPDATE OF j SKIP LOCKED)
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
 UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 microsecond'
 FROM s WHERE j.id = s.id
 RETURNING j.id`
@@ -247,14 +254,15 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 // One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
 // which the planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index
 // otherwise; statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what has been committed.
-// An array, rather than a join with a WITH query, keeps the plan generic and cached.
+// An array, rather than a join with a WITH query, keeps the plan generic and cached. The UPDATE's own condition is not on reserved: with
+// it, a plan that was made while the table was small looks the ids up in the index of all ready jobs.
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
 // for never, $7 whether to reserve also under maintenance.
 const reserveSQL = `
 UPDATE "jobs" SET reserved = true, attempts = attempts + 1, reserved_at = clock_timestamp(), reserved_by = $4,
     expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'
-WHERE NOT reserved AND id = ANY (ARRAY(
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(
     SELECT j.id
     FROM (SELECT l.queue, l.priority FROM unnest($1::text[], $2::smallint[]) WITH ORDINALITY AS l(queue, priority, n)
           WHERE NOT EXISTS (SELECT FROM "queues" c WHERE c.queue IN (l.queue, '')
@@ -373,7 +381,7 @@ func (c *conversation) look(batch *pgx.Batch) {
 // $1 ids, $2 numbers.
 const stillSQL = `
 SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
-JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by AND j.reserved`
+CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by LIMIT 1) j`
 
 // explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
 // so that the worker tries again.

@@ -3,6 +3,8 @@ package pgqueue
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // $1 queues. It goes from one priority to the next by the index, however many jobs a lane has.
@@ -24,19 +26,22 @@ func (s *store) findLanes(ctx context.Context, queues []string) error {
 	if stale == nil {
 		return nil
 	}
-	rows, err := s.DB.Query(ctx, s.names.in(lanesSQL), stale)
-	if err != nil {
-		return err
-	}
 	found := map[string][]int16{}
-	if err := drain(rows, func() error {
+	batch := &pgx.Batch{}
+	batch.Queue(beginSQL)
+	batch.Queue(byIndexSQL)
+	batch.Queue(s.names.in(lanesSQL), stale).Query(func(rows pgx.Rows) error {
 		var queue string
 		var priority int16
-		err := rows.Scan(&queue, &priority)
-		found[queue] = append(found[queue], priority)
+		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
+			found[queue] = append(found[queue], priority)
+			return nil
+		})
 		return err
-	}); err != nil {
-		return err
+	})
+	batch.Queue("COMMIT")
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return translate(err)
 	}
 	for _, queue := range stale {
 		s.lanes.Found(queue, found[queue], at)

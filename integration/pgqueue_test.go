@@ -1,0 +1,232 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+)
+
+// TestPostgresPlans: every statement of an exchange and of the search for lanes reads a handful of blocks of a table with a million
+// delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty.
+func TestPostgresPlans(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("PostgreSQL's own plans")
+		}
+		ctx := t.Context()
+		dsn := migrated(t, s, "")
+		settings, statements := exchangeStatements(t, dsn)
+
+		fill := connect(t, dsn)
+		if _, err := fill.Exec(ctx, "ALTER TABLE jobs SET (autovacuum_enabled = off)"); err != nil { // it would have plans made anew
+			t.Fatal(err)
+		}
+		early, late := connect(t, dsn), connect(t, dsn)
+		for i, st := range statements {
+			prepare(t, early, settings, fmt.Sprintf("p%d", i), st)
+		}
+		for _, sql := range []string{
+			`INSERT INTO jobs (queue, payload, available_at)
+			 SELECT 'mail', '{"job":"x"}', now() + interval '1 day' FROM generate_series(1, 1000000)`,
+			`INSERT INTO jobs (queue, payload) SELECT 'mail', '{"job":"x"}' FROM generate_series(1, 50000)`,
+			`INSERT INTO jobs (queue, payload, reserved, reserved_at, reserved_by, expires_at)
+			 SELECT 'mail', '{"job":"x"}', true, now(), 'other-1', now() + interval '1 hour' FROM generate_series(1, 50000)`,
+		} {
+			if _, err := fill.Exec(ctx, sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, st := range statements {
+			check := func(t *testing.T, conn *pgx.Conn) {
+				const most = 4000 // blocks; changing a hundred rows takes 1,500, the table has 15,000, and to look at all ready rows takes 50,000
+				plan, blocks := explain(t, conn, fmt.Sprintf("p%d", i), st)
+				if blocks > most || strings.Contains(plan, `"Seq Scan"`) {
+					t.Errorf("%d blocks were read, want at most %d, and no table scanned, for\n%s\n%s", blocks, most, st.sql, plan)
+				}
+			}
+			name := strings.Join(regexp.MustCompile(`(?i)(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH) (")?(\w+)`).FindAllString(st.sql, 2), " ")
+			t.Run("early/"+name, func(t *testing.T) { check(t, early) })
+			t.Run("late/"+name, func(t *testing.T) {
+				prepare(t, late, settings, fmt.Sprintf("p%d", i), st)
+				check(t, late)
+			})
+		}
+	})
+}
+
+// statement is what a store sent.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// exchangeStatements has the store run an exchange with all that an exchange can have. It returns what the store sent about jobs, and
+// what it set before.
+func exchangeStatements(t *testing.T, dsn string) (settings string, statements []statement) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent batchTracer
+	config.ConnConfig.Tracer = &sent
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	q, err := pgqueue.New(pool, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x sqlqueue.Exchange
+	for i := range 100 {
+		r := sqlqueue.Reservation{ID: int64(1000 + i), By: "w-1"}
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Outcome(i % 3), Error: "e"})
+		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: sqlqueue.Reservation{ID: int64(2000 + i), By: "w-1"}, Expire: time.Minute})
+	}
+	x.Worker = &sqlqueue.Worker{ID: "w", Queues: []string{"mail"}}
+	x.Requeue, x.Limit, x.Number = 100, 100, "w-2"
+	x.Reserve = []sqlqueue.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}}
+	if _, err := q.Exchange(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	const want = 8 // lanes, delete, release, fail, touch, requeue, reserve, look
+	if len(sent.statements) != want {
+		t.Fatalf("an exchange sent %d statements, want %d", len(sent.statements), want)
+	}
+	return sent.settings, sent.statements
+}
+
+// batchTracer notes the statements of batches.
+type batchTracer struct {
+	mu         sync.Mutex
+	settings   string
+	statements []statement
+}
+
+func (b *batchTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (b *batchTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (b *batchTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (b *batchTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (b *batchTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case strings.Contains(data.SQL, "set_config"):
+		b.settings = data.SQL
+	case strings.Contains(data.SQL, "jobs"):
+		b.statements = append(b.statements, statement{data.SQL, data.Args})
+	}
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), "SET plan_cache_mode = force_generic_plan"); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// prepare makes the statement's plan, as the store does: after what it sets for its transaction.
+func prepare(t *testing.T, conn *pgx.Conn, settings, name string, st statement) {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	for _, sql := range []string{settings, "PREPARE " + name + " AS " + st.sql} {
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	if _, err := tx.Exec(t.Context(), execute("EXPLAIN EXECUTE "+name, st), arguments(st)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// explain runs the prepared statement, rolls it back, and returns its plan and how many blocks it read.
+func explain(t *testing.T, conn *pgx.Conn, name string, st statement) (string, int) {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	var plan []byte
+	query := execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE "+name, st)
+	if err := tx.QueryRow(t.Context(), query, arguments(st)...).Scan(&plan); err != nil {
+		t.Fatal(err)
+	}
+	var parsed []struct {
+		Plan struct {
+			Hit  int `json:"Shared Hit Blocks"`
+			Read int `json:"Shared Read Blocks"`
+		}
+	}
+	if err := json.Unmarshal(plan, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return string(plan), parsed[0].Plan.Hit + parsed[0].Plan.Read
+}
+
+func execute(command string, st statement) string {
+	if len(st.args) == 0 {
+		return command
+	}
+	places := make([]string, len(st.args))
+	for i := range st.args {
+		places[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return command + "(" + strings.Join(places, ", ") + ")"
+}
+
+// arguments has them written into the command, as EXPLAIN takes no others.
+func arguments(st statement) []any {
+	return append([]any{pgx.QueryExecModeSimpleProtocol}, st.args...)
+}
+
+// migrated makes a database with the tables and returns its address.
+func migrated(t *testing.T, s *servers.Server, prefix string) string {
+	t.Helper()
+	dsn := s.NewDatabase(t)
+	dialect := migrations.MySQL
+	if s.Engine == "postgres" {
+		dialect = migrations.Postgres
+	}
+	m, err := migrations.New(s.Open(t, dsn), dialect, prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
