@@ -110,6 +110,11 @@ func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
 	if err != nil {
 		return Exchanged{}, wrap("exchange", err)
 	}
+	for _, settlement := range x.Settle {
+		if settlement.Outcome < Delete || settlement.Outcome > Fail {
+			return Exchanged{}, wrap("exchange", fmt.Errorf("outcome %d of job %d is unknown", settlement.Outcome, settlement.ID))
+		}
+	}
 	answer, err := store.Exchange(ctx, x)
 	return answer, wrap("exchange", err)
 }
