@@ -7,7 +7,6 @@ package pgqueue
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -78,20 +77,12 @@ var dialect = operator.Dialect{
 	Now:         "clock_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
-	// The name as it stands in the payload, not unescaped: text taken out of a payload fails for the whole statement where any
-	// string of any payload has \u0000 or half a surrogate pair.
-	NameIs:     "(payload->'job')::text = %s",
-	NameArg:    func(name string) any { return jsonString(name) },
+	// Taking a field out of a json value fails, for the whole statement, where any string of it has \u0000 or half a surrogate pair.
+	NameIs: `CASE WHEN strpos(payload::text, E'\\u0000') + strpos(payload::text, E'\\ud') + strpos(payload::text, E'\\uD') = 0 THEN payload->>'job'
+		ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END = %s`,
+	NameArg:    func(name string) any { return name },
 	ForUpdate:  "FOR UPDATE",
 	OnConflict: " ON CONFLICT DO NOTHING",
-}
-
-func jsonString(s string) string {
-	quoted, err := json.Marshal(s)
-	if err != nil { // a string always marshals
-		return ""
-	}
-	return string(quoted)
 }
 
 // Check: see sqlqueue.Store.
