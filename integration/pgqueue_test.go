@@ -230,3 +230,81 @@ func migrated(t *testing.T, s *servers.Server, prefix string) string {
 	}
 	return dsn
 }
+
+// TestPostgresExecModes: the store works in each of pgx's execution modes, those for poolers in transaction mode included.
+func TestPostgresExecModes(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("the modes are pgx's")
+		}
+		for _, mode := range []pgx.QueryExecMode{
+			pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec,
+			pgx.QueryExecModeSimpleProtocol,
+		} {
+			t.Run(mode.String(), func(t *testing.T) { pushAndSettle(t, migrated(t, s, ""), mode) })
+		}
+	})
+}
+
+func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
+	ctx := t.Context()
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.DefaultQueryExecMode = mode
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	q, err := pgqueue.New(pool, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	jobs := []sqlqueue.Pushable{
+		sqlqueue.Named("delete", `quote " backslash \ braces {} comma ,`),
+		sqlqueue.With(sqlqueue.Named("release", nil), sqlqueue.At(time.Now().Add(-time.Minute))),
+		sqlqueue.With(sqlqueue.Named("fail", 1), sqlqueue.Unique(`key "\{},`)),
+	}
+	if _, err := q.PushMany(ctx, jobs); err != nil {
+		t.Fatal(err)
+	}
+	x := sqlqueue.Exchange{
+		Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}, Requeue: 10, Abandoned: []string{"w-0"},
+		Number: "w-1", Limit: 10, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: time.Minute}},
+	}
+	answer, err := q.Exchange(ctx, x)
+	if err != nil || len(answer.Reserved) != 3 {
+		t.Fatalf("reserved %+v, %v, want 3 jobs", answer.Reserved, err)
+	}
+	x = sqlqueue.Exchange{}
+	for _, job := range answer.Reserved {
+		payload, err := sqlqueue.ParsePayload(job.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcome := map[string]sqlqueue.Outcome{"delete": sqlqueue.Delete, "release": sqlqueue.Release, "fail": sqlqueue.Fail}[payload.Job]
+		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: job.Reservation()})
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: job.Reservation(), Outcome: outcome, Error: "e"})
+	}
+	if answer, err = q.Exchange(ctx, sqlqueue.Exchange{Touch: x.Touch}); err != nil || answer.Lost != nil {
+		t.Fatalf("touch: %+v, %v", answer, err)
+	}
+	if answer, err = q.Exchange(ctx, sqlqueue.Exchange{Settle: x.Settle}); err != nil || answer.Lost != nil {
+		t.Fatalf("settle: %+v, %v", answer, err)
+	}
+	queues, err := q.Queues(ctx)
+	if err != nil || len(queues) != 1 || queues[0].Ready != 1 || queues[0].Failed != 1 {
+		t.Errorf("left are %+v, %v, want one ready and one failed", queues, err)
+	}
+	if _, err := q.Retry(ctx, sqlqueue.FailedFilter{Queue: "default", OlderThan: -time.Second}); err != nil {
+		t.Error(err)
+	}
+	if err := q.Control(ctx, "", sqlqueue.ControlChange{Pause: true, PauseFor: time.Minute}); err != nil {
+		t.Error(err)
+	}
+}

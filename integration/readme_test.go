@@ -1,0 +1,88 @@
+package integration
+
+import (
+	"bytes"
+	"database/sql"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/migrations"
+)
+
+// TestReadmePrograms: the programs of the README run as they stand, on the database that they are written for.
+func TestReadmePrograms(t *testing.T) {
+	program := map[string]string{} // by the store that it imports
+	for _, block := range fenced(t, "go") {
+		if store := regexp.MustCompile(`sqlqueue/(\w+queue)"`).FindStringSubmatch(block); store != nil {
+			program[store[1]] = block
+		}
+	}
+	if len(program) != 3 {
+		t.Fatalf("the README has programs for %d databases, want 3", len(program))
+	}
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		dsn := migrated(t, s, "")
+		if s.Engine == "postgres" {
+			runProgram(t, program["pgqueue"], dsn)
+			return
+		}
+		address, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runProgram(t, program["mysqlqueue"], address.User.String()+"@tcp("+address.Host+")"+address.Path)
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "app.db")
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		m, err := migrations.New(db, migrations.SQLite, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		runProgram(t, program["sqlitequeue"], path)
+	})
+}
+
+func runProgram(t *testing.T, program, address string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "go", "run", file)
+	command.Env = append(os.Environ(), "DATABASE_URL="+address)
+	output, err := command.CombinedOutput()
+	if err != nil || !bytes.Contains(output, []byte("invoice for order 42\n")) {
+		t.Errorf("%v: the program printed %q, want the invoice for order 42", err, output)
+	}
+}
+
+// fenced returns the README's blocks of a language.
+func fenced(t *testing.T, language string) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, block := range strings.Split("\n"+string(readme), "\n```"+language+"\n")[1:] {
+		content, _, _ := strings.Cut(block, "\n```")
+		blocks = append(blocks, content+"\n")
+	}
+	return blocks
+}
