@@ -75,7 +75,10 @@ func killConnections(ctx context.Context, admin *sql.DB, database string) error 
 	for _, id := range ids {
 		_, err := admin.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
 		var serverError *mysql.MySQLError
-		if err != nil && !(errors.As(err, &serverError) && serverError.Number == noSuchThread) {
+		if errors.As(err, &serverError) && serverError.Number == noSuchThread {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -1,11 +1,12 @@
 package servers
 
+import "net/url"
+
 // An engine is a database product, with what is needed to get a server of it. Engines are values, never changed.
 type engine struct {
 	name         string
 	variable     string // of the environment, with addresses
 	scheme       string // of an address
-	versionQuery string
 	inVersion    string // what the version contains; a server of another engine does not
 	notInVersion string // what it does not contain
 	optional     bool   // not run, instead of failed, where nothing on the machine could give one
@@ -21,7 +22,7 @@ type engine struct {
 // local tells how a server installed on the machine is started. The scripts run in sh with DIR (empty, owned by the account),
 // PORT and PASSWORD set.
 type local struct {
-	programs []string // the last one is the server
+	programs []string // the server first
 	dirs     []string // patterns of directories to look in after PATH
 	packages []string // Debian's
 	account  string   // user who runs the server when the tests run as root
@@ -30,20 +31,28 @@ type local struct {
 	stop     string // signal that ends it at once; its data is thrown away
 }
 
+// address is the address of a server that was started here.
+func (e engine) address(host, password string) *url.URL {
+	u := &url.URL{Scheme: e.scheme, User: url.UserPassword(e.user, password), Host: host, Path: "/" + e.scheme} // both have a database of that name
+	if e.scheme == "postgres" {
+		u.RawQuery = "sslmode=disable" // lib/pq insists on TLS otherwise
+	}
+	return u
+}
+
 // engines in the order in which they are listed.
 var engines = []engine{
 	{
 		name:         "postgres",
 		variable:     "SQLQUEUE_TEST_POSTGRES",
 		scheme:       "postgres",
-		versionQuery: "SELECT version()",
 		inVersion:    "PostgreSQL",
 		image:        "postgres:17",
 		port:         "5432",
 		user:         "postgres",
 		containerEnv: func(password string) map[string]string { return map[string]string{"POSTGRES_PASSWORD": password} },
 		local: local{
-			programs: []string{"initdb", "postgres"},
+			programs: []string{"postgres", "initdb"},
 			dirs:     []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"},
 			packages: []string{"postgresql"},
 			account:  "postgres",
@@ -58,14 +67,13 @@ var engines = []engine{
 		name:         "mariadb",
 		variable:     "SQLQUEUE_TEST_MARIADB",
 		scheme:       "mysql",
-		versionQuery: "SELECT version()",
 		inVersion:    "MariaDB",
 		image:        "mariadb:11.8",
 		port:         "3306",
 		user:         "root",
 		containerEnv: func(password string) map[string]string { return map[string]string{"MARIADB_ROOT_PASSWORD": password} },
 		local: local{
-			programs: []string{"mariadb-install-db", "mariadbd"},
+			programs: []string{"mariadbd", "mariadb-install-db"},
 			dirs:     []string{"/usr/sbin", "/usr/local/sbin", "/usr/libexec"},
 			packages: []string{"mariadb-server"},
 			account:  "mysql",
@@ -79,7 +87,6 @@ var engines = []engine{
 		name:         "mysql",
 		variable:     "SQLQUEUE_TEST_MYSQL",
 		scheme:       "mysql",
-		versionQuery: "SELECT version()",
 		notInVersion: "MariaDB",
 		optional:     true,
 		image:        "mysql:9.7",
@@ -97,9 +104,9 @@ var engines = []engine{
 	},
 }
 
-// mysqlUser writes the statements that the server runs when it starts: root may log in over the loopback interface.
-// The root of the installation has no password and is reachable through the socket in DIR only, names not being resolved.
-const mysqlUser = `printf '%s\n' "CREATE USER IF NOT EXISTS root@127.0.0.1 IDENTIFIED BY '$PASSWORD';" \
+// mysqlUser writes the statements that the server runs when it starts: root may log in over the loopback interface. The other
+// roots of an installation have no password, but names not being resolved they come in through the socket in DIR only.
+const mysqlUser = `printf '%s\n' "CREATE USER IF NOT EXISTS root@127.0.0.1;" "ALTER USER root@127.0.0.1 IDENTIFIED BY '$PASSWORD';" \
 	"GRANT ALL ON *.* TO root@127.0.0.1 WITH GRANT OPTION;" >"$DIR/setup.sql"`
 
 const mysqlServe = `--datadir="$DIR/data" --socket="$DIR/socket" --pid-file="$DIR/pid" --init-file="$DIR/setup.sql" \

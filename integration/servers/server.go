@@ -21,25 +21,25 @@ type Server struct {
 	Version string // as "17.5" or "10.11.13"
 	Way     string // how it was had, for people
 
-	address *url.URL // of a user who may create databases
-	stop    func(context.Context) error
+	address *url.URL     // of a user who may create databases
+	stop    func() error // nil: it is not ours to stop
 }
 
 // String is the engine and the version, as "postgres 17.5".
 func (s *Server) String() string { return s.Engine + " " + s.Version }
 
-// connect waits until the server at address answers, and finds out its version. It gives up when ctx ends or, with its reason,
-// when ended gets closed or a value; ended may be nil.
-func connect(ctx context.Context, e engine, address *url.URL, ended <-chan error) (*Server, error) {
+// connect waits until the server at address answers, and finds out its version. It gives up when ctx ends, or when ended, which
+// may be nil, says that the server did.
+func connect(ctx context.Context, e engine, address *url.URL, ended func() error) (*Server, error) {
 	db, err := open(address)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = db.Close() }()
 
-	full, err := awaitVersion(ctx, db, e.versionQuery, ended)
+	full, err := awaitVersion(ctx, db, ended)
 	if err != nil {
-		return nil, fmt.Errorf("no answer at %s: %w", address.Host, err)
+		return nil, fmt.Errorf("%s is not ready: %w", address.Host, err)
 	}
 	if !strings.Contains(full, e.inVersion) || (e.notInVersion != "" && strings.Contains(full, e.notInVersion)) {
 		return nil, fmt.Errorf("the server at %s is not %s: it says %q", address.Host, e.name, full)
@@ -47,18 +47,21 @@ func connect(ctx context.Context, e engine, address *url.URL, ended <-chan error
 	return &Server{Engine: e.name, Version: versionNumber(full), address: address}, nil
 }
 
-func awaitVersion(ctx context.Context, db *sql.DB, query string, ended <-chan error) (version string, err error) {
+func awaitVersion(ctx context.Context, db *sql.DB, ended func() error) (version string, err error) {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		if err = db.QueryRowContext(ctx, query).Scan(&version); err == nil {
+		if err = db.QueryRowContext(ctx, "SELECT version()").Scan(&version); err == nil {
 			return version, nil
 		}
+		if ended != nil {
+			if reason := ended(); reason != nil {
+				return "", fmt.Errorf("it ended: %w", reason)
+			}
+		}
 		select {
-		case reason := <-ended:
-			return "", fmt.Errorf("it ended: %w", reason)
 		case <-ctx.Done():
-			return "", err
+			return "", fmt.Errorf("%w: %w", ctx.Err(), err)
 		case <-retry.C:
 		}
 	}
@@ -113,7 +116,10 @@ func parseAddress(e engine, address string) (*url.URL, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", e.variable, err)
 	}
-	if u.Scheme != e.scheme && !(e.scheme == "postgres" && u.Scheme == "postgresql") {
+	if u.Scheme == "postgresql" {
+		u.Scheme = "postgres"
+	}
+	if u.Scheme != e.scheme {
 		return nil, fmt.Errorf("%s: an address begins with %s://, not %s://", e.variable, e.scheme, u.Scheme)
 	}
 	return u, nil

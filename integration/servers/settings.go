@@ -66,6 +66,11 @@ func readSettings(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
+// named tells whether the servers that way gives were asked for by name. Others are not taken in their place.
+func (s settings) named(e engine, way string) bool {
+	return way == wayEnvironment && s.addresses[e.name] != nil || way == wayContainers && s.images[e.name] != nil
+}
+
 // list splits at commas and drops spaces and empty entries.
 func list(s string) []string {
 	var entries []string

@@ -1,0 +1,47 @@
+# make test gets the database servers that it needs: see integration/README.md.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v "$$(go env CC)"),-race)
+COUNT := 1
+TESTS := unit integration
+GO_TEST := go test $(RACE) -count=$(COUNT) -timeout=20m ./...
+
+# one target after the other, also with make -j: they share the servers
+AGAIN = $(MAKE) --no-print-directory -j1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: test
+test: ## vet and test everything, on every database engine; list engines, versions and ways at the end
+	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
+	cd integration && go build -o .bin/servers ./cmd/servers
+	@integration/.bin/servers -- $(AGAIN) --keep-going $(TESTS) 2>&1
+
+.PHONY: unit
+unit: ## vet and test the library alone: it needs no server
+	go vet ./...
+	$(GO_TEST)
+
+.PHONY: integration
+integration: ## vet and test on real servers
+	cd integration && go vet ./... && $(GO_TEST)
+
+.PHONY: race
+race: ## everything under the race detector, three times in a row
+	$(if $(RACE),,@echo "the race detector needs a C compiler" && exit 1)
+	@$(AGAIN) test COUNT=3
+
+.PHONY: lint
+lint: ## check style and the architecture's arrows
+	go run $(GOLANGCI_LINT) run ./...
+	cd integration && go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run - -bench . ./...
