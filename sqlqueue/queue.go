@@ -119,7 +119,8 @@ func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
 	return answer, wrap("exchange", err)
 }
 
-// HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job.
+// HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job. If it also has a method
+// Completed(), Delete calls it when it has removed the row: that is how a worker learns that its handler has completed the job.
 type HasReservation interface {
 	Reservation() Reservation
 }
@@ -150,6 +151,9 @@ func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 	answer, err := store.Exchange(ctx, Exchange{Settle: []Settlement{{Reservation: r, Outcome: Delete}}})
 	if err == nil && len(answer.Lost)+len(answer.Locked) > 0 {
 		err = ErrReservationLost
+	}
+	if completed, ok := job.(interface{ Completed() }); ok && err == nil {
+		completed.Completed()
 	}
 	return wrap("delete", err)
 }

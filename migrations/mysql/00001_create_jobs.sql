@@ -29,8 +29,8 @@ CREATE TABLE `jobs` (
         COMMENT 'At most one job of a queue has a given key; NULL for most jobs',
     CHECK (JSON_VALID(payload)),
     CHECK (queue <> '' AND queue NOT LIKE ' %' AND queue NOT LIKE '% ' AND queue NOT LIKE '%,%'),
-    CHECK (CASE WHEN reserved THEN reserved_at IS NOT NULL AND reserved_by IS NOT NULL
-                ELSE reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL END),
+    CHECK ((reserved AND reserved_at IS NOT NULL AND reserved_by IS NOT NULL)
+        OR (NOT reserved AND reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL)),
     KEY `jobs_ready` (queue, priority, available_at, id),
     KEY `jobs_expiry` (expires_at),
     UNIQUE KEY `jobs_unique` (queue, unique_key)
@@ -76,8 +76,9 @@ CREATE TABLE `queues` (
         COMMENT 'Counts restart commands; a worker that started under a smaller count finishes and exits',
     maintenance  TINYINT(1) NOT NULL DEFAULT 0
         COMMENT 'Whether workers wait unless they were started with --force',
-    expire_ms    BIGINT NULL CHECK (expire_ms >= 0)
-        COMMENT 'Expire of the reservations of this queue in milliseconds; 0 for never, NULL for what each worker has set'
+    expire_ms    BIGINT NULL
+        COMMENT 'Expire of the reservations of this queue in milliseconds; 0 for never, NULL for what each worker has set',
+    CHECK (expire_ms >= 0)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'What operators have said about a queue, and under the empty name about all of them. A queue needs no row here';
 
@@ -94,12 +95,13 @@ CREATE TABLE `workers` (
         COMMENT 'The queues it serves, in order, separated by commas',
     concurrency        INT NOT NULL
         COMMENT 'How many handlers it runs at once',
-    wanted_concurrency INT NULL CHECK (wanted_concurrency > 0)
+    wanted_concurrency INT NULL
         COMMENT 'How many it should run, when that was set from outside',
     started_at         DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'When it started',
     seen_at            DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
-        COMMENT 'When it last wrote this row'
+        COMMENT 'When it last wrote this row',
+    CHECK (wanted_concurrency > 0)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Workers that run, each written before its first reservation';
 

@@ -1,4 +1,5 @@
--- Names of tables and indexes stand in double quotes, and nothing else does: that is how a table prefix finds them.
+-- Names of tables and indexes stand in double quotes, and nothing else does but the collation C: that is how a table prefix finds
+-- them.
 
 -- +goose Up
 CREATE TABLE "jobs" (

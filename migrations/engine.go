@@ -1,0 +1,30 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/pressly/goose/v3/database"
+)
+
+// engine is what differs between the databases.
+type engine struct {
+	goose database.Dialect
+	quote byte // around names
+	// exists is a query whether the table %s exists where a new one would be made.
+	exists string
+	// appliedAt is an expression over the rows of one version: seconds since 1970 UTC.
+	appliedAt string
+	// lock waits for the migration lock that belongs to a version table, until ctx ends. release gives it back in any case, if need
+	// be by closing the connection.
+	lock func(ctx context.Context, conn *sql.Conn, table string) (release func(), err error)
+
+	// The others may be nil. setup changes settings of the connection, and restore changes them back.
+	setup func(ctx context.Context, conn *sql.Conn) (restore func(), err error)
+	// prepare comes before the migrations to do, under the lock.
+	prepare func(ctx context.Context, db *sql.DB, m *Migrator, todo []Migration) error
+	// repeatable changes a file so that it can be run again after it was interrupted.
+	repeatable func(sql string) string
+}
+
+var engines = map[Dialect]engine{Postgres: postgres, MySQL: mysql, SQLite: sqlite}

@@ -1,0 +1,360 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+)
+
+func TestPrefixed(t *testing.T) {
+	for _, c := range []struct{ name, sql, want string }{
+		{"names", `DROP TABLE "jobs"; CREATE INDEX "a" ON "b" (c);`, `DROP TABLE "p_jobs"; CREATE INDEX "p_a" ON "p_b" (c);`},
+		{"collation", `"t" (q text COLLATE "C") "Customers"`, `"p_t" (q text COLLATE "C") "p_Customers"`},
+		{"doubled quote", `"a""b"`, `"p_a""b"`},
+		{"string", `DEFAULT 'say "x"' "t"`, `DEFAULT 'say "x"' "p_t"`},
+		{"quote in a string", `'it''s "x"' "t"`, `'it''s "x"' "p_t"`},
+		{"line comment", "-- the \"x\", it's\n\"t\" -- \"y\"", "-- the \"x\", it's\n\"p_t\" -- \"y\""},
+		{"block comment", "/* \"x\" it's */\"t\"/*/ \"y\" */\"u\"", "/* \"x\" it's */\"p_t\"/*/ \"y\" */\"p_u\""},
+		{"other quote", "`t` \"u\"", "`t` \"p_u\""},
+		{"operators", `1 - 2 / 3 * "t"`, `1 - 2 / 3 * "p_t"`},
+		{"unfinished", `"t`, `"p_t`},
+		{"unfinished string", `'"t"`, `'"t"`},
+		{"unfinished comment", `/* "t"`, `/* "t"`},
+		{"letters of several bytes", `"t" '队列' -- 队`, `"p_t" '队列' -- 队`},
+		{"empty", ``, ``},
+	} {
+		if got := prefixed(c.sql, '"', "p_"); got != c.want {
+			t.Errorf("%s: %s became %s, want %s", c.name, c.sql, got, c.want)
+		}
+	}
+	if got := prefixed("`t` \"u\"", '`', "p_"); got != "`p_t` \"u\"" {
+		t.Errorf("with backquotes: %s", got)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	for dialect, engine := range engines {
+		original, err := fs.Sub(embedded, string(dialect))
+		if err != nil {
+			t.Fatal(err)
+		}
+		quote := string(engine.quote)
+		name := regexp.MustCompile(quote + `([a-z]\w+)` + quote)
+		for _, prefix := range []string{"", "p_", "App2_", strings.Repeat("x", 32)} {
+			files, err := Files(dialect, prefix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fstest.TestFS(files, "00001_create_jobs.sql"); err != nil {
+				t.Error(err)
+			}
+			names, err := fs.Glob(original, "*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range names {
+				before, errBefore := fs.ReadFile(original, file)
+				after, errAfter := fs.ReadFile(files, file)
+				if err := errors.Join(errBefore, errAfter); err != nil {
+					t.Fatal(err)
+				}
+				// by the files' own rule, so the comments have no quoted names
+				if want := name.ReplaceAllString(string(before), quote+prefix+"$1"+quote); string(after) != want {
+					t.Errorf("%s/%s with prefix %q differs in more than the prefix", dialect, file, prefix)
+				}
+				for _, quoted := range name.FindAllStringSubmatch(string(before), -1) {
+					if len(prefix+quoted[1]) > 63 {
+						t.Errorf("%s/%s: the name %s%s is longer than PostgreSQL's 63 bytes", dialect, file, prefix, quoted[1])
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestBadPrefixAndDialect(t *testing.T) {
+	db := &sql.DB{}
+	for _, prefix := range []string{"a b", "a-b", "a.b", `a"b`, "a`b", "a'b", "a%sb", "é", "a\n", strings.Repeat("x", 33)} {
+		if _, err := New(db, Postgres, prefix); err == nil || !strings.Contains(err.Error(), "at most 32") {
+			t.Errorf("New with prefix %q: %v", prefix, err)
+		}
+		if _, err := Files(SQLite, prefix); err == nil {
+			t.Errorf("Files accepts the prefix %q", prefix)
+		}
+	}
+	if _, err := New(db, "oracle", ""); err == nil || !strings.Contains(err.Error(), `"postgres"`) {
+		t.Errorf("New with a wrong dialect: %v", err)
+	}
+	if _, err := New(nil, SQLite, ""); err == nil {
+		t.Error("New accepts a nil database")
+	}
+}
+
+func TestEmbeddedFiles(t *testing.T) {
+	if err := checkFiles(embedded); err != nil {
+		t.Error(err)
+	}
+	if Latest() < 1 {
+		t.Errorf("the latest version is %d", Latest())
+	}
+	// what is interrupted on MySQL can be completed only if it can be run again
+	files, err := Files(MySQL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		file, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _ := strings.Cut(string(file), "-- +goose Up\n")
+		up, down, _ := strings.Cut(body, "-- +goose Down\n")
+		for _, half := range []string{up, down} {
+			ends := len(regexp.MustCompile(`(?m);$`).FindAllString(half, -1))
+			repeatable := len(createTable.FindAllString("\n"+repeatableMySQL("\n"+half), -1)) + strings.Count(repeatableMySQL("\n"+half), "\nDROP TABLE IF EXISTS")
+			if ends != 1 && ends != repeatable {
+				t.Errorf("mysql/%s: %d statements, %d of which can be repeated: have one statement in a file, or only CREATE TABLE with a COMMENT and DROP TABLE",
+					name, ends, repeatable)
+			}
+		}
+	}
+}
+
+func TestCheckFiles(t *testing.T) {
+	const good = "-- +goose Up\nCREATE TABLE \"t\" (id int);\n\n-- +goose Down\nDROP TABLE \"t\";\n"
+	set := func(change func(fstest.MapFS)) fs.FS {
+		files := fstest.MapFS{}
+		for _, dialect := range []Dialect{Postgres, MySQL, SQLite} {
+			for _, name := range []string{"00001_one.sql", "00002_two.sql"} {
+				files[string(dialect)+"/"+name] = &fstest.MapFile{Data: []byte(good)}
+			}
+		}
+		change(files)
+		return files
+	}
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	for _, c := range []struct {
+		want   string // in the error; empty for none
+		change func(fstest.MapFS)
+	}{
+		{"", func(fstest.MapFS) {}},
+		{"mysql/00003_four.sql should be version 2", func(f fstest.MapFS) {
+			delete(f, "mysql/00002_two.sql")
+			f["mysql/00003_four.sql"] = file(good)
+		}},
+		{"postgres/00002_zwei.sql should be version 3", func(f fstest.MapFS) { f["postgres/00002_zwei.sql"] = file(good) }},
+		{"sqlite/2_two.sql is not the name", func(f fstest.MapFS) { f["sqlite/2_two.sql"] = file(good) }},
+		{"version 2 is not the same step in every dialect: sqlite", func(f fstest.MapFS) { delete(f, "sqlite/00002_two.sql") }},
+		{"version 3 is not the same step in every dialect: mysql", func(f fstest.MapFS) { f["mysql/00003_three.sql"] = file(good) }},
+		{"version 2 is not the same step in every dialect: mysql", func(f fstest.MapFS) {
+			f["mysql/00002_deux.sql"] = f["mysql/00002_two.sql"]
+			delete(f, "mysql/00002_two.sql")
+		}},
+		{"mysql has no migrations", func(f fstest.MapFS) {
+			maps.DeleteFunc(f, func(name string, _ *fstest.MapFile) bool { return strings.HasPrefix(name, "mysql/") })
+			f["mysql"] = &fstest.MapFile{Mode: fs.ModeDir}
+		}},
+		{"postgres/00001_one.sql needs", func(f fstest.MapFS) { f["postgres/00001_one.sql"] = file("-- +goose Up\nSELECT 1;\n") }},
+		{"postgres/00001_one.sql needs", func(f fstest.MapFS) { f["postgres/00001_one.sql"] = file("-- +goose Up\nSELECT 1;\n-- +goose Down\n") }},
+		{"postgres/00001_one.sql needs", func(f fstest.MapFS) {
+			f["postgres/00001_one.sql"] = file("-- +goose Down\nSELECT 1;\n-- +goose Up\nSELECT 1;\n")
+		}},
+	} {
+		err := checkFiles(set(c.change))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("the error is %v, want %q", err, c.want)
+		}
+	}
+}
+
+// three is a Migrator with three steps; the third is broken until its file is replaced.
+func three(t *testing.T, db *sql.DB, files fstest.MapFS) *Migrator {
+	t.Helper()
+	for _, step := range []string{"00001_a", "00002_b", "00003_c"} {
+		if files[step+".sql"] == nil {
+			files[step+".sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE \"" + step + "\" (id integer);\n-- +goose Down\nDROP TABLE \"" + step + "\";\n")}
+		}
+	}
+	m, err := newMigrator(db, SQLite, "", files, []Migration{{Version: 1, Name: "a"}, {Version: 2, Name: "b"}, {Version: 3, Name: "c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func openFile(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func versions(migrations []Migration) (versions []int64) {
+	for _, m := range migrations {
+		versions = append(versions, m.Version)
+	}
+	return versions
+}
+
+func TestSeveralVersions(t *testing.T) {
+	db := openFile(t)
+	broken := fstest.MapFS{"00003_c.sql": {Data: []byte("-- +goose Up\nCREATE TABLE \"c\" (id integer);\nCREATE TABEL \"d\";\n-- +goose Down\nDROP TABLE \"c\";\n")}}
+	applied, err := three(t, db, broken).Up(t.Context())
+	if err == nil || !strings.HasPrefix(err.Error(), "migration 3 (c) up: ") || !slices.Equal(versions(applied), []int64{1, 2}) {
+		t.Errorf("Up with a broken third step: %v, %v", applied, err)
+	}
+	if _, err := db.Exec(`SELECT * FROM c`); err == nil {
+		t.Error("the broken step left a table")
+	}
+	m := three(t, db, fstest.MapFS{})
+	if applied, err := m.Up(t.Context()); err != nil || !slices.Equal(versions(applied), []int64{3}) {
+		t.Errorf("Up: %v, %v", applied, err)
+	}
+	if taken, err := m.Down(t.Context()); err != nil || !slices.Equal(versions(taken), []int64{3}) {
+		t.Errorf("Down: %v, %v", taken, err)
+	}
+	if version, err := m.Version(t.Context()); err != nil || version != 2 {
+		t.Errorf("the version after it is %d, %v", version, err)
+	}
+	if taken, err := m.DownAll(t.Context()); err != nil || !slices.Equal(versions(taken), []int64{2, 1}) {
+		t.Errorf("DownAll: %v, %v", taken, err)
+	}
+}
+
+func TestDownIsOneTransaction(t *testing.T) {
+	db := openFile(t)
+	broken := fstest.MapFS{"00003_c.sql": {Data: []byte("-- +goose Up\nCREATE TABLE \"c\" (id integer);\n-- +goose Down\nDROP TABLE \"c\";\nDROP TABLE \"d\";\n")}}
+	m := three(t, db, broken)
+	if _, err := m.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := m.DownAll(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "migration 3 (c) down: ") || len(taken) != 0 {
+		t.Errorf("DownAll with a broken third step: %v, %v", taken, err)
+	}
+	if _, err := db.Exec(`SELECT * FROM c`); err != nil {
+		t.Errorf("the step that failed dropped a table: %v", err)
+	}
+}
+
+func TestGap(t *testing.T) {
+	db := openFile(t)
+	m := three(t, db, fstest.MapFS{})
+	if _, err := m.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`DELETE FROM sqlqueue_migrations WHERE version_id = 2`); err != nil {
+		t.Fatal(err)
+	}
+	_, up := m.Up(t.Context())
+	_, down := m.Down(t.Context())
+	for _, err := range []error{m.Validate(t.Context()), up, down} {
+		if err == nil || !strings.Contains(err.Error(), "has version 3 but not version 2 (b)") {
+			t.Errorf("the error of a gap is %v", err)
+		}
+	}
+	status, err := m.Status(t.Context())
+	if err != nil || len(status) != 3 || status[1].Applied || !status[2].Applied {
+		t.Errorf("Status of a gap is %v, %v", status, err)
+	}
+}
+
+func TestSupportedMySQL(t *testing.T) {
+	for version, good := range map[string]bool{
+		"8.0.16": true, "8.0.36-0ubuntu0.22.04.1": true, "8.4.3": true, "9.7.0": true, "10.0.1": true,
+		"8.0.15": false, "5.7.44-log": false,
+		"10.6.0-MariaDB": true, "10.11.19-MariaDB-0+deb12u1": true, "5.5.5-10.6.12-MariaDB-log": true, "11.8.3-MariaDB-ubu2404": true, "12.0.2-MariaDB": true,
+		"10.5.29-MariaDB": false, "5.5.5-10.3.39-MariaDB": false,
+		"8.0.11-TiDB-v8.5.0": true, "something": true, "": true,
+	} {
+		if err := supportedMySQL(version); (err == nil) != good {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
+// Whoever opened the file before its holder removed it must not take the lock of a file that is gone for the lock.
+func TestLockFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.lock")
+	var holders atomic.Int32
+	done := make(chan error)
+	for range 8 {
+		go func() {
+			for range 50 {
+				release, err := lockFile(context.Background(), path)
+				if err != nil {
+					done <- err
+					return
+				}
+				if holders.Add(1) != 1 {
+					done <- errors.New("two hold the lock")
+					return
+				}
+				holders.Add(-1)
+				release()
+			}
+			done <- nil
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	release, err := lockFile(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := lockFile(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error of a canceled wait is %v", err)
+	}
+	if _, err := lockFile(t.Context(), filepath.Join(path, "no", "directory")); err == nil {
+		t.Error("a lock in no directory")
+	}
+}
+
+// plainDriver has nothing of what drivers may have beyond driver.Conn.
+type plainDriver struct{ driver.Driver }
+
+func (d plainDriver) Open(name string) (driver.Conn, error) {
+	conn, err := d.Driver.Open(name)
+	return struct{ driver.Conn }{conn}, err
+}
+
+func TestPlainDriver(t *testing.T) {
+	sql.Register("plain", plainDriver{openFile(t).Driver()})
+	db, err := sql.Open("plain", filepath.Join(t.TempDir(), "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	m, err := New(db, SQLite, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if applied, err := m.Up(t.Context()); err != nil || int64(len(applied)) != Latest() {
+		t.Errorf("Up: %v, %v", applied, err)
+	}
+	if taken, err := m.DownAll(t.Context()); err != nil || int64(len(taken)) != Latest() {
+		t.Errorf("DownAll: %v, %v", taken, err)
+	}
+}

@@ -1,0 +1,701 @@
+// Package migrationstest tests the migrations on a real server. It is for sqlqueue's own tests, and for those who run sqlqueue on a
+// server that speaks one of the dialects and is not tested here.
+package migrationstest
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/sqlqueue/sqlqueue/migrations"
+)
+
+// Run runs every case. Each call of open returns a new pool on the same database, which must be empty, is emptied before each case,
+// and is left with whatever the last case made. The user needs to see and end its own other sessions, which servers allow by default.
+func Run(t *testing.T, open func(t testing.TB) *sql.DB, dialect migrations.Dialect) {
+	s := suite{open: open, dialect: dialect, db: open(t)}
+	cases := []struct {
+		name     string
+		dialects []migrations.Dialect
+		run      func(*testing.T)
+	}{
+		{"UpAndDown", all, s.upAndDown},
+		{"StatusOnlyReads", all, s.statusOnlyReads},
+		{"PlainInsert", all, s.plainInsert},
+		{"BadRowsAreRefused", all, s.badRows},
+		{"EveryColumnHasAComment", servers, s.comments},
+		{"PrefixBesideEmptyPrefix", all, s.prefix},
+		{"OwnGoose", all, s.ownGoose},
+		{"TenAtOnce", all, s.tenAtOnce},
+		{"PoolOfOneConnection", all, s.oneConnection},
+		{"WaitEndsWithContext", all, s.waitEndsWithContext},
+		{"CancelWhileMigrating", all, s.cancelWhileMigrating},
+		{"DeadSessionGivesLockBack", servers, s.deadSession},
+		{"NewerSchema", all, s.newerSchema},
+		{"TablesOfOthers", all, s.tablesOfOthers},
+		{"InterruptedUp", []migrations.Dialect{migrations.MySQL}, s.interruptedUp},
+		{"InterruptedDown", []migrations.Dialect{migrations.MySQL}, s.interruptedDown},
+	}
+	for _, c := range cases {
+		if !slices.Contains(c.dialects, dialect) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			s.empty(t)
+			c.run(t)
+		})
+	}
+}
+
+var (
+	servers = []migrations.Dialect{migrations.Postgres, migrations.MySQL}
+	all     = append(slices.Clone(servers), migrations.SQLite)
+)
+
+type suite struct {
+	open    func(t testing.TB) *sql.DB
+	dialect migrations.Dialect
+	db      *sql.DB
+}
+
+func (s suite) upAndDown(t *testing.T) {
+	m := s.migrator(t, s.db, "")
+	s.wantVersion(t, m, 0)
+
+	for range 2 {
+		start := time.Now().Add(-time.Minute)
+		applied, err := m.Up(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(applied) != int(migrations.Latest()) {
+			t.Fatalf("Up applied %v, want versions 1 to %d", applied, migrations.Latest())
+		}
+		for i, a := range applied {
+			if a.Version != int64(i+1) || !a.Applied || a.Name == "" || a.AppliedAt.Before(start) || a.AppliedAt.After(time.Now().Add(time.Minute)) {
+				t.Errorf("Up applied %+v as number %d, now is %v", a, i+1, time.Now().UTC())
+			}
+		}
+		status, err := m.Status(t.Context())
+		if err != nil || !slices.Equal(status, applied) {
+			t.Errorf("Status is %v, %v after Up applied %v", status, err, applied)
+		}
+		s.wantVersion(t, m, migrations.Latest())
+		if again, err := m.Up(t.Context()); err != nil || len(again) != 0 {
+			t.Errorf("a second Up applied %v, %v", again, err)
+		}
+
+		one, err := m.Down(t.Context())
+		if err != nil || len(one) != 1 || one[0].Version != migrations.Latest() || one[0].Applied {
+			t.Fatalf("Down took back %v, %v, want version %d", one, err, migrations.Latest())
+		}
+		s.wantVersion(t, m, migrations.Latest()-1)
+		rest, err := m.DownAll(t.Context())
+		if err != nil || len(rest) != int(migrations.Latest()-1) {
+			t.Fatalf("DownAll took back %v, %v", rest, err)
+		}
+		s.wantVersion(t, m, 0)
+		if none, err := m.Down(t.Context()); err != nil || len(none) != 0 {
+			t.Errorf("Down took back %v, %v when nothing was applied", none, err)
+		}
+		if left := s.tables(t); !slices.Equal(left, []string{migrations.VersionTable}) {
+			t.Errorf("the tables %v are left, want only that of the versions", left)
+		}
+	}
+}
+
+func (s suite) statusOnlyReads(t *testing.T) {
+	m := s.migrator(t, s.db, "")
+	status, err := m.Status(t.Context())
+	if err != nil || len(status) != int(migrations.Latest()) || status[0].Applied || !status[0].AppliedAt.IsZero() {
+		t.Errorf("Status of an empty database is %v, %v", status, err)
+	}
+	s.wantVersion(t, m, 0)
+	if err := m.Validate(t.Context()); err != nil {
+		t.Errorf("Validate of an empty database: %v", err)
+	}
+	if none, err := m.DownAll(t.Context()); err != nil || len(none) != 0 {
+		t.Errorf("DownAll of an empty database took back %v, %v", none, err)
+	}
+	if tables := s.tables(t); len(tables) != 0 {
+		t.Errorf("reading made the tables %v", tables)
+	}
+}
+
+// A push from any language, in a session whose clock shows local time.
+func (s suite) plainInsert(t *testing.T) {
+	s.up(t, "")
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	late, zone := "", "" // seconds that the database's clock is ahead of available_at and created_at
+	switch s.dialect {
+	case migrations.Postgres:
+		zone = `SET TIME ZONE INTERVAL '+08:00' HOUR TO MINUTE`
+		late = `extract(epoch FROM clock_timestamp() - available_at), extract(epoch FROM clock_timestamp() - created_at)`
+	case migrations.MySQL:
+		zone = `SET time_zone = '+08:00'`
+		late = `TIMESTAMPDIFF(MICROSECOND, available_at, UTC_TIMESTAMP(6)) / 1e6, TIMESTAMPDIFF(MICROSECOND, created_at, UTC_TIMESTAMP(6)) / 1e6`
+	case migrations.SQLite:
+		now := time.Now().UnixMicro()
+		late = fmt.Sprintf(`(%d - available_at) / 1e6, (%d - created_at) / 1e6`, now, now)
+	}
+	if zone != "" {
+		if _, err := conn.ExecContext(t.Context(), zone); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
+	}
+	if _, err := conn.ExecContext(t.Context(), `INSERT INTO jobs (queue, payload) VALUES ('mail', '{"job":"send_invoice","data":{"order_id":42}}')`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), `INSERT INTO jobs (payload) VALUES ('{}')`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conn.QueryContext(t.Context(), `SELECT id, queue, priority, attempts, reserved, reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL
+		AND unique_key IS NULL, `+late+` FROM jobs ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for _, want := range []string{"mail", "default"} {
+		var id, priority, attempts int64
+		var queue string
+		var reserved, null bool
+		var available, created float64
+		if !rows.Next() {
+			t.Fatalf("the job in queue %s is missing: %v", want, rows.Err())
+		}
+		if err := rows.Scan(&id, &queue, &priority, &attempts, &reserved, &null, &available, &created); err != nil {
+			t.Fatal(err)
+		}
+		if id < 1 || queue != want || priority != 0 || attempts != 0 || reserved || !null {
+			t.Errorf("the job is id %d, queue %s, priority %d, attempts %d, reserved %t, else NULL %t", id, queue, priority, attempts, reserved, null)
+		}
+		if max(available, -available, created, -created) > 30 {
+			t.Errorf("available_at is %g s and created_at %g s ago, want now", available, created)
+		}
+	}
+}
+
+func (s suite) badRows(t *testing.T) {
+	s.up(t, "")
+	insert := func(queue, columns, values string) error {
+		_, err := s.db.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO jobs (queue%s) VALUES ('%s'%s)`, columns, queue, values))
+		return err
+	}
+	for _, queue := range []string{"q", "Mail_2 (new)", strings.Repeat("q", 191), strings.Repeat("队", 191), "it''s"} {
+		if err := insert(queue, ", payload", ", '{}'"); err != nil {
+			t.Errorf("the queue %q is refused: %v", queue, err)
+		}
+	}
+	for _, queue := range []string{"", " ", " mail", "mail ", "a,b", ",", strings.Repeat("q", 192)} {
+		if insert(queue, ", payload", ", '{}'") == nil {
+			t.Errorf("the queue %q is accepted", queue)
+		}
+	}
+	for _, bad := range [][2]string{
+		{", payload", ", '{'"},
+		{", payload", ", NULL"},
+		{", payload, attempts", ", '{}', -1"},
+		{", payload, priority", ", '{}', 32768"},
+		{", payload, reserved_by", ", '{}', 'w-1'"},
+		{", payload, expires_at", ", '{}', created_at"},
+		{", payload, reserved", ", '{}', " + map[bool]string{true: "true", false: "1"}[s.dialect == migrations.Postgres]},
+		{", payload, unique_key", ", '{}', '" + strings.Repeat("k", 192) + "'"},
+	} {
+		if insert("q", bad[0], bad[1]) == nil {
+			t.Errorf("a job with queue%s = q%s is accepted", bad[0], bad[1])
+		}
+	}
+	for _, want := range []bool{true, false} {
+		if err := insert("q", ", payload, unique_key", ", '{}', 'k'"); (err == nil) != want {
+			t.Errorf("a unique key is accepted: %t, want %t: %v", err == nil, want, err)
+		}
+	}
+	if insert("other", ", payload, unique_key", ", '{}', 'k'") != nil {
+		t.Error("another queue's unique key counts")
+	}
+}
+
+func (s suite) comments(t *testing.T) {
+	s.up(t, "")
+	query := `SELECT c.relname || '.' || a.attname, COALESCE(col_description(c.oid, a.attnum), ''), COALESCE(obj_description(c.oid), '')
+		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+		WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname <> '` + migrations.VersionTable + `'`
+	if s.dialect == migrations.MySQL {
+		query = `SELECT CONCAT(table_name, '.', column_name), column_comment, table_comment
+			FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+			WHERE table_schema = DATABASE() AND table_name <> '` + migrations.VersionTable + `'`
+	}
+	rows, err := s.db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns := 0
+	for rows.Next() {
+		var name, column, table string
+		if err := rows.Scan(&name, &column, &table); err != nil {
+			t.Fatal(err)
+		}
+		columns++
+		if column == "" || table == "" {
+			t.Errorf("%s: the column's comment is %q and its table's %q", name, column, table)
+		}
+	}
+	if err := rows.Err(); err != nil || columns < 30 {
+		t.Errorf("saw %d columns: %v", columns, err)
+	}
+}
+
+func (s suite) prefix(t *testing.T) {
+	const prefix = "App2_"
+	s.up(t, "")
+	plain := s.tables(t)
+	m := s.up(t, prefix)
+	s.wantVersion(t, m, migrations.Latest())
+
+	var want []string
+	for _, name := range plain {
+		want = append(want, name, prefix+name)
+	}
+	slices.Sort(want)
+	if got := s.tables(t); !slices.EqualFunc(got, want, strings.EqualFold) {
+		t.Errorf("the tables are %v, want %v", got, want)
+	}
+	if _, err := s.migrator(t, s.db, "").DownAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantVersion(t, m, migrations.Latest())
+	if _, err := m.Up(t.Context()); err != nil {
+		t.Errorf("a second Up: %v", err)
+	}
+	if _, err := s.db.ExecContext(t.Context(), "INSERT INTO "+s.quoted(prefix+"jobs")+` (queue, payload) VALUES ('mail', '{}')`); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.DownAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tables(t); !slices.EqualFunc(got, []string{prefix + migrations.VersionTable, migrations.VersionTable}, strings.EqualFold) {
+		t.Errorf("the tables are %v after both went down", got)
+	}
+}
+
+// An application's goose and a Migrator see each other's work.
+func (s suite) ownGoose(t *testing.T) {
+	for _, prefix := range []string{"", "app_"} {
+		files, err := migrations.Files(s.dialect, prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialect := goose.Dialect(s.dialect)
+		if s.dialect == migrations.SQLite {
+			dialect = goose.DialectSQLite3
+		}
+		own, err := goose.NewProvider(dialect, s.db, files, goose.WithTableName(prefix+migrations.VersionTable))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := s.migrator(t, s.db, prefix)
+		if results, err := own.Up(t.Context()); err != nil || len(results) != int(migrations.Latest()) {
+			t.Fatalf("goose applied %v, %v", results, err)
+		}
+		s.wantVersion(t, m, migrations.Latest())
+		if again, err := m.Up(t.Context()); err != nil || len(again) != 0 {
+			t.Errorf("Up after goose applied %v, %v", again, err)
+		}
+		if _, err := m.DownAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.up(t, prefix)
+		if _, err := own.DownTo(t.Context(), 0); err != nil {
+			t.Errorf("goose down after Up: %v", err)
+		}
+		s.wantVersion(t, m, 0)
+	}
+}
+
+func (s suite) tenAtOnce(t *testing.T) {
+	for _, step := range []func(*migrations.Migrator) ([]migrations.Migration, error){
+		func(m *migrations.Migrator) ([]migrations.Migration, error) { return m.Up(t.Context()) },
+		func(m *migrations.Migrator) ([]migrations.Migration, error) { return m.DownAll(t.Context()) },
+		func(m *migrations.Migrator) ([]migrations.Migration, error) { return m.Up(t.Context()) },
+	} {
+		start := time.Now()
+		changed := make(chan []migrations.Migration, 10)
+		var group sync.WaitGroup
+		for range cap(changed) {
+			m := s.migrator(t, s.open(t), "")
+			group.Go(func() {
+				did, err := step(m)
+				if err != nil {
+					t.Error(err)
+				}
+				changed <- did
+			})
+		}
+		group.Wait()
+		close(changed)
+		workers := 0
+		for did := range changed {
+			if len(did) == int(migrations.Latest()) {
+				workers++
+			} else if len(did) != 0 {
+				t.Errorf("one of them did %v", did)
+			}
+		}
+		if workers != 1 {
+			t.Errorf("%d of them did the work, want 1", workers)
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
+}
+
+func (s suite) oneConnection(t *testing.T) {
+	db := s.open(t)
+	db.SetMaxOpenConns(1)
+	m := s.migrator(t, db, "")
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			if _, err := m.Up(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	s.wantVersion(t, m, migrations.Latest())
+	if _, err := m.DownAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s suite) waitEndsWithContext(t *testing.T) {
+	s.up(t, "")
+	wait, unblock, _ := s.blockedDown(t.Context(), t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := s.migrator(t, s.open(t), "").Up(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error of a wait that ran out is %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it came %v after the call with 200 ms to wait", took)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.migrator(t, s.db, "").Up(canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error with a canceled context is %v", err)
+	}
+
+	unblock()
+	if err := wait(); err != nil {
+		t.Errorf("Down that was held up: %v", err)
+	}
+	// whoever gave up holds no lock
+	if _, err := s.migrator(t, s.open(t), "").Up(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s suite) cancelWhileMigrating(t *testing.T) {
+	s.up(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, unblock, _ := s.blockedDown(ctx, t)
+	cancel()
+	start := time.Now()
+	if wait() == nil {
+		t.Error("Down says nothing of the end of its context")
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it came %v after its context ended", took)
+	}
+	unblock()
+	m := s.migrator(t, s.open(t), "")
+	if _, err := m.DownAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.wantVersion(t, m, 0)
+}
+
+func (s suite) deadSession(t *testing.T) {
+	s.up(t, "")
+	wait, unblock, kill := s.blockedDown(t.Context(), t)
+	next := make(chan error, 1)
+	m := s.migrator(t, s.open(t), "")
+	go func() {
+		_, err := m.Up(t.Context())
+		next <- err
+	}()
+	kill()
+	if wait() == nil {
+		t.Error("Down says nothing of the end of its session")
+	}
+	unblock()
+	if err := <-next; err != nil {
+		t.Errorf("the next in line: %v", err)
+	}
+	if _, err := m.DownAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.up(t, "")
+}
+
+// blockedDown starts a Down that holds the migration lock and cannot go on until unblock. wait returns its error; kill ends its session.
+func (s suite) blockedDown(ctx context.Context, t *testing.T) (wait func() error, unblock, kill func()) {
+	tx, err := s.open(t).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unblock = func() { _ = tx.Rollback() }
+	t.Cleanup(unblock)
+	if _, err := tx.ExecContext(t.Context(), map[migrations.Dialect]string{
+		migrations.Postgres: `SELECT 1 FROM workers`,
+		migrations.MySQL:    `SELECT 1 FROM workers`,
+		migrations.SQLite:   `UPDATE jobs SET attempts = 0`, // no row, but the database's write lock
+	}[s.dialect]); err != nil {
+		t.Fatal(err)
+	}
+
+	done := make(chan error, 1)
+	m := s.migrator(t, s.open(t), "")
+	go func() {
+		_, err := m.Down(ctx)
+		done <- err
+	}()
+	wait = func() error { return <-done }
+	if s.dialect == migrations.SQLite {
+		s.eventually(t, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, err := s.migrator(t, s.db, "").Up(ctx)
+			return errors.Is(err, context.DeadlineExceeded)
+		})
+		return wait, unblock, nil
+	}
+
+	find, end := `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DROP TABLE%'`, `SELECT pg_terminate_backend(%d)`
+	if s.dialect == migrations.MySQL {
+		find, end = `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%' AND info LIKE 'DROP TABLE%'`, `KILL %d`
+	}
+	var session int64
+	s.eventually(t, func() bool { return s.db.QueryRowContext(t.Context(), find).Scan(&session) == nil })
+	kill = func() {
+		if _, err := s.db.ExecContext(t.Context(), fmt.Sprintf(end, session)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return wait, unblock, kill
+}
+
+func (s suite) newerSchema(t *testing.T) {
+	m := s.up(t, "")
+	newer := migrations.Latest() + 6
+	if _, err := s.db.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO %s (version_id, is_applied) VALUES (%d, true)`, migrations.VersionTable, newer)); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("the database's schema is version %d, this sqlqueue knows up to %d: use a newer sqlqueue", newer, migrations.Latest())
+	_, up := m.Up(t.Context())
+	_, down := m.Down(t.Context())
+	_, downAll := m.DownAll(t.Context())
+	for i, err := range []error{up, down, downAll, m.Validate(t.Context())} {
+		if !errors.Is(err, migrations.ErrNewerSchema) || err.Error() != want {
+			t.Errorf("error %d is %v, want %s", i, err, want)
+		}
+	}
+	status, err := m.Status(t.Context())
+	if last := status[len(status)-1]; err != nil || len(status) != int(migrations.Latest())+1 || last.Version != newer || !last.Applied || last.Name != "" {
+		t.Errorf("Status is %v, %v", status, err)
+	}
+	if version, err := m.Version(t.Context()); err != nil || version != newer {
+		t.Errorf("Version is %d, %v", version, err)
+	}
+}
+
+// A table of the same name is neither used nor dropped, and nothing is left beside it.
+func (s suite) tablesOfOthers(t *testing.T) {
+	if _, err := s.db.ExecContext(t.Context(), `CREATE TABLE workers (id integer)`); err != nil {
+		t.Fatal(err)
+	}
+	m := s.migrator(t, s.db, "")
+	if _, err := m.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "workers") || !strings.Contains(err.Error(), "exists") {
+		t.Errorf("Up over another's table: %v", err)
+	}
+	s.wantVersion(t, m, 0)
+	left := slices.DeleteFunc(s.tables(t), func(name string) bool { return name == migrations.VersionTable })
+	if !slices.Equal(left, []string{"workers"}) {
+		t.Errorf("the tables are %v, want workers and that of the versions at most", left)
+	}
+	s.up(t, "app_")
+}
+
+// MySQL commits each statement: whatever a dead server or process left, the next Up goes on from there.
+func (s suite) interruptedUp(t *testing.T) {
+	up, _ := s.statements(t)
+	for done := range len(up) + 1 {
+		s.empty(t)
+		for _, statement := range up[:done] {
+			if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := s.up(t, "")
+		s.wantVersion(t, m, migrations.Latest())
+		if _, err := m.DownAll(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// a version table that was made, and its first row was not
+		if _, err := s.db.ExecContext(t.Context(), `DELETE FROM `+migrations.VersionTable); err != nil {
+			t.Fatal(err)
+		}
+		s.wantVersion(t, s.up(t, ""), migrations.Latest())
+	}
+}
+
+func (s suite) interruptedDown(t *testing.T) {
+	_, down := s.statements(t)
+	for done := range len(down) + 1 {
+		m := s.up(t, "")
+		for _, statement := range down[:done] {
+			if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := m.DownAll(t.Context()); err != nil {
+			t.Error(err)
+		}
+		s.wantVersion(t, m, 0)
+	}
+}
+
+// statements are those of all the files, in the order in which they run.
+func (s suite) statements(t *testing.T) (up, down []string) {
+	files, err := migrations.Files(s.dialect, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		file, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _ := strings.Cut(string(file), "-- +goose Up\n")
+		first, second, _ := strings.Cut(body, "-- +goose Down\n")
+		up = append(up, split(first)...)
+		down = append(split(second), down...)
+	}
+	return up, down
+}
+
+func split(body string) (statements []string) {
+	for part := range strings.SplitSeq(body, ";\n") {
+		if strings.TrimSpace(part) != "" {
+			statements = append(statements, part)
+		}
+	}
+	return statements
+}
+
+func (s suite) migrator(t *testing.T, db *sql.DB, prefix string) *migrations.Migrator {
+	t.Helper()
+	m, err := migrations.New(db, s.dialect, prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (s suite) up(t *testing.T, prefix string) *migrations.Migrator {
+	t.Helper()
+	m := s.migrator(t, s.db, prefix)
+	if _, err := m.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (s suite) wantVersion(t *testing.T, m *migrations.Migrator, want int64) {
+	t.Helper()
+	if got, err := m.Version(t.Context()); err != nil || got != want {
+		t.Errorf("the version is %d, %v, want %d", got, err, want)
+	}
+	if err := m.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s suite) tables(t *testing.T) (names []string) {
+	t.Helper()
+	rows, err := s.db.QueryContext(t.Context(), map[migrations.Dialect]string{
+		migrations.Postgres: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`,
+		migrations.MySQL:    `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`,
+		migrations.SQLite:   `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'`,
+	}[s.dialect])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s suite) empty(t *testing.T) {
+	t.Helper()
+	for _, name := range s.tables(t) {
+		if _, err := s.db.ExecContext(t.Context(), "DROP TABLE "+s.quoted(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s suite) quoted(name string) string {
+	if s.dialect == migrations.MySQL {
+		return "`" + name + "`"
+	}
+	return `"` + name + `"`
+}
+
+func (s suite) eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it did not happen within 20 s")
+		}
+	}
+}

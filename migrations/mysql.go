@@ -1,0 +1,117 @@
+package migrations
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3/database"
+)
+
+// mysql is also MariaDB's.
+var mysql = engine{
+	goose:      database.DialectMySQL,
+	quote:      '`',
+	exists:     `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,
+	appliedAt:  `CAST(UNIX_TIMESTAMP(MAX(tstamp)) AS SIGNED)`,
+	lock:       lockMySQL,
+	prepare:    prepareMySQL,
+	repeatable: repeatableMySQL,
+}
+
+// lockMySQL takes a named lock, which belongs to the session. Names are the server's, not the database's, and at most 64 characters.
+func lockMySQL(ctx context.Context, conn *sql.Conn, table string) (func(), error) {
+	var name sql.NullString
+	if err := conn.QueryRowContext(ctx, `SELECT DATABASE()`).Scan(&name); err != nil {
+		return nil, err
+	}
+	if !name.Valid {
+		return nil, errors.New("the address names no database")
+	}
+	lock := fmt.Sprintf("sqlqueue_migrations_%x", sha256.Sum256([]byte(strings.ToLower(name.String)+"/"+table)))[:64]
+	for {
+		// In pieces, so that the server forgets a client that is gone.
+		var got sql.NullBool
+		if err := conn.QueryRowContext(ctx, fmt.Sprintf(`SELECT GET_LOCK('%s', 10)`, lock)).Scan(&got); err != nil {
+			return nil, err
+		}
+		switch {
+		case !got.Valid:
+			return nil, errors.New("GET_LOCK failed in the server")
+		case got.Bool:
+			return func() { unlock(ctx, conn, fmt.Sprintf(`DO RELEASE_LOCK('%s')`, lock)) }, nil
+		}
+	}
+}
+
+// repeatableMySQL makes up for DDL that commits by itself.
+func repeatableMySQL(sql string) string {
+	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
+}
+
+var createTable = regexp.MustCompile("(?s)\nCREATE TABLE IF NOT EXISTS `([^`]+)`.*?COMMENT = '([^']*)';")
+
+// prepareMySQL refuses servers that are too old, and tables of others that IF NOT EXISTS would pass over. Ours are known by their
+// comments.
+func prepareMySQL(ctx context.Context, db *sql.DB, m *Migrator, todo []Migration) error {
+	var version string
+	if err := db.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
+		return err
+	}
+	if err := supportedMySQL(version); err != nil {
+		return err
+	}
+	for _, migration := range todo {
+		file, err := fs.ReadFile(m.files, fmt.Sprintf("%05d_%s.sql", migration.Version, migration.Name))
+		if err != nil {
+			return err
+		}
+		for _, table := range createTable.FindAllSubmatch(file, -1) {
+			var comment string
+			err := db.QueryRowContext(ctx, `SELECT table_comment FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
+				string(table[1])).Scan(&comment)
+			if err == nil && comment != string(table[2]) {
+				return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix", table[1])
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)\.(\d+)`)
+
+// supportedMySQL judges what VERSION() answers. A server of another make that speaks the protocol, such as TiDB, is not judged.
+func supportedMySQL(version string) error {
+	match := versionNumber.FindStringSubmatch(strings.TrimPrefix(version, "5.5.5-")) // some MariaDB put it there, for old replicas
+	if match == nil || strings.Contains(version, "TiDB") {
+		return nil
+	}
+	var number []int
+	for _, part := range match[1:] {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return nil
+		}
+		number = append(number, n)
+	}
+	if strings.Contains(version, "MariaDB") {
+		if slices.Compare(number, []int{10, 6, 0}) < 0 {
+			return fmt.Errorf("this is MariaDB %s; sqlqueue needs 10.6 or later, which has SKIP LOCKED", version)
+		}
+		return nil
+	}
+	if slices.Compare(number, []int{8, 0, 16}) < 0 {
+		return fmt.Errorf("this is MySQL %s; sqlqueue needs 8.0.16 or later, which has SKIP LOCKED and keeps CHECKs", version)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package migrations
+
+import (
+	"archive/zip"
+	"bytes"
+	"io/fs"
+	"strings"
+)
+
+// prefixed puts the prefix into every quoted name of sql. Only tables and indexes are quoted in the files, and PostgreSQL's
+// collation "C", which stays as it is, like all that stands in strings and comments.
+func prefixed(sql string, quote byte, prefix string) string {
+	var out strings.Builder
+	for len(sql) > 0 {
+		end := 1
+		switch {
+		case strings.HasPrefix(sql, `"C"`):
+			end = len(`"C"`)
+		case sql[0] == quote:
+			end = quotedLen(sql)
+			out.WriteByte(quote)
+			out.WriteString(prefix)
+			out.WriteString(sql[1:end])
+			sql = sql[end:]
+			continue
+		case sql[0] == '\'':
+			end = quotedLen(sql)
+		case strings.HasPrefix(sql, "--"):
+			end = commentLen(sql, "\n")
+		case strings.HasPrefix(sql, "/*"):
+			end = commentLen(sql, "*/")
+		}
+		out.WriteString(sql[:end])
+		sql = sql[end:]
+	}
+	return out.String()
+}
+
+// quotedLen is the length of the quoted thing that sql starts with. The quote itself stands in it doubled.
+func quotedLen(sql string) int {
+	for i := 1; i < len(sql); i++ {
+		if sql[i] != sql[0] {
+			continue
+		}
+		if i+1 < len(sql) && sql[i+1] == sql[0] {
+			i++
+			continue
+		}
+		return i + 1
+	}
+	return len(sql)
+}
+
+// commentLen is the length of the comment that sql starts with, two characters opening it.
+func commentLen(sql, end string) int {
+	if i := strings.Index(sql[2:], end); i >= 0 {
+		return 2 + i + len(end)
+	}
+	return len(sql)
+}
+
+// edited returns the files in the root of fsys, each changed by edit. A zip archive is the standard library's file system in memory.
+func edited(fsys fs.FS, edit func(sql string) string) (fs.FS, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	archive := zip.NewWriter(&buf)
+	for _, entry := range entries {
+		sql, err := fs.ReadFile(fsys, entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		file, err := archive.Create(entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		if _, err := file.Write([]byte(edit(string(sql)))); err != nil {
+			return nil, err
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	return zip.NewReader(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+}

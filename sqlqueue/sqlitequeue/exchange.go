@@ -1,0 +1,415 @@
+package sqlitequeue
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// Exchange: see sqlqueue.Store. Nothing is ever Locked.
+func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	tells := x.Worker != nil || len(x.Touch)+len(x.Abandoned) > 0
+	switch {
+	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
+		return sqlqueue.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
+	case x.Limit > 0 && x.Number == "":
+		return sqlqueue.Exchanged{}, errors.New("an exchange that reserves needs a number")
+	case !s.bound && !tells && len(x.Settle) == 0:
+		answer, work, err := s.look(ctx, x)
+		if err != nil || !work {
+			return answer, err
+		}
+	}
+	var e *exchange
+	err := s.Tx(ctx, func(db operator.DB) error {
+		e = s.newExchange(db, x)
+		for _, step := range []func(context.Context) error{
+			e.writeWorker, e.settle, e.touch, e.giveBack, e.requeue, e.control, e.findLanes, e.reserve, e.nextDue,
+		} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	return e.answer, nil
+}
+
+// look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
+func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.Exchanged, work bool, err error) {
+	e := s.newExchange(s.DB, x)
+	for _, step := range []func(context.Context) error{e.control, e.findLanes, e.nextDue} {
+		if err := step(ctx); err != nil {
+			return answer, false, err
+		}
+	}
+	if due := e.answer.NextDue; x.Limit > 0 && !due.IsZero() && !due.After(e.answer.Now) {
+		return answer, true, nil
+	}
+	expired, err := e.anyExpired(ctx)
+	return e.answer, expired, err
+}
+
+// exchange is an Exchange under way.
+type exchange struct {
+	*store
+	db     operator.DB
+	asked  sqlqueue.Exchange
+	answer sqlqueue.Exchanged
+	now    int64
+	open   map[string]sqlqueue.Reserve // queues to take jobs from, without those that are paused
+	lanes  []lane.Lane                 // theirs, in order
+}
+
+func (s *store) newExchange(db operator.DB, x sqlqueue.Exchange) *exchange {
+	now := time.Now().UnixMicro()
+	return &exchange{store: s, db: db, asked: x, now: now, answer: sqlqueue.Exchanged{Now: fromMicros(now)}}
+}
+
+// upsertWorker writes a worker's row, and returns what concurrency is wanted of it.
+const upsertWorker = `
+INSERT INTO "workers" (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
+	concurrency = excluded.concurrency, seen_at = excluded.seen_at
+RETURNING wanted_concurrency`
+
+func (e *exchange) writeWorker(ctx context.Context) error {
+	w := e.asked.Worker
+	if w == nil {
+		return nil
+	}
+	args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency, e.now}
+	return each(ctx, e.db, e.sql.text[upsertWorker], args, func(scan func(...any) error) error {
+		var wanted sql.NullInt64
+		err := scan(&wanted)
+		e.answer.WantedConcurrency = int(wanted.Int64)
+		return err
+	})
+}
+
+func (e *exchange) settle(ctx context.Context) error {
+	reservations := make([]sqlqueue.Reservation, len(e.asked.Settle))
+	for i, settlement := range e.asked.Settle {
+		reservations[i] = settlement.Reservation
+	}
+	lost, err := e.lost(ctx, e.db, reservations)
+	if err != nil {
+		return err
+	}
+	var done []int64
+	var released, failed [][3]any
+	for i, settlement := range e.asked.Settle {
+		if lost[i] {
+			e.answer.Lost = append(e.answer.Lost, settlement.Reservation)
+			continue
+		}
+		switch id := settlement.ID; settlement.Outcome {
+		case sqlqueue.Delete:
+			done = append(done, id)
+		case sqlqueue.Release:
+			spent := 0
+			if settlement.GiveBack {
+				spent = 1
+			}
+			released = append(released, [3]any{id, e.now + settlement.Delay.Microseconds(), spent})
+		case sqlqueue.Fail:
+			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
+			done = append(done, id)
+		default:
+			return errors.New(settlement.Outcome.String())
+		}
+	}
+	if err := e.release(ctx, released); err != nil {
+		return err
+	}
+	if err := e.fail(ctx, failed); err != nil {
+		return err
+	}
+	return e.delete(ctx, done)
+}
+
+// deleteJobs deletes the jobs of ?1, [id, …].
+const deleteJobs = `DELETE FROM "jobs" WHERE id IN (SELECT value FROM json_each(?1))`
+
+func (e *exchange) delete(ctx context.Context, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := e.db.Exec(ctx, e.sql.text[deleteJobs], toJSON(ids))
+	return err
+}
+
+// releaseJobs releases the jobs of ?1, [[id, available_at, attempts to give back], …].
+const releaseJobs = `
+UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+	available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0)
+FROM json_each(?1) AS given
+WHERE "jobs".id = json_extract(given.value, '$[0]')
+RETURNING queue, priority`
+
+func (e *exchange) release(ctx context.Context, jobs [][3]any) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	_, err := e.putBack(ctx, releaseJobs, toJSON(jobs))
+	return err
+}
+
+// putBack runs a statement that makes jobs wait again and returns their queues and priorities: lanes that may have been forgotten
+// while all their jobs were reserved.
+func (e *exchange) putBack(ctx context.Context, statement string, args ...any) (count int, err error) {
+	err = each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
+		var l lane.Lane
+		if err := scan(&l.Queue, &l.Priority); err != nil {
+			return err
+		}
+		e.store.lanes.Learn(l.Queue, l.Priority)
+		count++
+		return nil
+	})
+	return count, err
+}
+
+// insertFailed copies the jobs of ?1, [[id, error, stack], …], failed at ?2.
+const insertFailed = `
+INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
+SELECT job.id, job.queue, job.priority, job.payload, job.attempts, job.unique_key,
+	json_extract(given.value, '$[1]'), json_extract(given.value, '$[2]'), job.created_at, ?2
+FROM json_each(?1) AS given CROSS JOIN "jobs" AS job
+WHERE job.id = json_extract(given.value, '$[0]')
+ORDER BY given.key`
+
+func (e *exchange) fail(ctx context.Context, jobs [][3]any) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	_, err := e.db.Exec(ctx, e.sql.text[insertFailed], toJSON(jobs), e.now)
+	return err
+}
+
+// touchJobs moves the ends of the reservations of the jobs of ?1, [[id, expires_at], …].
+const touchJobs = `
+UPDATE "jobs" SET expires_at = json_extract(given.value, '$[1]')
+FROM json_each(?1) AS given
+WHERE "jobs".id = json_extract(given.value, '$[0]')`
+
+func (e *exchange) touch(ctx context.Context) error {
+	reservations := make([]sqlqueue.Reservation, len(e.asked.Touch))
+	for i, touch := range e.asked.Touch {
+		reservations[i] = touch.Reservation
+	}
+	lost, err := e.lost(ctx, e.db, reservations)
+	if err != nil {
+		return err
+	}
+	var jobs [][2]any
+	for i, touch := range e.asked.Touch {
+		if lost[i] {
+			e.answer.Lost = append(e.answer.Lost, touch.Reservation)
+			continue
+		}
+		jobs = append(jobs, [2]any{touch.ID, e.end(touch.Expire)})
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	_, err = e.db.Exec(ctx, e.sql.text[touchJobs], toJSON(jobs))
+	return err
+}
+
+// end returns when a reservation ends: nil for never.
+func (e *exchange) end(expire time.Duration) any {
+	if expire == 0 {
+		return nil
+	}
+	return e.now + expire.Microseconds()
+}
+
+// giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
+const giveBackJobs = `
+UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+	available_at = ?2, attempts = max(attempts - 1, 0)
+WHERE reserved AND reserved_by IN (SELECT value FROM json_each(?1))
+RETURNING queue, priority`
+
+func (e *exchange) giveBack(ctx context.Context) error {
+	if len(e.asked.Abandoned) == 0 {
+		return nil
+	}
+	_, err := e.putBack(ctx, giveBackJobs, toJSON(e.asked.Abandoned), e.now)
+	return err
+}
+
+// requeueJobs releases at most ?2 reservations that have expired at ?1.
+const requeueJobs = `
+UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = ?1
+WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)
+RETURNING queue, priority`
+
+func (e *exchange) requeue(ctx context.Context) (err error) {
+	if e.asked.Requeue > 0 {
+		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue)
+	}
+	return err
+}
+
+// selectExpired returns a row if a reservation has expired at ?1.
+const selectExpired = `SELECT 1 FROM "jobs" WHERE reserved AND expires_at <= ?1 LIMIT 1`
+
+func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
+	if e.asked.Requeue == 0 {
+		return false, nil
+	}
+	err = each(ctx, e.db, e.sql.text[selectExpired], []any{e.now}, func(func(...any) error) error {
+		expired = true
+		return nil
+	})
+	return expired, err
+}
+
+// selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as operator.ScanControl reads them.
+const selectControls = `
+SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms
+FROM "queues" WHERE queue IN (SELECT value FROM json_each(?2))`
+
+// control finds out which queues jobs may be taken from.
+func (e *exchange) control(ctx context.Context) error {
+	if len(e.asked.Reserve) == 0 {
+		return nil
+	}
+	names := []string{""}
+	for _, r := range e.asked.Reserve {
+		names = append(names, r.Queue)
+	}
+	if err := each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
+		c, err := operator.ScanControl(scan)
+		e.answer.Controls = append(e.answer.Controls, c)
+		return err
+	}); err != nil {
+		return err
+	}
+	closed := map[string]bool{}
+	for _, c := range e.answer.Controls {
+		closed[c.Queue] = c.Paused || c.Maintenance && !e.asked.Force
+	}
+	e.open = map[string]sqlqueue.Reserve{}
+	for _, r := range e.asked.Reserve {
+		if !closed[""] && !closed[r.Queue] {
+			e.open[r.Queue] = r
+		}
+	}
+	return nil
+}
+
+// selectPriorities returns the priorities of the waiting jobs of the queue ?1, by one step in the index for each.
+const selectPriorities = `
+WITH RECURSIVE found (priority) AS (
+	SELECT min(priority) FROM "jobs" WHERE NOT reserved AND queue = ?1
+	UNION ALL
+	SELECT (SELECT min(priority) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority > found.priority)
+	FROM found WHERE found.priority IS NOT NULL
+)
+SELECT priority FROM found WHERE priority IS NOT NULL`
+
+func (e *exchange) findLanes(ctx context.Context) error {
+	var queues []string
+	for _, r := range e.asked.Reserve {
+		if _, ok := e.open[r.Queue]; ok {
+			queues = append(queues, r.Queue)
+		}
+	}
+	for _, queue := range e.store.lanes.Stale(queues, e.answer.Now) {
+		var priorities []int16
+		if err := each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
+			var priority int16
+			err := scan(&priority)
+			priorities = append(priorities, priority)
+			return err
+		}); err != nil {
+			return err
+		}
+		e.store.lanes.Found(queue, priorities, e.answer.Now)
+	}
+	e.lanes = e.store.lanes.Of(queues)
+	return nil
+}
+
+// reserveJobs reserves at most ?6 due jobs of the lane (?4, ?5): reserved at ?1, under the number ?2, until ?3.
+const reserveJobs = `
+UPDATE "jobs" SET reserved = 1, attempts = attempts + 1, reserved_at = ?1, reserved_by = ?2, expires_at = ?3
+WHERE id IN (
+	SELECT id FROM "jobs" WHERE NOT reserved AND queue = ?4 AND priority = ?5 AND available_at <= ?1 ORDER BY available_at, id LIMIT ?6
+)
+RETURNING id, payload, attempts, available_at, created_at, unique_key`
+
+func (e *exchange) reserve(ctx context.Context) error {
+	for _, l := range e.lanes {
+		left := e.asked.Limit - len(e.answer.Reserved)
+		if left <= 0 {
+			break
+		}
+		expires := e.end(e.open[l.Queue].Expire)
+		args := []any{e.now, e.asked.Number, expires, l.Queue, l.Priority, left}
+		var jobs []sqlqueue.Job
+		if err := each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
+			job := sqlqueue.Job{
+				Queue: l.Queue, Priority: l.Priority,
+				Reserved: true, ReservedAt: e.answer.Now, ReservedBy: e.asked.Number,
+			}
+			if expires != nil {
+				job.ExpiresAt = fromMicros(expires.(int64))
+			}
+			var payload []byte
+			var availableAt, createdAt int64
+			var uniqueKey sql.NullString
+			err := scan(&job.ID, &payload, &job.Attempts, &availableAt, &createdAt, &uniqueKey)
+			job.Payload, job.UniqueKey = payload, uniqueKey.String
+			job.AvailableAt, job.CreatedAt = fromMicros(availableAt), fromMicros(createdAt)
+			jobs = append(jobs, job)
+			return err
+		}); err != nil {
+			return err
+		}
+		// RETURNING promises no order.
+		slices.SortFunc(jobs, func(a, b sqlqueue.Job) int {
+			return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+		})
+		e.answer.Reserved = append(e.answer.Reserved, jobs...)
+	}
+	return nil
+}
+
+// selectNextDue returns when the first waiting job of the lane (?1, ?2) is available.
+const selectNextDue = `SELECT min(available_at) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority = ?2`
+
+func (e *exchange) nextDue(ctx context.Context) error {
+	if e.asked.Limit > 0 && len(e.answer.Reserved) == e.asked.Limit {
+		return nil
+	}
+	for _, l := range e.lanes {
+		if err := each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
+			var at sql.NullInt64
+			err := scan(&at)
+			if due := fromMicros(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
+				e.answer.NextDue = due
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

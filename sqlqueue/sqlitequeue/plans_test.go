@@ -1,0 +1,80 @@
+package sqlitequeue
+
+import (
+	"database/sql"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The statements of an exchange go by their indexes, whatever else is in the table and whether or not ANALYZE was ever run.
+func TestPlans(t *testing.T) {
+	db := openFile(t, "WAL")
+	s := newStore(db, "")
+	execute(t, db, `
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200000)
+INSERT INTO jobs (queue, payload, available_at, unique_key)
+SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN n END FROM n`)
+
+	const byID = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
+	plans := map[string][]string{
+		becomeWriter: {byID},
+		insertJob:    {},
+		insertJobs:   {},
+		selectHolder: {"SEARCH jobs USING COVERING INDEX jobs_unique (queue=? AND unique_key=?)"},
+		selectLost:   {byID},
+		deleteJobs:   {byID},
+		releaseJobs:  {byID},
+		insertFailed: {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
+		touchJobs:    {byID},
+		giveBackJobs: {"SCAN jobs USING INDEX jobs_expiry"}, // all that is reserved
+		requeueJobs:  {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
+		reserveJobs:  {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
+
+		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
+		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
+		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
+		selectControls:   {},
+		upsertWorker:     {},
+	}
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			execute(t, db, "ANALYZE")
+		}
+		for statement, text := range s.sql.text {
+			want, ok := plans[statement]
+			if !ok {
+				t.Errorf("no plan is known for %s", text)
+				continue
+			}
+			var got []string
+			for _, step := range explain(t, db, text) {
+				if strings.Contains(step, " jobs") || strings.Contains(step, " job ") {
+					got = append(got, step)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("analyzed: %v\n%s\nplan: %q\nwant: %q", analyzed, text, got, want)
+			}
+		}
+	}
+}
+
+func explain(t *testing.T, db *sql.DB, text string) []string {
+	t.Helper()
+	rows := must(db.Query("EXPLAIN QUERY PLAN "+text, make([]any, strings.Count(text, "?"))...))(t)
+	defer func() { _ = rows.Close() }()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}

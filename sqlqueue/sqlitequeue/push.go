@@ -1,0 +1,148 @@
+package sqlitequeue
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// mostPayload bounds the payloads of one statement, in bytes. SQLite takes a string of up to a billion.
+const mostPayload = 8 << 20
+
+// Push: see sqlqueue.Store.
+func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+	pushed := make([]sqlqueue.Pushed, 0, len(jobs))
+	err := s.Tx(ctx, func(db operator.DB) error {
+		pushed = pushed[:0]
+		now := time.Now()
+		for left := jobs; len(left) > 0; {
+			n := alike(left)
+			made, err := s.pushAlike(ctx, db, left[:n], now)
+			if err != nil {
+				return err
+			}
+			pushed, left = append(pushed, made...), left[n:]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range jobs {
+		s.lanes.Learn(job.Queue, job.Priority)
+	}
+	return pushed, nil
+}
+
+// alike returns how many jobs, from the first on, one statement can insert: those without a unique key that differ only by payload.
+// Written in their order, all jobs of a call get ids that ascend.
+func alike(jobs []sqlqueue.NewJob) int {
+	first, size := jobs[0], len(jobs[0].Payload)
+	if first.UniqueKey != "" {
+		return 1
+	}
+	for n, job := range jobs[1:] {
+		size += len(job.Payload)
+		if job.UniqueKey != "" || job.Queue != first.Queue || job.Priority != first.Priority || job.Delay != first.Delay ||
+			!job.At.Equal(first.At) || size > mostPayload {
+			return n + 1
+		}
+	}
+	return len(jobs)
+}
+
+func (s *store) pushAlike(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, now time.Time) ([]sqlqueue.Pushed, error) {
+	at := jobs[0].At
+	if at.IsZero() {
+		at = now.Add(jobs[0].Delay)
+	}
+	if len(jobs) == 1 {
+		pushed, err := s.pushOne(ctx, db, jobs[0], at.UnixMicro(), now.UnixMicro())
+		return []sqlqueue.Pushed{pushed}, err
+	}
+	return s.pushMany(ctx, db, jobs, at.UnixMicro(), now.UnixMicro())
+}
+
+// insertJob inserts one job, unless another has its unique key: ?1 queue, ?2 priority, ?3 payload, ?4 available_at, ?5 created_at,
+// ?6 unique_key.
+const insertJob = `
+INSERT INTO "jobs" (queue, priority, payload, available_at, created_at, unique_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
+RETURNING id`
+
+// selectHolder returns the job of the queue ?1 that has the unique key ?2.
+const selectHolder = `SELECT id FROM "jobs" WHERE queue = ?1 AND unique_key = ?2`
+
+func (s *store) pushOne(ctx context.Context, db operator.DB, job sqlqueue.NewJob, at, now int64) (sqlqueue.Pushed, error) {
+	var key any
+	if job.UniqueKey != "" {
+		key = job.UniqueKey
+	}
+	ids, err := s.ids(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key)
+	if err != nil || len(ids) == 1 {
+		return sqlqueue.Pushed{ID: only(ids)}, err
+	}
+	ids, err = s.ids(ctx, db, selectHolder, job.Queue, job.UniqueKey)
+	return sqlqueue.Pushed{ID: only(ids), Duplicate: true}, err
+}
+
+func only(ids []int64) int64 {
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[0]
+}
+
+// insertJobs inserts a job for each payload of ?1, [payload, …]: ?2 queue, ?3 priority, ?4 available_at, ?5 created_at. A payload is a
+// JSON string there, so that every byte of it is kept.
+const insertJobs = `
+INSERT INTO "jobs" (queue, priority, payload, available_at, created_at)
+SELECT ?2, ?3, value, ?4, ?5 FROM json_each(?1) ORDER BY key
+RETURNING id`
+
+func (s *store) pushMany(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, at, now int64) ([]sqlqueue.Pushed, error) {
+	payloads := make([]string, len(jobs))
+	for i, job := range jobs {
+		payloads[i] = string(job.Payload)
+	}
+	ids, err := s.ids(ctx, db, insertJobs, toJSON(payloads), jobs[0].Queue, jobs[0].Priority, at, now)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) != len(jobs) {
+		return nil, fmt.Errorf("%d rows were inserted for %d jobs", len(ids), len(jobs))
+	}
+	// Rows are inserted in the order of the SELECT, and their ids ascend (AUTOINCREMENT); the order of RETURNING is not promised.
+	slices.Sort(ids)
+	pushed := make([]sqlqueue.Pushed, len(jobs))
+	for i, id := range ids {
+		pushed[i].ID = id
+	}
+	return pushed, nil
+}
+
+func (s *store) ids(ctx context.Context, db operator.DB, statement string, args ...any) ([]int64, error) {
+	var ids []int64
+	err := each(ctx, db, s.sql.text[statement], args, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// toJSON encodes lists of numbers, strings and nil, which cannot fail.
+func toJSON(v any) string {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v)
+	return buffer.String()
+}

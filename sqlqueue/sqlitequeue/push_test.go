@@ -1,0 +1,124 @@
+package sqlitequeue
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func TestPayloadIsKeptByteByByte(t *testing.T) {
+	s := newStore(openFile(t, "WAL"), "")
+	payloads := []string{
+		`{"job":"x","data":null}`,
+		" {\n\t\"job\" : \"x\" ,\r\"data\":[1.0, 1e2,-0,12345678901234567890123]} ",
+		`{"job":"\u0078","data":"\u0000 \ud800 \/ \" \\ é 😀 <&>` + "\u2028 \x7f" + `"}`,
+		`{"job":"x","job":"y","data":{"b":1,"a":2}}`,
+		`{"data":"` + strings.Repeat("x", 3<<20) + `"}`,
+	}
+	var jobs []sqlqueue.NewJob
+	for _, payload := range payloads {
+		jobs = append(jobs, sqlqueue.NewJob{Queue: "many", Payload: []byte(payload)})
+	}
+	for _, payload := range payloads { // queues that differ: pushed one by one
+		jobs = append(jobs, sqlqueue.NewJob{Queue: fmt.Sprint("one", len(jobs)), Payload: []byte(payload)})
+	}
+	must(s.Push(t.Context(), jobs))(t)
+	stored := must(s.Jobs(t.Context(), sqlqueue.JobFilter{Limit: 100}))(t)
+	if len(stored) != len(jobs) {
+		t.Fatalf("%d jobs are stored, want %d", len(stored), len(jobs))
+	}
+	for i, job := range stored {
+		if want := jobs[i].Payload; string(job.Payload) != string(want) {
+			t.Errorf("got %.200q, want %.200q", job.Payload, want)
+		}
+	}
+}
+
+func TestDeepPayloadIsRefused(t *testing.T) {
+	q := newQueue(t, openFile(t, "WAL"))
+	deep := sqlqueue.Named("deep", rawJSON(strings.Repeat("[", 2000)+strings.Repeat("]", 2000)))
+	for _, jobs := range [][]sqlqueue.Pushable{{deep}, {job, deep}} {
+		_, err := q.PushMany(t.Context(), jobs)
+		if err == nil || !strings.Contains(err.Error(), "not JSON that SQLite takes") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if stored := must(q.Jobs(t.Context(), sqlqueue.JobFilter{}))(t); len(stored) != 0 {
+		t.Errorf("%d jobs are stored", len(stored))
+	}
+}
+
+type rawJSON string
+
+func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
+// The nth id is that of the nth job, whatever else a trigger inserts.
+func TestIDsInOrder(t *testing.T) {
+	db := openFile(t, "WAL")
+	execute(t, db, `CREATE TRIGGER copy AFTER INSERT ON jobs WHEN new.queue = 'default' AND new.id % 3 = 0
+		BEGIN INSERT INTO jobs (queue, payload) VALUES ('copies', new.payload); END`)
+	q := newQueue(t, db)
+	const n = 100_000
+	jobs := make([]sqlqueue.Pushable, n)
+	for i := range jobs {
+		jobs[i] = sqlqueue.Named("job", i)
+	}
+	ids := must(q.PushMany(t.Context(), jobs))(t)
+	if len(ids) != n || !slices.IsSorted(ids) {
+		t.Fatalf("%d ids, ascending: %v", len(ids), slices.IsSorted(ids))
+	}
+	rows := must(db.Query("SELECT id, json_extract(payload, '$.data') FROM jobs WHERE queue = 'default'"))(t)
+	defer func() { _ = rows.Close() }()
+	stored := 0
+	for ; rows.Next(); stored++ {
+		var id int64
+		var i int
+		if err := rows.Scan(&id, &i); err != nil {
+			t.Fatal(err)
+		}
+		if ids[i] != id {
+			t.Fatalf("job %d has the id %d, and PushMany said %d", i, id, ids[i])
+		}
+	}
+	if err := rows.Err(); err != nil || stored != n {
+		t.Fatalf("%d jobs are stored, error: %v", stored, err)
+	}
+}
+
+// Jobs of one call run in their order, whichever statements insert them.
+func TestMixedJobsKeepTheirOrder(t *testing.T) {
+	s := newStore(openFile(t, "WAL"), "")
+	at := time.Now().Add(-time.Hour)
+	big := []byte(`{"data":"` + strings.Repeat("x", mostPayload/2) + `"}`)
+	small := []byte(`{}`)
+	jobs := []sqlqueue.NewJob{
+		{Queue: "a", Payload: small, At: at},
+		{Queue: "a", Payload: small, At: at.In(time.FixedZone("", 3600))},
+		{Queue: "a", Payload: small, At: at, UniqueKey: "k"},
+		{Queue: "a", Payload: small, At: at.Add(1)},
+		{Queue: "b", Payload: small, At: at},
+		{Queue: "a", Payload: small, At: at, Priority: 1},
+		{Queue: "a", Payload: small, Delay: time.Hour},
+		{Queue: "a", Payload: small},
+		{Queue: "a", Payload: big},
+		{Queue: "a", Payload: big},
+		{Queue: "a", Payload: big},
+	}
+	var runs []int
+	for left := jobs; len(left) > 0; left = left[alike(left):] {
+		runs = append(runs, alike(left))
+	}
+	if want := []int{2, 1, 1, 1, 1, 1, 2, 1, 1}; !slices.Equal(runs, want) {
+		t.Errorf("statements insert %v jobs, want %v", runs, want)
+	}
+	pushed := must(s.Push(t.Context(), jobs))(t)
+	for i, p := range pushed {
+		if want := (sqlqueue.Pushed{ID: int64(i + 1)}); p != want {
+			t.Errorf("job %d: %+v, want %+v", i, p, want)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// Package sqlitequeue keeps a queue in SQLite, 3.35 or newer, through whatever driver the application uses: modernc.org/sqlite,
+// mattn/go-sqlite3 or ncruces/go-sqlite3. It imports none.
+//
+// # What to set
+//
+// The settings of a connection are the application's, in the address that it opens. With modernc.org/sqlite:
+//
+//		sql.Open("sqlite", "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
+//
+//	  - journal_mode WAL: readers and the writer do not wait for each other. In the other modes the queue works too, but a read may have
+//	    to wait for a write, and a write for reads.
+//	  - busy_timeout, in milliseconds: how long the application's own transactions wait for the one writer that there can be. The
+//	    queue's operations do not need it.
+//	  - synchronous NORMAL, with WAL: what was committed survives the death of the process. After a power cut the last commits may be
+//	    missing, whole. FULL keeps them too: it makes single pushes about five times slower, and costs next to nothing in batches.
+//	  - The application's transactions should begin as writers (_txlock=immediate) if they push: see [WithTx].
+//
+// # One writer
+//
+// SQLite has one writer at a time. What writes is a transaction on a connection that it takes from the pool and gives back; it becomes
+// the writer before it reads. Operations of one Queue come one after the other, and wait up to a minute for writers elsewhere, in this
+// process and in others; then the error is the driver's SQLITE_BUSY. An exchange that finds nothing to do only reads.
+//
+// No operation needs two connections, so a pool of one works, and so does a database in memory on one connection. There an operation
+// waits for as long as the application has the connection: inside the application's own transaction, use WithTx.
+//
+// A context that ends rolls back what is not committed. COMMIT itself is not interrupted, so an outcome is never unknown, and
+// [sqlqueue.ErrOutcomeUnknown] is not returned.
+//
+// # Time
+//
+// Times are those of Go's clock, in microseconds; processes that share a database run on one host and have the same. So the queue also
+// works in the bubble of package testing/synctest.
+package sqlitequeue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// New returns a Queue in the database, whose tables Check looks for. It does not change the database or its settings, and does not
+// connect. The caller closes db.
+func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
+	if db == nil {
+		return nil, errors.New("sqlitequeue: New: the database is nil")
+	}
+	return sqlqueue.New(newStore(db, config.Prefix), config)
+}
+
+// WithTx returns q bound to a transaction on the same database: what it does happens if and only if the caller commits. Use it in one
+// goroutine, as tx itself, and until tx ends. Of an Exchange only Settle is allowed. If q is not of this package, every operation of
+// the returned Queue says so.
+//
+// With the first operation that writes, and with Hold, since there are no locks on rows, the transaction becomes the database's writer:
+// every other writer, workers' heartbeats too, waits until it ends. Keep it short from there on.
+//
+// Nothing is repeated in the caller's transaction. When another writer is not done within busy_timeout, the error is the driver's
+// SQLITE_BUSY; so it is, at once, when a deferred transaction has begun with a read and others have written since. The caller then
+// rolls back and begins again. A transaction that begins as a writer does not meet the second case.
+func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
+	return q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+		for {
+			wrapper, ok := s.(interface{ Unwrap() sqlqueue.Store })
+			if !ok {
+				break
+			}
+			s = wrapper.Unwrap()
+		}
+		own, ok := s.(*store)
+		switch {
+		case !ok:
+			return nil, errors.New("sqlitequeue: WithTx: the queue is not kept in SQLite: it was not made by sqlitequeue.New")
+		case tx == nil:
+			return nil, errors.New("sqlitequeue: WithTx: the transaction is nil")
+		}
+		return own.bind(tx), nil
+	})
+}
+
+// store is a sqlqueue.Store. The methods that are not here are operator.Queries'.
+type store struct {
+	*operator.Queries
+	pool   *sql.DB
+	sql    *statements
+	lanes  *lane.Set
+	writer chan struct{} // holds one element while a transaction of the store's own is under way
+	bound  bool          // to a caller's transaction
+}
+
+var _ sqlqueue.Store = (*store)(nil)
+
+func newStore(db *sql.DB, prefix string) *store {
+	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1)}
+	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: s.write}
+	s.sql = newStatements(s.Table)
+	return s
+}
+
+func (s *store) bind(tx *sql.Tx) *store {
+	bound := *s
+	bound.bound = true
+	queries := *s.Queries
+	queries.DB = operator.SQL(tx, translate)
+	queries.Tx = func(ctx context.Context, f func(operator.DB) error) error { return s.asWriter(ctx, queries.DB, f) }
+	bound.Queries = &queries
+	return &bound
+}
+
+var dialect = operator.Dialect{
+	Quote:       `"`,
+	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
+	Time:        "%s",
+	Micros:      "%s",
+	NameIs:      "json_extract(payload, '$.job') = %s",
+	NameArg:     func(name string) any { return name },
+	OnConflict:  " ON CONFLICT DO NOTHING",
+}
+
+// Check: see sqlqueue.Store.
+func (s *store) Check(ctx context.Context) error {
+	var version string
+	if err := each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
+		return err
+	}
+	if !supported(version) {
+		return fmt.Errorf("SQLite is of version %s: 3.35 or newer is needed, for RETURNING", version)
+	}
+	return s.CheckSchema(ctx)
+}
+
+func supported(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 3 || major == 3 && minor >= 35
+}

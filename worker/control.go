@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// control is what operators have said, as of the last exchange. Pauses and maintenance are not here: the store reserves nothing then.
+type control struct {
+	slots    int                      // how many handlers may run
+	restarts map[string]int64         // by queue, and "" for all, when the worker registered; nil before
+	expires  map[string]time.Duration // by queue, and "" for all, where set
+}
+
+// obey does what operators say.
+func (l *loop) obey(x sqlqueue.Exchange, answer sqlqueue.Exchanged) {
+	c := &l.control
+	restarts := map[string]int64{}
+	c.expires = map[string]time.Duration{}
+	for _, said := range answer.Controls {
+		restarts[said.Queue] = said.Restarts
+		if said.Expire != nil {
+			c.expires[said.Queue] = *said.Expire
+		}
+	}
+	if c.restarts == nil {
+		c.restarts = restarts
+	}
+	for queue, count := range restarts {
+		if count > c.restarts[queue] {
+			l.stop("restart")
+		}
+	}
+	if x.Worker == nil {
+		return // who asks is not told
+	}
+	wanted := answer.WantedConcurrency
+	if wanted == 0 {
+		wanted = l.config.Concurrency
+	}
+	if wanted != c.slots {
+		l.log.concurrency(c.slots, wanted)
+		c.slots = wanted
+	}
+}
+
+// expire is how long a reservation of the queue lasts; 0: for ever.
+func (l *loop) expire(queue string) time.Duration {
+	for _, name := range []string{queue, ""} {
+		if expire, ok := l.control.expires[name]; ok {
+			return expire
+		}
+	}
+	return l.config.Expire
+}

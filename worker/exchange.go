@@ -1,0 +1,222 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const (
+	exchangeTimeout = 15 * time.Second // an answer that takes longer is not waited for
+	requeueLimit    = 100              // expired reservations that one exchange releases
+)
+
+// compose says what the worker has to tell and to ask.
+func (l *loop) compose(now time.Time) sqlqueue.Exchange {
+	l.count++
+	x := sqlqueue.Exchange{
+		Number:    fmt.Sprintf("%s-%d", l.self.ID, l.count),
+		Limit:     l.wanted(now),
+		Abandoned: l.outage.abandoned(now),
+		Force:     l.config.Force,
+	}
+	if !l.registered || now.Sub(l.seen) >= seenEvery {
+		self := l.self
+		self.Concurrency = l.control.slots
+		x.Worker = &self
+	}
+	for _, r := range l.unsettled {
+		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
+			x.Settle = append(x.Settle, s)
+		}
+	}
+	for of, r := range l.running {
+		expire := l.expire(r.info.Queue)
+		due := r.expire > 0 && !now.Before(r.touchAt)
+		if !r.gone && (due || expire != r.expire) {
+			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: of, Expire: expire})
+		}
+	}
+	for _, queue := range l.config.Queues {
+		expire := l.expire(queue)
+		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: expire})
+		if expire > 0 && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
+			x.Requeue = requeueLimit
+		}
+	}
+	return x
+}
+
+// wanted is how many jobs to ask for.
+func (l *loop) wanted(now time.Time) int {
+	if !l.registered || l.stopping != "" {
+		return 0
+	}
+	// What is sent anyway, to settle, may as well ask.
+	if now.Before(l.nextLook) && len(l.unsettled) == 0 {
+		return 0
+	}
+	n := l.free()
+	if l.config.MaxJobs > 0 {
+		n = min(n, l.config.MaxJobs-l.taken)
+	}
+	return max(n, 0)
+}
+
+// free is how many more handlers may run.
+func (l *loop) free() int { return l.control.slots - len(l.running) }
+
+// exchange talks to the database. It goes on when Run's context has ended.
+func (l *loop) exchange(x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	ctx, cancel := context.WithTimeout(l.leave, exchangeTimeout)
+	defer cancel()
+	return l.queue.Exchange(ctx, x)
+}
+
+// failedExchange keeps everything for the next exchange, and returns how long to wait for it.
+func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
+	if x.Limit > 0 {
+		l.outage.abandon(x, time.Now())
+	}
+	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
+		for _, r := range l.unsettled {
+			r.uncertain = true
+		}
+	}
+	return l.outage.next(&l.log, err)
+}
+
+func (l *loop) succeededExchange(x sqlqueue.Exchange, sent time.Time) {
+	l.outage.over(&l.log)
+	l.outage.told(x.Abandoned)
+	if x.Worker != nil {
+		l.registered, l.seen = true, sent
+	}
+}
+
+// settled looks at what became of what was settled: all that was unsettled when the exchange was sent.
+func (l *loop) settled(answer sqlqueue.Exchanged) {
+	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+	still := l.unsettled[:0]
+	for _, r := range l.unsettled {
+		switch of := r.info.Reservation(); {
+		case locked[of]:
+			still = append(still, r)
+		case !lost[of]:
+			l.report(r)
+		case r.info.completed.Load():
+			l.completed(r)
+		case r.uncertain:
+			l.log.uncertain(r)
+		default:
+			l.lose(r, &r.verdict)
+		}
+	}
+	clear(l.unsettled[len(still):])
+	l.unsettled = still
+}
+
+// touched looks at what became of what was touched.
+func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+	for _, t := range x.Touch {
+		r := l.running[t.Reservation]
+		switch {
+		case locked[t.Reservation]:
+			r.touchAt = sent.Add(min(lockedEvery, r.expire/6))
+		case !lost[t.Reservation]:
+			r.kept(t.Expire, sent)
+		case r.info.completed.Load():
+			r.gone = true // its handler has committed, and has not returned yet
+		default:
+			r.gone = true
+			r.cancel(sqlqueue.ErrReservationLost)
+			l.lose(r, nil)
+		}
+	}
+}
+
+func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
+	set := make(map[sqlqueue.Reservation]bool, len(reservations))
+	for _, of := range reservations {
+		set[of] = true
+	}
+	return set
+}
+
+// dispatch starts what was reserved, or gives it back if the worker stops.
+func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+	expires := map[string]time.Duration{}
+	for _, r := range x.Reserve {
+		expires[r.Queue] = r.Expire
+	}
+	for _, job := range answer.Reserved {
+		r := l.admit(job, answer.Now)
+		r.kept(expires[job.Queue], sent)
+		l.emit(l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
+		if l.stopping != "" {
+			r.verdict = verdict{kind: unstarted}
+			l.unsettled = append(l.unsettled, r)
+			continue
+		}
+		l.taken++
+		l.start(r)
+	}
+}
+
+func (l *loop) start(r *run) {
+	var ctx context.Context
+	ctx, r.cancel = context.WithCancelCause(l.handlers)
+	l.running[r.info.Reservation()] = r
+	if r.starts {
+		l.log.processing(r)
+		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
+	}
+	go l.execute(ctx, r)
+}
+
+// kept notes that the reservation was made or touched.
+func (r *run) kept(expire time.Duration, sent time.Time) {
+	r.expire, r.touchAt = expire, sent.Add(expire/3)
+}
+
+// report tells how a job ended, now that it is written.
+func (l *loop) report(r *run) {
+	v, on := r.verdict, &l.config.Events
+	if v.kind == unknown {
+		l.unhandled++
+	}
+	l.log.ended(r, l.unhandled)
+
+	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
+	if r.timedOut {
+		l.emit(on.TimedOut != nil, func() { on.TimedOut(r.info) })
+	}
+	switch v.kind {
+	case processed, discarded:
+		l.emit(on.Processed != nil, func() { on.Processed(r.info, result) })
+	case released, snoozed, unknown, unstarted:
+		l.emit(on.Released != nil, func() { on.Released(r.info, result) })
+	case failed:
+		l.emit(on.Failed != nil, func() { on.Failed(r.info, result) })
+	case kept, dropped:
+	}
+}
+
+// completed reports a job that its handler has deleted in a transaction of its own.
+func (l *loop) completed(r *run) {
+	if r.verdict.kind != processed {
+		l.log.errorAfterCompletion(r)
+		r.verdict = verdict{kind: processed}
+	}
+	l.report(r)
+}
+
+// lose tells that a reservation is not the worker's any more. The verdict is nil while the handler runs.
+func (l *loop) lose(r *run, v *verdict) {
+	l.log.lost(r, v)
+	l.emit(l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
+}

@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Job is what a handler gets: a job that its worker has reserved, with its data as a T.
+type Job[T any] struct {
+	// Data is the job's data, as the Queue's Codec reads it into a T.
+	Data T
+
+	JobInfo
+}
+
+// JobInfo is what is known of a job besides its data. Copies stand for the same job.
+type JobInfo struct {
+	ID          int64 // 0 in sync mode
+	Queue       string
+	Name        string // found its handler
+	Attempts    int    // 1 on the first run
+	Priority    int16
+	Payload     json.RawMessage // as it stands in the table; not to be changed
+	AvailableAt time.Time       // zero in sync mode, like CreatedAt
+	CreatedAt   time.Time
+
+	by        string
+	codec     sqlqueue.Codec
+	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
+}
+
+// Reservation names the job's reservation, for Queue.Hold and Queue.Delete.
+func (j JobInfo) Reservation() sqlqueue.Reservation { return sqlqueue.Reservation{ID: j.ID, By: j.by} }
+
+// Completed is called by Queue.Delete when it has removed the job's row: the worker then does not take the missing row for a lost
+// reservation. If the transaction of Delete rolls back, the worker settles the job as always.
+func (j JobInfo) Completed() {
+	if j.completed != nil {
+		j.completed.Store(true)
+	}
+}
+
+func infoOf(job sqlqueue.Job, codec sqlqueue.Codec) JobInfo {
+	return JobInfo{
+		ID: job.ID, Queue: job.Queue, Attempts: job.Attempts, Priority: job.Priority, Payload: job.Payload,
+		AvailableAt: job.AvailableAt, CreatedAt: job.CreatedAt, by: job.ReservedBy, codec: codec,
+	}
+}
+
+// InfoFrom returns the job that a method Handle or Failed of the data itself is called for: see HandleSelf.
+func InfoFrom(ctx context.Context) (JobInfo, bool) {
+	info, ok := ctx.Value(infoKey{}).(JobInfo)
+	return info, ok
+}
+
+type infoKey struct{}
+
+func withInfo(ctx context.Context, info JobInfo) context.Context {
+	return context.WithValue(ctx, infoKey{}, info)
+}

@@ -1,0 +1,176 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Handler runs a job. What it returns decides what becomes of the job: see the package. It is called from several goroutines at once.
+type Handler func(ctx context.Context, job *Job[json.RawMessage]) error
+
+// FailedFunc is told of a job that has failed for good, before the job moves to the failed jobs; err is why. What it returns decides:
+// nil moves the job there, Discard() deletes it, and Keep() leaves it alone. Any other error, and a panic, is logged and counts as nil.
+type FailedFunc func(ctx context.Context, job *Job[json.RawMessage], err error) error
+
+// Mux finds the handler of a job by the job's name, which must match exactly. What is wrong with a registration (two handlers of one
+// name, a name that is empty) is told by Worker.Run. A Mux is safe for concurrent use.
+//
+// It is a sqlqueue.Runner, for sync mode.
+type Mux struct {
+	mu         sync.Mutex
+	named      map[string]*entry
+	rest       *entry // for names without a handler, or nil
+	middleware []func(Handler) Handler
+	wrong      []error
+}
+
+// entry is a handler with what belongs to it.
+type entry struct {
+	plain  Handler
+	handle Handler    // plain inside the middleware; nil until it is needed
+	failed FailedFunc // the data's own method Failed, or nil
+}
+
+// NewMux returns a Mux without handlers.
+func NewMux() *Mux { return &Mux{named: map[string]*entry{}} }
+
+// named jobs have a method JobName, on T or on *T, that answers the same for every value.
+type named[T any] interface {
+	*T
+	sqlqueue.Pushable
+}
+
+// Handle registers the handler of the jobs that are pushed as a T. Data that does not fit a T moves the job to the failed jobs at once.
+//
+// If T or *T has a method Failed(context.Context, error) error, it is called when a job has failed for good: see Config.OnFailed.
+func Handle[T any, P named[T]](m *Mux, handler func(ctx context.Context, job *Job[T]) error) {
+	e := &entry{failed: failedOf[T]()}
+	if handler != nil {
+		e.plain = func(ctx context.Context, job *Job[json.RawMessage]) error {
+			typed, err := decode[T](job)
+			if err != nil {
+				return Fail(err)
+			}
+			return handler(ctx, typed)
+		}
+	}
+	m.add(P(new(T)).JobName(), e)
+}
+
+// HandleSelf registers jobs that carry their own handler: worker.HandleSelf[SendInvoice](mux). Handle finds the job it is called for by
+// InfoFrom.
+func HandleSelf[T any, P interface {
+	named[T]
+	Handle(ctx context.Context) error
+}](m *Mux) {
+	Handle[T, P](m, func(ctx context.Context, job *Job[T]) error {
+		return P(&job.Data).Handle(withInfo(ctx, job.JobInfo))
+	})
+}
+
+// HandleFunc registers a handler by name, for data of any kind: it stands as JSON in Job.Data.
+func (m *Mux) HandleFunc(name string, handler Handler) { m.add(name, &entry{plain: handler}) }
+
+// HandleAll registers a handler for all names that have none of their own. Without one, a job of an unknown name is put back for a
+// minute, its attempt not spent.
+func (m *Mux) HandleAll(handler Handler) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if handler == nil {
+		m.wrong = append(m.wrong, errors.New("the handler for all names is nil"))
+	}
+	m.rest = &entry{plain: handler}
+}
+
+// Use puts middleware around every handler, the first outermost: what it does before and after it calls the next handler happens
+// before and after each job. It may look at, change or replace the job, the context and the error. It sees a returned error, not a
+// panic. Each is called once for each handler.
+func (m *Mux) Use(middleware ...func(Handler) Handler) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.middleware = append(m.middleware, middleware...)
+	for _, e := range m.named {
+		e.handle = nil
+	}
+	if m.rest != nil {
+		m.rest.handle = nil
+	}
+}
+
+func (m *Mux) add(name string, e *entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case name == "":
+		m.wrong = append(m.wrong, errors.New("a handler's name is empty"))
+	case e.plain == nil:
+		m.wrong = append(m.wrong, fmt.Errorf("the handler of %q is nil", name))
+	case m.named[name] != nil:
+		m.wrong = append(m.wrong, fmt.Errorf("%q has two handlers", name))
+	default:
+		m.named[name] = e
+	}
+}
+
+// check says what is wrong with the registrations.
+func (m *Mux) check() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.named) == 0 && m.rest == nil && m.wrong == nil {
+		return errors.New("the mux has no handlers")
+	}
+	return errors.Join(m.wrong...)
+}
+
+// find returns the handler of a name inside the middleware, and the data's own method Failed; nil if there is none.
+func (m *Mux) find(name string) (handle Handler, failed FailedFunc) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.named[name]
+	if e == nil {
+		e = m.rest
+	}
+	if e == nil {
+		return nil, nil
+	}
+	if e.handle == nil {
+		e.handle = e.plain
+		for _, around := range slices.Backward(m.middleware) {
+			e.handle = around(e.handle)
+		}
+	}
+	return e.handle, e.failed
+}
+
+// decode gives a job its data as a T.
+func decode[T any](job *Job[json.RawMessage]) (*Job[T], error) {
+	typed := &Job[T]{JobInfo: job.JobInfo}
+	if err := job.codec.Unmarshal(job.Data, &typed.Data); err != nil {
+		return nil, fmt.Errorf("data of job %q: %w", job.Name, err)
+	}
+	return typed, nil
+}
+
+// failedOf returns a caller of T's own method Failed, or nil if it has none.
+func failedOf[T any]() FailedFunc {
+	if _, ok := any(new(T)).(failer); !ok {
+		return nil
+	}
+	return func(ctx context.Context, job *Job[json.RawMessage], reason error) error {
+		typed, err := decode[T](job)
+		if err != nil {
+			return nil // the data is why the job has failed: there is nobody to tell
+		}
+		return any(&typed.Data).(failer).Failed(withInfo(ctx, job.JobInfo), reason)
+	}
+}
+
+type failer interface {
+	Failed(ctx context.Context, err error) error
+}

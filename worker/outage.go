@@ -1,0 +1,100 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const (
+	firstRetry = 100 * time.Millisecond
+	mostRetry  = 5 * time.Second
+
+	// requeueGrace is how long after an outage a worker leaves expired reservations alone: their owners, which wait up to mostRetry
+	// between two tries, must be able to speak first.
+	requeueGrace = 2 * mostRetry
+
+	// abandonFor is how long a number whose exchange may have reserved without our knowing is given back, where reservations never
+	// expire.
+	abandonFor = 10 * time.Minute
+)
+
+// outage is a time without answers from the database, and what is left of such times. The zero value is none.
+type outage struct {
+	since       time.Time // zero: the database answers
+	failures    int
+	requeueFrom time.Time
+	numbers     []abandoned
+}
+
+// abandoned is the number of an exchange that may have reserved jobs without our knowing.
+type abandoned struct {
+	number string
+	until  time.Time // what it has reserved has expired by then
+	told   bool      // an exchange that gives it back has been answered
+}
+
+func (o *outage) on() bool { return !o.since.IsZero() }
+
+// next notes that an exchange has failed, and returns how long to wait for the next.
+func (o *outage) next(log *journal, err error) time.Duration {
+	if !o.on() {
+		o.since, o.failures = time.Now(), 0
+		log.away(err)
+	}
+	wait := min(firstRetry<<min(o.failures, 10), mostRetry)
+	o.failures++
+	return jitter(wait)
+}
+
+// over notes that the database has answered.
+func (o *outage) over(log *journal) {
+	if !o.on() {
+		return
+	}
+	log.back(time.Since(o.since))
+	o.since = time.Time{}
+	o.requeueFrom = time.Now().Add(requeueGrace)
+}
+
+func (o *outage) mayRequeue(now time.Time) bool { return !now.Before(o.requeueFrom) }
+
+// abandon remembers the number of an exchange whose answer is not known.
+func (o *outage) abandon(x sqlqueue.Exchange, now time.Time) {
+	until := now
+	for _, r := range x.Reserve {
+		lasts := r.Expire
+		if lasts == 0 {
+			lasts = abandonFor
+		}
+		if end := now.Add(lasts); end.After(until) {
+			until = end
+		}
+	}
+	o.numbers = append(o.numbers, abandoned{number: x.Number, until: until})
+}
+
+// abandoned returns the numbers to give back. One exchange is not enough: what went wrong may still be under way in the database.
+func (o *outage) abandoned(now time.Time) []string {
+	o.numbers = slices.DeleteFunc(o.numbers, func(a abandoned) bool { return a.told && now.After(a.until) })
+	var numbers []string
+	for _, a := range o.numbers {
+		numbers = append(numbers, a.number)
+	}
+	return numbers
+}
+
+// told notes that an exchange with these numbers was answered.
+func (o *outage) told(numbers []string) {
+	for i := range o.numbers {
+		if slices.Contains(numbers, o.numbers[i].number) {
+			o.numbers[i].told = true
+		}
+	}
+}
+
+// owes reports whether jobs may be reserved without our knowing that have not been given back even once.
+func (o *outage) owes() bool {
+	return slices.ContainsFunc(o.numbers, func(a abandoned) bool { return !a.told })
+}

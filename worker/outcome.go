@@ -1,0 +1,112 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Causes of the end of a handler's context, and parts of the errors of its job. A third is sqlqueue.ErrReservationLost: the job is not
+// this worker's any more, and what its handler returns changes nothing.
+var (
+	// ErrTimedOut: the handler ran longer than its timeout.
+	ErrTimedOut = errors.New("timed out")
+
+	// ErrStopped: the worker was told to stop, and Config.Grace is over.
+	ErrStopped = errors.New("worker stopped")
+)
+
+// ErrNoHandler: no handler has the job's name. From sync mode, and in Result.Err of a job that was put back for that reason.
+var ErrNoHandler = errors.New("no handler has this name")
+
+// outcome is what a handler has said becomes of its job, as an error.
+type outcome struct {
+	kind  kind
+	delay time.Duration
+	err   error
+}
+
+// kind is how a run of a job ended.
+type kind int
+
+const (
+	processed kind = iota + 1 // the handler has returned nil
+	discarded
+	released // by the handler, or after an error
+	snoozed
+	failed
+	kept      // by a callback: nothing is written
+	unknown   // there is no handler of its name
+	dropped   // the reservation was lost before the handler returned: nothing is written
+	unstarted // the worker stopped before the handler could start
+)
+
+func (k kind) String() string {
+	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back"}[k-1]
+}
+
+// Release puts the job back: it is available again after delay (zero or negative: now). The attempt counts, but not as an error. On the
+// last try there is no other run, and the job fails.
+func Release(delay time.Duration) error { return &outcome{kind: released, delay: delay} }
+
+// Snooze is Release without spending the attempt.
+func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
+
+// Fail moves the job to the failed jobs, with err as the reason, however many tries it has left.
+func Fail(err error) error { return &outcome{kind: failed, err: err} }
+
+// Discard deletes the job without its work being done.
+func Discard() error { return &outcome{kind: discarded} }
+
+// Keep is for a FailedFunc that has dealt with the job itself: nothing is written. If the job's row is still there, it runs again when
+// the reservation expires. From a handler it is an ordinary error.
+func Keep() error { return &outcome{kind: kept} }
+
+// Error is what is shown where an outcome is taken for an ordinary error.
+func (o *outcome) Error() string {
+	switch o.kind {
+	case released:
+		return fmt.Sprintf("released for %v", o.delay)
+	case snoozed:
+		return fmt.Sprintf("snoozed for %v", o.delay)
+	case failed:
+		if o.err == nil {
+			return "failed without a reason"
+		}
+		return o.err.Error()
+	default:
+		return o.kind.String()
+	}
+}
+
+func (o *outcome) Unwrap() error { return o.err }
+
+// PanicError is the error of a handler that panicked, or ended its goroutine by runtime.Goexit.
+type PanicError struct {
+	Value any    // what was given to panic; nil for Goexit
+	Stack string // of the handler's goroutine
+}
+
+func (e *PanicError) Error() string {
+	if e.Value == nil {
+		return "the handler called runtime.Goexit"
+	}
+	return fmt.Sprintf("panic: %v", e.Value)
+}
+
+// Unwrap returns the error that was given to panic, if it was one.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// protect calls f and makes a panic an error.
+func protect(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: string(debug.Stack())}
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,531 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// raw is the job of untyped handlers.
+type raw = worker.Job[json.RawMessage]
+
+// answers is a handler that always returns err.
+func answers(err error) worker.Handler {
+	return func(context.Context, *raw) error { return err }
+}
+
+func TestC1_AttemptsCountFromOneAndTheHandlerReadsThem(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var seen notes
+		b.handle(func(_ context.Context, job *raw) error {
+			seen.add("%d", job.Attempts)
+			if job.Attempts < 3 {
+				return errBroken
+			}
+			return nil
+		})
+		id := b.push()
+		r := b.start(worker.Config{Backoff: worker.FixedBackoff(time.Second)})
+		within(t, time.Minute, "done", func() bool { return b.job(id) == nil })
+		r.stop()
+		seen.want(t, "1", "2", "3")
+	})
+}
+
+func TestC2_TheReturnValueDecides(t *testing.T) {
+	for name, c := range map[string]struct {
+		returns error
+		check   func(b *bench, id int64)
+		line    string
+	}{
+		"nil":     {nil, func(b *bench, id int64) { b.gone(id) }, "processed"},
+		"discard": {worker.Discard(), func(b *bench, id int64) { b.gone(id) }, "discarded"},
+		"error":   {errBroken, func(b *bench, id int64) { b.waits(id, 1, 7*time.Second) }, "released"},
+		"release": {worker.Release(time.Minute), func(b *bench, id int64) { b.waits(id, 1, time.Minute) }, "released"},
+		"snooze":  {worker.Snooze(time.Minute), func(b *bench, id int64) { b.waits(id, 0, time.Minute) }, "snoozed"},
+		"fail":    {worker.Fail(errBroken), func(b *bench, id int64) { b.wantFailed(id, "broken") }, "failed"},
+		"fail for no reason": {
+			worker.Fail(nil),
+			func(b *bench, id int64) { b.wantFailed(id, "failed without a reason") }, "failed",
+		},
+		"wrapped": {
+			fmt.Errorf("sending: %w", worker.Fail(errBroken)),
+			func(b *bench, id int64) { b.wantFailed(id, "sending: broken") }, "failed",
+		},
+		"keep is no handler's": {worker.Keep(), func(b *bench, id int64) { b.waits(id, 1, 7*time.Second) }, "released"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.handle(answers(c.returns))
+				id := b.push()
+				b.drain(worker.Config{Backoff: worker.FixedBackoff(7 * time.Second)})
+				c.check(b, id)
+				b.logged(c.line, 1)
+			})
+		})
+	}
+}
+
+// wantFailed checks that a job is among the failed jobs, for a reason.
+func (b *bench) wantFailed(id int64, reason string) {
+	b.t.Helper()
+	if f := b.failed(id); f.Error != reason {
+		b.t.Fatalf("job %d has failed with %q, want %q", id, f.Error, reason)
+	}
+}
+
+func TestC2_ANegativeReleaseIsNow(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var seen notes
+		b.handle(func(_ context.Context, job *raw) error {
+			seen.add("%d", job.Attempts)
+			if job.Attempts == 1 {
+				return worker.Release(-time.Hour)
+			}
+			return nil
+		})
+		b.push()
+		b.drain(worker.Config{})
+		seen.want(t, "1", "2")
+	})
+}
+
+func TestC3_ReleaseIsInPlace(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(answers(worker.Release(time.Minute)))
+		id := b.push(sqlqueue.Priority(3), sqlqueue.Unique("k"))
+		before := b.job(id)
+		b.drain(worker.Config{})
+		after := b.job(id)
+		if after == nil || after.CreatedAt != before.CreatedAt || after.Priority != 3 || after.UniqueKey != "k" {
+			t.Fatalf("released as %+v, was %+v", after, before)
+		}
+	})
+}
+
+func TestC4_TheHandlerRunsAtMostTriesTimes(t *testing.T) {
+	for name, c := range map[string]struct {
+		worker int
+		own    []sqlqueue.PushOption
+		runs   int
+		fails  bool
+	}{
+		"the worker's":               {worker: 3, runs: 3, fails: true},
+		"default":                    {runs: 25, fails: true},
+		"the job's beats the worker": {worker: 3, own: []sqlqueue.PushOption{sqlqueue.Tries(5)}, runs: 5, fails: true},
+		"no limit":                   {worker: -1, runs: 40},
+		"the job has no limit":       {worker: 3, own: []sqlqueue.PushOption{sqlqueue.Tries(0)}, runs: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				runs := 0
+				b.handle(func(_ context.Context, job *raw) error {
+					if runs++; runs == 40 {
+						return nil
+					}
+					return fmt.Errorf("error %d", job.Attempts)
+				})
+				id := b.push(c.own...)
+				b.drain(worker.Config{Tries: c.worker, Backoff: worker.FixedBackoff(0)})
+				if runs != c.runs {
+					t.Fatalf("ran %d times, want %d", runs, c.runs)
+				}
+				if !c.fails {
+					b.gone(id)
+					return
+				}
+				b.wantFailed(id, fmt.Sprintf("error %d", c.runs))
+				if f := b.failed(id); f.Attempts != c.runs {
+					t.Fatalf("failed with %d attempts, want %d", f.Attempts, c.runs)
+				}
+			})
+		})
+	}
+}
+
+func TestC4_AJobWhoseWorkerDiedOnTheLastTryFailsWithoutRunning(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
+		id := b.push(sqlqueue.Tries(1))
+		b.reserve("dead-1", time.Second) // and says no more
+		pass(2 * time.Second)
+		b.drain(worker.Config{})
+		if f := b.failed(id); !strings.Contains(f.Error, "no try is left") || f.Attempts != 2 {
+			t.Fatalf("failed with %q after %d attempts", f.Error, f.Attempts)
+		}
+	})
+}
+
+// reserve reserves one job as another worker.
+func (b *bench) reserve(number string, expire time.Duration) sqlqueue.Job {
+	b.t.Helper()
+	answer, err := b.q.Exchange(b.t.Context(), sqlqueue.Exchange{
+		Number: number, Limit: 1, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: expire}},
+	})
+	if err != nil || len(answer.Reserved) != 1 {
+		b.t.Fatalf("reserved %d jobs: %v", len(answer.Reserved), err)
+	}
+	return answer.Reserved[0]
+}
+
+func TestC4_ReleaseOnTheLastTryFails(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(answers(worker.Release(time.Minute)))
+		id := b.push(sqlqueue.Tries(1))
+		b.drain(worker.Config{})
+		b.wantFailed(id, "released for 1m0s on its last try, 1 of 1")
+	})
+}
+
+func TestC5_Backoff(t *testing.T) {
+	second := func(n ...int) []time.Duration {
+		var ds []time.Duration
+		for _, n := range n {
+			ds = append(ds, time.Duration(n)*time.Second)
+		}
+		return ds
+	}
+	for name, c := range map[string]struct {
+		worker worker.Backoff
+		own    []sqlqueue.PushOption
+		waits  []time.Duration
+		by     float64 // how far from them by chance
+	}{
+		"fixed":         {worker: worker.FixedBackoff(3 * time.Second), waits: second(3, 3, 3)},
+		"list":          {worker: worker.ListBackoff(second(1, 5, 10)...), waits: second(1, 5, 10, 10)},
+		"exponential":   {worker: worker.ExponentialBackoff(2*time.Second, 10*time.Second), waits: second(2, 4, 8, 10, 10), by: 0.25},
+		"default":       {waits: second(1, 2, 4, 8, 16, 32, 64, 128), by: 0.25},
+		"the job's own": {worker: worker.FixedBackoff(time.Hour), own: []sqlqueue.PushOption{sqlqueue.BackoffList(second(2, 0)...)}, waits: second(2, 0, 0)},
+		"negative":      {worker: worker.FixedBackoff(-time.Hour), waits: second(0)},
+		"panics":        {worker: func(int) time.Duration { panic("no") }, waits: second(1), by: 0.25},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				var ended time.Time
+				var waits []time.Duration
+				b.handle(func(_ context.Context, job *raw) error {
+					if job.Attempts > 1 {
+						waits = append(waits, time.Since(ended))
+					}
+					ended = time.Now()
+					if job.Attempts > len(c.waits) {
+						return nil
+					}
+					return errBroken
+				})
+				id := b.push(c.own...)
+				r := b.start(worker.Config{Backoff: c.worker})
+				within(t, 24*time.Hour, "done", func() bool { return b.job(id) == nil })
+				r.stop()
+				for i, want := range c.waits {
+					least, most := float64(want)*(1-c.by), float64(want)*(1+c.by)
+					if got := float64(waits[i]); got < least || got > most+float64(time.Millisecond) {
+						t.Fatalf("wait %d is %v, want %v", i+1, waits[i], want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestC6_PanicAndGoexitAreErrorsWithTheirStack(t *testing.T) {
+	for name, c := range map[string]struct {
+		handler worker.Handler
+		reason  string
+	}{
+		"panic":       {panics, "panic: out of luck"},
+		"goexit":      {exits, "the handler called runtime.Goexit"},
+		"nil pointer": {func(context.Context, *raw) error { return goesNowhere(nil) }, "panic: runtime error: invalid memory address or nil pointer dereference"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.handle(c.handler)
+				id := b.push(sqlqueue.Tries(1))
+				again := b.push()
+				b.drain(worker.Config{Backoff: worker.FixedBackoff(time.Minute)})
+				b.wantFailed(id, c.reason)
+				if f := b.failed(id); !strings.Contains(f.Stack, "outcome_test.go") {
+					t.Fatalf("the stack does not name the handler's file:\n%s", f.Stack)
+				}
+				b.waits(again, 1, time.Minute)
+			})
+		})
+	}
+}
+
+func panics(context.Context, *raw) error { panic("out of luck") }
+
+func exits(context.Context, *raw) error { runtime.Goexit(); return nil }
+
+//go:noinline
+func goesNowhere(job *raw) error { job.ID = 1; return nil }
+
+func TestC6_APanicKeepsItsError(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { panic(errBroken) })
+		b.push(sqlqueue.Tries(1))
+		told := 0
+		b.drain(worker.Config{OnFailed: func(_ context.Context, _ *raw, err error) error {
+			told++
+			var p *worker.PanicError
+			if !errors.Is(err, errBroken) || !errors.As(err, &p) || p.Stack == "" {
+				t.Errorf("told %v", err)
+			}
+			return nil
+		}})
+		if told != 1 {
+			t.Fatalf("told %d times", told)
+		}
+	})
+}
+
+// strange is an error that cannot be shown.
+type strange struct{ *strings.Builder }
+
+func (s strange) Error() string { return s.String() }
+
+func TestC7_TextsOfFailedJobsCanBeStored(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"NUL":            {errors.New("a\x00b"), "ab"},
+		"invalid UTF-8":  {errors.New("a\xff\xfeb\xc3"), "a\uFFFDb\uFFFD"},
+		"long":           {errors.New(strings.Repeat("x", 1<<20)), strings.Repeat("x", 16<<10)},
+		"cut in a rune":  {errors.New("x" + strings.Repeat("é", 1<<20)), ""},
+		"long and wrong": {errors.New(strings.Repeat("\xffx", 1<<20)), ""},
+		"empty":          {errors.New(""), ""},
+		"not to be shown": {
+			strange{}, "an error that cannot be shown: its method Error panics",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.handle(answers(worker.Fail(c.err)))
+				id := b.push()
+				b.drain(worker.Config{})
+				f := b.failed(id)
+				if c.want != "" && f.Error != c.want {
+					t.Fatalf("stored %.100q (%d bytes)", f.Error, len(f.Error))
+				}
+				if len(f.Error) > 16<<10 || !utf8.ValidString(f.Error) || strings.ContainsRune(f.Error, 0) {
+					t.Fatalf("stored %d bytes, %.100q", len(f.Error), f.Error)
+				}
+			})
+		})
+	}
+}
+
+func TestC7_ALongStackIsCut(t *testing.T) {
+	var deep func(n int) error
+	deep = func(n int) error {
+		if n == 0 {
+			panic(strings.Repeat("deep ", 20<<10))
+		}
+		return deep(n - 1)
+	}
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { return deep(10) })
+		id := b.push(sqlqueue.Tries(1))
+		b.drain(worker.Config{})
+		if f := b.failed(id); len(f.Stack) > 64<<10 || len(f.Error) > 16<<10 {
+			t.Fatalf("stored a stack of %d and an error of %d bytes", len(f.Stack), len(f.Error))
+		}
+	})
+}
+
+// withFailed is a job whose data has a method Failed.
+type withFailed struct {
+	Answer string `json:"answer"`
+}
+
+func (withFailed) JobName() string { return "with_failed" }
+
+func (w *withFailed) Failed(ctx context.Context, err error) error {
+	info, ok := worker.InfoFrom(ctx)
+	if !ok || info.Name != "with_failed" || info.Queue != "default" || info.Attempts != 1 || !errors.Is(err, errBroken) {
+		return fmt.Errorf("told of %+v, %w", info, err)
+	}
+	switch w.Answer {
+	case "discard":
+		return worker.Discard()
+	case "keep":
+		return worker.Keep()
+	case "panic":
+		panic("no")
+	case "goexit":
+		runtime.Goexit()
+	case "error":
+		return errors.New("callback broken")
+	}
+	return nil
+}
+
+func TestC8_FailureCallbacksDecide(t *testing.T) {
+	bury := func(b *bench, id int64) { b.wantFailed(id, "broken") }
+	gone := func(b *bench, id int64) { b.gone(id) }
+	kept := func(b *bench, id int64) {
+		if job := b.job(id); job == nil || !job.Reserved {
+			b.t.Fatalf("kept as %+v", job)
+		}
+	}
+	for name, c := range map[string]struct {
+		own    string // what the data's own method answers
+		global error  // what the hook answers
+		check  func(b *bench, id int64)
+		broken int // callbacks that went wrong
+	}{
+		"bury":                       {"", nil, bury, 0},
+		"own discards":               {"discard", nil, gone, 0},
+		"own keeps":                  {"keep", nil, kept, 0},
+		"own panics":                 {"panic", nil, bury, 1},
+		"own ends the goroutine":     {"goexit", nil, bury, 0},
+		"own errs":                   {"error", nil, bury, 1},
+		"hook discards":              {"", worker.Discard(), gone, 0},
+		"hook keeps":                 {"", worker.Keep(), kept, 0},
+		"hook errs":                  {"", errors.New("hook broken"), bury, 1},
+		"own is broken, hook is not": {"panic", worker.Discard(), gone, 1},
+		"the first one decides":      {"discard", worker.Keep(), gone, 0},
+		"others' outcomes are none":  {"", worker.Release(0), bury, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				worker.Handle(b.mux, func(context.Context, *worker.Job[withFailed]) error { return worker.Fail(errBroken) })
+				id, err := b.q.Push(t.Context(), withFailed{c.own})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.drain(worker.Config{OnFailed: func(_ context.Context, job *raw, err error) error {
+					if job.ID != id || string(job.Data) == "" || !errors.Is(err, errBroken) {
+						t.Errorf("told of %+v, %v", job, err)
+					}
+					return c.global
+				}})
+				c.check(b, id)
+				b.logged("failed", 1)
+				b.logged("callback of a failed job went wrong", c.broken)
+			})
+		})
+	}
+}
+
+func TestC8_CallbacksAreToldOfJobsThatNeverRan(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(answers(nil))
+		b.raw(`{"data": 1}`)
+		told := 0
+		b.drain(worker.Config{OnFailed: func(_ context.Context, _ *raw, err error) error {
+			told++
+			if !strings.Contains(err.Error(), `no "job"`) {
+				t.Errorf("told %v", err)
+			}
+			return nil
+		}})
+		if told != 1 {
+			t.Fatalf("told %d times", told)
+		}
+	})
+}
+
+func TestC9_AnUnknownNameIsPutBackWithoutSpendingTheAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var released int
+		b.handle(answers(nil))
+		id, err := b.q.Push(t.Context(), sqlqueue.Named("stranger", nil), sqlqueue.Tries(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := b.start(worker.Config{Events: worker.Events{
+			Released: func(_ worker.JobInfo, result worker.Result) {
+				if errors.Is(result.Err, worker.ErrNoHandler) {
+					released++
+				}
+			},
+			Processed: func(worker.JobInfo, worker.Result) { t.Error("processed") },
+		}})
+		within(t, time.Second, "put back", func() bool { return len(b.log.find("no handler")) == 1 })
+		b.waits(id, 0, 59990*time.Millisecond)
+		pass(150 * time.Second)
+		lines := b.log.find("no handler")
+		if len(lines) != 3 || released != 3 || lines[2]["count"] != 3.0 || lines[2]["name"] != "stranger" || lines[2]["level"] != "WARN" {
+			t.Fatalf("put back %d times, logged %v", released, lines)
+		}
+		if job := b.job(id); job == nil || job.Attempts != 0 {
+			t.Fatalf("the job is now %+v", job)
+		}
+		r.stop()
+	})
+}
+
+func TestC9_HandleAllTakesWhatNobodyElseDoes(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var seen notes
+		b.handle(func(context.Context, *raw) error { seen.add("own"); return nil })
+		b.mux.HandleAll(func(_ context.Context, job *raw) error { seen.add("all: %s %s", job.Name, job.Data); return nil })
+		b.push()
+		if _, err := b.q.Push(t.Context(), sqlqueue.Named("stranger", []int{1})); err != nil {
+			t.Fatal(err)
+		}
+		b.drain(worker.Config{Concurrency: 1})
+		seen.want(t, "own", "all: stranger [1]")
+	})
+}
+
+func TestC9_WhatCannotBeReadFailsAtOnceWithTheReason(t *testing.T) {
+	for name, c := range map[string]struct{ payload, reason string }{
+		"no object":       {`[1]`, "payload is not an object"},
+		"no name":         {`{"data": {}}`, `payload has no "job"`},
+		"a broken option": {`{"job": "job", "tries": "many"}`, "payload: json"},
+		"data of a different kind": {
+			`{"job": "with_failed", "data": {"answer": 5}}`, `data of job "with_failed": json: cannot unmarshal number`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
+				worker.Handle(b.mux, func(context.Context, *worker.Job[withFailed]) error { t.Error("runs"); return nil })
+				id := b.raw(c.payload)
+				b.drain(worker.Config{})
+				if f := b.failed(id); !strings.HasPrefix(f.Error, c.reason) {
+					t.Fatalf("failed with %q", f.Error)
+				}
+			})
+		})
+	}
+}
+
+func TestC10_NoRunStartsAfterRetryUntil(t *testing.T) {
+	t.Run("it has passed", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
+			id := b.push(sqlqueue.RetryUntil(time.Now().Add(time.Minute)))
+			pass(time.Hour)
+			b.drain(worker.Config{})
+			if f := b.failed(id); !strings.Contains(f.Error, "no run may start after") {
+				t.Fatalf("failed with %q", f.Error)
+			}
+		})
+	})
+	t.Run("it would pass", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.handle(answers(errBroken))
+			id := b.push(sqlqueue.RetryUntil(time.Now().Add(150 * time.Second)))
+			r := b.start(worker.Config{Backoff: worker.FixedBackoff(time.Minute)})
+			within(t, time.Hour, "failed", func() bool { return b.job(id) == nil })
+			r.stop()
+			f := b.failed(id)
+			if f.Attempts != 3 || !strings.Contains(f.Error, "broken (no run may start after") {
+				t.Fatalf("failed after %d attempts with %q", f.Attempts, f.Error)
+			}
+		})
+	})
+}

@@ -1,0 +1,182 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const (
+	unknownDelay    = time.Minute // how long a job without a handler waits
+	callbackTimeout = time.Minute // how long a FailedFunc may take
+)
+
+// run is one reserved job on its way. The loop reads and writes it until it starts the job's goroutine, and after that goroutine has
+// handed it back; between, each only its own part.
+type run struct {
+	info   JobInfo // also of job, which the handler may change
+	job    *Job[json.RawMessage]
+	rules  rules
+	handle Handler
+	failed []FailedFunc
+	starts bool          // a handler runs; otherwise the job was refused
+	ahead  time.Duration // by how much the database's clock is ahead of ours
+
+	// The loop's part.
+	cancel    context.CancelCauseFunc
+	expire    time.Duration // as last written; 0: never
+	touchAt   time.Time     // when the reservation is to be touched
+	gone      bool          // the reservation is known to be gone: nothing is to be written
+	uncertain bool          // its settlement was sent and the answer never came
+
+	// The goroutine's part.
+	verdict     verdict
+	took        time.Duration
+	timedOut    bool
+	interrupted bool // the end of the worker's grace ended its context
+}
+
+// admit prepares a reserved job for its run: it finds the handler, or the reason why there is nothing to run.
+func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
+	r := &run{info: infoOf(job, l.queue.Config().Codec), ahead: time.Until(now)}
+	r.info.completed = new(atomic.Bool)
+	payload, err := sqlqueue.ParsePayload(job.Payload)
+	r.info.Name = payload.Job
+	r.job = &Job[json.RawMessage]{Data: payload.Data, JobInfo: r.info}
+	r.rules = rulesOf(payload, &l.config)
+	handle, failed := l.mux.find(payload.Job)
+	switch {
+	case err != nil:
+		r.refuse(Fail(err))
+	case handle == nil:
+		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
+	default:
+		if err := r.rules.refuse(job.Attempts, now); err != nil {
+			r.refuse(err)
+		} else {
+			r.handle, r.starts = handle, true
+		}
+	}
+	for _, f := range []FailedFunc{failed, l.config.OnFailed} {
+		if f != nil {
+			r.failed = append(r.failed, f)
+		}
+	}
+	return r
+}
+
+// refuse gives the job an end without a run.
+func (r *run) refuse(err error) {
+	r.handle = func(context.Context, *Job[json.RawMessage]) error { return err }
+}
+
+// execute is the whole of a job's goroutine: it runs the handler, decides what becomes of the job, and hands it back to the loop.
+func (l *loop) execute(ctx context.Context, r *run) {
+	defer l.finished.add(r)
+
+	cancel := func() {}
+	if r.starts && r.rules.timeout > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, fmt.Errorf("%w after %v", ErrTimedOut, r.rules.timeout))
+	}
+	started := time.Now()
+	goexit := &PanicError{}
+	err := error(goexit) // unless the handler returns
+	defer func() {
+		if err == goexit {
+			goexit.Stack = string(debug.Stack()) // still has the handler's frames
+		}
+		cause := context.Cause(ctx)
+		cancel()
+		r.cancel(nil)
+		if r.starts {
+			r.took = time.Since(started)
+		}
+		l.conclude(r, err, cause)
+	}()
+	err = protect(func() error { return r.handle(ctx, r.job) })
+}
+
+// conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause.
+func (l *loop) conclude(r *run, err, cause error) {
+	if errors.Is(cause, sqlqueue.ErrReservationLost) {
+		r.verdict = verdict{kind: dropped, err: err}
+		r.verdict.write()
+		return
+	}
+	r.timedOut, r.interrupted = errors.Is(cause, ErrTimedOut), errors.Is(cause, ErrStopped)
+	for _, why := range []error{ErrTimedOut, ErrStopped} {
+		if err != nil && errors.Is(cause, why) && !errors.Is(err, why) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+	}
+
+	now := time.Now().Add(r.ahead)
+	broken := protect(func() error {
+		r.verdict = r.rules.judge(err, r.info.Attempts, now)
+		return nil
+	})
+	if broken != nil { // by the application's Backoff, or a method of its error
+		safe := r.rules
+		safe.backoff = ExponentialBackoff(defaultBackoffFirst, defaultBackoffMost)
+		r.verdict = safe.judge(broken, r.info.Attempts, now)
+	}
+	r.verdict.write()
+	if r.verdict.kind == failed {
+		r.verdict.instead = l.tellFailed(r)
+	}
+}
+
+// tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
+func (l *loop) tellFailed(r *run) kind {
+	ctx, cancel := context.WithTimeout(l.leave, callbackTimeout)
+	defer cancel()
+	for _, callback := range r.failed {
+		err := protect(func() error { return callback(ctx, r.job, r.verdict.err) })
+		var said *outcome
+		switch {
+		case err == nil:
+		case errors.As(err, &said) && (said.kind == discarded || said.kind == kept):
+			return said.kind
+		default:
+			l.log.callbackFailed(r, err)
+		}
+	}
+	return 0
+}
+
+// finished takes back jobs from their goroutines, and wakes the loop.
+type finished struct {
+	mu   sync.Mutex
+	runs []*run
+	wake chan struct{} // has one place
+}
+
+func (f *finished) add(r *run) {
+	f.mu.Lock()
+	f.runs = append(f.runs, r)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come since the last time.
+func (f *finished) take() []*run {
+	select {
+	case <-f.wake:
+	default:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	runs := f.runs
+	f.runs = nil
+	return runs
+}

@@ -1,0 +1,48 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+var _ sqlqueue.Runner = (*Mux)(nil)
+
+// RunJob runs a job's handler in this goroutine, for sync mode, and returns its error. There is no row, and no second try: Discard is
+// no error, Fail(err) is err, Release and Snooze are errors. A panic is a *PanicError. Settings for tries and timeouts do not count, and
+// no FailedFunc is called. Applications do not call it: see sqlqueue.Config.Sync.
+func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	payload, err := sqlqueue.ParsePayload(job.Payload)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	handle, _ := m.find(payload.Job)
+	if handle == nil {
+		return fmt.Errorf("worker: job %q: %w", payload.Job, ErrNoHandler)
+	}
+	info := infoOf(job, q.Config().Codec)
+	info.Name = payload.Job
+	err = protect(func() error { return handle(ctx, &Job[json.RawMessage]{Data: payload.Data, JobInfo: info}) })
+
+	var said *outcome
+	if !errors.As(err, &said) || said.kind == kept {
+		return err
+	}
+	switch said.kind {
+	case discarded:
+		return nil
+	case failed:
+		if said.err != nil {
+			return said.err
+		}
+		return errors.New(said.Error())
+	default:
+		return fmt.Errorf("worker: job %q was %w: a job in sync mode cannot be put back", payload.Job, errors.New(said.Error()))
+	}
+}

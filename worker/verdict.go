@@ -1,0 +1,120 @@
+package worker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// rules are what holds for one job: its own settings before the worker's.
+type rules struct {
+	tries   int           // 0: no limit
+	timeout time.Duration // 0: no limit
+	backoff Backoff
+	until   time.Time // no run starts later; zero: no limit
+}
+
+func rulesOf(p sqlqueue.Payload, c *Config) rules {
+	r := rules{tries: c.Tries, timeout: c.Timeout, backoff: c.Backoff, until: p.RetryUntil}
+	if p.Tries != nil {
+		r.tries = *p.Tries
+	}
+	if p.Timeout != nil {
+		r.timeout = time.Duration(*p.Timeout)
+	}
+	if p.Backoff != nil {
+		r.backoff = p.Backoff.After
+	}
+	return r
+}
+
+// verdict is what becomes of a job after a run.
+type verdict struct {
+	kind        kind
+	delay       time.Duration
+	err         error
+	text, stack string // of err, fit to be stored
+	instead     kind   // of a failed job: discarded or kept, when a callback said so; otherwise 0
+}
+
+// maxDelay keeps the time when a job is available again within what every database can hold.
+const maxDelay = 100 * 365 * 24 * time.Hour
+
+// judge decides what becomes of a job whose run with the number attempt has ended with err, at now by the database's clock.
+func (r rules) judge(err error, attempt int, now time.Time) verdict {
+	v := verdict{kind: processed, err: err}
+	var said *outcome
+	switch {
+	case err == nil:
+	case errors.As(err, &said) && said.kind != kept:
+		v.kind, v.delay = said.kind, said.delay
+	default:
+		v.kind = released
+		if r.spent(attempt) {
+			v.kind = failed
+		} else {
+			v.delay = r.backoff(attempt)
+		}
+	}
+	v.delay = min(max(v.delay, 0), maxDelay)
+
+	if v.kind == released {
+		switch {
+		case r.spent(attempt):
+			v.kind, v.err = failed, fmt.Errorf("%w on its last try, %d of %d", err, attempt, r.tries)
+		case r.over(now.Add(v.delay)):
+			v.kind, v.err = failed, fmt.Errorf("%w (no run may start after %s)", err, r.until.Format(time.RFC3339))
+		}
+	}
+	return v
+}
+
+// spent reports whether the run with the number attempt was the last that the job may have.
+func (r rules) spent(attempt int) bool { return r.tries > 0 && attempt >= r.tries }
+
+// over reports whether no run may start at t.
+func (r rules) over(t time.Time) bool { return !r.until.IsZero() && t.After(r.until) }
+
+// refuse says why a job that was reserved must not run at all.
+func (r rules) refuse(attempt int, now time.Time) error {
+	switch {
+	case r.tries > 0 && attempt > r.tries:
+		return Fail(fmt.Errorf("no try is left: the worker of the last one (%d of %d) died before it could tell how it went", r.tries, r.tries))
+	case r.over(now):
+		return Fail(fmt.Errorf("no run may start after %s", r.until.Format(time.RFC3339)))
+	}
+	return nil
+}
+
+// write gives the verdict its texts.
+func (v *verdict) write() {
+	if v.err == nil {
+		return
+	}
+	v.text = textOf(v.err)
+	var p *PanicError
+	if errors.As(v.err, &p) {
+		v.stack = clean(p.Stack, maxStack)
+	}
+}
+
+// settlement is what is to be written; false: nothing.
+func (v *verdict) settlement(of sqlqueue.Reservation) (sqlqueue.Settlement, bool) {
+	s := sqlqueue.Settlement{Reservation: of}
+	switch cmp.Or(v.instead, v.kind) {
+	case processed, discarded:
+		s.Outcome = sqlqueue.Delete
+	case released:
+		s.Outcome, s.Delay = sqlqueue.Release, v.delay
+	case snoozed, unknown, unstarted:
+		s.Outcome, s.Delay, s.GiveBack = sqlqueue.Release, v.delay, true
+	case failed:
+		s.Outcome, s.Error, s.Stack = sqlqueue.Fail, v.text, v.stack
+	case kept, dropped:
+		return s, false
+	}
+	return s, true
+}

@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Worker runs the jobs of some queues. It is safe for concurrent use, and keeps nothing between two calls of Run.
+type Worker struct {
+	queue  *sqlqueue.Queue
+	mux    *Mux
+	config Config
+}
+
+// New returns a Worker that reserves jobs from q and finds their handlers in mux. What is wrong with them or with the config is told by
+// Run.
+func New(q *sqlqueue.Queue, mux *Mux, config Config) *Worker {
+	return &Worker{queue: q, mux: mux, config: config}
+}
+
+// Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the handlers
+// that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended. It returns nil if every
+// handler has come to its end, and an *UnfinishedError otherwise.
+//
+// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported, handlers or
+// settings that are wrong are returned as errors at once. A server that is away is waited for, then and later: what has become of the
+// jobs is kept until it can be written. Run called twice at once makes two workers.
+func (w *Worker) Run(ctx context.Context) error {
+	if w.queue == nil || w.mux == nil {
+		return errors.New("worker: New needs a queue and a mux")
+	}
+	config, err := w.config.complete(w.queue)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if err := w.mux.check(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	l, end := newLoop(ctx, w.queue, w.mux, config)
+	defer end()
+	if err := l.awaitDatabase(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // nothing had begun
+		}
+		return fmt.Errorf("worker: %w", err)
+	}
+	if err := l.work(ctx); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	return nil
+}
+
+// UnfinishedError tells what a worker left behind when its grace was over. Nothing is lost: the jobs run again when their reservations
+// expire.
+type UnfinishedError struct {
+	Interrupted []int64 // jobs whose handlers returned only when their contexts had ended; how they ended was written
+	Running     []int64 // jobs whose handlers still run
+	Unsettled   []int64 // jobs whose handlers had returned, but how they ended could not be written
+}
+
+func (e *UnfinishedError) Error() string {
+	var left []string
+	for _, part := range []struct {
+		ids  []int64
+		what string
+	}{
+		{e.Interrupted, "interrupted"}, {e.Running, "still running"}, {e.Unsettled, "ended but not written"},
+	} {
+		if len(part.ids) > 0 {
+			left = append(left, fmt.Sprintf("%d %s (%s)", len(part.ids), part.what, some(part.ids)))
+		}
+	}
+	return "grace is over, and not all jobs were finished: " + strings.Join(left, ", ")
+}
+
+// some lists the first of the ids.
+func some(ids []int64) string {
+	const most = 10
+	list := strings.Trim(fmt.Sprint(ids[:min(most, len(ids))]), "[]")
+	if len(ids) > most {
+		list += " …"
+	}
+	return list
+}
