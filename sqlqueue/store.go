@@ -99,7 +99,8 @@ type Exchange struct {
 	Touch  []Touch
 
 	// Abandoned are the numbers of earlier exchanges whose answers never came. Whatever is reserved under them is given back: the
-	// attempt is not spent.
+	// attempt is not spent. What another transaction has locked is left, as is what an exchange reserves that is still under way, so
+	// the caller repeats them until the reservations would have expired.
 	Abandoned []string
 
 	// Requeue is how many expired reservations, of whatever queue and worker, are to be released: available now, attempts
@@ -152,7 +153,7 @@ type Exchanged struct {
 	// WantedConcurrency is what an operator has set for the worker's concurrency; 0: nothing.
 	WantedConcurrency int
 
-	// Now is the database's clock.
+	// Now is the database's clock. On a store that is bound to a transaction it may be left zero.
 	Now time.Time
 
 	// NextDue is when the next delayed job of the queues of Reserve becomes available. It may be left zero when none is known, or

@@ -45,7 +45,7 @@ type conversation struct {
 	x      sqlqueue.Exchange
 	queues []string
 	answer sqlqueue.Exchanged
-	done   map[int64]bool // jobs that were settled or touched
+	done   map[sqlqueue.Reservation]bool // what was settled or touched
 }
 
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
@@ -58,7 +58,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
-	c.answer, c.done = sqlqueue.Exchanged{}, map[int64]bool{}
+	c.answer, c.done = sqlqueue.Exchanged{}, map[sqlqueue.Reservation]bool{}
 	conn, err := c.store.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -114,31 +114,32 @@ const deleteSQL = `
 DELETE FROM "jobs" WHERE id = ANY (ARRAY(
     SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j))
-RETURNING id`
+RETURNING id, reserved_by`
 
 // $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back.
 const releaseSQL = `
 WITH s AS MATERIALIZED (
-    SELECT j.id, s.delay, s.back FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[]) AS s(id, by, delay, back)
+    SELECT j.id, s.by, s.delay, s.back FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[]) AS s(id, by, delay, back)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
 UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
     available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0)
 FROM s WHERE j.id = s.id
-RETURNING j.id`
+RETURNING j.id, s.by`
 
 // $1 ids, $2 numbers, $3 errors, $4 stacks.
 const failSQL = `
 WITH s AS MATERIALIZED (
-    SELECT j.id, s.error, s.stack FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS s(id, by, error, stack)
+    SELECT j.id, s.by, s.error, s.stack FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS s(id, by, error, stack)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
 d AS (
     DELETE FROM "jobs" j USING s WHERE j.id = s.id
-    RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at)
-INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at)
-SELECT id, queue, priority, payload, attempts, unique_key, error, stack, created_at FROM d
-RETURNING job_id`
+    RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at, s.by),
+f AS (
+    INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at)
+    SELECT id, queue, priority, payload, attempts, unique_key, error, stack, created_at FROM d)
+SELECT id, by FROM d`
 
-// step is a statement whose answer is the ids of the jobs that it changed.
+// step is a statement whose answer is the reservations that it found.
 type step struct {
 	query string
 	args  []any
@@ -179,14 +180,16 @@ func (c *conversation) settle() []step {
 	return steps
 }
 
-// collect notes the ids that a statement answers.
+// collect notes the reservations that a statement answers.
 func (c *conversation) collect(query *pgx.QueuedQuery) {
-	query.Query(func(rows pgx.Rows) error {
-		var id int64
-		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-			c.done[id] = true
-			return nil
-		})
+	query.Query(func(rows pgx.Rows) error { return c.note(pgxRows{rows}) })
+}
+
+func (c *conversation) note(rows operator.Rows) error {
+	return drain(rows, func() error {
+		var r sqlqueue.Reservation
+		err := rows.Scan(&r.ID, &r.By)
+		c.done[r] = true
 		return err
 	})
 }
@@ -198,7 +201,7 @@ WITH s AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
 UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 microsecond'
 FROM s WHERE j.id = s.id
-RETURNING j.id`
+RETURNING j.id, j.reserved_by`
 
 func (c *conversation) touch(batch *pgx.Batch) {
 	if len(c.x.Touch) == 0 {
@@ -380,7 +383,7 @@ func (c *conversation) look(batch *pgx.Batch) {
 
 // $1 ids, $2 numbers.
 const stillSQL = `
-SELECT j.id FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+SELECT s.id, s.by FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
 CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by LIMIT 1) j`
 
 // explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
@@ -388,12 +391,12 @@ CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by
 func (c *conversation) explain(ctx context.Context, db operator.DB) {
 	var left []sqlqueue.Reservation
 	for _, s := range c.x.Settle {
-		if !c.done[s.ID] {
+		if !c.done[s.Reservation] {
 			left = append(left, s.Reservation)
 		}
 	}
 	for _, t := range c.x.Touch {
-		if !c.done[t.ID] {
+		if !c.done[t.Reservation] {
 			left = append(left, t.Reservation)
 		}
 	}
@@ -404,27 +407,18 @@ func (c *conversation) explain(ctx context.Context, db operator.DB) {
 	for i, r := range left {
 		ids[i], numbers[i] = r.ID, r.By
 	}
-	still, err := idsOf(db.Query(ctx, c.store.names.in(stillSQL), ids, numbers))
+	rows, err := db.Query(ctx, c.store.names.in(stillSQL), ids, numbers)
+	if err == nil {
+		clear(c.done)
+		err = c.note(rows)
+	}
 	for _, r := range left {
-		if err != nil || still[r.ID] {
+		if err != nil || c.done[r] {
 			c.answer.Locked = append(c.answer.Locked, r)
 		} else {
 			c.answer.Lost = append(c.answer.Lost, r)
 		}
 	}
-}
-
-func idsOf(rows operator.Rows, err error) (map[int64]bool, error) {
-	if err != nil {
-		return nil, err
-	}
-	ids := map[int64]bool{}
-	return ids, drain(rows, func() error {
-		var id int64
-		err := rows.Scan(&id)
-		ids[id] = true
-		return err
-	})
 }
 
 // settleBound settles in the caller's transaction.
@@ -433,14 +427,14 @@ func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, err
 	if c.x.Worker != nil || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
-	c.x, c.done = only, map[int64]bool{}
+	c.x, c.done = only, map[sqlqueue.Reservation]bool{}
 	for _, step := range c.settle() {
-		settled, err := idsOf(c.store.DB.Query(ctx, c.store.names.in(step.query), step.args...))
+		rows, err := c.store.DB.Query(ctx, c.store.names.in(step.query), step.args...)
+		if err == nil {
+			err = c.note(rows)
+		}
 		if err != nil {
 			return sqlqueue.Exchanged{}, err
-		}
-		for id := range settled {
-			c.done[id] = true
 		}
 	}
 	c.explain(ctx, c.store.DB)

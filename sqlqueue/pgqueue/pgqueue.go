@@ -78,8 +78,9 @@ var dialect = operator.Dialect{
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
 	// Taking a field out of a json value fails, for the whole statement, where any string of it has \u0000 or half a surrogate pair.
-	NameIs: `CASE WHEN strpos(payload::text, E'\\u0000') + strpos(payload::text, E'\\ud') + strpos(payload::text, E'\\uD') = 0 THEN payload->>'job'
-		ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END = %s`,
+	NameIs: `CASE WHEN strpos(payload::text, E'\\u') = 0 OR payload::text !~
+		E'\\\\u0000|\\\\u[dD][89abAB]..(?!\\\\u[dD][c-fC-F])|(?<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]'
+		THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END = %s`,
 	NameArg:    func(name string) any { return name },
 	ForUpdate:  "FOR UPDATE",
 	OnConflict: " ON CONFLICT DO NOTHING",

@@ -109,6 +109,9 @@ func (s *statement) after(d time.Duration) string {
 func (s *statement) now() string { return s.after(0) }
 
 func (s *statement) in(ids []int64) string {
+	if len(ids) == 0 {
+		return "IN (NULL)"
+	}
 	places := make([]string, len(ids))
 	for i, id := range ids {
 		places[i] = s.arg(id)
