@@ -12,16 +12,18 @@ CREATE TABLE "jobs" (
     payload      TEXT    NOT NULL                    -- an object: job (the handler's name), data (any JSON value), and optional settings such as tries, timeout, backoff
                  CHECK (json_valid(payload)),
     attempts     INTEGER NOT NULL DEFAULT 0          -- how often the job was reserved, less what was given back unstarted
-                 CHECK (attempts >= 0),
+                 CHECK (attempts >= 0 AND typeof(attempts) = 'integer'),
     reserved     INTEGER NOT NULL DEFAULT 0          -- whether a worker has the job: 0 or 1
                  CHECK (reserved IN (0, 1)),
     reserved_at  INTEGER,                            -- when the worker got it; NULL while not reserved
     reserved_by  TEXT,                               -- the reservation's number, used once: the worker's id and a count; NULL while not reserved
     expires_at   INTEGER,                            -- when the reservation ends unless its worker keeps it; NULL while not reserved, and for one that never ends
     available_at INTEGER NOT NULL                    -- not to be reserved before
-                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)),
+                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER))
+                 CHECK (typeof(available_at) = 'integer'),
     created_at   INTEGER NOT NULL                    -- when it was pushed
-                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)),
+                 DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER))
+                 CHECK (typeof(created_at) = 'integer'),
     unique_key   TEXT                                -- at most one job of a queue has a given key; NULL for most jobs
                  CHECK (length(unique_key) BETWEEN 1 AND 191),
     CHECK (CASE WHEN reserved THEN reserved_at IS NOT NULL AND reserved_by IS NOT NULL

@@ -70,7 +70,7 @@ func ExampleWithTx() {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() // nothing after Commit
+		defer func() { _ = tx.Rollback() }() // nothing after Commit
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", id); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func openDatabase() (db *sql.DB, done func()) {
 	if _, err := migrator.Up(context.Background()); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := db.Exec("CREATE TABLE orders (id INTEGER PRIMARY KEY)"); err != nil {
+	if _, err := db.ExecContext(context.Background(), "CREATE TABLE orders (id INTEGER PRIMARY KEY)"); err != nil {
 		log.Fatal(err)
 	}
 	return db, func() {

@@ -44,7 +44,7 @@ func TestLaneOfWhatIsPutBack(t *testing.T) {
 
 // The late settlement of an old reservation and that of the new one may come in one exchange, from one worker.
 func TestSettlementsOfOneJob(t *testing.T) {
-	db := openFile(t, "WAL")
+	db := openFile(t)
 	q := newQueue(t, db)
 	must(q.Push(t.Context(), job))(t)
 	x := reserveOne

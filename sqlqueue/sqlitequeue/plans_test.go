@@ -5,14 +5,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
 // The statements of an exchange go by their indexes, whatever else is in the table and whether or not ANALYZE was ever run.
 func TestPlans(t *testing.T) {
-	db := openFile(t, "WAL")
+	db := openFile(t)
 	s := newStore(db, "")
 	execute(t, db, `
-WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200000)
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO jobs (queue, payload, available_at, unique_key)
 SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN n END FROM n`)
 
@@ -62,18 +64,15 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 
 func explain(t *testing.T, db *sql.DB, text string) []string {
 	t.Helper()
-	rows := must(db.Query("EXPLAIN QUERY PLAN "+text, make([]any, strings.Count(text, "?"))...))(t)
-	defer func() { _ = rows.Close() }()
+	query := "EXPLAIN QUERY PLAN " + text
 	var steps []string
-	for rows.Next() {
+	if err := each(t.Context(), operator.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
 		var id, parent, unused int
 		var step string
-		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-			t.Fatal(err)
-		}
+		err := scan(&id, &parent, &unused, &step)
 		steps = append(steps, step)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return steps

@@ -17,9 +17,9 @@ import (
 )
 
 // openFile opens a database file of its own with the tables. The application's busy_timeout is 0, so that it is the store that waits.
-func openFile(tb testing.TB, journal string) *sql.DB {
+func openFile(tb testing.TB) *sql.DB {
 	tb.Helper()
-	return migrate(tb, openPath(tb, filepath.Join(tb.TempDir(), "queue.db"), journal), "")
+	return migrate(tb, openPath(tb, filepath.Join(tb.TempDir(), "queue.db"), "WAL"), "")
 }
 
 func openPath(tb testing.TB, path, journal string) *sql.DB {
@@ -30,7 +30,7 @@ func openPath(tb testing.TB, path, journal string) *sql.DB {
 }
 
 func address(path, journal string) string {
-	return "file:" + path + "?_pragma=synchronous(NORMAL)&_pragma=journal_mode(" + journal + ")"
+	return "file:" + path + "?_pragma=synchronous(OFF)&_pragma=journal_mode(" + journal + ")"
 }
 
 func migrate(tb testing.TB, db *sql.DB, prefix string) *sql.DB {
@@ -149,8 +149,8 @@ type wrapper struct{ sqlqueue.Store }
 func (w wrapper) Unwrap() sqlqueue.Store { return w.Store }
 
 func TestWithTxOfAnotherQueue(t *testing.T) {
-	db := openFile(t, "WAL")
-	tx := must(db.Begin())(t)
+	db := openFile(t)
+	tx := must(db.BeginTx(t.Context(), nil))(t)
 	defer func() { _ = tx.Rollback() }()
 
 	foreign := must(sqlqueue.New(otherStore{}, sqlqueue.Config{}))(t)
@@ -163,9 +163,9 @@ func TestWithTxOfAnotherQueue(t *testing.T) {
 }
 
 func TestWithTxOfAWrappedStore(t *testing.T) {
-	db := openFile(t, "WAL")
+	db := openFile(t)
 	q := must(sqlqueue.New(wrapper{wrapper{newStore(db, "")}}, sqlqueue.Config{}))(t)
-	tx := must(db.Begin())(t)
+	tx := must(db.BeginTx(t.Context(), nil))(t)
 	must(WithTx(q, tx).Push(t.Context(), job))(t)
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
@@ -177,12 +177,12 @@ func TestWithTxOfAWrappedStore(t *testing.T) {
 
 // A deferred transaction whose first statement is the queue's begins as a writer: it does not fail later because others have written.
 func TestWithTxBecomesTheWriter(t *testing.T) {
-	db := openFile(t, "WAL")
+	db := openFile(t)
 	q := newQueue(t, db)
 	must(q.Push(t.Context(), job))(t)
 	reserved := must(q.Exchange(t.Context(), reserveOne))(t).Reserved[0]
 
-	tx := must(db.Begin())(t)
+	tx := must(db.BeginTx(t.Context(), nil))(t)
 	bound := WithTx(q, tx)
 	if err := bound.Hold(t.Context(), reserved); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestWithTxIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := migrate(t, openPath(t, path, "WAL"), "")
 		q := newQueue(t, db)
-		tx := must(db.Begin())(t)
+		tx := must(db.BeginTx(t.Context(), nil))(t)
 		must(WithTx(q, tx).Jobs(t.Context(), sqlqueue.JobFilter{}))(t) // begins with a read
 		must(q.Push(t.Context(), job))(t)                              // others write
 
@@ -227,8 +227,8 @@ func TestWithTxIsNotRepeated(t *testing.T) {
 }
 
 func TestExchangeInATransactionOnlySettles(t *testing.T) {
-	db := openFile(t, "WAL")
-	tx := must(db.Begin())(t)
+	db := openFile(t)
+	tx := must(db.BeginTx(t.Context(), nil))(t)
 	defer func() { _ = tx.Rollback() }()
 	bound := WithTx(newQueue(t, db), tx)
 	for name, x := range map[string]sqlqueue.Exchange{

@@ -15,10 +15,10 @@ type statements struct {
 }
 
 // newStatements takes what gives a table or an index its real name, quoted. In the constants exactly these names stand in double quotes.
-func newStatements(real func(name string) string) *statements {
+func newStatements(named func(string) string) *statements {
 	var names []string
 	for _, name := range []string{"jobs", "jobs_expiry", "failed_jobs", "queues", "workers"} {
-		names = append(names, `"`+name+`"`, real(name))
+		names = append(names, `"`+name+`"`, named(name))
 	}
 	replacer := strings.NewReplacer(names...)
 
@@ -46,7 +46,7 @@ func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
 		if s.prepared[text] != nil {
 			continue
 		}
-		statement, err := pool.PrepareContext(ctx, text)
+		statement, err := pool.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by the cleanup
 		if err != nil {
 			return err
 		}
@@ -63,14 +63,14 @@ type preparedTx struct {
 
 func (t preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if statement, ok := t.prepared[query]; ok {
-		return t.StmtContext(ctx, statement).ExecContext(ctx, args...)
+		return t.StmtContext(ctx, statement).ExecContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	}
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
 func (t preparedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if statement, ok := t.prepared[query]; ok {
-		return t.StmtContext(ctx, statement).QueryContext(ctx, args...)
+		return t.StmtContext(ctx, statement).QueryContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	}
 	return t.Tx.QueryContext(ctx, query, args...)
 }

@@ -142,7 +142,7 @@ func TestContextEndsBegin(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")
 	synctest.Test(t, func(t *testing.T) {
 		db := migrate(t, must(sql.Open("sqlite", address(path, "WAL")+"&_txlock=immediate&_pragma=busy_timeout(10000)"))(t), "")
-		other := must(db.Begin())(t)
+		other := must(db.BeginTx(t.Context(), nil))(t)
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
