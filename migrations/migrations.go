@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// VersionTable, after the table prefix, is the name of the table in which goose keeps what was applied.
+// VersionTable is the name of the table in which goose keeps what was applied. The table prefix stands before it.
 const VersionTable = "sqlqueue_migrations"
 
 // Dialect names a kind of database, and the directory that holds its files.

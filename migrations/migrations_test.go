@@ -220,7 +220,7 @@ func TestSeveralVersions(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "migration 3 (c) up: ") || !slices.Equal(versions(applied), []int64{1, 2}) {
 		t.Errorf("Up with a broken third step: %v, %v", applied, err)
 	}
-	if _, err := db.Exec(`SELECT * FROM c`); err == nil {
+	if _, err := db.ExecContext(t.Context(), `SELECT * FROM c`); err == nil {
 		t.Error("the broken step left a table")
 	}
 	m := three(t, db, fstest.MapFS{})
@@ -248,7 +248,7 @@ func TestDownIsOneTransaction(t *testing.T) {
 	if taken, err := m.DownAll(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "migration 3 (c) down: ") || len(taken) != 0 {
 		t.Errorf("DownAll with a broken third step: %v, %v", taken, err)
 	}
-	if _, err := db.Exec(`SELECT * FROM c`); err != nil {
+	if _, err := db.ExecContext(t.Context(), `SELECT * FROM c`); err != nil {
 		t.Errorf("the step that failed dropped a table: %v", err)
 	}
 }
@@ -259,7 +259,7 @@ func TestGap(t *testing.T) {
 	if _, err := m.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(`DELETE FROM sqlqueue_migrations WHERE version_id = 2`); err != nil {
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM sqlqueue_migrations WHERE version_id = 2`); err != nil {
 		t.Fatal(err)
 	}
 	_, up := m.Up(t.Context())
@@ -286,6 +286,16 @@ func TestSupportedMySQL(t *testing.T) {
 		if err := supportedMySQL(version); (err == nil) != good {
 			t.Errorf("%q: %v", version, err)
 		}
+	}
+}
+
+func TestMySQLLockName(t *testing.T) {
+	name := mysqlLockName("shop", "sqlqueue_migrations")
+	if len(name) > 64 || mysqlLockName(strings.Repeat("队", 64), strings.Repeat("x", 64)) == name {
+		t.Errorf("the lock is %s", name)
+	}
+	if name == mysqlLockName("shop2", "sqlqueue_migrations") || name == mysqlLockName("shop", "app_sqlqueue_migrations") || name != mysqlLockName("Shop", "sqlqueue_migrations") {
+		t.Error("the lock is not one for each database and version table")
 	}
 }
 
@@ -332,20 +342,21 @@ func TestLockFile(t *testing.T) {
 	}
 }
 
-// plainDriver has nothing of what drivers may have beyond driver.Conn.
-type plainDriver struct{ driver.Driver }
+// plain is a driver whose connections have nothing of what they may have beyond driver.Conn.
+type plain struct {
+	driver driver.Driver
+	file   string
+}
 
-func (d plainDriver) Open(name string) (driver.Conn, error) {
-	conn, err := d.Driver.Open(name)
+func (p plain) Connect(context.Context) (driver.Conn, error) {
+	conn, err := p.driver.Open(p.file)
 	return struct{ driver.Conn }{conn}, err
 }
 
+func (p plain) Driver() driver.Driver { return p.driver }
+
 func TestPlainDriver(t *testing.T) {
-	sql.Register("plain", plainDriver{openFile(t).Driver()})
-	db, err := sql.Open("plain", filepath.Join(t.TempDir(), "queue.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(plain{openFile(t).Driver(), filepath.Join(t.TempDir(), "queue.db")})
 	defer db.Close()
 	m, err := New(db, SQLite, "")
 	if err != nil {

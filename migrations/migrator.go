@@ -20,7 +20,8 @@ var ErrNewerSchema = errors.New("use a newer sqlqueue")
 //
 // Up, Down and DownAll hold a lock of the database from before they look until they are done, so any number of them may start at
 // once, in any processes: one works, the others wait, and then find nothing left to do. The end of the context ends the wait. A
-// process or session that dies gives the lock back with it. Each method uses one connection of the pool, and only while it runs.
+// process or session that dies gives the lock back with it, but on PostgreSQL a pooler in transaction mode must not be between: the
+// lock belongs to a session. Each method uses one connection of the pool, and only while it runs.
 type Migrator struct {
 	db     *sql.DB
 	engine engine

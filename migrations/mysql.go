@@ -26,7 +26,7 @@ var mysql = engine{
 	repeatable: repeatableMySQL,
 }
 
-// lockMySQL takes a named lock, which belongs to the session. Names are the server's, not the database's, and at most 64 characters.
+// lockMySQL takes a named lock, which belongs to the session.
 func lockMySQL(ctx context.Context, conn *sql.Conn, table string) (func(), error) {
 	var name sql.NullString
 	if err := conn.QueryRowContext(ctx, `SELECT DATABASE()`).Scan(&name); err != nil {
@@ -35,7 +35,7 @@ func lockMySQL(ctx context.Context, conn *sql.Conn, table string) (func(), error
 	if !name.Valid {
 		return nil, errors.New("the address names no database")
 	}
-	lock := fmt.Sprintf("sqlqueue_migrations_%x", sha256.Sum256([]byte(strings.ToLower(name.String)+"/"+table)))[:64]
+	lock := mysqlLockName(name.String, table)
 	for {
 		// In pieces, so that the server forgets a client that is gone.
 		var got sql.NullBool
@@ -49,6 +49,12 @@ func lockMySQL(ctx context.Context, conn *sql.Conn, table string) (func(), error
 			return func() { unlock(ctx, conn, fmt.Sprintf(`DO RELEASE_LOCK('%s')`, lock)) }, nil
 		}
 	}
+}
+
+// mysqlLockName is different for each database, since the server has one set of names for all, and of at most 64 characters. Some
+// servers see no difference between capital and small letters in names of databases.
+func mysqlLockName(database, table string) string {
+	return fmt.Sprintf("sqlqueue_migrations_%x", sha256.Sum256([]byte(strings.ToLower(database)+"/"+table)))[:64]
 }
 
 // repeatableMySQL makes up for DDL that commits by itself.

@@ -104,7 +104,7 @@ func (l lent) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 	if c, ok := l.Conn.(driver.ConnBeginTx); ok {
 		return c.BeginTx(ctx, opts)
 	}
-	return l.Begin() //nolint:staticcheck // for drivers that have nothing newer
+	return l.Begin()
 }
 
 func (l lent) CheckNamedValue(value *driver.NamedValue) error {

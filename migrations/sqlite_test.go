@@ -69,7 +69,7 @@ func TestSQLite(t *testing.T) {
 		t.Run(journal, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "queue.db")
-			if _, err := open(t, file).Exec("PRAGMA journal_mode = " + journal); err != nil {
+			if _, err := open(t, file).ExecContext(t.Context(), "PRAGMA journal_mode = "+journal); err != nil {
 				t.Fatal(err)
 			}
 			migrationstest.Run(t, func(t testing.TB) *sql.DB { return open(t, file) }, migrations.SQLite)
@@ -143,11 +143,11 @@ func TestKilledProcess(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "queue.db")
 	db := open(t, file)
-	tx, err := db.Begin()
+	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(`CREATE TABLE other (id integer)`); err != nil { // holds up the process, at its first statement
+	if _, err := tx.ExecContext(t.Context(), `CREATE TABLE other (id integer)`); err != nil { // holds up the process, at its first statement
 		t.Fatal(err)
 	}
 	process := exec.CommandContext(t.Context(), os.Args[0])
@@ -158,11 +158,14 @@ func TestKilledProcess(t *testing.T) {
 	lock := file + "-sqlqueue_migrations.lock"
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for range tick.C {
+	deadline := time.After(20 * time.Second)
+	for {
 		if _, err := os.Stat(lock); err == nil {
 			break
 		}
-		if t.Context().Err() != nil {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			t.Fatal("the process made no file for its lock")
 		}
 	}
@@ -197,14 +200,14 @@ func TestBusyTimeoutIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []int{0, 77, 60000} {
-		if _, err := db.Exec(fmt.Sprintf("PRAGMA busy_timeout = %d", want)); err != nil {
+		if _, err := db.ExecContext(t.Context(), fmt.Sprintf("PRAGMA busy_timeout = %d", want)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Up(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var got int
-		if err := db.QueryRow("PRAGMA busy_timeout").Scan(&got); err != nil || got != want {
+		if err := db.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&got); err != nil || got != want {
 			t.Errorf("busy_timeout is %d, %v, want %d", got, err, want)
 		}
 	}
