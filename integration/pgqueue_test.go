@@ -214,14 +214,10 @@ func arguments(st statement) []any {
 }
 
 // migrated makes a database with the tables and returns its address.
-func migrated(t *testing.T, s *servers.Server, prefix string) string {
+func migrated(t testing.TB, s *servers.Server, prefix string) string {
 	t.Helper()
 	dsn := s.NewDatabase(t)
-	dialect := migrations.MySQL
-	if s.Engine == "postgres" {
-		dialect = migrations.Postgres
-	}
-	m, err := migrations.New(s.Open(t, dsn), dialect, prefix)
+	m, err := migrations.New(s.Open(t, dsn), dialectOf(s), prefix)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"database/sql"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +20,7 @@ import (
 func TestReadmePrograms(t *testing.T) {
 	program := map[string]string{} // by the store that it imports
 	for _, block := range fenced(t, "go") {
-		if store := regexp.MustCompile(`sqlqueue/(\w+queue)"`).FindStringSubmatch(block); store != nil {
+		if store := regexp.MustCompile(`sqlqueue/((?:pg|mysql|sqlite)queue)"`).FindStringSubmatch(block); store != nil {
 			program[store[1]] = block
 		}
 	}
@@ -34,11 +33,7 @@ func TestReadmePrograms(t *testing.T) {
 			runProgram(t, program["pgqueue"], dsn)
 			return
 		}
-		address, err := url.Parse(dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		runProgram(t, program["mysqlqueue"], address.User.String()+"@tcp("+address.Host+")"+address.Path)
+		runProgram(t, program["mysqlqueue"], driverDSN(t, dsn))
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "app.db")

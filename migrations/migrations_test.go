@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 func TestPrefixed(t *testing.T) {
@@ -367,5 +369,12 @@ func TestPlainDriver(t *testing.T) {
 	}
 	if taken, err := m.DownAll(t.Context()); err != nil || int64(len(taken)) != Latest() {
 		t.Errorf("DownAll: %v, %v", taken, err)
+	}
+}
+
+// TestStoresKnowTheNewestVersion: a new step and the stores that need it are released together.
+func TestStoresKnowTheNewestVersion(t *testing.T) {
+	if Latest() != sqlqueue.SchemaVersion {
+		t.Errorf("the newest version is %d, and the stores work with %d", Latest(), sqlqueue.SchemaVersion)
 	}
 }

@@ -30,6 +30,7 @@ func (r Reservation) Reservation() Reservation { return r }
 // State is where a job stands.
 type State string
 
+// The states.
 const (
 	Ready    State = "ready"    // not reserved, available
 	Delayed  State = "delayed"  // not reserved, available later

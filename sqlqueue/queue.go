@@ -115,6 +115,9 @@ func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
 			return Exchanged{}, wrap("exchange", fmt.Errorf("outcome %d of job %d is unknown", settlement.Outcome, settlement.ID))
 		}
 	}
+	if x.Limit > 0 && (x.Number == "" || len(x.Number) > 64) {
+		return Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
+	}
 	answer, err := store.Exchange(ctx, x)
 	return answer, wrap("exchange", err)
 }

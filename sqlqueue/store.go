@@ -37,7 +37,7 @@ type Store interface {
 	Exchange(ctx context.Context, x Exchange) (Exchanged, error)
 
 	// Hold locks the reservation's row until the end of the transaction that the store is bound to, waiting for the lock, and returns
-	// ErrReservationLost if the reservation is no longer there. A database without row locks checks only.
+	// ErrReservationLost if the reservation is no longer there. A database without locks on rows locks as a whole.
 	Hold(ctx context.Context, r Reservation) error
 
 	// Jobs returns the jobs that pass the filter, by ascending id.
@@ -176,6 +176,7 @@ type Settlement struct {
 // Outcome is how a Settlement ends a reservation.
 type Outcome int
 
+// The outcomes.
 const (
 	Delete  Outcome = iota // the job is done
 	Release                // the job is put back, in place

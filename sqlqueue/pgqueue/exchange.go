@@ -16,7 +16,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
 
-// Exchange: see sqlqueue.Store. It is one round trip: BEGIN, the statements and COMMIT are sent together. Two things take another: once
+// Exchange is that of sqlqueue.Store. It is one round trip: BEGIN, the statements and COMMIT are sent together. Two things take another: once
 // per lane.Interval the search for lanes, before it, and after it the question why something was not settled or touched.
 func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
 	c := &conversation{store: s, x: x, queues: make([]string, len(x.Reserve))}

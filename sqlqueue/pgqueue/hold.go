@@ -10,7 +10,7 @@ import (
 const holdSQL = `
 SELECT id FROM "jobs" WHERE id = $1 AND reserved_by = $2 AND reserved FOR UPDATE`
 
-// Hold: see sqlqueue.Store.
+// Hold is that of sqlqueue.Store.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
 	rows, err := s.DB.Query(ctx, s.names.in(holdSQL), r.ID, r.By)
 	if err != nil {

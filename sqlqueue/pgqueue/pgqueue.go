@@ -67,7 +67,6 @@ func (s *store) bound(db operator.DB) *store {
 	b := *s
 	b.pool = nil
 	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
-	b.Queries.Tx = b.tx
 	return &b
 }
 
@@ -86,7 +85,7 @@ var dialect = operator.Dialect{
 	OnConflict: " ON CONFLICT DO NOTHING",
 }
 
-// Check: see sqlqueue.Store.
+// Check is that of sqlqueue.Store.
 func (s *store) Check(ctx context.Context) error {
 	const oldest = 140000
 	rows, err := s.DB.Query(ctx, "SELECT current_setting('server_version_num')::integer, current_setting('server_version')")

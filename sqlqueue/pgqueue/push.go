@@ -39,7 +39,7 @@ JOIN "jobs" j ON j.queue = r.queue AND j.unique_key = r.unique_key`
 // maxMessage bounds the payloads of one statement: the server takes messages of up to a gigabyte.
 const maxMessage = 128 << 20
 
-// Push: see sqlqueue.Store.
+// Push is that of sqlqueue.Store.
 func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
 	var plain, keyed []int // indexes of jobs
 	size := 0

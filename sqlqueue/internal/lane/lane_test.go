@@ -41,7 +41,7 @@ func TestAnEmptyLaneIsForgottenAfterAWhile(t *testing.T) {
 			wait time.Duration
 			want bool
 		}{{keep, true}, {time.Nanosecond, false}} {
-			time.Sleep(step.wait) // the bubble's time
+			<-time.After(step.wait) // in the bubble's time
 			s.Found("mail", nil, time.Now())
 			if got := slices.Contains(s.Of([]string{"mail"}), Lane{"mail", 7}); got != step.want {
 				t.Errorf("the lane is known: %v, want %v", got, step.want)

@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// FailedJobs: see sqlqueue.Store.
+// FailedJobs is that of sqlqueue.Store.
 func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {
 	s := q.statement("SELECT id, job_id, queue, priority, payload, attempts, unique_key, error, stack, %s, %s FROM %s",
 		fmt.Sprintf(q.Dialect.Micros, "created_at"), fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
@@ -54,7 +54,7 @@ func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter
 	})
 }
 
-// Forget: see sqlqueue.Store.
+// Forget is that of sqlqueue.Store.
 func (q *Queries) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
@@ -76,7 +76,7 @@ func (q *Queries) deleteFailed(ctx context.Context, db DB, ids []int64) error {
 	return err
 }
 
-// Retry: see sqlqueue.Store.
+// Retry is that of sqlqueue.Store.
 func (q *Queries) Retry(ctx context.Context, f sqlqueue.FailedFilter) (retried []int64, duplicates []sqlqueue.Duplicate, err error) {
 	err = q.Tx(ctx, func(db DB) error {
 		retried, duplicates = nil, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// Jobs: see sqlqueue.Store.
+// Jobs is that of sqlqueue.Store.
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
 	s := q.statement("SELECT id, queue, priority, payload, attempts, reserved, %s, reserved_by, %s, %s, %s, unique_key FROM %s",
@@ -67,7 +67,7 @@ func (s *statement) whereName(name string) {
 	s.add(" AND "+s.dialect.NameIs, s.arg(s.dialect.NameArg(name)))
 }
 
-// ChangeJobs: see sqlqueue.Store.
+// ChangeJobs is that of sqlqueue.Store.
 func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {

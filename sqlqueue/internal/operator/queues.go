@@ -12,7 +12,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// Queues: see sqlqueue.Store.
+// Queues is that of sqlqueue.Store.
 func (q *Queries) Queues(ctx context.Context) ([]sqlqueue.QueueInfo, error) {
 	queues := map[string]*sqlqueue.QueueInfo{}
 	queue := func(name string) *sqlqueue.QueueInfo {
@@ -111,7 +111,7 @@ func ScanControl(scan func(...any) error) (sqlqueue.Control, error) {
 	return c, err
 }
 
-// Control: see sqlqueue.Store.
+// Control is that of sqlqueue.Store.
 func (q *Queries) Control(ctx context.Context, queue string, c sqlqueue.ControlChange) error {
 	return q.Tx(ctx, func(db DB) error {
 		s := q.statement("INSERT INTO %s (queue) VALUES ", q.Table("queues"))
@@ -143,7 +143,7 @@ func (q *Queries) Control(ctx context.Context, queue string, c sqlqueue.ControlC
 	})
 }
 
-// Workers: see sqlqueue.Store.
+// Workers is that of sqlqueue.Store.
 func (q *Queries) Workers(ctx context.Context) ([]sqlqueue.Worker, error) {
 	s := q.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
 		fmt.Sprintf(q.Dialect.Micros, "started_at"), fmt.Sprintf(q.Dialect.Micros, "seen_at"), q.Table("workers"))

@@ -5,20 +5,17 @@ import (
 	"database/sql"
 )
 
-// SQL makes a DB of a *sql.DB, *sql.Conn or *sql.Tx. Errors go through translate.
-func SQL(db interface {
+// Executor is a *sql.DB, *sql.Conn or *sql.Tx.
+type Executor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}, translate func(error) error,
-) DB {
-	return sqlDB{db, translate}
 }
 
+// SQL makes a DB of an Executor. Errors go through translate.
+func SQL(db Executor, translate func(error) error) DB { return sqlDB{db, translate} }
+
 type sqlDB struct {
-	db interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	}
+	db        Executor
 	translate func(error) error
 }
 
@@ -31,7 +28,7 @@ func (d sqlDB) Exec(ctx context.Context, query string, args ...any) (int64, erro
 }
 
 func (d sqlDB) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	rows, err := d.db.QueryContext(ctx, query, args...)
+	rows, err := d.db.QueryContext(ctx, query, args...) //nolint:rowserrcheck // who reads the rows asks for it
 	if err != nil {
 		return nil, d.translate(err)
 	}
