@@ -47,15 +47,38 @@ func startContainers(ctx context.Context, e engine, want settings) ([]*Server, e
 	})
 }
 
-// containerEngine connects to the container engine, once, and removes what killed processes left there.
+// containerEngine connects to the container engine, once, and removes what killed processes left there. That is why Ryuk, the library's
+// own cleaner, is off: it is an image that has to be pulled.
 var containerEngine = sync.OnceValues(func() (client.APIClient, error) {
 	tclog.SetDefault(silent{})
+	if err := setDefault("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
+		return nil, err
+	}
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
 		return nil, notHere("no container engine answers (%s)", oneLine(err))
 	}
-	return provider.Client(), removeOrphans(context.Background(), provider.Client())
+	ctx, docker := context.Background(), provider.Client()
+	engine, err := docker.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return nil, notHere("the container engine does not answer (%s)", oneLine(err))
+	}
+	// On a machine that looks like a container itself the library would look for ports at the gateway. They are there only if the
+	// engine is outside.
+	if here, err := os.Hostname(); err == nil && here == engine.Info.Name {
+		if err := setDefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1"); err != nil {
+			return nil, err
+		}
+	}
+	return docker, removeOrphans(ctx, docker)
 })
+
+func setDefault(variable, value string) error {
+	if os.Getenv(variable) != "" {
+		return nil
+	}
+	return os.Setenv(variable, value)
+}
 
 // needImage makes sure that image is there or can be pulled. testcontainers, which pulls it, would try for minutes in vain.
 func needImage(ctx context.Context, docker client.APIClient, image string) error {
@@ -145,7 +168,7 @@ func owner() string {
 	return host + "/" + strconv.Itoa(os.Getpid())
 }
 
-// removeOrphans removes the containers of processes of this host that are gone. Without Ryuk nobody else does.
+// removeOrphans removes the containers of processes of this host that are gone.
 func removeOrphans(ctx context.Context, docker client.APIClient) error {
 	found, err := docker.ContainerList(ctx, client.ContainerListOptions{
 		All:     true,

@@ -36,6 +36,6 @@
 // # No server is left behind
 //
 // A local server is the child of a shell that stops it, and removes its directory, when the process that started it is gone,
-// whatever ended it. Containers are removed at the end; what a killed process left is removed by Ryuk (testcontainers' own
-// cleaner) or, with TESTCONTAINERS_RYUK_DISABLED=true, by the next process that uses this package.
+// whatever ended it. Containers are removed at the end; what a killed process left is removed by the next process that uses this
+// package.
 package servers
