@@ -81,3 +81,39 @@ func fenced(t *testing.T, language string) []string {
 	}
 	return blocks
 }
+
+// TestReadmeTranscript: the commands of the README print what it says, apart from times and the numbers of workers.
+func TestReadmeTranscript(t *testing.T) {
+	blocks := fenced(t, "console")
+	if len(blocks) != 1 {
+		t.Fatalf("the README has %d transcripts, want 1", len(blocks))
+	}
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/sqlqueue")
+	build.Dir = ".."
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	dir := t.TempDir()
+	for _, step := range strings.Split("\n"+blocks[0], "\n$ ")[1:] {
+		line, want, _ := strings.Cut(step, "\n")
+		command := exec.CommandContext(t.Context(), "sh", "-c", line)
+		command.Dir = dir
+		command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SQLQUEUE_DSN=", "SQLQUEUE_PREFIX=")
+		output, _ := command.CombinedOutput() // what it answers is in the output
+		if got, want := withoutTimes(string(output)), withoutTimes(want+"\n"); strings.TrimSpace(got) != strings.TrimSpace(want) {
+			t.Errorf("%s\nprinted\n%s\nand the README says\n%s", line, got, want)
+		}
+	}
+}
+
+// withoutTimes makes two runs of the same commands alike.
+func withoutTimes(output string) string {
+	for pattern, same := range map[string]string{
+		`\b(time|worker|name|duration|after)=[^ \n]+`: "$1=…",
+		`\b(now|in \w+|\d+\w+ ago)\b *`:               "then ",
+	} {
+		output = regexp.MustCompile(pattern).ReplaceAllString(output, same)
+	}
+	return output
+}
