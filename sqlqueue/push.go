@@ -181,9 +181,6 @@ func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
 
 // prepare applies the options and checks them.
 func (q *Queue) prepare(job Pushable, options []PushOption) (*push, error) {
-	if job == nil {
-		return nil, errors.New("the job is nil")
-	}
 	p := &push{queues: []string{q.config.Queue}, sync: q.config.Sync}
 	var own []PushOption
 	for {
@@ -193,6 +190,9 @@ func (q *Queue) prepare(job Pushable, options []PushOption) (*push, error) {
 		}
 		own = append(append([]PushOption{}, w.options...), own...)
 		job = w.Pushable
+	}
+	if job == nil {
+		return nil, errors.New("the job is nil")
 	}
 	for _, option := range append(append([]PushOption{}, options...), own...) {
 		option(p)

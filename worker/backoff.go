@@ -22,13 +22,11 @@ func ListBackoff(waits ...time.Duration) Backoff { return sqlqueue.Backoff(waits
 // ExponentialBackoff waits for about first, then each time for about twice as long, at most about most. "About" is a quarter more or
 // less, by chance, so that jobs that failed together do not come back together.
 func ExponentialBackoff(first, most time.Duration) Backoff {
+	most = min(most, maxDelay)
 	return func(attempt int) time.Duration {
 		wait := min(first, most)
-		for n := 1; n < attempt && wait < most; n++ {
+		for n := 1; n < attempt && 0 < wait && wait < most; n++ {
 			wait = min(2*wait, most)
-			if wait <= 0 {
-				return 0
-			}
 		}
 		return jitter(wait)
 	}

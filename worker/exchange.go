@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -28,7 +29,7 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 		self.Concurrency = l.control.slots
 		x.Worker = &self
 	}
-	for _, r := range l.unsettled {
+	for _, r := range l.refusal.next(l.unsettled) {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
 			x.Settle = append(x.Settle, s)
 		}
@@ -52,7 +53,7 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 
 // wanted is how many jobs to ask for.
 func (l *loop) wanted(now time.Time) int {
-	if !l.registered || l.stopping != "" {
+	if !l.registered || l.stopping != "" || l.outage.on() {
 		return 0
 	}
 	// What is sent anyway, to settle, may as well ask.
@@ -69,9 +70,9 @@ func (l *loop) wanted(now time.Time) int {
 // free is how many more handlers may run.
 func (l *loop) free() int { return l.control.slots - len(l.running) }
 
-// exchange talks to the database. It goes on when Run's context has ended.
-func (l *loop) exchange(x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	ctx, cancel := context.WithTimeout(l.leave, exchangeTimeout)
+// exchange talks to the database.
+func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	return l.queue.Exchange(ctx, x)
 }
@@ -82,10 +83,11 @@ func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 		l.outage.abandon(x, time.Now())
 	}
 	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
-		for _, r := range l.unsettled {
+		for _, r := range l.unsettled[:l.refusal.sending] {
 			r.uncertain = true
 		}
 	}
+	l.refusal.failed(l.unsettled)
 	return l.outage.next(&l.log, err)
 }
 
@@ -97,11 +99,12 @@ func (l *loop) succeededExchange(x sqlqueue.Exchange, sent time.Time) {
 	}
 }
 
-// settled looks at what became of what was settled: all that was unsettled when the exchange was sent.
+// settled looks at what became of what was settled.
 func (l *loop) settled(answer sqlqueue.Exchanged) {
 	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
-	still := l.unsettled[:0]
-	for _, r := range l.unsettled {
+	sent, rest := l.unsettled[:l.refusal.sending], l.unsettled[l.refusal.sending:]
+	var still []*run
+	for _, r := range sent {
 		switch of := r.info.Reservation(); {
 		case locked[of]:
 			still = append(still, r)
@@ -115,8 +118,15 @@ func (l *loop) settled(answer sqlqueue.Exchanged) {
 			l.lose(r, &r.verdict)
 		}
 	}
-	clear(l.unsettled[len(still):])
-	l.unsettled = still
+	l.unsettled, l.locked = append(slices.Clone(rest), still...), len(still)
+	if refused := l.refusal.succeeded(); refused != nil {
+		l.refuse(refused)
+	}
+}
+
+// forget drops an outcome: its job runs again when the reservation expires.
+func (l *loop) forget(r *run) {
+	l.unsettled = slices.DeleteFunc(l.unsettled, func(other *run) bool { return other == r })
 }
 
 // touched looks at what became of what was touched.
@@ -148,7 +158,7 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 }
 
 // dispatch starts what was reserved, or gives it back if the worker stops.
-func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+func (l *loop) dispatch(ctx, handlers context.Context, x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	expires := map[string]time.Duration{}
 	for _, r := range x.Reserve {
 		expires[r.Queue] = r.Expire
@@ -163,19 +173,18 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 			continue
 		}
 		l.taken++
-		l.start(r)
+		l.start(ctx, handlers, r)
 	}
 }
 
-func (l *loop) start(r *run) {
-	var ctx context.Context
-	ctx, r.cancel = context.WithCancelCause(l.handlers)
+func (l *loop) start(ctx, handlers context.Context, r *run) {
+	handlers, r.cancel = context.WithCancelCause(handlers)
 	l.running[r.info.Reservation()] = r
 	if r.starts {
 		l.log.processing(r)
 		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
 	}
-	go l.execute(ctx, r)
+	go l.execute(handlers, ctx, r)
 }
 
 // kept notes that the reservation was made or touched.

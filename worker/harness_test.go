@@ -65,7 +65,7 @@ func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate")
+		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,11 +155,19 @@ func (b *bench) push(options ...sqlqueue.PushOption) int64 {
 	return id
 }
 
+// pushMany pushes n jobs like push.
+func (b *bench) pushMany(n int) {
+	b.t.Helper()
+	for range n {
+		b.push()
+	}
+}
+
 // raw pushes a payload past the Queue, as another program would.
 func (b *bench) raw(payload string) int64 {
 	b.t.Helper()
 	at := time.Now().UnixMicro() // the default is the real clock's
-	result, err := b.db.Exec(`INSERT INTO jobs (payload, available_at, created_at) VALUES (?, ?, ?)`, payload, at, at)
+	result, err := b.db.ExecContext(b.t.Context(), `INSERT INTO jobs (payload, available_at, created_at) VALUES (?, ?, ?)`, payload, at, at)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -246,7 +254,8 @@ func (b *bench) control(queue string, c sqlqueue.ControlChange) {
 type run struct {
 	t      *testing.T
 	cancel context.CancelFunc
-	done   chan error
+	done   chan struct{}
+	err    error
 }
 
 // start starts a worker. The end of the test stops it.
@@ -258,9 +267,15 @@ func (b *bench) startOn(q *sqlqueue.Queue, config worker.Config) *run {
 		config.Logger = slog.New(slog.NewJSONHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &run{t: b.t, cancel: cancel, done: make(chan error, 1)}
-	go func() { r.done <- worker.New(q, b.mux, config).Run(ctx) }()
-	b.t.Cleanup(cancel)
+	r := &run{t: b.t, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = worker.New(q, b.mux, config).Run(ctx)
+	}()
+	b.t.Cleanup(func() {
+		cancel()
+		<-r.done
+	})
 	return r
 }
 
@@ -268,8 +283,8 @@ func (b *bench) startOn(q *sqlqueue.Queue, config worker.Config) *run {
 func (r *run) ended() error {
 	r.t.Helper()
 	select {
-	case err := <-r.done:
-		return err
+	case <-r.done:
+		return r.err
 	case <-time.After(24 * time.Hour):
 		r.t.Fatal("the worker does not end")
 		return nil

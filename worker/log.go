@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,46 +11,51 @@ import (
 // journal has the wording of all that is logged. At level Info there is one line for each run of a job.
 type journal struct{ to *slog.Logger }
 
-func (j *journal) say(level slog.Level, what string, attrs ...slog.Attr) {
-	j.to.LogAttrs(context.Background(), level, what, attrs...)
+// say logs by a method of the Logger.
+func (j *journal) say(level func(what string, attrs ...any), what string, attrs ...slog.Attr) {
+	args := make([]any, len(attrs))
+	for i, attr := range attrs {
+		args[i] = attr
+	}
+	level(what, args...)
 }
 
 func (j *journal) starting(w sqlqueue.Worker) {
-	j.say(slog.LevelInfo, "worker started", slog.String("name", w.Name), slog.String("queues", strings.Join(w.Queues, ",")),
+	j.say(j.to.Info, "worker started", slog.String("name", w.Name), slog.String("queues", strings.Join(w.Queues, ",")),
 		slog.Int("concurrency", w.Concurrency))
 }
 
 func (j *journal) stopping(reason string, running int) {
-	j.say(slog.LevelInfo, "worker stopping", slog.String("reason", reason), slog.Int("running", running))
+	j.say(j.to.Info, "worker stopping", slog.String("reason", reason), slog.Int("running", running))
 }
 
 func (j *journal) stopped(reason string, after time.Duration) {
-	j.say(slog.LevelInfo, "worker stopped", slog.String("reason", reason), slog.Duration("after", after))
+	j.say(j.to.Info, "worker stopped", slog.String("reason", reason), slog.Duration("after", after))
 }
 
 func (j *journal) unfinished(reason string, left error) {
-	j.say(slog.LevelWarn, "worker stopped", slog.String("reason", reason), slog.String("error", left.Error()))
+	j.say(j.to.Warn, "worker stopped", slog.String("reason", reason), slog.String("error", left.Error()))
 }
 
 func (j *journal) concurrency(from, to int) {
-	j.say(slog.LevelInfo, "concurrency changed", slog.Int("from", from), slog.Int("to", to))
+	j.say(j.to.Info, "concurrency changed", slog.Int("from", from), slog.Int("to", to))
 }
 
 func (j *journal) away(err error) {
-	j.say(slog.LevelWarn, "database does not answer, trying again", slog.String("error", textOf(err)))
+	j.say(j.to.Warn, "exchange with the database failed, trying again", slog.String("error", textOf(err)))
 }
 
 func (j *journal) back(after time.Duration) {
-	j.say(slog.LevelInfo, "database answers again", slog.Duration("after", after))
+	j.say(j.to.Info, "database answers again", slog.Duration("after", after))
 }
 
 func (j *journal) processing(r *run) {
-	j.say(slog.LevelDebug, "processing", about(r)...)
+	j.say(j.to.Debug, "processing", about(r)...)
 }
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
-	v, level, what := &r.verdict, slog.LevelInfo, r.verdict.kind.String()
+	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
 	attrs := about(r)
 	if r.starts && v.kind != unstarted {
 		attrs = append(attrs, slog.Duration("duration", r.took))
@@ -60,7 +64,7 @@ func (j *journal) ended(r *run, unhandled int) {
 	case released, snoozed:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
-		level = slog.LevelWarn
+		level = j.to.Warn
 		attrs = append(attrs, slog.Duration("delay", v.delay), slog.Int("count", unhandled))
 	case failed:
 		switch v.instead {
@@ -81,30 +85,35 @@ func (j *journal) lost(r *run, v *verdict) {
 	if v != nil {
 		attrs = append(append(attrs, slog.String("dropped", v.kind.String())), why(v)...)
 	}
-	j.say(slog.LevelWarn, "reservation lost", attrs...)
+	j.say(j.to.Warn, "reservation lost", attrs...)
 }
 
 // dropped is the line of a handler that returns after its reservation was lost.
 func (j *journal) dropped(r *run) {
-	j.say(slog.LevelInfo, "dropped: returned after its reservation was lost", append(about(r), why(&r.verdict)...)...)
+	j.say(j.to.Info, "dropped: returned after its reservation was lost", append(about(r), why(&r.verdict)...)...)
 }
 
 func (j *journal) uncertain(r *run) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
-	j.say(slog.LevelWarn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
+	j.say(j.to.Warn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
+}
+
+func (j *journal) refused(r *run) {
+	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
+	j.say(j.to.Error, "the database refuses to write how the job ended", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) errorAfterCompletion(r *run) {
 	attrs := append(about(r), slog.String("dropped", r.verdict.kind.String()))
-	j.say(slog.LevelWarn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
+	j.say(j.to.Warn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) callbackFailed(r *run, err error) {
-	j.say(slog.LevelError, "callback of a failed job went wrong", append(about(r), slog.String("error", textOf(err)))...)
+	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", textOf(err)))...)
 }
 
 func (j *journal) eventFailed(err error) {
-	j.say(slog.LevelError, "event function went wrong", slog.String("error", textOf(err)))
+	j.say(j.to.Error, "event function went wrong", slog.String("error", textOf(err)))
 }
 
 func about(r *run) []slog.Attr {

@@ -21,7 +21,10 @@ const (
 )
 
 // loop is one Run of a Worker. One goroutine, that of Run, owns it and has all conversations with the database; of what follows, others
-// use queue, mux, config, log, handlers, leave and finished, which do not change.
+// use queue, mux, config, log and finished, which do not change.
+//
+// Two contexts live on when Run's has ended: that of the handlers until the grace is over, and that of the conversation with the
+// database, which is ctx here, a little longer.
 //
 // While an exchange is under way, handlers go on and end; the next exchange takes all that has gathered. So batches form by
 // themselves, and an idle worker answers at once.
@@ -31,8 +34,7 @@ type loop struct {
 	config Config
 	log    journal
 
-	handlers context.Context // ends when the grace after the end of Run's context is over
-	leave    context.Context // ends a little later, and then Run returns
+	ended    <-chan struct{} // closed when Run's context has ended
 	finished finished
 
 	self       sqlqueue.Worker
@@ -42,8 +44,10 @@ type loop struct {
 
 	running   map[sqlqueue.Reservation]*run
 	unsettled []*run // handlers have returned; to be written
-	taken     int    // jobs that were reserved
-	unhandled int    // how often a job was put back because no handler has its name
+	locked    int    // how many of them were tried, and are locked by other transactions
+	refusal   refusal
+	taken     int // jobs that were reserved
+	unhandled int // how often a job was put back because no handler has its name
 
 	control  control
 	outage   outage
@@ -57,26 +61,23 @@ type loop struct {
 	interrupted []int64 // jobs that the end of the grace interrupted
 }
 
-// newLoop returns a loop, and what must be called when it has ended.
-func newLoop(ctx context.Context, q *sqlqueue.Queue, mux *Mux, config Config) (*loop, func()) {
+func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}) *loop {
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // never fails
-	l := &loop{
-		queue: q, mux: mux, config: config,
+	id := hex.EncodeToString(number[:])
+	return &loop{
+		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
+		ended:    ended,
 		finished: finished{wake: make(chan struct{}, 1)},
 		running:  map[sqlqueue.Reservation]*run{},
+		refusal:  refusal{most: unlimited},
+		control:  control{slots: config.Concurrency},
 		started:  time.Now(),
 		self: sqlqueue.Worker{
-			ID: hex.EncodeToString(number[:]), Name: config.Name, Host: host(), PID: os.Getpid(),
+			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
 			Queues: config.Queues, Concurrency: config.Concurrency,
 		},
 	}
-	l.control.slots = config.Concurrency
-	l.log = journal{config.Logger.With("worker", l.self.ID)}
-	var endHandlers, endLeave func()
-	l.handlers, endHandlers = outlive(ctx, config.Grace)
-	l.leave, endLeave = outlive(l.handlers, promptly)
-	return l, func() { endLeave(); endHandlers() }
 }
 
 // outlive returns a context that ends d after ctx has ended, d < 0 never, with the cause ErrStopped, or when the function is called.
@@ -98,25 +99,25 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 }
 
 // work is the loop.
-func (l *loop) work(ctx context.Context) error {
+func (l *loop) work(ctx, handlers context.Context) error {
 	l.log.starting(l.self)
 	l.emit(l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
 	for {
 		l.collect()
-		l.considerStopping(ctx)
-		if l.done() {
+		l.considerStopping()
+		if l.done(ctx) {
 			break
 		}
-		l.sleep(ctx, l.turn(ctx))
+		l.sleep(ctx, l.turn(ctx, handlers))
 	}
 	return l.leftover()
 }
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
-func (l *loop) turn(ctx context.Context) time.Duration {
+func (l *loop) turn(ctx, handlers context.Context) time.Duration {
 	x := l.compose(time.Now())
 	sent := time.Now()
-	answer, err := l.exchange(x)
+	answer, err := l.exchange(ctx, x)
 	if err != nil {
 		return l.failedExchange(x, err)
 	}
@@ -124,9 +125,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	l.settled(answer)
 	l.touched(x, answer, sent)
 	l.obey(x, answer)
-	l.considerStopping(ctx)
-	l.dispatch(x, answer, sent)
-	return l.rest(x, answer)
+	l.considerStopping()
+	l.dispatch(ctx, handlers, x, answer, sent)
+	return l.rest(ctx, x, answer)
 }
 
 // collect takes back the jobs whose handlers have returned.
@@ -152,10 +153,13 @@ func (l *loop) collect() {
 }
 
 // considerStopping finds reasons to stop that are not an operator's.
-func (l *loop) considerStopping(ctx context.Context) {
-	switch {
-	case ctx.Err() != nil:
+func (l *loop) considerStopping() {
+	select {
+	case <-l.ended:
 		l.stop("context ended")
+	default:
+	}
+	switch {
 	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs:
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
@@ -176,8 +180,8 @@ func (l *loop) stop(reason string) {
 }
 
 // done reports whether there is nothing left to do, or no time left to do it.
-func (l *loop) done() bool {
-	if l.leave.Err() != nil {
+func (l *loop) done(ctx context.Context) bool {
+	if ctx.Err() != nil {
 		return true
 	}
 	return l.stopping != "" && len(l.running)+len(l.unsettled) == 0 && !l.outage.owes()
@@ -202,10 +206,10 @@ func (l *loop) leftover() error {
 }
 
 // rest returns how long the worker has nothing to do, unless a handler ends.
-func (l *loop) rest(x sqlqueue.Exchange, answer sqlqueue.Exchanged) time.Duration {
+func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Exchanged) time.Duration {
 	now := time.Now()
 	l.plan(x, answer, now)
-	if l.done() {
+	if l.done(ctx) {
 		return 0
 	}
 	next := now.Add(controlEvery)
@@ -214,7 +218,11 @@ func (l *loop) rest(x sqlqueue.Exchange, answer sqlqueue.Exchanged) time.Duratio
 			next = r.touchAt
 		}
 	}
-	if len(l.unsettled) > 0 {
+	switch {
+	case len(l.unsettled) == 0:
+	case len(l.unsettled) > l.locked: // not tried yet
+		next = now
+	default:
 		next = earlier(next, now.Add(lockedEvery))
 	}
 	if l.config.MaxTime > 0 && l.stopping == "" {
@@ -274,7 +282,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	ended, wake := ctx.Done(), l.finished.wake
+	ended, wake := l.ended, l.finished.wake
 	if l.stopping != "" {
 		ended = nil
 	}
@@ -285,7 +293,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-wake:
 	case <-ended:
-	case <-l.leave.Done():
+	case <-ctx.Done():
 	}
 }
 

@@ -82,10 +82,14 @@ func (m *Mux) HandleFunc(name string, handler Handler) { m.add(name, &entry{plai
 func (m *Mux) HandleAll(handler Handler) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if handler == nil {
+	switch {
+	case handler == nil:
 		m.wrong = append(m.wrong, errors.New("the handler for all names is nil"))
+	case m.rest != nil:
+		m.wrong = append(m.wrong, errors.New("there are two handlers for all names"))
+	default:
+		m.rest = &entry{plain: handler}
 	}
-	m.rest = &entry{plain: handler}
 }
 
 // Use puts middleware around every handler, the first outermost: what it does before and after it calls the next handler happens
@@ -94,6 +98,12 @@ func (m *Mux) HandleAll(handler Handler) {
 func (m *Mux) Use(middleware ...func(Handler) Handler) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, around := range middleware {
+		if around == nil {
+			m.wrong = append(m.wrong, errors.New("a middleware is nil"))
+			return
+		}
+	}
 	m.middleware = append(m.middleware, middleware...)
 	for _, e := range m.named {
 		e.handle = nil
@@ -118,14 +128,24 @@ func (m *Mux) add(name string, e *entry) {
 	}
 }
 
-// check says what is wrong with the registrations.
+// check says what is wrong with the registrations. Middleware is called here for the first time, so that what goes wrong there does so
+// before a job is reserved.
 func (m *Mux) check() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.named) == 0 && m.rest == nil && m.wrong == nil {
+	switch {
+	case m.wrong != nil:
+		return errors.Join(m.wrong...)
+	case len(m.named) == 0 && m.rest == nil:
 		return errors.New("the mux has no handlers")
 	}
-	return errors.Join(m.wrong...)
+	for _, e := range m.named {
+		m.wrap(e)
+	}
+	if m.rest != nil {
+		m.wrap(m.rest)
+	}
+	return nil
 }
 
 // find returns the handler of a name inside the middleware, and the data's own method Failed; nil if there is none.
@@ -139,13 +159,19 @@ func (m *Mux) find(name string) (handle Handler, failed FailedFunc) {
 	if e == nil {
 		return nil, nil
 	}
-	if e.handle == nil {
-		e.handle = e.plain
-		for _, around := range slices.Backward(m.middleware) {
-			e.handle = around(e.handle)
-		}
-	}
+	m.wrap(e)
 	return e.handle, e.failed
+}
+
+// wrap puts a handler into the middleware.
+func (m *Mux) wrap(e *entry) {
+	if e.handle != nil {
+		return
+	}
+	e.handle = e.plain
+	for _, around := range slices.Backward(m.middleware) {
+		e.handle = around(e.handle)
+	}
 }
 
 // decode gives a job its data as a T.

@@ -58,7 +58,7 @@ func (o *outage) over(log *journal) {
 	o.requeueFrom = time.Now().Add(requeueGrace)
 }
 
-func (o *outage) mayRequeue(now time.Time) bool { return !now.Before(o.requeueFrom) }
+func (o *outage) mayRequeue(now time.Time) bool { return !o.on() && !now.Before(o.requeueFrom) }
 
 // abandon remembers the number of an exchange whose answer is not known.
 func (o *outage) abandon(x sqlqueue.Exchange, now time.Time) {

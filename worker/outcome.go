@@ -17,7 +17,7 @@ var (
 	ErrStopped = errors.New("worker stopped")
 )
 
-// ErrNoHandler: no handler has the job's name. From sync mode, and in Result.Err of a job that was put back for that reason.
+// ErrNoHandler says that no handler has the job's name. It is from sync mode, and in Result.Err of a job that was put back for that reason.
 var ErrNoHandler = errors.New("no handler has this name")
 
 // outcome is what a handler has said becomes of its job, as an error.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestC2_TheReturnValueDecides(t *testing.T) {
 		"keep is no handler's": {worker.Keep(), func(b *bench, id int64) { b.waits(id, 1, 7*time.Second) }, "released"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, b *bench) {
+			bubble(t, func(_ *testing.T, b *bench) {
 				b.handle(answers(c.returns))
 				id := b.push()
 				b.drain(worker.Config{Backoff: worker.FixedBackoff(7 * time.Second)})
@@ -93,6 +94,14 @@ func TestC2_ANegativeReleaseIsNow(t *testing.T) {
 			}
 			return nil
 		})
+		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+			for _, s := range x.Settle {
+				if s.Delay < 0 {
+					t.Errorf("settled with a delay of %v", s.Delay)
+				}
+			}
+			return nil
+		}, nil)
 		b.push()
 		b.drain(worker.Config{})
 		seen.want(t, "1", "2")
@@ -178,7 +187,7 @@ func (b *bench) reserve(number string, expire time.Duration) sqlqueue.Job {
 }
 
 func TestC4_ReleaseOnTheLastTryFails(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
+	bubble(t, func(_ *testing.T, b *bench) {
 		b.handle(answers(worker.Release(time.Minute)))
 		id := b.push(sqlqueue.Tries(1))
 		b.drain(worker.Config{})
@@ -234,6 +243,26 @@ func TestC5_Backoff(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestC5_ExponentialBackoffAtItsEnds(t *testing.T) {
+	const century = 100 * 365 * 24 * time.Hour
+	for _, c := range []struct {
+		first, most time.Duration
+		attempt     int
+		want        time.Duration
+	}{
+		{time.Second, math.MaxInt64, 1000, century},
+		{math.MaxInt64, math.MaxInt64, 1, century},
+		{time.Hour, time.Minute, 1, time.Minute},
+		{0, time.Hour, 5, 0},
+		{-time.Hour, time.Hour, 5, 0},
+		{time.Second, time.Hour, 0, time.Second},
+	} {
+		if got := worker.ExponentialBackoff(c.first, c.most)(c.attempt); got < c.want-c.want/4 || got > c.want+c.want/4 {
+			t.Errorf("from %v to %v, after attempt %d: %v", c.first, c.most, c.attempt, got)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type run struct {
 	touchAt   time.Time     // when the reservation is to be touched
 	gone      bool          // the reservation is known to be gone: nothing is to be written
 	uncertain bool          // its settlement was sent and the answer never came
+	refused   int           // how often its settlement failed alone
 
 	// The goroutine's part.
 	verdict     verdict
@@ -77,20 +78,21 @@ func (r *run) refuse(err error) {
 	r.handle = func(context.Context, *Job[json.RawMessage]) error { return err }
 }
 
-// execute is the whole of a job's goroutine: it runs the handler, decides what becomes of the job, and hands it back to the loop.
-func (l *loop) execute(ctx context.Context, r *run) {
+// execute is the whole of a job's goroutine: it runs the handler under ctx, decides what becomes of the job, with callbacks under a
+// context that lasts longer, and hands the job back to the loop.
+func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 	defer l.finished.add(r)
 
 	cancel := func() {}
 	if r.starts && r.rules.timeout > 0 {
 		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, fmt.Errorf("%w after %v", ErrTimedOut, r.rules.timeout))
 	}
+	var err error
+	returned := false
 	started := time.Now()
-	goexit := &PanicError{}
-	err := error(goexit) // unless the handler returns
 	defer func() {
-		if err == goexit {
-			goexit.Stack = string(debug.Stack()) // still has the handler's frames
+		if !returned {
+			err = &PanicError{Stack: string(debug.Stack())} // still has the frames of runtime.Goexit's caller
 		}
 		cause := context.Cause(ctx)
 		cancel()
@@ -98,13 +100,14 @@ func (l *loop) execute(ctx context.Context, r *run) {
 		if r.starts {
 			r.took = time.Since(started)
 		}
-		l.conclude(r, err, cause)
+		l.conclude(callbacks, r, err, cause)
 	}()
 	err = protect(func() error { return r.handle(ctx, r.job) })
+	returned = true
 }
 
 // conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause.
-func (l *loop) conclude(r *run, err, cause error) {
+func (l *loop) conclude(ctx context.Context, r *run, err, cause error) {
 	if errors.Is(cause, sqlqueue.ErrReservationLost) {
 		r.verdict = verdict{kind: dropped, err: err}
 		r.verdict.write()
@@ -129,13 +132,13 @@ func (l *loop) conclude(r *run, err, cause error) {
 	}
 	r.verdict.write()
 	if r.verdict.kind == failed {
-		r.verdict.instead = l.tellFailed(r)
+		r.verdict.instead = l.tellFailed(ctx, r)
 	}
 }
 
 // tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
-func (l *loop) tellFailed(r *run) kind {
-	ctx, cancel := context.WithTimeout(l.leave, callbackTimeout)
+func (l *loop) tellFailed(ctx context.Context, r *run) kind {
+	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
 	defer cancel()
 	for _, callback := range r.failed {
 		err := protect(func() error { return callback(ctx, r.job, r.verdict.err) })

@@ -40,15 +40,19 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.mux.check(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	l, end := newLoop(ctx, w.queue, w.mux, config)
-	defer end()
+	handlers, endHandlers := outlive(ctx, config.Grace)
+	defer endHandlers()
+	conversation, endConversation := outlive(handlers, promptly)
+	defer endConversation()
+
+	l := newLoop(w.queue, w.mux, config, ctx.Done())
 	if err := l.awaitDatabase(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // nothing had begun
 		}
 		return fmt.Errorf("worker: %w", err)
 	}
-	if err := l.work(ctx); err != nil {
+	if err := l.work(conversation, handlers); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil

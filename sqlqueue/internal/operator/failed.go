@@ -31,7 +31,7 @@ func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sq
 func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
 	s.add(" WHERE id > 0")
 	if f.IDs != nil {
-		s.add(" AND id %s", s.in(f.IDs))
+		s.add(" AND %s", s.in("id", f.IDs))
 	}
 	if f.Before != 0 {
 		s.add(" AND id < %s", s.arg(f.Before))
@@ -58,22 +58,12 @@ func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter
 func (q *Queries) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
-		if ids, err = q.lockFailed(ctx, db, f); err != nil {
+		if ids, err = q.lockFailed(ctx, db, f); err != nil || len(ids) == 0 {
 			return err
 		}
-		return q.deleteFailed(ctx, db, ids)
+		return q.delete(ctx, db, "failed_jobs", ids)
 	})
 	return ids, err
-}
-
-func (q *Queries) deleteFailed(ctx context.Context, db DB, ids []int64) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	s := q.statement("DELETE FROM %s", q.Table("failed_jobs"))
-	s.add(" WHERE id %s", s.in(ids))
-	_, err := s.exec(ctx, db)
-	return err
 }
 
 // Retry is that of sqlqueue.Store.
@@ -115,14 +105,14 @@ func (q *Queries) Retry(ctx context.Context, f sqlqueue.FailedFilter) (retried [
 			}
 			retried = append(retried, plain...)
 		}
-		return q.deleteFailed(ctx, db, retried)
+		return q.delete(ctx, db, "failed_jobs", retried)
 	})
 	return retried, duplicates, err
 }
 
 func (q *Queries) keyed(ctx context.Context, db DB, ids []int64) (map[int64]sqlqueue.Duplicate, error) {
 	s := q.statement("SELECT id, queue, unique_key FROM %s", q.Table("failed_jobs"))
-	s.add(" WHERE unique_key IS NOT NULL AND id %s", s.in(ids))
+	s.add(" WHERE unique_key IS NOT NULL AND %s", s.in("id", ids))
 	keys := map[int64]sqlqueue.Duplicate{}
 	err := s.each(ctx, db, func(scan func(...any) error) error {
 		var d sqlqueue.Duplicate
@@ -147,7 +137,7 @@ func (q *Queries) insertRetried(ctx context.Context, db DB, ids []int64) error {
 		q.Table("jobs"))
 	s.add("%s, ", s.now())
 	s.add("%s FROM %s", s.now(), q.Table("failed_jobs"))
-	s.add(" WHERE id %s ORDER BY id", s.in(ids))
+	s.add(" WHERE %s ORDER BY id", s.in("id", ids))
 	_, err := s.exec(ctx, db)
 	return err
 }

@@ -36,7 +36,7 @@ func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Jo
 func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 	s.add(" WHERE id > %s", s.arg(f.After))
 	if f.IDs != nil {
-		s.add(" AND id %s", s.in(f.IDs))
+		s.add(" AND %s", s.in("id", f.IDs))
 	}
 	if f.Queue != "" {
 		s.add(" AND queue = %s", s.arg(f.Queue))
@@ -78,21 +78,18 @@ func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlque
 			return err
 		}
 		if c.Delete {
-			s := q.statement("DELETE FROM %s", q.Table("jobs"))
-			s.add(" WHERE id %s", s.in(ids))
-			_, err = s.exec(ctx, db)
-			return err
+			return q.delete(ctx, db, "jobs", ids)
 		}
 		if c.Queue != nil {
 			if err := q.checkKeys(ctx, db, ids, *c.Queue); err != nil {
 				return err
 			}
 		}
-		s := q.statement("UPDATE %s SET ", q.Table("jobs"))
+		s := q.statement("UPDATE %s%s SET ", q.Table("jobs"), q.Dialect.ByID)
 		if !s.set(c) {
 			return nil
 		}
-		s.add(" WHERE id %s", s.in(ids))
+		s.whereIDs(ids)
 		_, err = s.exec(ctx, db)
 		return err
 	})
@@ -129,25 +126,26 @@ func (q *Queries) lock(ctx context.Context, db DB, table string, ids []int64, or
 ) ([]int64, error) {
 	if ids == nil {
 		var err error
-		if ids, err = q.ids(ctx, db, table, nil, order, limit, "", where); err != nil || len(ids) == 0 {
+		if ids, err = q.ids(ctx, db, q.Table(table), nil, order, limit, "", where); err != nil || len(ids) == 0 {
 			return nil, err
 		}
 	}
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
-	return q.ids(ctx, db, table, ids, "id", limit, q.Dialect.ForUpdate, where)
+	return q.ids(ctx, db, q.Table(table)+q.Dialect.ByID, ids, "id", limit, q.Dialect.ForUpdate, where)
 }
 
 func (q *Queries) ids(ctx context.Context, db DB, table string, ids []int64, order string, limit int, lock string,
 	where func(s *statement, ids []int64),
 ) ([]int64, error) {
-	s := q.statement("SELECT id FROM %s", q.Table(table))
+	s := q.statement("SELECT id, queue FROM %s", table)
 	where(s, ids)
 	s.add(" ORDER BY %s LIMIT %d %s", order, limit, lock)
 	var found []int64
 	err := s.each(ctx, db, func(scan func(...any) error) error {
 		var id int64
-		err := scan(&id)
+		var queue string
+		err := scan(&id, &queue)
 		found = append(found, id)
 		return err
 	})
@@ -159,7 +157,7 @@ func (q *Queries) checkKeys(ctx context.Context, db DB, ids []int64, queue strin
 	s := q.statement("SELECT holder.id, holder.unique_key FROM %[1]s mine JOIN %[1]s holder ON holder.unique_key = mine.unique_key AND holder.id <> mine.id",
 		q.Table("jobs"))
 	s.add(" WHERE holder.queue = %s", s.arg(queue))
-	s.add(" AND mine.id %s", s.in(ids))
+	s.add(" AND %s", s.in("mine.id", ids))
 	var taken []sqlqueue.Duplicate
 	if err := s.each(ctx, db, func(scan func(...any) error) error {
 		d := sqlqueue.Duplicate{Queue: queue}

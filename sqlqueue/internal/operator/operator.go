@@ -3,9 +3,11 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +40,10 @@ type Dialect struct {
 	NameArg     func(string) any // that argument
 	ForUpdate   string           // what makes a SELECT lock its rows
 	OnConflict  string           // what makes an INSERT into queues leave an existing row alone
+
+	// What is locked or changed by id must be looked up by id, so that no rows of others are in the way. ByID stands after the table's
+	// name and sees to it; Delete is a DELETE from the table %s up to its condition. Empty: the planner does it by itself.
+	ByID, Delete string
 }
 
 // Queries are the operators' part of a store.
@@ -108,15 +114,33 @@ func (s *statement) after(d time.Duration) string {
 
 func (s *statement) now() string { return s.after(0) }
 
-func (s *statement) in(ids []int64) string {
+// in is a condition on a column of ids. A list of 1,000 would be a subquery for MariaDB, for which it scans the table.
+func (s *statement) in(column string, ids []int64) string {
+	const most = 500
 	if len(ids) == 0 {
-		return "IN (NULL)"
+		return column + " IN (NULL)"
 	}
-	places := make([]string, len(ids))
-	for i, id := range ids {
-		places[i] = s.arg(id)
+	var lists []string
+	for part := range slices.Chunk(ids, most) {
+		places := make([]string, len(part))
+		for i, id := range part {
+			places[i] = s.arg(id)
+		}
+		lists = append(lists, column+" IN ("+strings.Join(places, ", ")+")")
 	}
-	return "IN (" + strings.Join(places, ", ") + ")"
+	return "(" + strings.Join(lists, " OR ") + ")"
+}
+
+// whereIDs is the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which does not
+// heed a hint for an index with all the columns that a statement reads.
+func (s *statement) whereIDs(ids []int64) { s.add(" WHERE %s AND queue <> ''", s.in("id", ids)) }
+
+// delete deletes rows by id.
+func (q *Queries) delete(ctx context.Context, db DB, table string, ids []int64) error {
+	s := q.statement(cmp.Or(q.Dialect.Delete, "DELETE FROM %s"), q.Table(table))
+	s.whereIDs(ids)
+	_, err := s.exec(ctx, db)
+	return err
 }
 
 func (s *statement) exec(ctx context.Context, db DB) (int64, error) {

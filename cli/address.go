@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/migrations"
+)
+
+const schemes = "postgres://user:password@host:port/database, mysql://user:password@host:port/database (also for MariaDB) or sqlite:PATH"
+
+// address says where the tables are. Its password appears in no text that this package makes.
+type address struct {
+	dialect migrations.Dialect
+	path    string // of SQLite's file
+
+	url      *url.URL // of a server; the rest is for servers too
+	server   string   // host and port
+	database string
+	secrets  []string // what must not be shown
+}
+
+// parseAddress reads --dsn. Its errors say nothing of the text but the scheme: in a malformed address the password can be anywhere.
+func parseAddress(dsn string) (address, error) {
+	scheme, rest, found := strings.Cut(dsn, ":")
+	if !found || !isScheme(scheme) {
+		return address{}, usagef("the address has no scheme: use %s", schemes)
+	}
+	a := address{}
+	switch strings.ToLower(scheme) {
+	case "postgres", "postgresql":
+		a.dialect = migrations.Postgres
+	case "mysql", "mariadb":
+		a.dialect = migrations.MySQL
+	case "sqlite", "sqlite3":
+		return sqliteAddress(rest)
+	default:
+		return address{}, usagef("unknown scheme %q in the address: use %s", scheme, schemes)
+	}
+
+	parsed, err := url.Parse(dsn)
+	if err != nil || !strings.HasPrefix(rest, "//") || !isPlain(parsed) {
+		return address{}, usagef("the %s address is malformed (it is not shown, because a password may be in it): use %s, "+
+			"with special characters of the user and the password percent-encoded, such as %%40 for @, %%2F for / and %%25 for %%",
+			scheme, schemes)
+	}
+	a.url, a.server, a.database = parsed, server(parsed, a.dialect), strings.TrimPrefix(parsed.Path, "/")
+	if password, ok := parsed.User.Password(); ok {
+		_, encoded, _ := strings.Cut(parsed.User.String(), ":")
+		a.hide(password, encoded)
+	}
+	for name, values := range parsed.Query() {
+		if strings.Contains(strings.ToLower(name), "password") {
+			for _, value := range values {
+				a.hide(value, url.QueryEscape(value))
+			}
+		}
+	}
+	return a, nil
+}
+
+// isPlain reports whether the parts of an address are what they seem to be. Where a character of the password is not encoded, or one of
+// those around it is missing, the password may stand where the host or the database is.
+func isPlain(u *url.URL) bool {
+	for host := range strings.SplitSeq(u.Host, ",") { // PostgreSQL takes several
+		if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
+			return false
+		}
+	}
+	return u.Fragment == "" && !strings.ContainsAny(strings.TrimPrefix(u.EscapedPath(), "/"), "/:@")
+}
+
+func isScheme(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	})
+}
+
+func sqliteAddress(path string) (address, error) {
+	path = strings.TrimPrefix(path, "//") // sqlite:///var/lib/jobs.db is a habit too
+	switch {
+	case path == "":
+		return address{}, usagef("the address names no file: use sqlite:PATH")
+	case strings.HasPrefix(path, ":memory:"):
+		return address{}, usagef("a database in memory ends with the command: use sqlite:PATH")
+	}
+	return address{dialect: migrations.SQLite, path: filepath.Clean(path)}, nil
+}
+
+// hide keeps secrets out of the errors that redact makes. A secret that is also the user's name or the like is none.
+func (a *address) hide(secrets ...string) {
+	open := []string{"", a.url.User.Username(), a.url.Hostname(), a.database, string(a.dialect)}
+	for _, secret := range secrets {
+		if !slices.Contains(open, secret) {
+			a.secrets = append(a.secrets, secret)
+		}
+	}
+}
+
+// String names the database for errors, without the user and the password.
+func (a address) String() string {
+	if a.url == nil {
+		return "sqlite file " + a.path
+	}
+	return fmt.Sprintf("%s at %s, database %q", a.dialect, a.server, a.database)
+}
+
+// server returns the host and port of a URL, with defaults for what is missing.
+func server(u *url.URL, dialect migrations.Dialect) string {
+	if strings.Contains(u.Host, ",") {
+		return u.Host
+	}
+	port := map[migrations.Dialect]string{migrations.Postgres: "5432", migrations.MySQL: "3306"}[dialect]
+	return net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), cmp.Or(u.Port(), port))
+}
+
+// checkFile says what to do when the file of SQLite is missing, unless it may be created.
+func (a address) checkFile(create bool) error {
+	if a.dialect != migrations.SQLite || create {
+		return nil
+	}
+	_, err := os.Stat(a.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no database %s: run sqlqueue migrate up (or give --dsn or SQLQUEUE_DSN)", a.path)
+	}
+	return err
+}
+
+// redact makes sure that the address's secrets are not in the text of a driver's error.
+func (a address) redact(err error) error {
+	if err == nil || len(a.secrets) == 0 {
+		return err
+	}
+	return &redacted{err, a.secrets}
+}
+
+type redacted struct {
+	err     error
+	secrets []string
+}
+
+func (r *redacted) Error() string {
+	text := r.err.Error()
+	for _, secret := range r.secrets {
+		text = strings.ReplaceAll(text, secret, "xxxxx")
+	}
+	return text
+}
+
+func (r *redacted) Unwrap() error { return r.err }

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// A password that can be recognised wherever it appears, whole or in part.
+const secret = "hunter2-s3cr3t"
+
+func TestAddressIsWrong(t *testing.T) {
+	s := newShell(t)
+	for _, test := range []struct {
+		dsn  string
+		says string
+	}{
+		{"jobs.db", "the address has no scheme: use postgres://"},
+		{"", "the address has no scheme"},
+		{"host=db user=app password=" + secret, "the address has no scheme"},
+		{"oracle://app:" + secret + "@db/shop", `unknown scheme "oracle" in the address: use postgres://`},
+		{"root:" + secret + "@tcp(db:3306)/shop", `unknown scheme "root" in the address: use`},
+		{"postgres:shop", "the postgres address is malformed"},
+		{"postgres://app:" + secret + "/x@db/shop", "special characters of the user and the password percent-encoded"},
+		{"postgres://app:" + secret + "%zz@db/shop", "the postgres address is malformed"},
+		{"postgresql://app:" + secret + " x@db:port/shop", "the postgresql address is malformed"},
+		{"mysql://app:" + secret + "#x@db/shop", "the mysql address is malformed"},
+		{"mysql://app:" + secret + "@db:99999999/shop", ""},
+		{"mysql://app:" + secret + "@db:3306", "it names no database"},
+		{"mysql://app:" + secret + "@db/shop?tls=no-such-config", "no-such-config"},
+		{"mysql://app:" + secret + "@db/shop?parseTime=" + secret, "invalid bool value"},
+		{"postgres://app:" + secret + "@db/shop?sslmode=" + secret, "sslmode"},
+		{"postgres://app@db/shop?sslmode=wrong&password=" + secret, "sslmode"},
+		{"postgres://app:" + secret + "@db/shop?pool_max_conns=many", "pool_max_conns"},
+		{"postgres://app:" + secret + "@db/shop#" + secret, "the postgres address is malformed"},
+		{"sqlite:", "the address names no file"},
+		{"sqlite::memory:", "a database in memory ends with the command"},
+	} {
+		got := s.run("queues", "--dsn", test.dsn)
+		if got.code == 0 || !strings.Contains(got.stderr, test.says) {
+			t.Errorf("%s: exit code %d, and standard error does not say %q:\n%s", test.dsn, got.code, test.says, got.stderr)
+		}
+		checkSecret(t, test.dsn, got)
+	}
+}
+
+// Wherever an address is broken, nothing shows the password.
+func TestBrokenAddressShowsNoPassword(t *testing.T) {
+	s := newShell(t)
+	for _, scheme := range []string{"postgres", "mysql"} {
+		whole := scheme + "://app:" + secret + "@127.0.0.1:1/shop"
+		for i := range strings.Index(whole, "127") {
+			for _, broken := range []string{whole[:i] + "%" + whole[i:], whole[:i] + " " + whole[i:], whole[:i] + ":" + whole[i:], whole[:i] + "/" + whole[i:], whole[:i] + whole[i+1:]} {
+				if strings.Contains(broken, secret) {
+					checkSecret(t, broken, s.run("queues", "--dsn", broken))
+				}
+			}
+		}
+	}
+}
+
+// A server that is away is named with its port and the database, and the password is not.
+func TestServerIsAway(t *testing.T) {
+	s := newShell(t)
+	host := closedPort(t)
+	for _, dsn := range []string{
+		"postgres://app:" + secret + "@" + host + "/shop",
+		"postgresql://app@" + host + "/shop?password=" + secret,
+		"mysql://app:" + secret + "@" + host + "/shop",
+		"mariadb://app:" + url.QueryEscape(secret+"@/%") + "@" + host + "/shop?timeout=5s",
+	} {
+		for _, command := range [][]string{{"queues"}, {"push", "x"}, {"migrate", "up"}, {"failed"}} {
+			args := append(command, "--dsn", dsn)
+			got := s.run(args...)
+			checkFailure(t, got, 1, []string{"cannot connect to", host, `database "shop"`, "connection refused"}, args)
+			checkSecret(t, dsn, got)
+		}
+	}
+}
+
+func checkSecret(t *testing.T, dsn string, got result) {
+	t.Helper()
+	if strings.Contains(got.stdout+got.stderr, secret) || strings.Contains(got.stdout+got.stderr, url.QueryEscape(secret)) {
+		t.Errorf("%s: the password is shown:\n%s%s", dsn, got.stdout, got.stderr)
+	}
+}
+
+// closedPort returns a host and port where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return host
+}
+
+// A password that says nothing, such as the user's name, does not make the errors unreadable.
+func TestPasswordLikeTheUsersName(t *testing.T) {
+	a, err := parseAddress("postgres://postgres:postgres@db/postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.secrets) != 0 {
+		t.Errorf("hides %q", a.secrets)
+	}
+	if got, want := a.String(), `postgres at db:5432, database "postgres"`; got != want {
+		t.Errorf("the address is shown as %q, want %q", got, want)
+	}
+}
+
+func TestMySQLAddress(t *testing.T) {
+	a, err := parseAddress("mysql://us%40er:p%2F%3A%40ss@db.example.com/my%20shop?tls=true&timeout=5s&sql_mode=%27ANSI%27")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := mysqlConfig(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.User != "us@er" || c.Passwd != "p/:@ss" || c.Net != "tcp" || c.Addr != "db.example.com:3306" || c.DBName != "my shop" {
+		t.Errorf("user %q, password %q, %s %q, database %q", c.User, c.Passwd, c.Net, c.Addr, c.DBName)
+	}
+	if c.Timeout.Seconds() != 5 || c.Params["sql_mode"] != "'ANSI'" || c.TLSConfig != "true" || c.TLS != nil {
+		t.Errorf("timeout %v, parameters %q, TLS %q made for %v", c.Timeout, c.Params, c.TLSConfig, c.TLS)
+	}
+}
+
+func TestSQLitePath(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"sqlite:jobs.db": "jobs.db", "sqlite:/var/lib/jobs.db": "/var/lib/jobs.db", "sqlite:///var/lib/jobs.db": "/var/lib/jobs.db",
+		"sqlite3:a/../b.db": "b.db", "SQLite:what?100%#.db": "what?100%#.db",
+	} {
+		a, err := parseAddress(dsn)
+		if err != nil || a.path != want {
+			t.Errorf("%s is the file %q, %v; want %q", dsn, a.path, err, want)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxSeconds is the longest duration that a time.Duration holds, in seconds.
+const maxSeconds = float64(math.MaxInt64) / float64(time.Second)
+
+// parseDuration reads a number of seconds, or a duration with units such as 1.5s, 10m and 1h30m.
+func parseDuration(s string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		if math.IsNaN(n) || math.Abs(n) >= maxSeconds {
+			return 0, fmt.Errorf("%s seconds are out of range", s)
+		}
+		return time.Duration(math.Round(n * float64(time.Second))), nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: use seconds, or a number with a unit such as 1.5s, 10m or 2h", s)
+	}
+	return d, nil
+}
+
+// formatDuration writes a duration as a user would type it: 3s, 10m, not 10m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// seconds is a flag that takes a duration.
+type seconds struct {
+	value *time.Duration
+	check func(time.Duration) error // nil: anything goes
+}
+
+func (s seconds) String() string {
+	if s.value == nil {
+		return ""
+	}
+	return formatDuration(*s.value)
+}
+
+func (s seconds) Type() string { return "duration" }
+
+func (s seconds) Set(text string) error {
+	d, err := parseDuration(text)
+	if err == nil && s.check != nil {
+		err = s.check(d)
+	}
+	if err == nil {
+		*s.value = d
+	}
+	return err
+}
+
+func notNegative(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("%s is negative: use 0 or more", formatDuration(d))
+	}
+	return nil
+}
+
+func positive(d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("%s is not positive: use more than 0", formatDuration(d))
+	}
+	return nil
+}
+
+// secondsList is a flag that takes durations with commas between them.
+type secondsList struct {
+	value *[]time.Duration
+}
+
+func (l secondsList) String() string {
+	if l.value == nil {
+		return ""
+	}
+	var texts []string
+	for _, d := range *l.value {
+		texts = append(texts, formatDuration(d))
+	}
+	return strings.Join(texts, ",")
+}
+
+func (l secondsList) Type() string { return "durations" }
+
+func (l secondsList) Set(text string) error {
+	var list []time.Duration
+	for part := range strings.SplitSeq(text, ",") {
+		d, err := parseDuration(strings.TrimSpace(part))
+		if err == nil {
+			err = notNegative(d)
+		}
+		if err != nil {
+			return err
+		}
+		list = append(list, d)
+	}
+	*l.value = list
+	return nil
+}
+
+// counter is a flag that takes a number of at least least.
+type counter struct {
+	value *int
+	least int
+}
+
+func (c counter) String() string {
+	if c.value == nil {
+		return ""
+	}
+	return strconv.Itoa(*c.value)
+}
+
+func (c counter) Type() string { return "number" }
+
+func (c counter) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", text)
+	}
+	if n < c.least {
+		return fmt.Errorf("%d is too small: use %d or more", n, c.least)
+	}
+	*c.value = n
+	return nil
+}

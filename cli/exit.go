@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Exit codes of the program. A memory limit that was reached is 12.
+const (
+	exitDone  = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+// usagef is an error about what was typed.
+func usagef(format string, a ...any) error {
+	return &codedError{exitUsage, fmt.Errorf(format, a...)}
+}
+
+// ExitCode returns the exit code that goes with what a command of [Command] returned: 0 for nil, 2 for a mistake in what was typed,
+// 1 for any other error.
+func ExitCode(err error) int {
+	var coded *codedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &coded):
+		return coded.code
+	}
+	return exitError
+}
+
+// oneLine makes an error fit for one line of a terminal.
+func oneLine(err error) string {
+	text := strings.TrimPrefix(err.Error(), "sqlqueue: ") // the library's own; the program's name stands before it anyway
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = printable(strings.TrimSpace(line)); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, "; "), ":;", ":")
+}

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, for programs")
+}
+
+func yesFlag(cmd *cobra.Command, yes *bool) {
+	cmd.Flags().BoolVar(yes, "yes", false, "do not ask")
+}
+
+// confirm asks before something is destroyed, when a person is at the terminal.
+func confirm(cmd *cobra.Command, yes bool, warning string) error {
+	if yes || !isTerminal(cmd.InOrStdin()) || !isTerminal(cmd.ErrOrStderr()) {
+		return nil
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s Go on? [y/N] ", warning)
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("nothing done")
+}
+
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}
+
+// queueNames is a flag that takes names of queues, with commas between them or given several times. Names are trimmed, and doubles
+// dropped.
+type queueNames struct {
+	value *[]string
+	one   bool // only one
+	given *bool
+}
+
+func (q queueNames) String() string {
+	if q.value == nil {
+		return ""
+	}
+	return strings.Join(*q.value, ",")
+}
+
+func (q queueNames) Type() string {
+	if q.one {
+		return "name"
+	}
+	return "names"
+}
+
+func (q queueNames) Set(text string) error {
+	if !*q.given {
+		*q.value, *q.given = nil, true
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		if err := sqlqueue.CheckQueueName(name); err != nil {
+			return err
+		}
+		if !slices.Contains(*q.value, name) {
+			*q.value = append(*q.value, name)
+		}
+	}
+	if q.one && len(*q.value) > 1 {
+		return errors.New("give one queue only")
+	}
+	return nil
+}
+
+// queueFlag adds --queue for any number of queues; what the variable has before is the default.
+func queueFlag(cmd *cobra.Command, queues *[]string, usage string) {
+	cmd.Flags().Var(queueNames{value: queues, given: new(bool)}, "queue", usage)
+}
+
+// oneQueueFlag adds --queue for one queue. The function returns its name, or nothing.
+func oneQueueFlag(cmd *cobra.Command, usage string) func() string {
+	var queues []string
+	cmd.Flags().Var(queueNames{value: &queues, one: true, given: new(bool)}, "queue", usage)
+	return func() string { return strings.Join(queues, "") }
+}
+
+// parseTime reads an absolute time.
+func parseTime(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time: use 2006-01-02T15:04:05Z07:00, or 2006-01-02 15:04 in the local time zone", text)
+}
+
+// moment is a flag that takes an absolute time.
+type moment struct{ value *time.Time }
+
+func (m moment) String() string {
+	if m.value == nil || m.value.IsZero() {
+		return ""
+	}
+	return m.value.Format(time.RFC3339)
+}
+
+func (m moment) Type() string { return "time" }
+
+func (m moment) Set(text string) (err error) {
+	*m.value, err = parseTime(text)
+	return err
+}
+
+// priority is a flag that takes a job's priority.
+type priority struct{ value *int }
+
+func (p priority) String() string {
+	if p.value == nil {
+		return ""
+	}
+	return strconv.Itoa(*p.value)
+}
+
+func (p priority) Type() string { return "number" }
+
+func (p priority) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number from -32768 to 32767", text)
+	}
+	*p.value = int(n)
+	return nil
+}
+
+// parseIDs reads the ids of jobs. They may stand in several arguments, or with commas between them.
+func parseIDs(args []string) ([]int64, error) {
+	var ids []int64
+	for _, arg := range args {
+		for text := range strings.SplitSeq(arg, ",") {
+			id, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			if err != nil || id <= 0 {
+				return nil, usagef("%q is not an id: ids are whole numbers from 1", text)
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func (p *program) flushCommand() *cobra.Command {
+	var filter sqlqueue.FailedFilter
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "flush",
+		Short: "Delete all failed jobs, or the old ones",
+		Example: `  sqlqueue flush --hours 48
+  sqlqueue flush --queue mail --yes`,
+		Args: between(0, 0),
+	}
+	cmd.Flags().Var(hours{&filter.OlderThan}, "hours", "only jobs that failed at least so many hours ago")
+	queue := oneQueueFlag(cmd, "only failed jobs of this queue")
+	yesFlag(cmd, &yes)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		filter.Queue = queue()
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			if err := confirm(cmd, yes, "This deletes failed jobs for good."); err != nil {
+				return err
+			}
+			n, err := q.Forget(cmd.Context(), filter)
+			return reportCount(cmd, "forgot", n, "failed job", err)
+		})
+	}
+	return cmd
+}
+
+// hours is a flag that takes a number of hours.
+type hours struct{ value *time.Duration }
+
+func (h hours) String() string {
+	if h.value == nil || *h.value == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(h.value.Hours(), 'f', -1, 64)
+}
+
+func (h hours) Type() string { return "number" }
+
+func (h hours) Set(text string) error {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || n < 0 || n > maxSeconds/3600 {
+		return fmt.Errorf("%q is not a number of hours from 0", text)
+	}
+	*h.value = time.Duration(n * float64(time.Hour))
+	return nil
+}

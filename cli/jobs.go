@@ -1,0 +1,315 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func (p *program) jobsCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "jobs",
+		Short: "List, show, cancel, edit and release jobs",
+	},
+		p.jobsListCommand(),
+		p.jobsShowCommand(),
+		p.jobsCancelCommand(),
+		p.jobsEditCommand(),
+		p.jobsReleaseCommand(),
+	)
+}
+
+func (p *program) jobsListCommand() *cobra.Command {
+	var filter sqlqueue.JobFilter
+	var state string
+	var asJSON bool
+	limit, after := 100, 0
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List jobs, the oldest first",
+		Example: `  sqlqueue jobs list --state reserved
+  sqlqueue jobs list --queue mail --name send_invoice --limit 20
+  sqlqueue jobs list --json | jq '.[].payload.data'`,
+		Args: between(0, 0),
+	}
+	queue := oneQueueFlag(cmd, "only jobs of this queue")
+	cmd.Flags().StringVar(&state, "state", "", "only jobs that are ready, delayed or reserved")
+	cmd.Flags().StringVar(&filter.Name, "name", "", "only jobs for this handler")
+	cmd.Flags().Var(moment{&filter.CreatedAfter}, "since", "only jobs pushed at or after this time")
+	cmd.Flags().Var(moment{&filter.CreatedBefore}, "until", "only jobs pushed before this time")
+	cmd.Flags().Var(counter{value: &after}, "after", "only jobs with greater ids: for the next page")
+	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
+	jsonFlag(cmd, &asJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch filter.State = sqlqueue.State(state); filter.State {
+		case "", sqlqueue.Ready, sqlqueue.Delayed, sqlqueue.Reserved:
+		default:
+			return usagef("unknown state %q: use ready, delayed or reserved", state)
+		}
+		filter.Queue, filter.After = queue(), int64(after)
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			jobs, more, err := pages(limit, func(n int) ([]sqlqueue.Job, error) {
+				filter.Limit = n
+				page, err := q.Jobs(cmd.Context(), filter)
+				if len(page) > 0 {
+					filter.After = page[len(page)-1].ID
+				}
+				return page, err
+			})
+			if err != nil {
+				return err
+			}
+			if more {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --after %d\n", jobs[len(jobs)-1].ID)
+			}
+			if asJSON {
+				return writeArray(cmd.OutOrStdout(), jobs)
+			}
+			return jobTable(cmd.OutOrStdout(), jobs, time.Now())
+		})
+	}
+	return cmd
+}
+
+// pages collects up to limit rows, a thousand at a time, and tells whether there are more.
+func pages[T any](limit int, page func(n int) ([]T, error)) (rows []T, more bool, err error) {
+	const most = 1000
+	for {
+		n := min(limit-len(rows), most)
+		got, err := page(n)
+		if err != nil {
+			return nil, false, err
+		}
+		rows = append(rows, got...)
+		if len(got) < n {
+			return rows, false, nil
+		}
+		if len(rows) == limit {
+			next, err := page(1)
+			return rows, len(next) > 0, err
+		}
+	}
+}
+
+func jobTable(w io.Writer, jobs []sqlqueue.Job, now time.Time) error {
+	rows := [][]string{{"ID", "QUEUE", "STATE", "NAME", "ATTEMPTS", "PRIORITY", "AVAILABLE", "CREATED", "DATA"}}
+	for _, j := range jobs {
+		name, data := nameAndData(j.Payload)
+		rows = append(rows, []string{
+			strconv.FormatInt(j.ID, 10), brief(j.Queue, 30), string(stateOf(j, now)), brief(name, 30), strconv.Itoa(j.Attempts),
+			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), brief(data, 60),
+		})
+	}
+	return table(w, rows)
+}
+
+func stateOf(j sqlqueue.Job, now time.Time) sqlqueue.State {
+	switch {
+	case j.Reserved:
+		return sqlqueue.Reserved
+	case j.AvailableAt.After(now):
+		return sqlqueue.Delayed
+	}
+	return sqlqueue.Ready
+}
+
+// nameAndData returns what is to be shown of a payload, also of one that no handler could read.
+func nameAndData(payload []byte) (name, data string) {
+	parsed, err := sqlqueue.ParsePayload(payload)
+	if err != nil && parsed.Job == "" {
+		return "?", string(payload)
+	}
+	return parsed.Job, string(parsed.Data)
+}
+
+func (p *program) jobsShowCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a job in full",
+		Example: `  sqlqueue jobs show 42 --json`,
+		Args:    between(1, 1, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := parseIDs(args)
+			if err != nil {
+				return err
+			}
+			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+				job, err := q.Job(cmd.Context(), ids[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeJSON(cmd.OutOrStdout(), job)
+				}
+				return showJob(cmd.OutOrStdout(), job, time.Now())
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
+	name, _ := nameAndData(j.Payload)
+	rows := [][]string{
+		{"id", strconv.FormatInt(j.ID, 10)},
+		{"queue", printable(j.Queue)},
+		{"name", printable(name)},
+		{"state", string(stateOf(j, now))},
+		{"attempts", strconv.Itoa(j.Attempts)},
+		{"priority", strconv.Itoa(int(j.Priority))},
+		{"available", timestamp(j.AvailableAt, now)},
+		{"created", timestamp(j.CreatedAt, now)},
+	}
+	if j.UniqueKey != "" {
+		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
+	}
+	if j.Reserved {
+		expires := timestamp(j.ExpiresAt, now)
+		if j.ExpiresAt.IsZero() {
+			expires = "never"
+		}
+		rows = append(rows,
+			[]string{"reserved", timestamp(j.ReservedAt, now)},
+			[]string{"reserved by", printable(j.ReservedBy)},
+			[]string{"expires", expires})
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	return showPayload(w, j.Payload)
+}
+
+// showPayload prints a payload over several lines.
+func showPayload(w io.Writer, payload []byte) error {
+	_, err := fmt.Fprintf(w, "payload\n%s\n", indented(payload))
+	return err
+}
+
+func indented(payload []byte) string {
+	var b bytes.Buffer
+	if json.Indent(&b, payload, "  ", "  ") != nil {
+		return "  " + printable(string(payload))
+	}
+	return "  " + printableLines(b.String())
+}
+
+func (p *program) jobsCancelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "cancel ID…",
+		Short:   "Delete jobs that no worker has",
+		Example: `  sqlqueue jobs cancel 42 43`,
+		Args:    between(1, -1, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.changeJobs(cmd, args, "cancelled", (*sqlqueue.Queue).Cancel)
+		},
+	}
+}
+
+func (p *program) jobsReleaseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "release ID…",
+		Short: "Put reserved jobs back, available now",
+		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
+			"A worker that is still running such a job loses its reservation.",
+		Example: `  sqlqueue jobs release 42`,
+		Args:    between(1, -1, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.changeJobs(cmd, args, "released", (*sqlqueue.Queue).Release)
+		},
+	}
+}
+
+// changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
+func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
+	change func(*sqlqueue.Queue, context.Context, ...int64) (int, error),
+) error {
+	ids, err := parseIDs(args)
+	if err != nil {
+		return err
+	}
+	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		n, err := change(q, cmd.Context(), ids...)
+		return reportCount(cmd, did, n, "job", err)
+	})
+}
+
+// reportCount prints how many rows were changed, also before an error.
+func reportCount(cmd *cobra.Command, did string, n int, noun string, err error) error {
+	if n > 0 || err == nil {
+		if _, printError := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, count(n, noun)); printError != nil {
+			return printError
+		}
+	}
+	return err
+}
+
+func (p *program) jobsEditCommand() *cobra.Command {
+	var at time.Time
+	var priorityNumber int
+	var name, data string
+	cmd := &cobra.Command{
+		Use:   "edit ID",
+		Short: "Change a job that no worker has",
+		Example: `  sqlqueue jobs edit 42 --queue slow --priority 10
+  sqlqueue jobs edit 42 --at '2030-01-01 06:00' --data '{"order_id":43}'`,
+		Args: between(1, 1, "ID"),
+	}
+	queue := oneQueueFlag(cmd, "move the job to this queue")
+	cmd.Flags().Var(moment{&at}, "at", "when the job is available")
+	cmd.Flags().Var(priority{&priorityNumber}, "priority", "-32768 to 32767; smaller runs first")
+	cmd.Flags().StringVar(&data, "data", "", "the job's new data: JSON, @FILE, or - for standard input")
+	cmd.Flags().StringVar(&name, "name", "", "the handler that is to run it")
+	cmd.Flags().Lookup("priority").DefValue = ""
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ids, err := parseIDs(args)
+		if err != nil {
+			return err
+		}
+		var edit sqlqueue.JobEdit
+		changed := cmd.Flags().Changed
+		if changed("queue") {
+			name := queue()
+			edit.Queue = &name
+		}
+		if changed("at") {
+			edit.At = &at
+		}
+		if changed("priority") {
+			edit.Priority = &priorityNumber
+		}
+		if changed("name") {
+			if name == "" {
+				return usagef("--name is empty: it finds the handler")
+			}
+			edit.Name = &name
+		}
+		if changed("data") {
+			value, err := readData(data, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			edit.Data = value
+		}
+		if !slices.ContainsFunc([]string{"queue", "at", "priority", "name", "data"}, changed) {
+			return usagef("nothing to change: give --queue, --at, --priority, --name or --data")
+		}
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			if err := q.Edit(cmd.Context(), ids[0], edit); err != nil {
+				return err
+			}
+			return reportCount(cmd, "changed", 1, "job", nil)
+		})
+	}
+	return cmd
+}

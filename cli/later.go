@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (p *program) laterCommand() *cobra.Command {
+	push := &pushing{program: p}
+	cmd := &cobra.Command{
+		Use:   "later DELAY NAME [DATA]",
+		Short: "Push a job that is available after a delay, and print its id",
+		Long:  "Push a job for the handler NAME that is available after DELAY: seconds, or a duration such as 10m. It prints the job's id.\n\n" + pushLong,
+		Example: `  sqlqueue later 90 send_invoice '{"order_id":42}'
+  sqlqueue later 1h30m remind --queue mail`,
+		Args: between(2, 3, "DELAY", "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if push.delay, err = parseDuration(args[0]); err != nil {
+				return usagef("DELAY: %w", err)
+			}
+			return push.run(cmd, args[1:])
+		},
+	}
+	push.flags(cmd)
+	return cmd
+}

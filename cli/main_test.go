@@ -1,0 +1,225 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asProgram makes the test binary the sqlqueue program.
+const asProgram = "SQLQUEUE_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(Main(context.Background(), os.Args[1:], Options{}))
+	}
+	for _, name := range []string{"SQLQUEUE_DSN", "SQLQUEUE_PREFIX", "SQLQUEUE_QUEUE", "SQLQUEUE_EXPIRE"} {
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// result is what a command left behind.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// runWith runs a command in this process.
+func runWith(ctx context.Context, options Options, stdin string, args ...string) result {
+	var stdout, stderr bytes.Buffer
+	root := Command(options) //nolint:contextcheck // commands get theirs from cobra
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&stdout)
+	root.SetErr(&stderr)
+	code := execute(ctx, root, args)
+	return result{stdout.String(), stderr.String(), code}
+}
+
+// shell runs commands on a database of its own.
+type shell struct {
+	t   *testing.T
+	dsn string
+}
+
+// newShell returns a shell whose database has not been made.
+func newShell(t *testing.T) *shell {
+	t.Helper()
+	return &shell{t, "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
+}
+
+// migrated returns a shell whose database has the tables.
+func migrated(t *testing.T) *shell {
+	t.Helper()
+	s := newShell(t)
+	s.ok("migrate", "up")
+	return s
+}
+
+// run runs a command in this process.
+func (s *shell) run(args ...string) result {
+	s.t.Helper()
+	return runWith(s.t.Context(), Options{DSN: s.dsn}, "", args...)
+}
+
+// ok runs a command that must succeed, and returns its standard output.
+func (s *shell) ok(args ...string) string {
+	s.t.Helper()
+	got := s.run(args...)
+	if got.code != 0 {
+		s.t.Fatalf("%q: exit code %d\n%s%s", args, got.code, got.stdout, got.stderr)
+	}
+	return got.stdout
+}
+
+// fails runs a command that must exit with the code, print nothing on standard output, and say each of the texts in one line on standard
+// error.
+func (s *shell) fails(code int, says []string, args ...string) {
+	s.t.Helper()
+	checkFailure(s.t, s.run(args...), code, says, args)
+}
+
+func checkFailure(t *testing.T, got result, code int, says, args []string) {
+	t.Helper()
+	if got.code != code {
+		t.Errorf("%q: exit code %d, want %d", args, got.code, code)
+	}
+	if got.stdout != "" {
+		t.Errorf("%q: printed %q", args, got.stdout)
+	}
+	if !strings.HasPrefix(got.stderr, "sqlqueue: ") || strings.Count(got.stderr, "\n") != 1 {
+		t.Errorf("%q: standard error is not one line of the program:\n%s", args, got.stderr)
+	}
+	for _, text := range says {
+		if !strings.Contains(got.stderr, text) {
+			t.Errorf("%q: standard error does not say %q:\n%s", args, text, got.stderr)
+		}
+	}
+}
+
+// process is a command in a process of its own.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	stderr *watched
+	ended  chan struct{}
+}
+
+// start starts a command in a process of its own. It is killed when the test ends.
+func (s *shell) start(args ...string) *process {
+	s.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := &process{t: s.t, cmd: exec.CommandContext(s.t.Context(), self, args...), stderr: &watched{}, ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", "SQLQUEUE_DSN="+s.dsn)
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p.stderr
+	p.cmd.WaitDelay = time.Second
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.ended)
+	}()
+	s.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// says waits until standard error contains the text.
+func (p *process) says(text string) {
+	p.t.Helper()
+	waitFor(p.t, func() error {
+		if said := p.stderr.String(); !strings.Contains(said, text) {
+			return fmt.Errorf("standard error does not contain %q:\n%s", text, said)
+		}
+		return nil
+	})
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wait waits for the end and returns the exit code, -1 for a signal.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		p.t.Fatalf("%q does not end:\n%s", p.cmd.Args[1:], p.stderr)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// watched is a buffer that can be read while it is written.
+type watched struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.Write(p)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+// waitFor waits until the condition holds, and otherwise fails with what it last said.
+func waitFor(t *testing.T, condition func() error) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+}
+
+// waitForFile waits until a file is there and has something in it, which it returns.
+func waitForFile(t *testing.T, name string) string {
+	t.Helper()
+	var text []byte
+	waitFor(t, func() (err error) {
+		if text, err = os.ReadFile(name); err == nil && len(text) == 0 {
+			err = errors.New(name + " is empty")
+		}
+		return err
+	})
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/migrations"
+)
+
+func (p *program) migrateCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "migrate",
+		Short: "Make, change and remove the tables",
+		Long: "Make, change and remove the tables. Any number of processes may do it at once: one works, the others wait.\n" +
+			"The steps are plain goose files, which the goose command can run too.",
+	},
+		p.migrateUpCommand(),
+		p.migrateDownCommand(),
+		p.migrateStatusCommand(),
+		p.migrateVersionCommand(),
+		p.migrateValidateCommand(),
+	)
+}
+
+func (p *program) migrateUpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Apply every step that is not applied yet",
+		Long:  "Apply every step that is not applied yet. With sqlite:PATH it makes the file.",
+		Example: `  sqlqueue migrate up
+  sqlqueue migrate up --dsn postgres://app@db.example.com/shop`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withMigrator(cmd.Context(), true, func(m *migrations.Migrator) error {
+				applied, err := m.Up(cmd.Context())
+				return reportSteps(cmd.OutOrStdout(), "applied", "nothing to do: the tables are up to date", applied, err)
+			})
+		},
+	}
+}
+
+func (p *program) migrateDownCommand() *cobra.Command {
+	var all, yes bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Take back the newest step, with all the data in its tables",
+		Example: `  sqlqueue migrate down
+  sqlqueue migrate down --all --yes`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+				if err := confirm(cmd, yes, "This removes tables with all the jobs in them."); err != nil {
+					return err
+				}
+				down := m.Down
+				if all {
+					down = m.DownAll
+				}
+				taken, err := down(cmd.Context())
+				return reportSteps(cmd.OutOrStdout(), "took back", "nothing to do: no step is applied", taken, err)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "take back every step")
+	yesFlag(cmd, &yes)
+	return cmd
+}
+
+func (p *program) migrateStatusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "List the steps and which of them are applied",
+		Example: `  sqlqueue migrate status --json`,
+		Args:    between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+				steps, err := m.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeArray(cmd.OutOrStdout(), stepRows(steps))
+				}
+				rows := [][]string{{"VERSION", "NAME", "APPLIED"}}
+				for _, s := range steps {
+					applied := "no"
+					if s.Applied {
+						applied = timestamp(s.AppliedAt, time.Now())
+					}
+					rows = append(rows, []string{fmt.Sprint(s.Version), printable(s.Name), applied})
+				}
+				return table(cmd.OutOrStdout(), rows)
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// stepRow is a step of `migrate status --json`.
+type stepRow struct {
+	Version   int64     `json:"version"`
+	Name      string    `json:"name"`
+	Applied   bool      `json:"applied"`
+	AppliedAt time.Time `json:"applied_at,omitzero"`
+}
+
+func stepRows(steps []migrations.Migration) []stepRow {
+	rows := make([]stepRow, len(steps))
+	for i, s := range steps {
+		rows[i] = stepRow(s)
+	}
+	return rows
+}
+
+func (p *program) migrateVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of the tables, 0 when there are none",
+		Example: `  sqlqueue migrate version`,
+		Args:    between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+				version, err := m.Version(cmd.Context())
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), version)
+				return err
+			})
+		},
+	}
+}
+
+func (p *program) migrateValidateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate",
+		Short: "Check that the steps and what is applied of them fit together",
+		Long: "Check that the steps and what is applied of them fit together: the database has no step that this program does not know,\n" +
+			"and none was left out. A database that is merely behind is valid. Exit code 1 if something is wrong.",
+		Example: `  sqlqueue migrate validate`,
+		Args:    between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+				if err := m.Validate(cmd.Context()); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "valid")
+				return err
+			})
+		},
+	}
+}
+
+// withMigrator runs do with the migrator of a database that answers.
+func (p *program) withMigrator(ctx context.Context, create bool, do func(*migrations.Migrator) error) error {
+	d, err := p.open(create)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	m, err := migrations.New(d.db, d.dialect, p.prefix)
+	if err != nil {
+		return err
+	}
+	return do(m)
+}
+
+// reportSteps prints what was done, also before an error.
+func reportSteps(w io.Writer, did, nothing string, steps []migrations.Migration, err error) error {
+	for _, s := range steps {
+		fmt.Fprintf(w, "%s %d %s\n", did, s.Version, s.Name)
+	}
+	if len(steps) == 0 && err == nil {
+		fmt.Fprintln(w, nothing)
+	}
+	return err
+}

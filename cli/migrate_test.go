@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// exec runs a statement on the database, beside the program.
+func (s *shell) exec(statement string, args ...any) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.file()+"?_busy_timeout=10000")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(s.t.Context(), statement, args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *shell) file() string { return strings.TrimPrefix(s.dsn, "sqlite:") }
+
+func TestMigrate(t *testing.T) {
+	s := newShell(t)
+	for _, step := range []struct {
+		args string
+		want string
+	}{
+		{"up", "applied 1 create_jobs\n"},
+		{"up", "nothing to do: the tables are up to date\n"},
+		{"version", "1\n"},
+		{"validate", "valid\n"},
+		{"down", "took back 1 create_jobs\n"},
+		{"down", "nothing to do: no step is applied\n"},
+		{"down --all", "nothing to do: no step is applied\n"},
+		{"version", "0\n"},
+		{"status --json", "[{\"version\":1,\"name\":\"create_jobs\",\"applied\":false}]\n"},
+		{"status", "VERSION  NAME         APPLIED\n1        create_jobs  no\n"},
+		{"up", "applied 1 create_jobs\n"},
+		{"down --all --yes", "took back 1 create_jobs\n"},
+	} {
+		if got := s.run(append([]string{"migrate"}, strings.Fields(step.args)...)...); got != (result{stdout: step.want}) {
+			t.Fatalf("migrate %s: %+v, want %q", step.args, got, step.want)
+		}
+	}
+	s.ok("migrate", "up")
+	if got := s.ok("migrate", "status"); !strings.Contains(got, "ago)") && !strings.Contains(got, "(now)") {
+		t.Errorf("the status does not tell when:\n%s", got)
+	}
+}
+
+// Only migrate up makes the file.
+func TestNoDatabase(t *testing.T) {
+	s := newShell(t)
+	for _, command := range []string{
+		"migrate down", "migrate status", "migrate version", "migrate validate", "push a", "work --exec true", "queues", "jobs list", "failed",
+		"retry --all", "pause", "clear", "flush",
+	} {
+		args := strings.Fields(command)
+		s.fails(1, []string{"there is no database", s.file(), "run sqlqueue migrate up"}, args...)
+		if left, err := os.ReadDir(filepath.Dir(s.file())); err != nil || len(left) != 0 {
+			t.Fatalf("%q has left %v, %v", args, left, err)
+		}
+	}
+}
+
+// Every connection is closed at the end: SQLite then removes its other files. WAL lets readers go on beside a writer.
+func TestFiles(t *testing.T) {
+	s := migrated(t)
+	s.ok("push", "a")
+	s.work("true")
+	left, err := os.ReadDir(filepath.Dir(s.file()))
+	if err != nil || len(left) != 1 {
+		t.Errorf("there is %v, %v, want the database alone", left, err)
+	}
+	header, err := os.ReadFile(s.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wal = 2 // the version of the file's format, for writing and for reading
+	if header[18] != wal || header[19] != wal {
+		t.Error("the database is not in WAL mode")
+	}
+}
+
+// A directory that is not there is not made.
+func TestNoDirectory(t *testing.T) {
+	s := newShell(t)
+	s.dsn = "sqlite:" + filepath.Join(t.TempDir(), "no", "such.db")
+	s.fails(1, []string{"cannot connect to sqlite file " + s.file() + ": unable to open database file (14)\n"}, "migrate", "up")
+}
+
+func TestFileIsNoDatabase(t *testing.T) {
+	s := newShell(t)
+	if err := os.WriteFile(s.file(), []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.fails(1, []string{"file is not a database"}, "migrate", "up")
+	s.fails(1, []string{"file is not a database"}, "queues")
+}
+
+func TestTablesMissing(t *testing.T) {
+	s := newShell(t)
+	s.exec("CREATE TABLE other (id INTEGER)")
+	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}, {"jobs", "show", "1"}, {"failed"}, {"retry", "--all"}, {"pause"}, {"clear"}} {
+		s.fails(1, []string{"sqlqueue's tables are missing: run sqlqueue migrate up"}, args...)
+	}
+}
+
+func TestTablesOfAnotherVersion(t *testing.T) {
+	s := migrated(t)
+	s.exec("INSERT INTO sqlqueue_migrations (version_id, is_applied) VALUES (99, 1)")
+	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
+		s.fails(1, []string{"the tables are of version 99, this program knows version 1: use a newer sqlqueue"}, args...)
+	}
+	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down"}, {"migrate", "validate"}} {
+		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)
+	}
+	s.exec("UPDATE sqlqueue_migrations SET is_applied = 0 WHERE version_id > 0")
+	s.fails(1, []string{"run sqlqueue migrate up"}, "queues")
+}
+
+func TestPrefix(t *testing.T) {
+	s := newShell(t)
+	s.ok("migrate", "up", "--prefix", "shop_")
+	s.ok("--prefix", "shop_", "push", "a")
+	s.exec("SELECT 1 FROM shop_jobs")
+	s.fails(1, []string{"run sqlqueue migrate up"}, "push", "a")
+	for _, prefix := range []string{"a-b", "a b", "ä", `"`, "a;", strings.Repeat("p", 33)} {
+		for _, args := range [][]string{{"queues"}, {"migrate", "up"}, {"work", "--exec", "true"}} {
+			s.fails(2, []string{"table prefix", "letters, digits and underscores"}, append(args, "--prefix", prefix)...)
+		}
+	}
+}
+
+// Ten processes may start at once.
+func TestMigrateAtOnce(t *testing.T) {
+	s := newShell(t)
+	results := make([]result, 10)
+	var group sync.WaitGroup
+	for i := range results {
+		group.Go(func() { results[i] = s.run("migrate", "up") })
+	}
+	group.Wait()
+	applied := 0
+	for _, got := range results {
+		if got.code != 0 {
+			t.Errorf("exit code %d: %s", got.code, got.stderr)
+		}
+		if strings.HasPrefix(got.stdout, "applied") {
+			applied++
+		}
+	}
+	if applied != 1 {
+		t.Errorf("%d have applied the step, want 1", applied)
+	}
+}

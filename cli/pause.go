@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func (p *program) pauseCommand() *cobra.Command {
+	var queues []string
+	var duration time.Duration
+	cmd := &cobra.Command{
+		Use:   "pause",
+		Short: "Stop workers from taking jobs of a queue, or of all",
+		Long:  "Stop workers from taking jobs of a queue, or without --queue of all queues. Jobs that are running go on; pushes too.",
+		Example: `  sqlqueue pause --queue mail --for 10m
+  sqlqueue pause`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.control(cmd, queues, "paused", sqlqueue.ControlChange{Pause: true, PauseFor: duration})
+		},
+	}
+	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	cmd.Flags().Var(seconds{&duration, positive}, "for", "resume by itself after this time")
+	cmd.Flags().Lookup("for").DefValue = ""
+	return cmd
+}
+
+func (p *program) resumeCommand() *cobra.Command {
+	var queues []string
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "End a pause of a queue, or that of all",
+		Long:  "End a pause. Without --queue it ends the pause of all queues; a queue that was paused by its name stays paused.",
+		Example: `  sqlqueue resume --queue mail
+  sqlqueue resume`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.control(cmd, queues, "resumed", sqlqueue.ControlChange{Resume: true})
+		},
+	}
+	queueFlag(cmd, &queues, "queue, or several with commas between them (default: the pause of all)")
+	return cmd
+}
+
+// control says the same about each queue, or about all.
+func (p *program) control(cmd *cobra.Command, queues []string, did string, change sqlqueue.ControlChange) error {
+	about := "all queues"
+	if len(queues) == 0 {
+		queues = []string{""}
+	} else {
+		about = strings.Join(queues, ", ")
+	}
+	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		for _, queue := range queues {
+			if err := q.Control(cmd.Context(), queue, change); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, about)
+		return err
+	})
+}

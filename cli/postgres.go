@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+)
+
+// openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
+// pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql.
+func openPostgres(a address, config sqlqueue.Config) (*database, error) {
+	pgConfig, err := pgxpool.ParseConfig(a.url.String())
+	if err != nil {
+		return nil, err
+	}
+	connConfig := pgConfig.ConnConfig
+	a.hide(connConfig.Password)
+	a.database = connConfig.Database
+	if a.url.Host == "" {
+		a.server = net.JoinHostPort(connConfig.Host, strconv.Itoa(int(connConfig.Port)))
+	}
+	if connConfig.RuntimeParams["application_name"] == "" {
+		connConfig.RuntimeParams["application_name"] = "sqlqueue"
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
+	if err != nil {
+		return nil, err
+	}
+	queue, err := pgqueue.New(pool, config)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	return &database{address: a, queue: queue, db: db, close: func() {
+		_ = db.Close()
+		pool.Close()
+	}}, nil
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const pushLong = `DATA is a JSON value: an argument, @FILE, or - for standard input. Default {}.
+
+With --queue a,b the job goes to each queue, in one transaction. With --unique, nothing is pushed while a job of the queue has the
+key: that job's id is printed, standard error says so, and the exit code is 0, because the job is there, which is what was asked for.`
+
+func (p *program) pushCommand() *cobra.Command {
+	push := &pushing{program: p}
+	cmd := &cobra.Command{
+		Use:   "push NAME [DATA]",
+		Short: "Push a job and print its id",
+		Long:  "Push a job for the handler NAME and print its id.\n\n" + pushLong,
+		Example: `  sqlqueue push send_invoice '{"order_id":42}'
+  sqlqueue push send_invoice @order.json --queue mail --priority -5 --tries 3 --backoff 1,5,10
+  jq -c .order <request.json | sqlqueue push send_invoice - --unique order-42
+  sqlqueue push warm_cache --at '2030-01-01 06:00'
+  sqlqueue push ping --count 1000 --json`,
+		Args: between(1, 2, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return push.run(cmd, args)
+		},
+	}
+	push.flags(cmd)
+	cmd.Flags().Var(seconds{value: &push.delay}, "delay", "how long the job waits before it is available; negative: not at all")
+	cmd.Flags().Var(moment{&push.at}, "at", "when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
+	return cmd
+}
+
+// pushing is one run of push or later.
+type pushing struct {
+	*program
+	queues   []string
+	delay    time.Duration
+	at       time.Time
+	priority int
+	tries    int
+	timeout  time.Duration
+	backoff  []time.Duration
+	unique   string
+	count    int
+	asJSON   bool
+}
+
+// flags adds the flags that push and later have in common.
+func (p *pushing) flags(cmd *cobra.Command) {
+	p.queues = []string{p.options.Config.Queue}
+	p.count = 1
+	queueFlag(cmd, &p.queues, "queue, or several with commas between them (environment: SQLQUEUE_QUEUE)")
+	flags := cmd.Flags()
+	flags.Var(priority{&p.priority}, "priority", "-32768 to 32767; smaller runs first (default 0)")
+	flags.Var(counter{value: &p.tries}, "tries", "how often the handler runs at most, 0 for no limit (default: the worker's)")
+	flags.Var(seconds{&p.timeout, notNegative}, "timeout", "how long the handler may run, 0 for no limit (default: the worker's)")
+	flags.Var(secondsList{&p.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
+	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
+	flags.Var(counter{&p.count, 1}, "count", "push the job so many times")
+	jsonFlag(cmd, &p.asJSON)
+	for _, name := range []string{"tries", "timeout"} {
+		flags.Lookup(name).DefValue = "" // the default is not the zero
+	}
+}
+
+// run pushes the job of the arguments.
+func (p *pushing) run(cmd *cobra.Command, args []string) error {
+	changed := cmd.Flags().Changed
+	if changed("unique") && p.count > 1 {
+		return usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
+	}
+	if changed("delay") && changed("at") {
+		return usagef("give --delay or --at, not both")
+	}
+	data := json.RawMessage("{}")
+	if len(args) == 2 {
+		var err error
+		if data, err = readData(args[1], cmd.InOrStdin()); err != nil {
+			return err
+		}
+	}
+	if args[0] == "" {
+		return usagef("the job's name is empty: it finds the handler")
+	}
+	options := []sqlqueue.PushOption{sqlqueue.OnQueue(p.queues...), sqlqueue.Priority(p.priority)}
+	if p.at.IsZero() {
+		options = append(options, sqlqueue.Delay(p.delay))
+	} else {
+		options = append(options, sqlqueue.At(p.at))
+	}
+	if changed("tries") {
+		options = append(options, sqlqueue.Tries(p.tries))
+	}
+	if changed("timeout") {
+		options = append(options, sqlqueue.Timeout(p.timeout))
+	}
+	if changed("backoff") {
+		options = append(options, sqlqueue.BackoffList(p.backoff...))
+	}
+	if changed("unique") {
+		options = append(options, sqlqueue.Unique(p.unique))
+	}
+	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		ids, err := p.push(cmd, q, sqlqueue.Named(args[0], data), options)
+		var duplicate *sqlqueue.DuplicateError
+		if errors.As(err, &duplicate) {
+			for _, d := range duplicate.Duplicates {
+				if d.Holder == 0 {
+					return fmt.Errorf("unique key %q of queue %q was held by a job that has ended meanwhile: push again", d.Key, d.Queue)
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: unique key %q of queue %q is held by job %d: nothing pushed there\n",
+					cmd.Root().Name(), d.Key, d.Queue, d.Holder)
+			}
+			err = nil
+		}
+		if printError := p.print(cmd, ids, duplicate != nil); printError != nil {
+			return printError
+		}
+		if err != nil && len(ids) > 0 {
+			return fmt.Errorf("after %s: %w", count(len(ids), "job"), err)
+		}
+		return err
+	})
+}
+
+// push makes as many jobs as asked for, at most a thousand rows at a time, and returns the ids of what is there, also with an error.
+func (p *pushing) push(cmd *cobra.Command, q *sqlqueue.Queue, job sqlqueue.Pushable, options []sqlqueue.PushOption) ([]int64, error) {
+	const most = 1000
+	var ids []int64
+	batch := max(1, most/len(p.queues))
+	progress := func() {}
+	if p.count > 10*batch && isTerminal(cmd.ErrOrStderr()) {
+		progress = func() { fmt.Fprintf(cmd.ErrOrStderr(), "\rpushed %d of %d\x1b[K", len(ids), p.count*len(p.queues)) }
+		defer fmt.Fprint(cmd.ErrOrStderr(), "\r\x1b[K")
+	}
+	for left := p.count; left > 0; left -= batch {
+		jobs := make([]sqlqueue.Pushable, min(left, batch))
+		for i := range jobs {
+			jobs[i] = job
+		}
+		pushed, err := q.PushMany(cmd.Context(), jobs, options...)
+		ids = append(ids, pushed...)
+		progress()
+		if err != nil {
+			return ids, err
+		}
+	}
+	return ids, nil
+}
+
+func (p *pushing) print(cmd *cobra.Command, ids []int64, duplicate bool) error {
+	w := cmd.OutOrStdout()
+	if !p.asJSON {
+		for _, id := range ids {
+			if _, err := fmt.Fprintln(w, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	switch {
+	case len(ids) == 0:
+		return nil
+	case cmd.Flags().Changed("count") || len(p.queues) > 1:
+		return writeJSON(w, struct {
+			IDs []int64 `json:"ids"`
+		}{ids})
+	}
+	return writeJSON(w, struct {
+		ID        int64 `json:"id"`
+		Duplicate bool  `json:"duplicate,omitzero"`
+	}{ids[0], duplicate})
+}

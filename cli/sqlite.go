@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"database/sql"
+	"net/url"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
+)
+
+// openSQLite opens sqlite:PATH in WAL mode. The file is made when a connection is.
+func openSQLite(a address, config sqlqueue.Config) (*database, error) {
+	parameters := url.Values{
+		"_busy_timeout": {"10000"}, // milliseconds
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_txlock":       {"immediate"},
+	}
+	name := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(a.path)
+	db, err := sql.Open("sqlite", "file:"+name+"?"+parameters.Encode())
+	if err != nil {
+		return nil, err
+	}
+	queue, err := sqlitequeue.New(db, config)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return &database{address: a, queue: queue, db: db, close: func() { _ = db.Close() }}, nil
+}

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/child"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+const workLong = `Run jobs until TERM, INT or QUIT: then no more are taken, and those that run have --grace to finish. A second signal ends it at once.
+A server that is away is waited for.
+
+With --exec each job is a command, a line for sh -c. The job's data stands on its standard input, the job in its environment:
+SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME, SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. Its exit code says
+how it went:
+  0   done: the job is deleted
+  75  release: the job is put back and waits as after an error
+  65  fail for good: the job moves to the failed jobs
+  any other, or a signal: an error; the job is put back, and after its last try it moves to the failed jobs
+The error's text is the end of the command's standard error. Whatever the command prints goes to standard error, with the job's id
+before each line. A command that is to end (--timeout, the end of --grace) gets TERM, and after --kill-after its process group gets KILL.
+
+A job's own tries, timeout and backoff beat those given here.`
+
+func (p *program) workCommand() *cobra.Command {
+	w := &working{program: p}
+	cmd := &cobra.Command{
+		Use:   "work",
+		Short: "Run jobs",
+		Long:  workLong,
+		Example: `  sqlqueue work --exec './send-invoice'
+  sqlqueue work --queue high,default --concurrency 20 --exec 'php artisan handle "$SQLQUEUE_JOB_NAME"'
+  sqlqueue work --once --exec 'cat >&2'
+  sqlqueue work --stop-when-empty --tries 3 --backoff 1,5,10 --exec 'curl -fsS --data-binary @- https://example.com/jobs'`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
+	}
+	w.flags(cmd)
+	return cmd
+}
+
+// working is one run of work.
+type working struct {
+	*program
+	config    worker.Config // of the Options; flags that were given are put in by settings
+	command   string
+	killAfter time.Duration
+	logFormat string
+
+	tries   int
+	backoff []time.Duration
+	delay   time.Duration
+	expire  time.Duration
+	timeout time.Duration
+	sleep   time.Duration
+	grace   time.Duration
+}
+
+// flags adds work's flags. Their defaults are those of the Options, or else worker.Config's.
+func (w *working) flags(cmd *cobra.Command) {
+	w.config = w.options.Worker
+	if len(w.config.Queues) == 0 {
+		w.config.Queues = []string{w.options.Config.Queue}
+	}
+	w.config.Concurrency = cmp.Or(w.config.Concurrency, 10)
+	w.tries = max(cmp.Or(w.config.Tries, 25), 0)
+	w.timeout = max(cmp.Or(w.config.Timeout, time.Minute), 0)
+	w.expire = cmp.Or(w.config.Expire, time.Minute)
+	w.sleep = cmp.Or(w.config.Sleep, 3*time.Second)
+	w.grace = cmp.Or(w.config.Grace, 30*time.Second)
+	w.killAfter = 2 * time.Second
+
+	flags := cmd.Flags()
+	flags.StringVar(&w.command, "exec", "", "run each job as this command, a line for sh -c")
+	flags.Var(seconds{&w.killAfter, notNegative}, "kill-after", "with --exec: how long a command has between TERM and KILL")
+	queueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
+	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0 whatever its outcome; with nothing there, sleep once and exit")
+	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
+	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
+	flags.Var(counter{&w.config.Concurrency, 1}, "concurrency", "how many jobs run at once")
+	flags.Var(counter{value: &w.tries}, "tries", "how often a job runs at most, 0 for no limit")
+	flags.Var(secondsList{&w.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
+	flags.Var(seconds{&w.delay, notNegative}, "delay", "the same wait after every error; instead of --backoff")
+	flags.Var(seconds{&w.timeout, notNegative}, "timeout", "how long a job may run, 0 for no limit")
+	flags.Var(expiry{&w.expire}, "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
+	flags.Var(seconds{&w.sleep, notNegative}, "sleep", "how long to wait, when no job is due, before looking again")
+	flags.Var(seconds{&w.grace, notNegative}, "grace", "how long jobs may go on after a signal")
+	flags.Var(counter{value: &w.config.MaxJobs}, "max-jobs", "exit after so many jobs, 0 for no limit")
+	flags.Var(seconds{&w.config.MaxTime, notNegative}, "max-time", "exit after so long, 0 for no limit")
+	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
+	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
+	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")
+	flags.Lookup("delay").DefValue = ""
+}
+
+// expiry is a flag that takes a positive duration or off, which is -1.
+type expiry struct{ value *time.Duration }
+
+func (e expiry) String() string {
+	if e.value == nil {
+		return ""
+	}
+	if *e.value < 0 {
+		return "off"
+	}
+	return formatDuration(*e.value)
+}
+
+func (e expiry) Type() string { return "duration" }
+
+func (e expiry) Set(text string) error {
+	if text == "off" {
+		*e.value = -1
+		return nil
+	}
+	d, err := parseDuration(text)
+	if err != nil {
+		return err
+	}
+	if d <= 0 {
+		return fmt.Errorf("%s is not positive: use more than 0, or off for never", formatDuration(d))
+	}
+	*e.value = d
+	return nil
+}
+
+// settings returns what the worker is to do.
+func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Config, error) {
+	const none = -1 // where 0 is the default
+	config := w.config
+	changed := cmd.Flags().Changed
+	config.Tries, config.Timeout, config.Expire, config.Logger = w.tries, w.timeout, w.expire, logger
+	if config.Tries == 0 {
+		config.Tries = none
+	}
+	if config.Timeout == 0 {
+		config.Timeout = none
+	}
+	if text := os.Getenv("SQLQUEUE_EXPIRE"); text != "" && !changed("expire") {
+		if err := (expiry{&config.Expire}).Set(text); err != nil {
+			return config, usagef("SQLQUEUE_EXPIRE: %w", err)
+		}
+	}
+	config.Sleep = max(w.sleep, time.Millisecond)
+	config.Grace = w.grace
+	if config.Grace == 0 {
+		config.Grace = 1
+	}
+	switch {
+	case changed("delay") && changed("backoff"):
+		return config, usagef("give --delay or --backoff, not both")
+	case changed("delay"):
+		config.Backoff = worker.FixedBackoff(w.delay)
+	case changed("backoff"):
+		config.Backoff = worker.ListBackoff(w.backoff...)
+	case config.Backoff == nil:
+		config.Backoff = worker.ExponentialBackoff(time.Second, time.Hour)
+	}
+	return config, nil
+}
+
+func (w *working) run(cmd *cobra.Command) error {
+	if w.command == "" && w.options.Mux == nil {
+		return usagef(`this program has no handlers of its own: give --exec COMMAND, such as --exec 'cat >&2'`)
+	}
+	out := &lockedWriter{w: cmd.ErrOrStderr()}
+	var logger *slog.Logger
+	switch w.logFormat {
+	case "text":
+		logger = slog.New(slog.NewTextHandler(out, nil))
+	case "json":
+		logger = slog.New(slog.NewJSONHandler(out, nil))
+	default:
+		return usagef("unknown log format %q: use text or json", w.logFormat)
+	}
+	config, err := w.settings(cmd, logger)
+	if err != nil {
+		return err
+	}
+	d, err := w.open(false)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if err := d.connect(cmd.Context()); isRefused(err) {
+		return err // others are waited for by the worker
+	}
+
+	return untilSignal(cmd.Context(), logger, func(ctx, atOnce context.Context) error {
+		mux := w.options.Mux
+		if w.command != "" {
+			mux = worker.NewMux()
+			command := child.Command{
+				Args: child.Shell(w.command), KillAfter: w.killAfter, Output: passOn(out, w.logFormat, logger),
+			}
+			mux.HandleAll(execHandler(atOnce, command, config.Backoff))
+		}
+		return worker.New(d.queue, mux, config).Run(ctx)
+	})
+}
+
+var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")
+
+// untilSignal runs run with a context that ends at the first TERM, INT or QUIT. The second one ends atOnce, and gives run a moment.
+func untilSignal(ctx context.Context, logger *slog.Logger, run func(ctx, atOnce context.Context) error) error {
+	const moment = 2 * time.Second
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	atOnce, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	var result error
+	done := make(chan struct{})
+	go func() {
+		result = run(ctx, atOnce)
+		close(done)
+	}()
+
+	select {
+	case <-done:
+		return result
+	case s := <-signals:
+		logger.Info("signal: finishing; a second one ends it at once", "signal", s.String())
+		drain()
+	}
+	select {
+	case <-done:
+		return result
+	case <-signals:
+		end(worker.ErrStopped)
+	}
+	select {
+	case <-done:
+	case <-time.After(moment):
+	}
+	return errAtOnce
+}
+
+// lockedWriter lets several goroutines write whole lines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}

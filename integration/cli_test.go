@@ -1,0 +1,394 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// TestCommand: the stock binary on every engine, as a shell sees it.
+func TestCommand(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "sqlqueue")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sqlqueue")
+	build.Dir = ".."
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		for _, test := range []struct {
+			name string
+			run  func(*testing.T, *command)
+		}{
+			{"migrate", testMigrate},
+			{"migrate at once", testMigrateAtOnce},
+			{"plain INSERT", testPlainInsert},
+			{"push", testPush},
+			{"outcomes", testOutcomes},
+			{"operators", testOperators},
+			{"killed worker", testKilledWorker},
+			{"signal", testSignal},
+			{"unreachable server", testUnreachable},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				test.run(t, &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)})
+			})
+		}
+	})
+}
+
+// command runs the binary on a database of its own.
+type command struct {
+	t      *testing.T
+	binary string
+	server *servers.Server
+	dsn    string
+}
+
+func (c *command) cmd(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(c.t.Context(), c.binary, args...)
+	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+c.dsn)
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// run returns what a command prints, and its exit code.
+func (c *command) run(args ...string) (stdout, stderr string, code int) {
+	c.t.Helper()
+	var out, errorOut bytes.Buffer
+	cmd := c.cmd(args...)
+	cmd.Stdout, cmd.Stderr = &out, &errorOut
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		c.t.Fatalf("%q: %v", args, err)
+	}
+	return out.String(), errorOut.String(), cmd.ProcessState.ExitCode()
+}
+
+// ok runs a command that must succeed, and returns what it prints.
+func (c *command) ok(args ...string) string {
+	c.t.Helper()
+	stdout, stderr, code := c.run(args...)
+	if code != 0 {
+		c.t.Fatalf("%q: exit code %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// expect runs a command that must print a text.
+func (c *command) expect(want string, args ...string) {
+	c.t.Helper()
+	if got := c.ok(args...); got != want {
+		c.t.Errorf("%q printed %q, want %q", args, got, want)
+	}
+}
+
+func (c *command) jobs(args ...string) []sqlqueue.Job {
+	c.t.Helper()
+	var jobs []sqlqueue.Job
+	if err := json.Unmarshal([]byte(c.ok(append([]string{"jobs", "list", "--json"}, args...)...)), &jobs); err != nil {
+		c.t.Fatal(err)
+	}
+	return jobs
+}
+
+func (c *command) failed() []sqlqueue.FailedJob {
+	c.t.Helper()
+	var jobs []sqlqueue.FailedJob
+	if err := json.Unmarshal([]byte(c.ok("failed", "--json")), &jobs); err != nil {
+		c.t.Fatal(err)
+	}
+	return jobs
+}
+
+// start starts a command that goes on. It is killed when the test ends; what it said is shown if the test fails.
+func (c *command) start(args ...string) *exec.Cmd {
+	c.t.Helper()
+	cmd := c.cmd(args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // unless it has ended
+		_ = cmd.Wait()
+		if c.t.Failed() {
+			c.t.Logf("%q said\n%s", args, &said)
+		}
+	})
+	return cmd
+}
+
+// content waits until a file has something in it, and returns that.
+func content(t *testing.T, name string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if text, err := os.ReadFile(name); err == nil && len(text) > 0 {
+			return strings.TrimSpace(string(text))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s does not appear", filepath.Base(name))
+		}
+	}
+}
+
+func testMigrate(t *testing.T, c *command) {
+	if _, stderr, code := c.run("push", "a"); code != 1 || !strings.Contains(stderr, "run sqlqueue migrate up") {
+		t.Errorf("without tables: exit code %d: %s", code, stderr)
+	}
+	c.expect("applied 1 create_jobs\n", "migrate", "up")
+	c.expect("nothing to do: the tables are up to date\n", "migrate", "up")
+	c.expect("1\n", "migrate", "version")
+	c.expect("valid\n", "migrate", "validate")
+	c.expect("applied 1 create_jobs\n", "migrate", "up", "--prefix", "other_")
+	c.expect("1\n", "push", "a", "--prefix", "other_")
+	c.expect("took back 1 create_jobs\n", "migrate", "down")
+	c.expect("0\n", "migrate", "version")
+	c.expect("1\n", "migrate", "version", "--prefix", "other_")
+}
+
+func testMigrateAtOnce(t *testing.T, c *command) {
+	const processes = 10
+	var group sync.WaitGroup
+	outputs := make([]string, processes)
+	for i := range outputs {
+		group.Go(func() {
+			output, err := c.cmd("migrate", "up").CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, output)
+			}
+			outputs[i] = string(output)
+		})
+	}
+	group.Wait()
+	if n := strings.Count(strings.Join(outputs, ""), "applied 1 create_jobs\n"); n != 1 {
+		t.Errorf("%d processes have applied the step, want 1: %q", n, outputs)
+	}
+}
+
+func testPlainInsert(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	db := c.server.Open(t, c.dsn)
+	insert := `INSERT INTO jobs (queue, payload) VALUES ('mail', '{"job":"send_invoice","data":{"order_id":42}}')`
+	if _, err := db.ExecContext(t.Context(), insert); err != nil {
+		t.Fatal(err)
+	}
+	saw := filepath.Join(t.TempDir(), "saw")
+	c.ok("work", "--queue", "mail", "--stop-when-empty", "--exec", `(echo $SQLQUEUE_JOB_NAME $SQLQUEUE_JOB_QUEUE $SQLQUEUE_JOB_ATTEMPTS; cat) >`+saw)
+	got := strings.Join(strings.Fields(content(t, saw)), "") // spaces in the data are the database's affair
+	if want := `send_invoicemail1{"order_id":42}`; got != want {
+		t.Errorf("the command saw %s, want %s", got, want)
+	}
+	if jobs := c.jobs(); len(jobs) != 0 {
+		t.Errorf("left are %+v", jobs)
+	}
+}
+
+func testPush(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	c.expect("1\n", "push", "a", `{"text": "ü漢🚀 \" \\ \u0007"}`, "--priority", "-5", "--tries", "3")
+	ids := strings.Fields(c.ok("push", "a", "--queue", "mail,sms"))
+	if len(ids) != 2 {
+		t.Errorf("ids %q, want two", ids)
+	}
+	held := c.ok("push", "a", "--unique", "k")
+	stdout, stderr, code := c.run("push", "a", "--unique", "k")
+	if code != 0 || stdout != held || !strings.Contains(stderr, "is held by job "+strings.TrimSpace(held)) {
+		t.Errorf("exit code %d, printed %q, %s", code, stdout, stderr)
+	}
+	if n := len(strings.Fields(c.ok("push", "many", "--count", "2500"))); n != 2500 {
+		t.Errorf("%d ids, want 2500", n)
+	}
+	c.ok("later", "1h", "b")
+	if jobs := c.jobs("--name", "many", "--limit", "10000"); len(jobs) != 2500 {
+		t.Errorf("%d jobs, want 2500", len(jobs))
+	}
+	delayed := c.jobs("--state", "delayed")
+	if len(delayed) != 1 || delayed[0].AvailableAt.Sub(delayed[0].CreatedAt).Round(time.Minute) != time.Hour {
+		t.Errorf("delayed are %+v", delayed)
+	}
+	var payload struct{ Data struct{ Text string } }
+	if err := json.Unmarshal(c.jobs("--limit", "1")[0].Payload, &payload); err != nil || payload.Data.Text != "ü漢🚀 \" \\ \a" {
+		t.Errorf("the text comes back as %q, %v", payload.Data.Text, err)
+	}
+}
+
+func testOutcomes(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	for _, name := range []string{"done", "release", "fail", "error", "timeout"} {
+		c.ok("push", name, "--tries", "2")
+	}
+	c.ok("work", "--stop-when-empty", "--timeout", "0.5", "--kill-after", "0", "--backoff", "0,100", "--exec", `case $SQLQUEUE_JOB_NAME in
+		done) exit 0;; release) test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exit 75;; fail) echo bad data >&2; exit 65;;
+		error) printf 'line 1\nline \000 2 \377' >&2; exit 3;; timeout) sleep 1000; true;; esac`)
+	if jobs := c.jobs(); len(jobs) != 0 {
+		t.Errorf("left are %+v", jobs)
+	}
+	got := map[string]string{}
+	for _, job := range c.failed() {
+		payload, err := sqlqueue.ParsePayload(job.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[payload.Job] = fmt.Sprint(job.Attempts, " ", job.Error)
+	}
+	if len(got) != 3 || got["fail"] != "1 bad data" || !strings.HasPrefix(got["error"], "2 line 1\nline ") || !strings.Contains(got["timeout"], "timed out") {
+		t.Errorf("failed are %q", got)
+	}
+	c.expect("retried 3 jobs\n", "retry", "--all")
+	c.ok("work", "--stop-when-empty", "--exec", "true")
+	if jobs := c.jobs(); len(jobs) != 0 {
+		t.Errorf("left are %+v", jobs)
+	}
+}
+
+func testOperators(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	id := strings.TrimSpace(c.ok("push", "a", `{"x":1}`))
+	c.expect("changed 1 job\n", "jobs", "edit", id, "--queue", "mail", "--priority", "3", "--name", "b", "--data", "[2]")
+	job := c.jobs("--queue", "mail", "--name", "b")[0]
+	if payload, err := sqlqueue.ParsePayload(job.Payload); err != nil || string(payload.Data) != "[2]" || job.Priority != 3 {
+		t.Errorf("the job is %+v with payload %s, %v", job, job.Payload, err)
+	}
+	c.expect("paused mail\n", "pause", "--queue", "mail", "--for", "1h")
+	if got := c.ok("queues"); !strings.Contains(got, "mail") || !strings.Contains(got, "paused, ends in 59m") {
+		t.Errorf("the queues are\n%s", got)
+	}
+	c.ok("work", "--queue", "mail", "--stop-when-empty", "--exec", "true")
+	c.expect("resumed mail\n", "resume", "--queue", "mail")
+	if n := len(c.jobs()); n != 1 {
+		t.Errorf("%d jobs, want the one of the paused queue", n)
+	}
+	c.expect("cancelled 1 job\n", "jobs", "cancel", id)
+	c.ok("push", "a", "--count", "3")
+	c.expect("deleted 3 jobs\n", "clear")
+	c.ok("push", "a", "--count", "3")
+	c.ok("work", "--stop-when-empty", "--exec", "exit 65")
+	c.expect("forgot 1 failed job\n", "forget", strconv.FormatInt(c.failed()[0].ID, 10))
+	c.expect("forgot 2 failed jobs\n", "flush")
+}
+
+// testKilledWorker: the job of a worker that was killed runs again.
+func testKilledWorker(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	c.ok("push", "a")
+	dir := t.TempDir()
+	script := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
+	first := c.start("work", "--exec", script, "--expire", "1")
+	orphan, err := strconv.Atoi(content(t, filepath.Join(dir, "1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(orphan, syscall.SIGKILL) }()
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait() // it was killed
+
+	c.ok("work", "--exec", script, "--max-jobs", "1")
+	content(t, filepath.Join(dir, "2"))
+	if jobs := c.jobs(); len(jobs) != 0 {
+		t.Errorf("left are %+v", jobs)
+	}
+}
+
+// testSignal: a worker that is told to stop finishes what it runs, and leaves the rest as it was.
+func testSignal(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	c.ok("push", "a", "--count", "2")
+	dir := t.TempDir()
+	worker := c.start("work", "--concurrency", "1", "--exec", "echo >"+dir+"/running x; until test -e "+dir+"/end; do sleep 0.01; done")
+	content(t, filepath.Join(dir, "running"))
+	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Wait(); err != nil {
+		t.Error(err)
+	}
+	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].Reserved || jobs[0].Attempts != 0 {
+		t.Errorf("left are %+v, want one job as it was", jobs)
+	}
+}
+
+// testUnreachable: a server that is away, and one that refuses, are told with their address and without the password.
+func testUnreachable(t *testing.T, c *command) {
+	const secret = "hunter2-s3cr3t"
+	address, err := url.Parse(c.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := strings.TrimPrefix(address.Path, "/")
+
+	away := *address
+	away.User, away.Host = url.UserPassword("app", secret), closedPort(t)
+	wrongPassword := *address
+	wrongPassword.User = url.UserPassword(address.User.Username(), secret)
+	noDatabase := *address
+	noDatabase.Path = "/no_such_database"
+	password, _ := address.User.Password()
+
+	for _, test := range []struct {
+		dsn  url.URL
+		says []string
+		args []string
+	}{
+		{away, []string{away.Host, database, "connection refused"}, []string{"queues"}},
+		{away, []string{away.Host, database, "connection refused"}, []string{"migrate", "up"}},
+		{wrongPassword, []string{address.Host, database}, []string{"push", "a"}},
+		{wrongPassword, []string{address.Host, database}, []string{"work", "--exec", "true"}},
+		{noDatabase, []string{address.Host, "no_such_database"}, []string{"migrate", "up"}},
+	} {
+		c.dsn = test.dsn.String()
+		stdout, stderr, code := c.run(test.args...)
+		if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "sqlqueue: cannot connect to ") {
+			t.Errorf("%q: exit code %d, and not one line: %s", test.args, code, stderr)
+		}
+		for _, text := range test.says {
+			if !strings.Contains(stderr, text) {
+				t.Errorf("%q does not say %q: %s", test.args, text, stderr)
+			}
+		}
+		if strings.Contains(stdout+stderr, secret) || strings.Contains(stdout+stderr, password) {
+			t.Errorf("%q shows the password: %s%s", test.args, stdout, stderr)
+		}
+	}
+}
+
+// closedPort returns a host and port where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return host
+}

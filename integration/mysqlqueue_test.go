@@ -1,0 +1,1192 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
+)
+
+// eachMySQL runs a test on every MySQL and MariaDB, with the address of tables of its own.
+func eachMySQL(t *testing.T, test func(t *testing.T, s *servers.Server, dsn string)) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine == "postgres" {
+			t.Skip("for MySQL and MariaDB")
+		}
+		test(t, s, migrated(t, s, ""))
+	})
+}
+
+func mysqlQueue(tb testing.TB, db *sql.DB) *sqlqueue.Queue {
+	tb.Helper()
+	q, err := mysqlqueue.New(db, sqlqueue.Config{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+func mustExec(tb testing.TB, db *sql.DB, statements ...string) {
+	tb.Helper()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func mustExchange(tb testing.TB, q *sqlqueue.Queue, x sqlqueue.Exchange) sqlqueue.Exchanged {
+	tb.Helper()
+	answer, err := q.Exchange(tb.Context(), x)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return answer
+}
+
+func fromQueue(queue string, expire time.Duration) []sqlqueue.Reserve {
+	return []sqlqueue.Reserve{{Queue: queue, Expire: expire}}
+}
+
+// tap is a place to see and change what goes to a server and comes back. Its zero value lets everything pass.
+type tap struct {
+	// sent is called with each statement, and returns what to send instead, of the same length, or nothing, and then whether the
+	// connection lives on: if not, it breaks before the statement or, when there is one, before its answer.
+	sent     func(statement string) (send string, stay bool)
+	received func(p []byte)
+}
+
+// watch lets statements pass after a look at them.
+func watch(look func(statement string)) *tap {
+	return &tap{sent: func(statement string) (string, bool) {
+		look(statement)
+		return statement, true
+	}}
+}
+
+// open opens an address with the tap in its connections.
+func (tp *tap) open(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	address, err := url.Parse(dsn)
+	if err != nil {
+		tb.Fatal("the address of the test's database is not one")
+	}
+	config := mysql.NewConfig()
+	config.Net, config.Addr, config.DBName = "tcp", address.Host, address.Path[1:]
+	config.User = address.User.Username()
+	config.Passwd, _ = address.User.Password()
+	config.InterpolateParams = true // so that every statement is seen as text
+	config.Logger = &mysql.NopLogger{}
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &tappedConn{conn, tp}, err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+type tappedConn struct {
+	net.Conn
+	tap *tap
+}
+
+// Write is called by the driver with whole packets: a length of three bytes, a number, the command (3 for a statement) and its text.
+func (c *tappedConn) Write(p []byte) (int, error) {
+	const header, query = 4, 3
+	if len(p) <= header || p[header] != query || c.tap.sent == nil {
+		return c.Conn.Write(p)
+	}
+	statement := string(p[header+1:])
+	send, stay := c.tap.sent(statement)
+	if send == "" {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	if len(send) != len(statement) {
+		return 0, errors.New("the test changed the length of a statement")
+	}
+	n, err := c.Conn.Write(append(bytes.Clone(p[:header+1]), send...))
+	if !stay {
+		var answer [1]byte // the server has done it: only the answer is lost
+		_, _ = c.Read(answer[:])
+		_ = c.Close()
+	}
+	return n, err
+}
+
+func (c *tappedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.tap.received != nil {
+		c.tap.received(p[:n])
+	}
+	return n, err
+}
+
+// everything is an exchange that does all that an exchange can do, and what it does it to.
+func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) sqlqueue.Exchange {
+	tb.Helper()
+	const each = 60
+	ctx := tb.Context()
+	push := func(n int, options func(i int) []sqlqueue.PushOption) {
+		jobs := make([]sqlqueue.Pushable, n)
+		for i := range jobs {
+			jobs[i] = sqlqueue.With(sqlqueue.Named("x", i), options(i)...)
+		}
+		if _, err := q.PushMany(ctx, jobs, sqlqueue.OnQueue("mail")); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	reserve := func(number string, expire time.Duration) []sqlqueue.Job {
+		return mustExchange(tb, q, sqlqueue.Exchange{Number: number, Limit: each, Reserve: fromQueue("mail", expire)}).Reserved
+	}
+	push(each, func(i int) []sqlqueue.PushOption { return []sqlqueue.PushOption{sqlqueue.Unique(fmt.Sprint("key", i))} })
+	settled := reserve("w-1", time.Hour)
+	push(4*each, func(int) []sqlqueue.PushOption { return nil })
+	touched := reserve("w-2", time.Hour)
+	reserve("w-3", time.Hour)
+	expired := reserve("w-4", time.Hour)
+	push(each, func(int) []sqlqueue.PushOption { return []sqlqueue.PushOption{sqlqueue.Priority(5)} })
+	mustExec(tb, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6) WHERE reserved_by = 'w-4'")
+
+	x := sqlqueue.Exchange{
+		Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"mail"}}, Abandoned: []string{"w-3"}, Requeue: len(expired),
+		Number: "w-5", Limit: 5 * each, Reserve: []sqlqueue.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}},
+	}
+	for i, j := range settled {
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i % 3), Error: "e"})
+	}
+	for _, j := range touched {
+		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Minute})
+	}
+	return x
+}
+
+// TestMySQLPlans: every statement of an exchange looks rows up by an index, in a small table, where the server likes to scan and would
+// lock the rows of others, and beside a million delayed jobs, where it reads few rows.
+func TestMySQLPlans(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		var sent []string
+		record := false
+		db := watch(func(statement string) {
+			if record {
+				sent = append(sent, statement)
+			}
+		}).open(t, dsn)
+		db.SetMaxOpenConns(1)
+		q := mysqlQueue(t, db)
+		digits := "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
+		for _, delayed := range []int{0, 1_000, 1_000_000} {
+			t.Run(fmt.Sprint(delayed), func(t *testing.T) {
+				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM workers")
+				if delayed > 0 {
+					from := strings.TrimSuffix(strings.Repeat(digits+" %c, ", len(fmt.Sprint(delayed))-1), ", ")
+					for name := 'a'; strings.Contains(from, "%c"); name++ {
+						from = strings.Replace(from, "%c", string(name), 1)
+					}
+					mustExec(t, db, `INSERT INTO jobs (queue, payload, available_at)
+						SELECT 'mail', '{"job":"x"}', UTC_TIMESTAMP(6) + INTERVAL 1 DAY FROM `+from)
+				}
+				x := everything(t, db, q)
+				before := rowsRead(t, db)
+				record, sent = true, nil
+				answer := mustExchange(t, mysqlQueue(t, db), x) // which looks for lanes first
+				record = false
+				const settled, touched, abandoned, requeued, reserved = 60, 60, 60, 60, 260
+				if len(answer.Lost)+len(answer.Locked) > 0 || answer.Requeued != requeued || len(answer.Reserved) != reserved {
+					t.Fatalf("lost %d, locked %d, requeued %d, reserved %d", len(answer.Lost), len(answer.Locked), answer.Requeued, len(answer.Reserved))
+				}
+				const most = 20 * (settled + touched + abandoned + requeued + reserved)
+				if read := rowsRead(t, db) - before; read > most {
+					t.Errorf("the exchange read %d rows, want at most %d", read, most)
+				}
+				const kinds = 24
+				if len(sent) < kinds {
+					t.Errorf("the exchange sent %d statements, want %d at least: has one gone, or was it not seen?", len(sent), kinds)
+				}
+				for _, statement := range sent {
+					checkPlan(t, s, db, statement)
+				}
+			})
+		}
+	})
+}
+
+// rowsRead is how many rows and entries of indexes the only connection has read.
+func rowsRead(t *testing.T, db *sql.DB) (total int) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+// checkPlan fails the test if a statement scans the table of jobs, or a whole index of it.
+func checkPlan(t *testing.T, s *servers.Server, db *sql.DB, statement string) {
+	t.Helper()
+	if !strings.Contains(statement, "`jobs`") {
+		return
+	}
+	explain := "EXPLAIN "
+	if s.Engine == "mysql" {
+		explain += "FORMAT=TRADITIONAL "
+	}
+	rows, err := db.QueryContext(t.Context(), explain+statement)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		dest := make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		if err := rows.Scan(dest...); err != nil {
+			t.Fatal(err)
+		}
+		plan := map[string]string{}
+		for i, column := range columns {
+			plan[column] = values[i].String
+		}
+		if table := plan["table"]; table != "jobs" && table != "j" {
+			continue
+		}
+		scans := plan["type"] == "ALL" || plan["type"] == "index" && !strings.Contains(plan["Extra"], "group-by")
+		if scans && plan["select_type"] != "INSERT" {
+			t.Errorf("%v for\n%.1000s", plan, statement)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMySQLDeadlocks: sixteen sessions that settle, touch, requeue and reserve never deadlock, and no job has two owners.
+func TestMySQLDeadlocks(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		const sessions, jobs, expire = 16, 4000, 15 * time.Millisecond
+		var deadlocks atomic.Int64
+		db := (&tap{received: func(p []byte) { deadlocks.Add(int64(bytes.Count(p, []byte("Deadlock found")))) }}).open(t, dsn)
+		db.SetMaxIdleConns(sessions)
+		q := mysqlQueue(t, db)
+		all := make([]sqlqueue.Pushable, jobs)
+		for i := range all {
+			all[i] = sqlqueue.Named("x", i)
+		}
+		if _, err := q.PushMany(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var done, requeued atomic.Int64
+		var owners sync.Map // of reservations; each is given once
+		var wg sync.WaitGroup
+		for session := range sessions {
+			wg.Go(func() {
+				defer cancel() // one that ends, ends all
+				var settle []sqlqueue.Settlement
+				var touch []sqlqueue.Touch
+				for count := 1; done.Load() < jobs; count++ {
+					x := sqlqueue.Exchange{Settle: settle, Touch: touch, Requeue: 50, Limit: 20, Number: fmt.Sprintf("w%d-%d", session, count),
+						Reserve: fromQueue("default", expire)}
+					answer, err := q.Exchange(ctx, x)
+					if err != nil {
+						if done.Load() < jobs {
+							t.Errorf("session %d: %v", session, err)
+						}
+						return
+					}
+					requeued.Add(int64(answer.Requeued))
+					lost, locked := map[sqlqueue.Reservation]bool{}, map[sqlqueue.Reservation]bool{}
+					for _, r := range answer.Lost {
+						lost[r] = true
+					}
+					for _, r := range answer.Locked {
+						locked[r] = true
+					}
+					for _, s := range x.Settle {
+						if !lost[s.Reservation] && !locked[s.Reservation] {
+							done.Add(1)
+						}
+					}
+					settle = slices.DeleteFunc(settle, func(s sqlqueue.Settlement) bool { return !locked[s.Reservation] })
+					for _, tc := range touch { // what was touched is settled next
+						if !lost[tc.Reservation] {
+							settle = append(settle, sqlqueue.Settlement{Reservation: tc.Reservation})
+						}
+					}
+					touch = nil
+					for _, j := range answer.Reserved {
+						if _, twice := owners.LoadOrStore(fmt.Sprint(j.ID, " ", j.Attempts), j.ReservedBy); twice {
+							t.Errorf("job %d was given twice at attempt %d", j.ID, j.Attempts)
+						}
+						switch (int(j.ID) + count) % 10 {
+						case 0: // forgotten: it expires
+						case 1, 2, 3:
+							touch = append(touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: expire})
+						default:
+							settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation()})
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := deadlocks.Load(); n > 0 {
+			t.Errorf("%d transactions were deadlocks, and repeated", n)
+		}
+		if requeued.Load() == 0 {
+			t.Error("nothing expired, so requeue was not tested")
+		}
+		var left int
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM jobs").Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d jobs are left: %v", left, err)
+		}
+	})
+}
+
+// TestMySQLDSN: the store works with whatever an application's DSN says.
+func TestMySQLDSN(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		isolation := map[string]string{"mysql": "transaction_isolation", "mariadb": "tx_isolation"}
+		for _, settings := range []map[string]string{
+			{},
+			{"parseTime": "true"},
+			{"parseTime": "true", "loc": "Asia/Tokyo"},
+			{"loc": "Local"},
+			{"interpolateParams": "true"},
+			{"clientFoundRows": "true"},
+			{"clientFoundRows": "true", "interpolateParams": "true", "parseTime": "true", "time_zone": "'-05:00'"},
+			{"sql_mode": "''"},
+			{"sql_mode": "'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE'"},
+			{"sql_mode": "'NO_BACKSLASH_ESCAPES'", "interpolateParams": "true"},
+			{"sql_mode": "'TRADITIONAL,NO_AUTO_VALUE_ON_ZERO,NO_UNSIGNED_SUBTRACTION'"},
+			{"time_zone": "'+08:00'"},
+			{isolation[s.Engine]: "'SERIALIZABLE'"},
+			{"charset": "utf8mb4"},
+			{"collation": "utf8mb4_unicode_ci"},
+			{"auto_increment_increment": "3", "auto_increment_offset": "2"},
+		} {
+			address := dsn
+			for key, value := range settings {
+				address = with(t, address, key, value)
+			}
+			t.Run(fmt.Sprint(settings), func(t *testing.T) { dayInTheLife(t, s.Open(t, address)) })
+		}
+	})
+}
+
+// dayInTheLife pushes, reserves and settles, and looks at all that a setting could spoil.
+func dayInTheLife(t *testing.T, db *sql.DB) {
+	ctx := t.Context()
+	q := mysqlQueue(t, db)
+	if err := q.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Clear(ctx, "", true); err != nil {
+		t.Fatal(err)
+	}
+	const data = `naïve 'quotes' "doubled" \backslash\ 日本 🎺`
+	jobs := make([]sqlqueue.Pushable, 30)
+	for i := range jobs {
+		jobs[i] = sqlqueue.Named("x", fmt.Sprint(data, i))
+	}
+	start := time.Now()
+	ids, err := q.PushMany(ctx, jobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2040, 2, 29, 12, 30, 15, 123456000, time.UTC)
+	key := "a 'key' " + data
+	delayed, err := q.Push(ctx, sqlqueue.Named("y", nil), sqlqueue.At(at), sqlqueue.Unique(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var duplicate *sqlqueue.DuplicateError
+	if id, err := q.Push(ctx, sqlqueue.Named("y", nil), sqlqueue.Unique(key)); !errors.As(err, &duplicate) || id != delayed {
+		t.Errorf("the second push with the key gave %d, %v; the first has %d", id, err, delayed)
+	}
+	if j, err := q.Job(ctx, delayed); err != nil || !j.AvailableAt.Equal(at) || j.UniqueKey != key {
+		t.Errorf("%+v, %v; pushed for %v", j, err, at)
+	}
+
+	answer := mustExchange(t, q, sqlqueue.Exchange{
+		Worker: &sqlqueue.Worker{ID: "w", Name: data, Queues: []string{"default"}},
+		Number: "w-1", Limit: 100, Reserve: fromQueue("default", time.Minute),
+	})
+	if len(answer.Reserved) != len(ids) {
+		t.Fatalf("reserved %d of %d", len(answer.Reserved), len(ids))
+	}
+	if !answer.NextDue.Equal(at) {
+		t.Errorf("next due at %v, want %v", answer.NextDue, at)
+	}
+	near := func(what string, got, want time.Time) {
+		if d := got.Sub(want).Abs(); d > 10*time.Second {
+			t.Errorf("%s is %v, %v off", what, got, d)
+		}
+	}
+	near("now", answer.Now, start)
+	x := sqlqueue.Exchange{Number: "w-2"}
+	for i, j := range answer.Reserved {
+		if want := fmt.Sprintf(`{"job":"x","data":%s}`, mustMarshal(t, fmt.Sprint(data, i))); j.ID != ids[i] || string(j.Payload) != want {
+			t.Errorf("job %d is %d %s, want %d %s", i, j.ID, j.Payload, ids[i], want)
+		}
+		near("created_at", j.CreatedAt, start)
+		near("available_at", j.AvailableAt, start)
+		near("reserved_at", j.ReservedAt, start)
+		near("expires_at", j.ExpiresAt, start.Add(time.Minute))
+		switch i % 4 {
+		case 0:
+			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Hour})
+		default:
+			x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i%4 - 1), Delay: time.Hour, Error: data})
+		}
+	}
+	if answer := mustExchange(t, q, x); len(answer.Lost)+len(answer.Locked) > 0 {
+		t.Errorf("%+v", answer)
+	}
+	if j, err := q.Job(ctx, ids[0]); err != nil || !j.Reserved {
+		t.Errorf("%+v, %v", j, err)
+	} else {
+		near("the touched expires_at", j.ExpiresAt, start.Add(time.Hour))
+	}
+	if _, err := q.Job(ctx, ids[1]); !errors.Is(err, sqlqueue.ErrNotFound) {
+		t.Errorf("deleted: %v", err)
+	}
+	if j, err := q.Job(ctx, ids[2]); err != nil || j.Reserved {
+		t.Errorf("%+v, %v", j, err)
+	} else {
+		near("the released available_at", j.AvailableAt, start.Add(time.Hour))
+	}
+	failed, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Name: "x"})
+	if err != nil || len(failed) == 0 || failed[0].Error != data {
+		t.Fatalf("failed: %+v, %v", failed, err)
+	}
+	near("failed_at", failed[0].FailedAt, start)
+	if n, err := q.Retry(ctx, sqlqueue.FailedFilter{}); err != nil || n != len(failed) {
+		t.Errorf("retried %d of %d: %v", n, len(failed), err)
+	}
+
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	bound := mysqlqueue.WithTx(q, tx)
+	if err := bound.Delete(ctx, answer.Reserved[0]); err != nil {
+		t.Error(err)
+	}
+	if more, err := bound.PushMany(ctx, jobs[:3]); err != nil || len(more) != 3 {
+		t.Errorf("%v, %v", more, err)
+	} else if j, err := bound.Job(ctx, more[2]); err != nil || !strings.Contains(string(j.Payload), "🎺2") {
+		t.Errorf("%+v, %v", j, err)
+	}
+}
+
+func mustMarshal(t *testing.T, v any) []byte {
+	t.Helper()
+	encoded, err := sqlqueue.JSON.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+// TestMySQLSession: the application's sessions are left as they were.
+func TestMySQLSession(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, with(t, with(t, dsn, "time_zone", "'+08:00'"), "sql_mode", "''"))
+		db.SetMaxOpenConns(1)
+		before := variables(t, db)
+		dayInTheLife(t, db)
+		after := variables(t, db)
+		for name, value := range before {
+			if after[name] != value {
+				t.Errorf("%s was %q and is %q", name, value, after[name])
+			}
+		}
+		if len(before) < 100 || before["time_zone"] != "+08:00" {
+			t.Errorf("%d variables, time_zone %q: this is not what was to be compared", len(before), before["time_zone"])
+		}
+	})
+}
+
+// variables are those of the session that say how it works, not what it did.
+func variables(t *testing.T, db *sql.DB) map[string]string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SHOW SESSION VARIABLES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	values := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			t.Fatal(err)
+		}
+		values[name] = value
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(values, func(name, _ string) bool {
+		return name == "timestamp" || strings.Contains(name, "insert_id") || name == "identity" || strings.Contains(name, "count") ||
+			strings.Contains(name, "gtid") || strings.HasPrefix(name, "rand_seed") || strings.HasPrefix(name, "innodb_") || strings.HasSuffix(name, "statement_id")
+	})
+	return values
+}
+
+// TestMySQLCommitLost: when the connection breaks as a write is being committed, it is told apart what surely did not happen, which is
+// repeated, from what may have happened, which is not.
+func TestMySQLCommitLost(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		var breakAt string
+		var pass bool
+		var broken atomic.Int64
+		tapped := mysqlQueue(t, (&tap{sent: func(statement string) (string, bool) {
+			if breakAt == "" || !strings.HasPrefix(strings.TrimSpace(statement), breakAt) || !broken.CompareAndSwap(0, 1) {
+				return statement, true
+			}
+			if !pass {
+				return "", false
+			}
+			return statement, false
+		}}).open(t, dsn))
+
+		push := func(n int) func() error {
+			jobs := make([]sqlqueue.Pushable, n)
+			for i := range jobs {
+				jobs[i] = sqlqueue.Named("x", nil)
+			}
+			return func() error {
+				_, err := tapped.PushMany(t.Context(), jobs)
+				return err
+			}
+		}
+		exchange := func() error {
+			_, err := tapped.Exchange(t.Context(), sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}})
+			return err
+		}
+		hold := func() error {
+			if err := tapped.Hold(t.Context(), sqlqueue.Reservation{ID: 1, By: "w-1"}); !errors.Is(err, sqlqueue.ErrReservationLost) {
+				return err
+			}
+			return nil
+		}
+		const many = 2500 // rows: several statements in a transaction
+		for _, c := range []struct {
+			name    string
+			call    func() error
+			table   string
+			breakAt string
+			pass    bool
+			unknown bool
+			rows    int
+		}{
+			{"an INSERT that commits by itself, sent", push(1), "jobs", "INSERT", true, true, 1},
+			{"the same, not sent", push(1), "jobs", "INSERT", false, false, 1},
+			{"an INSERT in a transaction, sent", push(many), "jobs", "INSERT", true, false, many},
+			{"the same, not sent", push(many), "jobs", "INSERT", false, false, many},
+			{"COMMIT of a push, sent", push(many), "jobs", "COMMIT", true, true, many},
+			{"the same, not sent", push(many), "jobs", "COMMIT", false, false, many},
+			{"START TRANSACTION", push(many), "jobs", "START", true, false, many},
+			{"a statement of an exchange", exchange, "workers", "INSERT", true, false, 1},
+			{"COMMIT of an exchange, sent", exchange, "workers", "COMMIT", true, true, 1},
+			{"the same, not sent", exchange, "workers", "COMMIT", false, false, 1},
+			{"a statement of Hold", hold, "workers", "SELECT", true, false, 0},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM workers")
+				if err := tapped.Check(t.Context()); err != nil { // what is asked once is asked
+					t.Fatal(err)
+				}
+				breakAt, pass = c.breakAt, c.pass
+				broken.Store(0)
+				err := c.call()
+				breakAt = ""
+				if broken.Load() == 0 {
+					t.Fatal("no connection was broken")
+				}
+				if errors.Is(err, sqlqueue.ErrOutcomeUnknown) != c.unknown || err != nil && !c.unknown {
+					t.Errorf("the error is %v; must the outcome be unknown: %v", err, c.unknown)
+				}
+				var rows int
+				if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+c.table).Scan(&rows); err != nil || rows != c.rows {
+					t.Errorf("%d rows, %v; want %d", rows, err, c.rows)
+				}
+			})
+		}
+	})
+}
+
+// TestMySQLCancelled: a context that ends while the server has the COMMIT ends the wait, and the outcome is unknown.
+func TestMySQLCancelled(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		silent := make(chan struct{})
+		t.Cleanup(func() { close(silent) })
+		q := mysqlQueue(t, watch(func(statement string) {
+			if strings.HasPrefix(statement, "COMMIT") {
+				cancel()
+				<-silent // the network
+			}
+		}).open(t, dsn))
+		_, err := q.Exchange(ctx, sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}})
+		if !errors.Is(err, sqlqueue.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestMySQLIncrement: ids are told in the order of the jobs, also where numbers go in steps and many push at once.
+func TestMySQLIncrement(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		const producers, calls, rows = 8, 10, 1500
+		var wg sync.WaitGroup
+		for p := range producers {
+			db := s.Open(t, with(t, with(t, dsn, "auto_increment_increment", fmt.Sprint(p%3+1)), "auto_increment_offset", fmt.Sprint(p%2+1)))
+			q := mysqlQueue(t, db)
+			wg.Go(func() {
+				for call := range calls {
+					jobs := make([]sqlqueue.Pushable, 1+call*rows/calls)
+					for i := range jobs {
+						jobs[i] = sqlqueue.Named("x", fmt.Sprint(p, " ", call, " ", i))
+					}
+					ids, err := q.PushMany(t.Context(), jobs)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for i, id := range ids[:min(len(ids), 5)] {
+						checkPushed(t, q, id, fmt.Sprint(p, " ", call, " ", i))
+					}
+					last := len(ids) - 1
+					checkPushed(t, q, ids[last], fmt.Sprint(p, " ", call, " ", last))
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func checkPushed(t *testing.T, q *sqlqueue.Queue, id int64, data string) {
+	t.Helper()
+	if j, err := q.Job(t.Context(), id); err != nil || string(j.Payload) != fmt.Sprintf(`{"job":"x","data":%q}`, data) {
+		t.Errorf("job %d is %s, %v; it was pushed with %s", id, j.Payload, err, data)
+	}
+}
+
+// TestMySQLKeyLocked: a job can be settled, or at least the others, while a transaction that met its key is open.
+func TestMySQLKeyLocked(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx := t.Context()
+		db := s.Open(t, with(t, dsn, "innodb_lock_wait_timeout", "2"))
+		q := mysqlQueue(t, db)
+		for _, options := range [][]sqlqueue.PushOption{{sqlqueue.Unique("key")}, nil} {
+			if _, err := q.Push(ctx, sqlqueue.Named("x", nil), options...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
+		var settle []sqlqueue.Settlement
+		for _, j := range jobs {
+			settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation()})
+		}
+
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		var duplicate *sqlqueue.DuplicateError
+		if id, err := mysqlqueue.WithTx(q, tx).Push(ctx, sqlqueue.Named("x", nil), sqlqueue.Unique("key")); !errors.As(err, &duplicate) || id != jobs[0].ID {
+			t.Fatalf("%d, %v", id, err)
+		}
+		answer := mustExchange(t, q, sqlqueue.Exchange{Settle: settle})
+		if want := []sqlqueue.Reservation{jobs[0].Reservation()}; !slices.Equal(answer.Locked, want) || answer.Lost != nil {
+			t.Errorf("locked %v, lost %v; want %v locked", answer.Locked, answer.Lost, want)
+		}
+		if _, err := q.Job(ctx, jobs[1].ID); !errors.Is(err, sqlqueue.ErrNotFound) {
+			t.Errorf("the other job: %v", err)
+		}
+		if answer := mustExchange(t, q, sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Hour}}}); answer.Locked != nil {
+			t.Error("a touch changes nothing in the index of keys, so it need not be refused")
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if answer := mustExchange(t, q, sqlqueue.Exchange{Settle: settle[:1]}); len(answer.Locked)+len(answer.Lost) > 0 {
+			t.Errorf("afterwards: %+v", answer)
+		}
+	})
+}
+
+// TestMySQLPassedRowsAreFree: an exchange keeps no lock of rows that it has only looked at.
+func TestMySQLPassedRowsAreFree(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx := t.Context()
+		var atCommit func()
+		tapped := mysqlQueue(t, watch(func(statement string) {
+			if strings.HasPrefix(statement, "COMMIT") && atCommit != nil {
+				atCommit()
+			}
+		}).open(t, dsn))
+		q := mysqlQueue(t, s.Open(t, with(t, dsn, "innodb_lock_wait_timeout", "2")))
+		if _, err := q.PushMany(ctx, []sqlqueue.Pushable{sqlqueue.Named("x", 1), sqlqueue.Named("x", 2), sqlqueue.Named("x", 3)}); err != nil {
+			t.Fatal(err)
+		}
+		mine := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved[0]
+		checked := false
+		atCommit = func() {
+			checked = true
+			answer := mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: mine.Reservation()}}})
+			if len(answer.Lost)+len(answer.Locked) > 0 {
+				t.Errorf("while another exchange is open, the settle is answered with %+v", answer)
+			}
+		}
+		stale := sqlqueue.Reservation{ID: mine.ID, By: "w-0"} // what looks at the row in every way there is
+		answer := mustExchange(t, tapped, sqlqueue.Exchange{
+			Settle:  []sqlqueue.Settlement{{Reservation: stale}},
+			Requeue: 9, Number: "v-1", Limit: 1, Reserve: fromQueue("default", time.Minute),
+		})
+		if !checked || len(answer.Reserved) != 1 || len(answer.Lost) != 1 {
+			t.Errorf("%+v, checked: %v", answer, checked)
+		}
+	})
+}
+
+// TestMySQLBetweenLookAndLock: what others do between the statement that finds rows and the one that locks or changes them.
+func TestMySQLBetweenLookAndLock(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		var before string    // begin and part of a statement
+		var meanwhile func() // what happens before it, once
+		var erase bool       // locks are not taken
+		tapped := mysqlQueue(t, (&tap{sent: func(statement string) (string, bool) {
+			if begin, part, _ := strings.Cut(before, "…"); meanwhile != nil && strings.HasPrefix(strings.TrimSpace(statement), begin) &&
+				strings.Contains(statement, part) {
+				do := meanwhile
+				meanwhile = nil
+				do()
+			}
+			if lock := "FOR UPDATE SKIP LOCKED"; erase {
+				statement = strings.ReplaceAll(statement, lock, strings.Repeat(" ", len(lock)))
+			}
+			return statement, true
+		}}).open(t, dsn))
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		reserve := func(q *sqlqueue.Queue, number string, n int, expire time.Duration) []sqlqueue.Job {
+			return mustExchange(t, q, sqlqueue.Exchange{Number: number, Limit: n, Reserve: fromQueue("default", expire)}).Reserved
+		}
+		start := func(t *testing.T, jobs int) []int64 {
+			mustExec(t, db, "DELETE FROM jobs")
+			ids, err := q.PushMany(t.Context(), named(jobs))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ids
+		}
+
+		t.Run("a job that was reserved and released by another is given once", func(t *testing.T) {
+			ids := start(t, 30)
+			locked, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = locked.Rollback() }()
+			if _, err := locked.ExecContext(t.Context(), "SELECT id FROM jobs WHERE id = ? FOR UPDATE", ids[1]); err != nil {
+				t.Fatal(err)
+			}
+			before, meanwhile = "SELECT id, payload…FOR UPDATE", func() {
+				j := reserve(q, "other-1", 1, time.Minute)[0]
+				mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: j.Reservation(), Outcome: sqlqueue.Release}}})
+			}
+			given := map[int64]int{}
+			for _, j := range reserve(tapped, "tapped-1", 25, time.Minute) {
+				given[j.ID]++
+			}
+			if len(given) != 25 || given[ids[0]] != 1 {
+				t.Errorf("%d different jobs of 25; the first %d times", len(given), given[ids[0]])
+			}
+		})
+		t.Run("a job that was moved to another queue is not taken", func(t *testing.T) {
+			ids := start(t, 2)
+			before, meanwhile = "SELECT id, payload…FOR UPDATE", func() {
+				queue := "other"
+				if err := q.Edit(t.Context(), ids[0], sqlqueue.JobEdit{Queue: &queue}); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := reserve(tapped, "tapped-2", 2, time.Minute); len(got) != 1 || got[0].ID != ids[1] {
+				t.Errorf("%+v", got)
+			}
+		})
+		t.Run("without any lock, rows that another has reserved are not ours", func(t *testing.T) {
+			ids := start(t, 3)
+			before, erase, meanwhile = "UPDATE…reserved = 1", true, func() { reserve(q, "other-3", 2, time.Minute) }
+			defer func() { erase = false }()
+			got := reserve(tapped, "tapped-3", 3, time.Minute)
+			if len(got) != 1 || got[0].ID != ids[2] {
+				t.Errorf("%+v", got)
+			}
+			if j, err := q.Job(t.Context(), ids[0]); err != nil || j.ReservedBy != "other-3" || j.Attempts != 1 {
+				t.Errorf("%+v, %v", j, err)
+			}
+		})
+		t.Run("a reservation that was touched is not requeued", func(t *testing.T) {
+			start(t, 2)
+			jobs := reserve(q, "other-4", 2, time.Minute)
+			mustExec(t, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6)")
+			before, meanwhile = "SELECT id FROM…expires_at <= UTC_TIMESTAMP(6)\nORDER BY id FOR UPDATE", func() {
+				mustExchange(t, q, sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Minute}}})
+			}
+			if n := mustExchange(t, tapped, sqlqueue.Exchange{Requeue: 9}).Requeued; n != 1 || meanwhile != nil {
+				t.Errorf("requeued %d, want the other one; touched: %v", n, meanwhile == nil)
+			}
+			if j, err := q.Job(t.Context(), jobs[0].ID); err != nil || j.ReservedBy != "other-4" {
+				t.Errorf("%+v, %v", j, err)
+			}
+		})
+		t.Run("many workers that want one job each get one each", func(t *testing.T) {
+			start(t, 8)
+			var got []int64
+			var nested func(n int)
+			nested = func(n int) { // each while the one before has locked its job
+				before, meanwhile = "UPDATE…reserved = 1", func() {
+					if n < 7 {
+						nested(n + 1)
+					}
+				}
+				for _, j := range reserve(tapped, fmt.Sprint("many-", n), 1, time.Minute) {
+					got = append(got, j.ID)
+				}
+			}
+			nested(0)
+			slices.Sort(got)
+			if len(slices.Compact(got)) != 8 {
+				t.Errorf("%v", got)
+			}
+		})
+	})
+}
+
+// TestMySQLAbandoned: what an abandoned exchange has reserved is found also where it never expires.
+func TestMySQLAbandoned(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		q := mysqlQueue(t, s.Open(t, dsn))
+		for _, expire := range []time.Duration{0, time.Minute} {
+			for _, reserve := range [][]sqlqueue.Reserve{nil, fromQueue("other", expire)} {
+				id, err := q.Push(t.Context(), sqlqueue.Named("x", nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", expire)})
+				mustExchange(t, q, sqlqueue.Exchange{Abandoned: []string{"w-0", "w-1"}, Reserve: reserve})
+				if j, err := q.Job(t.Context(), id); err != nil || j.Reserved || j.Attempts != 0 {
+					t.Errorf("expire %v: %+v, %v", expire, j, err)
+				}
+				if _, err := q.Clear(t.Context(), "", true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+// TestMySQLPacket: a payload may be nearly as large as max_allowed_packet, also one that is twice as long when it is quoted, and beyond
+// that the error says so.
+func TestMySQLPacket(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		for _, interpolate := range []string{"false", "true"} {
+			db := s.Open(t, with(t, dsn, "interpolateParams", interpolate))
+			mustExec(t, db, "DELETE FROM jobs")
+			q := mysqlQueue(t, db)
+			var packet int
+			if err := db.QueryRowContext(t.Context(), "SELECT @@max_allowed_packet").Scan(&packet); err != nil {
+				t.Fatal(err)
+			}
+			const around = 16 << 10
+			data := strings.Repeat(`"`, (packet-around-len(`{"job":"x","data":""}`))/len(`\"`))
+			id, err := q.Push(t.Context(), sqlqueue.Named("x", data))
+			if err != nil {
+				t.Fatalf("interpolateParams=%s: the largest payload: %v", interpolate, err)
+			}
+			jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-" + interpolate, Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved
+			if len(jobs) != 1 || jobs[0].ID != id || len(jobs[0].Payload) < packet-around-2 {
+				t.Error("the largest payload did not come back")
+			}
+			_, err = q.PushMany(t.Context(), []sqlqueue.Pushable{sqlqueue.Named("x", 1), sqlqueue.Named("x", data+`""`)})
+			if err == nil || !strings.Contains(err.Error(), "max_allowed_packet") || !strings.Contains(err.Error(), "job 2 of 2") {
+				t.Errorf("%v", err)
+			}
+			if n := count(t, db); n != 1 {
+				t.Errorf("%d jobs, want the first alone", n)
+			}
+		}
+	})
+}
+
+// TestMySQLNesting: JSON that the server does not take is refused with a reason.
+func TestMySQLNesting(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		levels := map[string]int{"mariadb": 31, "mysql": 100}[s.Engine] - 1 // the payload is one itself
+		for _, options := range [][]sqlqueue.PushOption{nil, {sqlqueue.Unique("key")}} {
+			nested := func(n int) sqlqueue.Pushable {
+				return sqlqueue.Named("x", json.RawMessage(strings.Repeat("[", n)+strings.Repeat("]", n)))
+			}
+			if _, err := q.Push(t.Context(), nested(levels), options...); err != nil {
+				t.Errorf("%d levels: %v", levels, err)
+			}
+			mustExec(t, db, "DELETE FROM jobs")
+			if _, err := q.Push(t.Context(), nested(levels+1), options...); err == nil || !strings.Contains(err.Error(), "levels of nesting") {
+				t.Errorf("%d levels: %v", levels+1, err)
+			}
+		}
+	})
+}
+
+func count(t *testing.T, db *sql.DB) (n int) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM jobs").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestMySQLCheck: what cannot work is said before jobs are lost.
+func TestMySQLCheck(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx := t.Context()
+		for setting, want := range map[[2]string]string{
+			{"charset", "latin1"}:  "charset=utf8mb4",
+			{"charset", "utf8mb3"}: "charset=utf8mb4",
+			{"autocommit", "0"}:    "autocommit",
+		} {
+			q := mysqlQueue(t, s.Open(t, with(t, dsn, setting[0], setting[1])))
+			_, pushError := q.Push(ctx, sqlqueue.Named("x", nil))
+			_, exchangeError := q.Exchange(ctx, sqlqueue.Exchange{})
+			for what, err := range map[string]error{"check": q.Check(ctx), "push": pushError, "exchange": exchangeError} {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%v: %s: %v", setting, what, err)
+				}
+			}
+		}
+
+		db := s.Open(t, with(t, dsn, "binlog_format", "'STATEMENT'"))
+		_, err := db.ExecContext(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var logs bool
+		if err := db.QueryRowContext(ctx, "SELECT @@log_bin").Scan(&logs); err != nil {
+			t.Fatal(err)
+		}
+		if err := mysqlQueue(t, db).Check(ctx); logs != (err != nil && strings.Contains(err.Error(), "1665")) || !logs && err != nil {
+			t.Errorf("with binlog_format=STATEMENT, log_bin %v: %v", logs, err)
+		}
+
+		db = s.Open(t, s.NewDatabase(t))
+		q := mysqlQueue(t, db)
+		r := sqlqueue.Reservation{ID: 1, By: "w-1"}
+		for name, call := range map[string]func() error{
+			"check":    func() error { return q.Check(ctx) },
+			"push":     func() error { _, err := q.Push(ctx, sqlqueue.Named("x", nil)); return err },
+			"many":     func() error { _, err := q.PushMany(ctx, named(2500)); return err },
+			"unique":   func() error { _, err := q.Push(ctx, sqlqueue.Named("x", nil), sqlqueue.Unique("k")); return err },
+			"exchange": func() error { _, err := q.Exchange(ctx, sqlqueue.Exchange{}); return err },
+			"reserve": func() error {
+				_, err := q.Exchange(ctx, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", 0)})
+				return err
+			},
+			"settle": func() error {
+				_, err := q.Exchange(ctx, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: r}}})
+				return err
+			},
+			"hold":    func() error { return q.Hold(ctx, r) },
+			"jobs":    func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{}); return err },
+			"cancel":  func() error { _, err := q.Cancel(ctx, 1); return err },
+			"failed":  func() error { _, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{}); return err },
+			"retry":   func() error { _, err := q.Retry(ctx, sqlqueue.FailedFilter{}); return err },
+			"forget":  func() error { _, err := q.Forget(ctx, sqlqueue.FailedFilter{}); return err },
+			"queues":  func() error { _, err := q.Queues(ctx); return err },
+			"control": func() error { return q.Control(ctx, "", sqlqueue.ControlChange{Restart: true}) },
+			"workers": func() error { _, err := q.Workers(ctx); return err },
+		} {
+			if err := call(); !errors.Is(err, sqlqueue.ErrNotMigrated) || strings.Count(err.Error(), "migrate up") != 1 {
+				t.Errorf("without tables: %s: %v", name, err)
+			}
+			if n := db.Stats().InUse; n != 0 {
+				t.Errorf("%s left %d connections in use", name, n)
+			}
+		}
+	})
+}
+
+func named(n int) []sqlqueue.Pushable {
+	jobs := make([]sqlqueue.Pushable, n)
+	for i := range jobs {
+		jobs[i] = sqlqueue.Named("x", i)
+	}
+	return jobs
+}
+
+// TestMySQLIdle: an exchange that finds nothing to do writes nothing, and opens no transaction.
+func TestMySQLIdle(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		var sent []string
+		var mu sync.Mutex
+		q := mysqlQueue(t, watch(func(statement string) {
+			mu.Lock()
+			defer mu.Unlock()
+			sent = append(sent, strings.Fields(statement)[0])
+		}).open(t, dsn))
+		if _, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.Delay(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		x := sqlqueue.Exchange{Requeue: 100, Limit: 10, Reserve: fromQueue("default", time.Minute)}
+		for i := range 5 {
+			sent = nil
+			x.Number = fmt.Sprint("w-", i)
+			if answer := mustExchange(t, q, x); len(answer.Reserved) > 0 || answer.NextDue.IsZero() || answer.Now.IsZero() {
+				t.Errorf("%+v", answer)
+			}
+			if i := slices.IndexFunc(sent, func(word string) bool { return word != "SELECT" }); i >= 0 || len(sent) > 4 {
+				t.Errorf("an idle exchange sent %v", sent)
+			}
+		}
+	})
+}
+
+// TestMySQLSteps: an exchange does not need more round trips than it did.
+func TestMySQLSteps(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		var packets atomic.Int64
+		db := watch(func(string) { packets.Add(1) }).open(t, dsn)
+		q := mysqlQueue(t, db)
+		if _, err := q.PushMany(t.Context(), named(400)); err != nil {
+			t.Fatal(err)
+		}
+		x := sqlqueue.Exchange{Requeue: 100, Limit: 100, Reserve: fromQueue("default", time.Minute)}
+		for i := range 3 {
+			packets.Store(0)
+			x.Number = fmt.Sprint("w-", i)
+			answer := mustExchange(t, q, x)
+			x.Settle = nil
+			for _, j := range answer.Reserved {
+				x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation()})
+			}
+		}
+		const most = 10 // isolation, START, lock, DELETE, controls, look, find, lock, UPDATE, COMMIT
+		if n := packets.Load(); n > most || len(x.Settle) != 100 {
+			t.Errorf("an exchange that settled and reserved took %d round trips, want at most %d", n, most)
+		}
+	})
+}
+
+// TestMySQLOperatorsPassLockedRows: what operators change is not held up by locks of other rows.
+func TestMySQLOperatorsPassLockedRows(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx := t.Context()
+		db := s.Open(t, with(t, dsn, "innodb_lock_wait_timeout", "10"))
+		q := mysqlQueue(t, db)
+		ids, err := q.PushMany(ctx, named(1020)) // MariaDB scans the table for lists of a thousand
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
+		var fail []sqlqueue.Settlement
+		for _, j := range jobs[2:] {
+			fail = append(fail, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: "e"})
+		}
+		mustExchange(t, q, sqlqueue.Exchange{Settle: fail})
+		failed, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		if err := mysqlqueue.WithTx(q, tx).Hold(ctx, jobs[0]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE failed_jobs SET error = 'being looked at' WHERE id = ?", failed[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		priority := 3
+		start := time.Now()
+		for _, operation := range []struct {
+			name string
+			call func() error
+		}{
+			{"cancel", func() error { _, err := q.Cancel(ctx, ids[12], ids[11], ids[13]); return err }},
+			{"edit", func() error { return q.Edit(ctx, ids[14], sqlqueue.JobEdit{Priority: &priority}) }},
+			{"release", func() error { _, err := q.Release(ctx, jobs[1].ID); return err }},
+			{"retry", func() error {
+				_, err := q.Retry(ctx, sqlqueue.FailedFilter{IDs: []int64{failed[1].ID, failed[2].ID, failed[3].ID}})
+				return err
+			}},
+			{"forget", func() error {
+				_, err := q.Forget(ctx, sqlqueue.FailedFilter{IDs: []int64{failed[4].ID, failed[5].ID, failed[6].ID}})
+				return err
+			}},
+			{"clear", func() error { _, err := q.Clear(ctx, "default", false); return err }},
+		} {
+			if err := operation.call(); err != nil {
+				t.Errorf("%s: %v", operation.name, err)
+			}
+		}
+		if waited := time.Since(start); waited > 5*time.Second {
+			t.Errorf("it took %v", waited)
+		}
+	})
+}

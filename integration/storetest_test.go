@@ -1,0 +1,256 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/lib/pq"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		t.Run("plain", func(t *testing.T) { storetest.Run(t, newTables(t, s, "").database) })
+		t.Run("with a prefix, abroad", func(t *testing.T) {
+			tables := newTables(t, s, "App2_")
+			tables.dsn = tables.abroad(t)
+			storetest.Run(t, tables.database)
+		})
+	})
+}
+
+// TestWithoutSkipLocked: reservations have single owners also on a server that takes SKIP LOCKED and ignores it, as TiDB does.
+func TestWithoutSkipLocked(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		tables := newTables(t, s, "")
+		tables.eraser = new(eraser)
+		tables.hasten(t)
+		storetest.RunConcurrency(t, tables.database)
+		if tables.eraser.erased.Load() == 0 {
+			t.Error("no statement had SKIP LOCKED, so nothing was tested")
+		}
+	})
+}
+
+func BenchmarkStore(b *testing.B) {
+	for _, s := range servers.All(b) {
+		b.Run(s.String(), func(b *testing.B) { storetest.Bench(b, newTables(b, s, "").database) })
+	}
+}
+
+// tables are sqlqueue's tables in a database of their own.
+type tables struct {
+	server *servers.Server
+	prefix string
+	dsn    string
+	eraser *eraser // nil: SKIP LOCKED works
+}
+
+func newTables(tb testing.TB, s *servers.Server, prefix string) *tables {
+	tb.Helper()
+	return &tables{server: s, prefix: prefix, dsn: migrated(tb, s, prefix)}
+}
+
+// abroad is the address for sessions in another time zone than the server's.
+func (d *tables) abroad(tb testing.TB) string {
+	tb.Helper()
+	if d.mysql() {
+		return with(tb, d.dsn, "time_zone", "'+09:00'")
+	}
+	return with(tb, d.dsn, "timezone", "Asia/Tokyo")
+}
+
+// database empties the tables, which is quicker than to make others. What goes past the stores, and callers' transactions, are always
+// abroad.
+func (d *tables) database(tb testing.TB) storetest.Database {
+	tb.Helper()
+	db, quote := d.server.Open(tb, d.abroad(tb)), `"`
+	if d.mysql() {
+		quote = "`"
+	}
+	table := func(name string) string { return quote + d.prefix + name + quote }
+	for _, name := range []string{"jobs", "failed_jobs", "queues", "workers"} {
+		if _, err := db.ExecContext(tb.Context(), "DELETE FROM "+table(name)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	database := storetest.Database{Open: d.open, SQL: db, Table: table, RowLocks: true}
+	if d.mysql() {
+		database.Transactions = []storetest.Transactions{storetest.SQLTransactions("*sql.Tx", db, mysqlqueue.WithTx)}
+		return database
+	}
+	database.Placeholder = func(n int) string { return "$" + strconv.Itoa(n) }
+	database.Transactions = []storetest.Transactions{
+		pgxTransactions("pgx.Tx", d.pool(tb), pgx.TxOptions{}),
+		pgxTransactions("pgx.Tx, repeatable read", d.pool(tb), pgx.TxOptions{IsoLevel: pgx.RepeatableRead}),
+		storetest.SQLTransactions("*sql.Tx of pgx", db, pgqueue.WithSQLTx),
+		storetest.SQLTransactions("*sql.Tx of lib/pq", openPQ(tb, d.abroad(tb)), pgqueue.WithSQLTx),
+	}
+	return database
+}
+
+func (d *tables) mysql() bool { return d.server.Engine != "postgres" }
+
+func (d *tables) open(tb testing.TB) *sqlqueue.Queue {
+	tb.Helper()
+	config := sqlqueue.Config{Prefix: d.prefix}
+	var q *sqlqueue.Queue
+	var err error
+	if d.mysql() {
+		q, err = mysqlqueue.New(d.mysqlPool(tb), config)
+	} else {
+		q, err = pgqueue.New(d.pool(tb), config)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
+func (d *tables) pool(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	config, err := pgxpool.ParseConfig(d.dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if d.eraser != nil {
+		config.ConnConfig.DialFunc = d.eraser.dial(config.ConnConfig.DialFunc)
+	}
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(tb.Context()), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(pool.Close)
+	return pool
+}
+
+func (d *tables) mysqlPool(tb testing.TB) *sql.DB {
+	tb.Helper()
+	if d.eraser == nil {
+		return d.server.Open(tb, d.dsn)
+	}
+	address, err := url.Parse(d.dsn)
+	if err != nil {
+		tb.Fatal("the address of the test's database is not one")
+	}
+	config := mysql.NewConfig()
+	config.Net, config.Addr, config.DBName = "tcp", address.Host, address.Path[1:]
+	config.User = address.User.Username()
+	config.Passwd, _ = address.User.Password()
+	dial := d.eraser.dial(new(net.Dialer).DialContext)
+	config.DialFunc = dial
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// hasten has PostgreSQL look for deadlocks sooner than after a second, if it lets us: without SKIP LOCKED there are many.
+func (d *tables) hasten(tb testing.TB) {
+	tb.Helper()
+	if d.mysql() {
+		return
+	}
+	db := d.server.Open(tb, d.dsn)
+	var may bool
+	if err := db.QueryRowContext(tb.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&may); err != nil {
+		tb.Fatal(err)
+	}
+	if may {
+		d.dsn = with(tb, d.dsn, "deadlock_timeout", "20ms")
+	}
+}
+
+func openPQ(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	if !strings.Contains(dsn, "sslmode=") {
+		dsn = with(tb, dsn, "sslmode", "disable") // unlike pgx, lib/pq insists on TLS
+	}
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// with adds a parameter to an address.
+func with(tb testing.TB, dsn, key, value string) string {
+	tb.Helper()
+	address, err := url.Parse(dsn)
+	if err != nil {
+		tb.Fatal("the address of the test's database is not one")
+	}
+	query := address.Query()
+	query.Set(key, value)
+	address.RawQuery = query.Encode()
+	return address.String()
+}
+
+// pgxTransactions is the way through a pgx.Tx.
+func pgxTransactions(name string, pool *pgxpool.Pool, options pgx.TxOptions) storetest.Transactions {
+	return storetest.Transactions{
+		Name: name,
+		Begin: func(ctx context.Context, q *sqlqueue.Queue) (*sqlqueue.Queue, storetest.Tx, error) {
+			tx, err := pool.BeginTx(ctx, options)
+			if err != nil {
+				return nil, nil, err
+			}
+			return pgqueue.WithTx(q, tx), pgxTx{tx}, nil
+		},
+	}
+}
+
+type pgxTx struct{ pgx.Tx }
+
+func (t pgxTx) Exec(ctx context.Context, query string) error {
+	_, err := t.Tx.Exec(ctx, query)
+	return err
+}
+
+// eraser overwrites SKIP LOCKED with spaces in what is sent to a server.
+type eraser struct{ erased atomic.Int64 }
+
+func (e *eraser) dial(dial pgconn.DialFunc) pgconn.DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &erasingConn{conn, e}, nil
+	}
+}
+
+type erasingConn struct {
+	net.Conn
+	eraser *eraser
+}
+
+// Write sends p, whose length the protocols know, with other text of the same length. Both drivers write a statement in one call.
+func (c *erasingConn) Write(p []byte) (int, error) {
+	const text = "SKIP LOCKED"
+	if n := bytes.Count(p, []byte(text)); n > 0 {
+		c.eraser.erased.Add(int64(n))
+		p = bytes.ReplaceAll(p, []byte(text), bytes.Repeat([]byte(" "), len(text)))
+	}
+	return c.Conn.Write(p)
+}

@@ -1,0 +1,130 @@
+package mysqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// Check is that of sqlqueue.Store.
+func (s *store) Check(ctx context.Context) error {
+	var version string
+	if err := one(ctx, s.DB, "SELECT VERSION()", &version); err != nil {
+		return err
+	}
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	if err := s.checkBinlog(ctx); err != nil {
+		return err
+	}
+	if _, err := s.session(ctx, s.DB); err != nil {
+		return err
+	}
+	return s.CheckSchema(ctx)
+}
+
+var versionNumber = regexp.MustCompile(`^(\d+)\.(\d+)\.(\d+)`)
+
+// checkVersion reads what VERSION() answers, as "8.4.3", "10.11.6-MariaDB-log" or "8.0.11-TiDB-v8.5.0".
+func checkVersion(version string) error {
+	if strings.Contains(version, "TiDB") {
+		// The number before TiDB's own is that of the MySQL it resembles, which says nothing about SKIP LOCKED and CHECK. Its
+		// SKIP LOCKED waits instead, and single owners do not depend on it.
+		return nil
+	}
+	oldest, name := [3]int{8, 0, 16}, "MySQL"
+	const why = "SKIP LOCKED, with which workers pass each other's jobs, and CHECK, which keeps bad rows out, are missing in it"
+	if strings.Contains(version, "MariaDB") {
+		oldest, name = [3]int{10, 6, 0}, "MariaDB"
+	}
+	number := versionNumber.FindStringSubmatch(version)
+	if number == nil {
+		return fmt.Errorf("the server's version %q is not understood: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed", version)
+	}
+	for i, need := range oldest {
+		have, err := strconv.Atoi(number[i+1])
+		if err != nil || have > need {
+			return err
+		}
+		if have < need {
+			return fmt.Errorf("%s %s is too old: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed; %s", name, version, why)
+		}
+	}
+	return nil
+}
+
+// A server without these variables, as TiDB, has no such restriction.
+const binlogSQL = `SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')`
+
+// checkBinlog finds a server that would refuse every write of a transaction at READ COMMITTED with error 1665.
+func (s *store) checkBinlog(ctx context.Context) error {
+	variables := map[string]string{}
+	err := each(ctx, s.DB, binlogSQL, func(scan func(...any) error) error {
+		var name, value string
+		err := scan(&name, &value)
+		variables[name] = value
+		return err
+	})
+	if err == nil && variables["log_bin"] == "ON" && variables["binlog_format"] == "STATEMENT" {
+		err = fmt.Errorf("the server's binlog_format is STATEMENT, with which InnoDB refuses writes at READ COMMITTED (error 1665): set it to ROW or MIXED")
+	}
+	return err
+}
+
+const sessionSQL = `SELECT @@max_allowed_packet, @@autocommit, @@character_set_client, COALESCE(@@character_set_results, 'none')`
+
+// session returns the server's max_allowed_packet. The first time, it finds a DSN with which jobs would be lost without a word.
+func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err error) {
+	if packet = s.known.packet.Load(); packet != 0 {
+		return packet, nil
+	}
+	var autocommit bool
+	var sent, received string
+	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &sent, &received); err != nil {
+		return 0, err
+	}
+	const utf8 = "utf8mb4"
+	switch {
+	case sent != utf8 || received != utf8:
+		return 0, fmt.Errorf("the connections of this *sql.DB send text as %s and receive it as %s, which changes some characters: set charset=utf8mb4 in the DSN, or no charset",
+			sent, received)
+	case !autocommit && s.bound == nil:
+		return 0, fmt.Errorf("autocommit is off in the connections of this *sql.DB, so that writes would be lost: take autocommit out of the DSN and the server's init_connect")
+	}
+	s.known.packet.Store(packet)
+	return packet, nil
+}
+
+// each reads the rows of a statement without arguments.
+func each(ctx context.Context, db operator.DB, statement string, row func(scan func(...any) error) error) error {
+	rows, err := db.Query(ctx, statement)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // what matters of it is in Err
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// one reads one row.
+func one(ctx context.Context, db operator.DB, statement string, dest ...any) error {
+	found := false
+	err := each(ctx, db, statement, func(scan func(...any) error) error {
+		found = true
+		return scan(dest...)
+	})
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package mysqlqueue
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func TestErrorsOfWrites(t *testing.T) {
+	number := func(n uint16, message string) error { return &mysql.MySQLError{Number: n, Message: message} }
+	for _, c := range []struct {
+		name               string
+		err                error
+		transient, unknown bool
+	}{
+		{"deadlock", number(1213, ""), true, false},
+		{"deadlock, wrapped", fmt.Errorf("x: %w", number(1213, "")), true, false},
+		{"lock wait timeout", number(1205, ""), true, false},
+		{"record has changed since last read", number(1020, ""), true, false},
+		{"rolled back during commit by Group Replication", number(3101, ""), true, false},
+		{"deadlock during commit", number(1180, "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"), true, false},
+		{"another error during commit", number(1180, "Got error 28 - 'No space left on device' during COMMIT"), false, true},
+		{"duplicate", number(1062, ""), false, false},
+		{"read only", number(1290, ""), false, false},
+		{"data too long", number(1406, ""), false, false},
+		{"shutdown", number(1053, ""), false, true},
+		{"interrupted", number(1317, ""), false, true},
+		{"connection killed", number(1927, ""), false, true},
+		{"Galera without quorum", number(1047, ""), false, true},
+		{"a proxy that lost its server", number(1105, ""), false, true},
+		{"a proxy that passes on its own client's error", number(2013, ""), false, true},
+		{"TiDB's undetermined result", number(8501, ""), false, true},
+		{"ProxySQL's timeout", number(9001, ""), false, true},
+		{"connection lost", mysql.ErrInvalidConn, true, true},
+		{"nothing was sent", driver.ErrBadConn, true, false},
+		{"context ended while waiting", context.DeadlineExceeded, false, true},
+		{"network", io.ErrUnexpectedEOF, false, true},
+	} {
+		if got := transient(c.err); got != c.transient {
+			t.Errorf("%s: transient is %v", c.name, got)
+		}
+		marked := outcome(c.err)
+		if got := errors.Is(marked, sqlqueue.ErrOutcomeUnknown); got != c.unknown || !errors.Is(marked, c.err) {
+			t.Errorf("%s: after a commit: %v", c.name, marked)
+		}
+		if c.unknown && transient(marked) {
+			t.Errorf("%s: what may have been committed would be repeated", c.name)
+		}
+	}
+	if outcome(nil) != nil {
+		t.Error("success has an error")
+	}
+}
+
+func TestMissingTable(t *testing.T) {
+	missing := &mysql.MySQLError{Number: 1146, Message: "Table 'x.jobs' doesn't exist"}
+	once := translate(missing)
+	if !errors.Is(once, sqlqueue.ErrNotMigrated) || !errors.Is(once, missing) {
+		t.Errorf("%v", once)
+	}
+	if twice := translate(once); twice.Error() != once.Error() {
+		t.Errorf("%v", twice)
+	}
+}

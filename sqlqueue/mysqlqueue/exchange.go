@@ -1,0 +1,124 @@
+package mysqlqueue
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// Exchange is that of sqlqueue.Store.
+//
+// No statement waits for a row lock, and none locks what it does not change: ids are looked up by an index without locks, locked by the
+// primary key with SKIP LOCKED, and changed by the primary key. The shorter ways were measured with 8 sessions, expiring jobs and 40,000
+// rows. To lock while scanning jobs_ready keeps, on MariaDB until the end of the transaction, the locks of all reserved rows that are
+// passed, so that 36,000 settles of others had to be repeated and 46 transactions were deadlocks; on both servers it keeps the lock of
+// the index entry of every row that is skipped, for which the settle of its holder then waits. An UPDATE joined to a subquery with SKIP
+// LOCKED, for what expired, lost 6,000 to 16,000 settles and had up to 400 deadlocks; an UPDATE of ids that are not locked before, up to
+// 1,400. This way had none, and was not slower.
+func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	if s.bound != nil {
+		return s.settleBound(ctx, x)
+	}
+	if _, err := s.session(ctx, s.DB); err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	lanes, err := s.lanes(ctx, x)
+	if err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	var seen *view
+	if x.Worker == nil && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
+		if seen, err = s.look(ctx, s.DB, x, lanes); err != nil {
+			return sqlqueue.Exchanged{}, err
+		}
+		if !seen.work(x) {
+			return seen.answer, nil
+		}
+	}
+	var answer sqlqueue.Exchanged
+	err = s.tx(ctx, func(db operator.DB) error {
+		c := &conversation{store: s, db: db, x: x, lanes: lanes, seen: seen}
+		seen = nil // it is too old for another try
+		err := c.run(ctx)
+		answer = c.answer
+		return err
+	})
+	if err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	return answer, nil
+}
+
+const clockSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))`
+
+// settleBound settles in the caller's transaction.
+func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	if x.Worker != nil || len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
+		return sqlqueue.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
+	}
+	c := &conversation{store: s, db: s.DB, x: x}
+	err := c.settle(ctx)
+	if err == nil {
+		var clock int64
+		err = one(ctx, s.DB, clockSQL, &clock)
+		c.answer.Now = timeOf(clock)
+	}
+	if err != nil {
+		return sqlqueue.Exchanged{}, err
+	}
+	return c.answer, nil
+}
+
+// conversation is one Exchange in its transaction.
+type conversation struct {
+	store  *store
+	db     operator.DB
+	x      sqlqueue.Exchange
+	lanes  []lane.Lane
+	seen   *view // nil: to be looked at
+	answer sqlqueue.Exchanged
+}
+
+func (c *conversation) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{c.worker, c.settle, c.giveBack, c.lookAndReserve} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// %[1]s id.
+const lockWorkerSQL = `
+SELECT 1 FROM {workers} WHERE id = %[1]s FOR UPDATE SKIP LOCKED`
+
+// %[1]s id, %[2]s name, %[3]s host, %[4]d pid, %[5]s queues, %[6]d concurrency.
+const seenSQL = `
+UPDATE {workers} SET name = %[2]s, host = %[3]s, pid = %[4]d, queues = %[5]s, concurrency = %[6]d, seen_at = UTC_TIMESTAMP(6)
+WHERE id = %[1]s`
+
+// The same. A row that is there and locked is left as it is.
+const registerSQL = `
+INSERT INTO {workers} (id, name, host, pid, queues, concurrency)
+SELECT %[1]s, %[2]s, %[3]s, %[4]d, %[5]s, %[6]d FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {workers} WHERE id = %[1]s)`
+
+func (c *conversation) worker(ctx context.Context) error {
+	w := c.x.Worker
+	if w == nil {
+		return nil
+	}
+	locked, err := c.ids(ctx, c.store.sql(lockWorkerSQL, text(w.ID)))
+	if err != nil {
+		return err
+	}
+	statement := registerSQL
+	if len(locked) > 0 {
+		statement = seenSQL
+	}
+	_, err = c.db.Exec(ctx, c.store.sql(statement, text(w.ID), text(w.Name), text(w.Host), w.PID, text(strings.Join(w.Queues, ",")), w.Concurrency))
+	return err
+}

@@ -1,0 +1,43 @@
+package mysqlqueue
+
+import (
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An exchange writes its values into its statements: for a statement with arguments the driver prepares, executes and closes, which is
+// one more round trip (unless the DSN has interpolateParams), and lists of ids would be limited to 65,535.
+
+// text is s as a literal that means the same under every sql_mode, whatever s is.
+func text(s string) string { return "_utf8mb4 X'" + hex.EncodeToString([]byte(s)) + "'" }
+
+// texts is a list for IN.
+func texts(values []string) string {
+	literals := make([]string, len(values))
+	for i, value := range values {
+		literals[i] = text(value)
+	}
+	return strings.Join(literals, ", ")
+}
+
+// integers is a list of ids for IN, sorted, so that all lock in the same order. It begins with 0, which is no id: a row that is looked up
+// by one id alone is read as a constant, and then both servers keep its lock even if it does not pass the other conditions.
+func integers(ids []int64) string {
+	list := []byte{'0'}
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		list = append(list, ',')
+		list = strconv.AppendInt(list, id, 10)
+	}
+	return string(list)
+}
+
+// after is the time now, moved by d.
+func after(d time.Duration) string {
+	if d == 0 {
+		return now
+	}
+	return now + " + INTERVAL " + strconv.FormatInt(d.Microseconds(), 10) + " MICROSECOND"
+}

@@ -1,0 +1,123 @@
+package mysqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+)
+
+// %s queues. Both servers go from one lane to the next by the index, however many jobs a lane has.
+const lanesSQL = `
+SELECT queue, priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue IN (%s) GROUP BY queue, priority`
+
+// lanes returns the lanes of the exchange's queues, in order, after looking for those that other processes have opened.
+func (s *store) lanes(ctx context.Context, x sqlqueue.Exchange) ([]lane.Lane, error) {
+	queues := queuesOf(x)
+	at := time.Now()
+	if stale := s.known.lanes.Stale(queues, at); stale != nil {
+		found := map[string][]int16{}
+		if err := each(ctx, s.DB, s.sql(lanesSQL, texts(stale)), func(scan func(...any) error) error {
+			var l lane.Lane
+			err := scan(&l.Queue, &l.Priority)
+			found[l.Queue] = append(found[l.Queue], l.Priority)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		for _, queue := range stale {
+			s.known.lanes.Found(queue, found[queue], at)
+		}
+	}
+	return s.known.lanes.Of(queues), nil
+}
+
+func queuesOf(x sqlqueue.Exchange) []string {
+	queues := make([]string, len(x.Reserve))
+	for i, r := range x.Reserve {
+		queues[i] = r.Queue
+	}
+	return queues
+}
+
+// view is what there is to do, seen without locks.
+type view struct {
+	answer  sqlqueue.Exchanged // what all answers have
+	expired bool
+	lanes   []lane.Lane // that are not paused and have a job that is due
+}
+
+// work reports whether an exchange that brings nothing would change anything.
+func (v *view) work(x sqlqueue.Exchange) bool {
+	return x.Requeue > 0 && v.expired || x.Limit > 0 && len(v.lanes) > 0
+}
+
+// %[1]s the worker's id.
+const lookSQL = `
+SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s),
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= UTC_TIMESTAMP(6))`
+
+// %[1]s queue, %[2]d priority: whether a job is due, and when the next one will be.
+const lookAtLaneSQL = `,
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_ready})
+        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0),
+    (SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
+        WHERE queue = %[1]s AND priority = %[2]d AND available_at > UTC_TIMESTAMP(6) AND reserved = 0
+        ORDER BY available_at LIMIT 1)`
+
+// look reads the clock, what operators want, and what there is to do.
+func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, lanes []lane.Lane) (*view, error) {
+	const most = 100 // lanes of one statement
+	v := &view{}
+	worker, _, _ := strings.Cut(x.Number, "-")
+	if x.Worker != nil {
+		worker = x.Worker.ID
+	}
+	if len(x.Reserve) > 0 {
+		var err error
+		if v.answer.Controls, err = s.Controls(ctx, db, queuesOf(x)); err != nil {
+			return nil, err
+		}
+	}
+	for first := true; first || len(lanes) > 0; first = false {
+		part := lanes[:min(most, len(lanes))]
+		lanes = lanes[len(part):]
+
+		var clock int64
+		var wanted sql.NullInt64
+		due, next := make([]bool, len(part)), make([]sql.NullInt64, len(part))
+		statement := s.sql(lookSQL, text(worker))
+		dest := []any{&clock, &wanted, &v.expired}
+		for i, l := range part {
+			statement += s.sql(lookAtLaneSQL, text(l.Queue), l.Priority)
+			dest = append(dest, &due[i], &next[i])
+		}
+		if err := one(ctx, db, statement, dest...); err != nil {
+			return nil, err
+		}
+		v.answer.Now, v.answer.WantedConcurrency = timeOf(clock), int(wanted.Int64)
+		for i, l := range part {
+			if at := timeOf(next[i].Int64); next[i].Valid && (v.answer.NextDue.IsZero() || at.Before(v.answer.NextDue)) {
+				v.answer.NextDue = at
+			}
+			if due[i] && !stopped(v.answer.Controls, l.Queue, x.Force) {
+				v.lanes = append(v.lanes, l)
+			}
+		}
+	}
+	return v, nil
+}
+
+// stopped reports whether nothing is to be reserved from the queue.
+func stopped(controls []sqlqueue.Control, queue string, force bool) bool {
+	return slices.ContainsFunc(controls, func(c sqlqueue.Control) bool {
+		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
+	})
+}
+
+func timeOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

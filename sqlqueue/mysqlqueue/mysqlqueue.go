@@ -1,0 +1,145 @@
+// Package mysqlqueue keeps a sqlqueue.Queue in MySQL, 8.0.16 or later, or in MariaDB, 10.6 or later, over database/sql and
+// go-sql-driver/mysql.
+//
+// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Only two things
+// must be as the driver has them by default: the character set utf8mb4, and autocommit. Nothing in a session is changed.
+package mysqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+)
+
+// New returns a Queue over db, which stays the caller's. It does not connect: Queue.Check tells whether the server is one that is
+// supported and has the tables.
+func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
+	if db == nil {
+		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
+	}
+	s := &store{db: db, names: newNames(config.Prefix), known: &known{}}
+	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: operator.SQL(db, translate), Tx: s.tx}
+	return sqlqueue.New(s, config)
+}
+
+// WithTx returns the same Queue bound to tx: what it does happens if and only if tx commits. Use it in one goroutine, as tx itself, and
+// until tx ends. The transaction may have any isolation level; its deadlocks, and on MariaDB its error 1020, are the caller's to repeat.
+//
+// Under REPEATABLE READ, which is the default of the server, the holder of a unique key that was pushed after the transaction began to
+// read cannot be seen: the *sqlqueue.DuplicateError then has 0 for it.
+func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
+	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
+		if tx == nil {
+			return nil, errors.New("mysqlqueue: the *sql.Tx is nil")
+		}
+		for {
+			if s, ok := of.(*store); ok {
+				return s.bind(tx), nil
+			}
+			wrapper, ok := of.(interface{ Unwrap() sqlqueue.Store })
+			if !ok {
+				return nil, fmt.Errorf("mysqlqueue: the queue is of another database: its store is a %T", of)
+			}
+			of = wrapper.Unwrap()
+		}
+	})
+}
+
+// store is the sqlqueue.Store. Its operators' methods are those of Queries.
+type store struct {
+	*operator.Queries
+	db    *sql.DB
+	bound *sql.Tx // nil: the store makes its own transactions
+	names *strings.Replacer
+	known *known
+}
+
+// known is what a store has found out and keeps, bound or not.
+type known struct {
+	lanes  lane.Set
+	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
+}
+
+func (s *store) bind(tx *sql.Tx) *store {
+	b := *s
+	b.bound = tx
+	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: operator.SQL(tx, translate), Tx: b.tx}
+	return &b
+}
+
+// Times cross as integers, so that neither the DSN's parseTime and loc nor the session's time zone have a part in them.
+const (
+	now    = "UTC_TIMESTAMP(6)"
+	micros = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %s)"
+	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND)"
+)
+
+var dialect = operator.Dialect{
+	Quote:       "`",
+	Placeholder: func(int) string { return "?" },
+	Now:         now,
+	Time:        moment,
+	Micros:      micros,
+	NameIs:      "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job')) = CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
+	NameArg:     func(name string) any { return name },
+	ForUpdate:   "FOR UPDATE",
+	OnConflict:  " ON DUPLICATE KEY UPDATE queue = queue",
+	ByID:        " FORCE INDEX (PRIMARY)",
+	Delete:      "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
+}
+
+// tx is operator.Queries.Tx.
+func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
+	if s.bound != nil {
+		return f(s.DB)
+	}
+	return s.own(ctx, func(tx *sql.Tx) error { return f(operator.SQL(tx, translate)) })
+}
+
+// own runs f in a transaction of the store's own, and again when the database has rolled it back.
+func (s *store) own(ctx context.Context, f func(*sql.Tx) error) error {
+	return retry.Do(ctx, transient, func() error {
+		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		if err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			_ = tx.Rollback() // a lock wait that timed out has left the transaction open
+			return err
+		}
+		return commit(ctx, tx)
+	})
+}
+
+// commit waits for the answer no longer than until ctx ends, which Commit itself does not look at.
+func commit(ctx context.Context, tx *sql.Tx) error {
+	answer := make(chan error, 1)
+	go func() { answer <- tx.Commit() }()
+	select {
+	case err := <-answer:
+		if ended := context.Cause(ctx); ended != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, ctx.Err())) {
+			return ended // database/sql has rolled back instead
+		}
+		return outcome(err)
+	case <-ctx.Done():
+		return outcome(context.Cause(ctx))
+	}
+}
+
+// newNames puts a prefix before the names of tables and indexes, which stand in braces in this package's SQL, as nothing else does.
+func newNames(prefix string) *strings.Replacer {
+	return strings.NewReplacer("{", "`"+prefix, "}", "`")
+}
+
+// sql fills in the names of the tables, and then what the statement needs.
+func (s *store) sql(statement string, a ...any) string {
+	return fmt.Sprintf(s.names.Replace(statement), a...)
+}

@@ -1,0 +1,118 @@
+package mysqlqueue
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func newQueue(t *testing.T, config sqlqueue.Config) *sqlqueue.Queue {
+	t.Helper()
+	db, err := sql.Open("mysql", "nobody@tcp(127.0.0.1:1)/nothing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	q, err := New(db, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func TestNewChecksItsArguments(t *testing.T) {
+	if _, err := New(nil, sqlqueue.Config{}); err == nil {
+		t.Error("New took a nil *sql.DB")
+	}
+	if _, err := New(new(sql.DB), sqlqueue.Config{Prefix: "a-b"}); err == nil {
+		t.Error("New took a prefix with a hyphen")
+	}
+}
+
+// otherStore is the store of another database.
+type otherStore struct{ sqlqueue.Store }
+
+// wrapper is a store around a store.
+type wrapper struct{ sqlqueue.Store }
+
+func (w wrapper) Unwrap() sqlqueue.Store { return w.Store }
+
+func TestWithTxFindsItsStore(t *testing.T) {
+	q := newQueue(t, sqlqueue.Config{})
+	wrapped := q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return wrapper{wrapper{s}}, nil })
+	other, err := sqlqueue.New(wrapper{otherStore{}}, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := new(sql.Tx)
+	for _, c := range []struct {
+		name string
+		q    *sqlqueue.Queue
+		want string // the error of an operation; empty: bound
+	}{
+		{"its own", WithTx(q, tx), ""},
+		{"a wrapped one", WithTx(wrapped, tx), ""},
+		{"one that is bound", WithTx(WithTx(q, new(sql.Tx)), tx), ""},
+		{"another database's", WithTx(other, tx), "of another database"},
+		{"no transaction", WithTx(q, nil), "is nil"},
+	} {
+		var bound *store
+		c.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+			bound, _ = s.(*store)
+			return s, nil
+		})
+		if c.want == "" {
+			if bound == nil || bound.bound != tx || bound.known == nil {
+				t.Errorf("%s: the store is %+v", c.name, bound)
+			}
+			continue
+		}
+		if _, err := c.q.Push(context.Background(), sqlqueue.Named("x", nil)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestBoundExchangeSettlesOnly(t *testing.T) {
+	q := WithTx(newQueue(t, sqlqueue.Config{}), new(sql.Tx))
+	for name, x := range map[string]sqlqueue.Exchange{
+		"worker":  {Worker: &sqlqueue.Worker{}},
+		"touch":   {Touch: []sqlqueue.Touch{{}}},
+		"abandon": {Abandoned: []string{"w-1"}},
+		"requeue": {Requeue: 1},
+		"reserve": {Limit: 1, Number: "w-1"},
+	} {
+		if _, err := q.Exchange(context.Background(), x); err == nil || !strings.Contains(err.Error(), "settled only") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNamesHaveThePrefix(t *testing.T) {
+	s := &store{names: newNames("App2_")}
+	if got, want := s.sql("SELECT id FROM {jobs} FORCE INDEX ({jobs_ready}) LIMIT %d", 3), "SELECT id FROM `App2_jobs` FORCE INDEX (`App2_jobs_ready`) LIMIT 3"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestLiterals(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{text(""), "_utf8mb4 X''"},
+		{text(`a'\"日`), "_utf8mb4 X'61275c22e697a5'"},
+		{texts([]string{"a", "b"}), "_utf8mb4 X'61', _utf8mb4 X'62'"},
+		{integers([]int64{7, 3}), "0,3,7"},
+		{after(0), "UTC_TIMESTAMP(6)"},
+		{after(1500), "UTC_TIMESTAMP(6) + INTERVAL 1 MICROSECOND"},
+		{byID(""), "0"},
+		{byID(" WHEN 1 THEN 5"), "CASE id WHEN 1 THEN 5 ELSE 0 END"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s, want %s", c.got, c.want)
+		}
+	}
+}

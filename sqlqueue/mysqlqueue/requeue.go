@@ -1,0 +1,101 @@
+package mysqlqueue
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// %[1]s where to go on, %[2]d how many.
+const expiredSQL = `
+SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
+WHERE expires_at <= UTC_TIMESTAMP(6)%[1]s
+ORDER BY expires_at, id LIMIT %[2]d`
+
+// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids.
+const lockExpiredSQL = `
+SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= UTC_TIMESTAMP(6)
+ORDER BY id FOR UPDATE SKIP LOCKED`
+
+// %[1]s ids, %[2]d how many attempts to give back.
+const freeSQL = `
+UPDATE {jobs} FORCE INDEX (PRIMARY)
+SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = UTC_TIMESTAMP(6),
+    attempts = attempts - LEAST(attempts, %[2]d)
+WHERE id IN (%[1]s) AND reserved = 1`
+
+// requeue releases expired reservations, and returns how many.
+func (c *conversation) requeue(ctx context.Context) (int, error) {
+	var expired []int64
+	err := c.claim(ctx, c.x.Requeue, "expires_at", func(goOn string, size int) string {
+		return c.store.sql(expiredSQL, goOn, size)
+	}, func(ids []int64) ([]int64, error) {
+		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids)))
+		expired = append(expired, locked...)
+		return locked, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	expired = expired[:min(len(expired), c.x.Requeue)]
+	return len(expired), c.free(ctx, expired, 0)
+}
+
+// free puts locked jobs back.
+func (c *conversation) free(ctx context.Context, ids []int64, attempts int) error {
+	for ids := range slices.Chunk(ids, most) {
+		if _, err := c.db.Exec(ctx, c.store.sql(freeSQL, integers(ids), attempts)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// By the index of those that expire. %[1]s numbers.
+const abandonedSQL = `
+SELECT id FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at IS NOT NULL AND reserved = 1 AND reserved_by IN (%[1]s)`
+
+// No index finds those that never expire: this looks at all rows. %[1]s numbers.
+const abandonedForEverSQL = `
+SELECT id FROM {jobs} WHERE expires_at IS NULL AND reserved = 1 AND reserved_by IN (%[1]s)`
+
+// %[1]s ids, %[2]s numbers.
+const lockAbandonedSQL = `
+SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
+ORDER BY id FOR UPDATE SKIP LOCKED`
+
+// giveBack frees what abandoned exchanges have reserved.
+func (c *conversation) giveBack(ctx context.Context) error {
+	if len(c.x.Abandoned) == 0 {
+		return nil
+	}
+	numbers := texts(c.x.Abandoned)
+	found, err := c.ids(ctx, c.store.sql(abandonedSQL, numbers))
+	if err != nil {
+		return err
+	}
+	if c.mayNeverExpire() {
+		more, err := c.ids(ctx, c.store.sql(abandonedForEverSQL, numbers))
+		if err != nil {
+			return err
+		}
+		found = append(found, more...)
+	}
+	for ids := range slices.Chunk(found, most) {
+		locked, err := c.ids(ctx, c.store.sql(lockAbandonedSQL, integers(ids), numbers))
+		if err == nil {
+			err = c.free(ctx, locked, 1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayNeverExpire reports whether the worker's earlier exchanges may have made reservations without an end: it makes them now, or it is not
+// known what it makes.
+func (c *conversation) mayNeverExpire() bool {
+	return len(c.x.Reserve) == 0 || slices.ContainsFunc(c.x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire == 0 })
+}

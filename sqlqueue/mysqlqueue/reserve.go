@@ -1,0 +1,204 @@
+package mysqlqueue
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+)
+
+// lookAndReserve requeues and reserves what there is.
+func (c *conversation) lookAndReserve(ctx context.Context) error {
+	v, err := c.seen, error(nil)
+	if v == nil {
+		if v, err = c.store.look(ctx, c.db, c.x, c.lanes); err != nil {
+			return err
+		}
+	}
+	lost, locked := c.answer.Lost, c.answer.Locked
+	c.answer = v.answer
+	c.answer.Lost, c.answer.Locked = lost, locked
+	lanes := v.lanes
+	if v.expired && c.x.Requeue > 0 {
+		if c.answer.Requeued, err = c.requeue(ctx); err != nil {
+			return err
+		}
+	}
+	if c.answer.Requeued > 0 { // they are due now
+		lanes = slices.DeleteFunc(slices.Clone(c.lanes), func(l lane.Lane) bool { return stopped(v.answer.Controls, l.Queue, c.x.Force) })
+	}
+	for _, l := range lanes {
+		if len(c.answer.Reserved) >= c.x.Limit {
+			break
+		}
+		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
+		if err != nil {
+			return err
+		}
+		c.answer.Reserved = append(c.answer.Reserved, jobs...)
+	}
+	return c.reserve(ctx)
+}
+
+// FORCE INDEX, because the index lacks reserved: without it 63,000 jobs a second were reserved in place of 101,000, and with reserved in
+// the index 68,000.
+//
+// %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
+const dueSQL = `
+SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
+WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0%[3]s
+ORDER BY available_at, id LIMIT %[4]d`
+
+// %[1]s queue, %[2]d priority, %[3]s ids.
+const fetchSQL = `
+SELECT id, payload, attempts, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
+    TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
+FROM {jobs} FORCE INDEX (PRIMARY)
+WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
+FOR UPDATE SKIP LOCKED`
+
+// fetch locks up to n jobs of a lane that are due, and returns them as they will be.
+func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
+	var jobs []sqlqueue.Job
+	err := c.claim(ctx, n, "available_at", func(goOn string, size int) string {
+		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
+	}, func(ids []int64) ([]int64, error) {
+		var locked []int64
+		err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids)), func(scan func(...any) error) error {
+			j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
+			var payload []byte
+			var uniqueKey sql.NullString
+			var availableAt, createdAt, reservedAt int64
+			err := scan(&j.ID, &payload, &j.Attempts, &uniqueKey, &availableAt, &createdAt, &reservedAt)
+			j.Payload, j.UniqueKey = payload, uniqueKey.String
+			j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOf(availableAt), timeOf(createdAt), timeOf(reservedAt)
+			j.Attempts++
+			jobs, locked = append(jobs, j), append(locked, j.ID)
+			return err
+		})
+		return locked, err
+	})
+	slices.SortFunc(jobs, func(a, b sqlqueue.Job) int {
+		return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+	})
+	return jobs[:min(n, len(jobs))], err
+}
+
+// claim locks the first n rows that a statement finds and others have not locked, and sometimes a few more. Find is the statement, from a
+// place on, in the order of a column and id; lock locks those of the ids that are free, and returns them.
+func (c *conversation) claim(ctx context.Context, n int, column string, find func(goOn string, size int) string,
+	lock func(ids []int64) ([]int64, error),
+) error {
+	const ahead = 20 // where many workers want one job each, most of what they find first is locked
+	claimed := map[int64]bool{}
+	inVain := 0
+	for goOn := ""; len(claimed) < n; {
+		size := min(max(n-len(claimed), ahead), most)
+		var found []int64
+		var at int64
+		if err := each(ctx, c.db, find(goOn, size), func(scan func(...any) error) error {
+			var id int64
+			err := scan(&id, &at)
+			found = append(found, id)
+			return err
+		}); err != nil || len(found) == 0 {
+			return err
+		}
+		// A row that was found at one place may have had another when it was locked, and be found again there.
+		left := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
+		for len(left) > 0 && len(claimed) < n {
+			part := left[:min(max(n-len(claimed), 1<<min(inVain, 10)), len(left))]
+			left = left[len(part):]
+			locked, err := lock(part)
+			if err != nil {
+				return err
+			}
+			if inVain++; len(locked) > 0 {
+				inVain = 0
+			}
+			for _, id := range locked {
+				claimed[id] = true
+			}
+		}
+		if len(found) < size {
+			return nil
+		}
+		last := momentOf(timeOf(at))
+		goOn = fmt.Sprintf(" AND %[1]s >= %[2]s AND (%[1]s > %[2]s OR id > %[3]d)", column, last, found[len(found)-1])
+	}
+	return nil
+}
+
+// %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved is what makes owners single: TiDB reads SKIP
+// LOCKED and does not heed it.
+const reserveSQL = `
+UPDATE {jobs} FORCE INDEX (PRIMARY)
+SET reserved = 1, attempts = attempts + 1, reserved_at = %[1]s, reserved_by = %[2]s, expires_at = %[3]s
+WHERE id IN (%[4]s) AND reserved = 0`
+
+// %[1]s ids, %[2]s number.
+const reservedSQL = `
+SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved_by = %[2]s`
+
+// reserve writes the reservations of what was fetched, and keeps of the jobs those whose rows were really changed.
+func (c *conversation) reserve(ctx context.Context) error {
+	if len(c.answer.Reserved) == 0 {
+		return nil
+	}
+	at := c.answer.Reserved[len(c.answer.Reserved)-1].ReservedAt
+	expires := map[string]time.Time{}
+	byExpiry := map[time.Time][]int64{}
+	for _, r := range c.x.Reserve {
+		if r.Expire != 0 {
+			expires[r.Queue] = at.Add(r.Expire).Truncate(time.Microsecond)
+		}
+	}
+	for i := range c.answer.Reserved {
+		j := &c.answer.Reserved[i]
+		j.ReservedAt, j.ExpiresAt = at, expires[j.Queue]
+		byExpiry[j.ExpiresAt] = append(byExpiry[j.ExpiresAt], j.ID)
+	}
+	number := text(c.x.Number)
+	for expiresAt, all := range byExpiry {
+		literal := "NULL"
+		if !expiresAt.IsZero() {
+			literal = momentOf(expiresAt)
+		}
+		for ids := range slices.Chunk(all, most) {
+			changed, err := c.db.Exec(ctx, c.store.sql(reserveSQL, momentOf(at), number, literal, integers(ids)))
+			if err != nil {
+				return err
+			}
+			if changed == int64(len(ids)) {
+				continue
+			}
+			ours, err := c.ids(ctx, c.store.sql(reservedSQL, integers(ids), number))
+			if err != nil {
+				return err
+			}
+			c.answer.Reserved = slices.DeleteFunc(c.answer.Reserved, func(j sqlqueue.Job) bool {
+				return slices.Contains(ids, j.ID) && !slices.Contains(ours, j.ID)
+			})
+		}
+	}
+	return nil
+}
+
+func momentOf(t time.Time) string { return fmt.Sprintf(moment, fmt.Sprint(t.UnixMicro())) }
+
+// ids runs a statement that finds ids.
+func (c *conversation) ids(ctx context.Context, statement string) ([]int64, error) {
+	var ids []int64
+	err := each(ctx, c.db, statement, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

@@ -1,0 +1,288 @@
+package mysqlqueue
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const (
+	// most is how many ids stand in one list. From 1,000 on MariaDB makes a list into a subquery and scans the table for it.
+	most = 500
+
+	mostText = 256 << 10 // bytes of errors and stacks in one statement
+)
+
+// settle settles and touches. What both name is settled.
+func (c *conversation) settle(ctx context.Context) error {
+	locked, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	ended := map[sqlqueue.Reservation]bool{}
+	var ends, releases, fails []sqlqueue.Settlement
+	touches := map[time.Duration][]sqlqueue.Reservation{}
+	for _, s := range c.x.Settle {
+		if !locked[s.Reservation] || ended[s.Reservation] {
+			continue
+		}
+		ended[s.Reservation] = true
+		switch s.Outcome {
+		case sqlqueue.Release:
+			releases = append(releases, s)
+		case sqlqueue.Fail:
+			fails = append(fails, s)
+			ends = append(ends, s)
+		case sqlqueue.Delete:
+			ends = append(ends, s)
+		}
+	}
+	for _, t := range c.x.Touch {
+		if locked[t.Reservation] && !ended[t.Reservation] {
+			touches[t.Expire] = append(touches[t.Expire], t.Reservation)
+		}
+	}
+	if err := c.fail(ctx, fails); err != nil {
+		return err
+	}
+	if err := c.delete(ctx, ends); err != nil {
+		return err
+	}
+	if err := c.release(ctx, releases); err != nil {
+		return err
+	}
+	for expire, reservations := range touches {
+		if err := c.touch(ctx, expire, reservations); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock locks what is to be settled or touched, and tells of the rest whether it is lost, or locked by others.
+func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
+	asked := map[sqlqueue.Reservation]bool{} // and whether it is to be deleted
+	for _, t := range c.x.Touch {
+		asked[t.Reservation] = false
+	}
+	for _, s := range c.x.Settle {
+		asked[s.Reservation] = asked[s.Reservation] || s.Outcome != sqlqueue.Release
+	}
+	locked := map[sqlqueue.Reservation]bool{}
+	for part := range slices.Chunk(sorted(asked), most) {
+		if err := c.lockPart(ctx, part, asked, locked); err != nil {
+			return nil, err
+		}
+	}
+	return locked, nil
+}
+
+// A condition on more than the id keeps MySQL from scanning the whole primary key where that looks cheaper than a list of ids: FORCE INDEX
+// does not count for an index that has all columns of a statement.
+//
+// %[1]s ids, %[2]s numbers.
+const lockSQL = `
+SELECT id, reserved_by, IF(unique_key IS NULL, NULL, queue), unique_key FROM {jobs} FORCE INDEX (PRIMARY)
+WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
+ORDER BY id FOR UPDATE SKIP LOCKED`
+
+// A push of the same key has locked only the entry in this index, until its transaction ends, which may be long: a DELETE would wait for
+// it. %[1]s conditions.
+const lockKeysSQL = `
+SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1 FOR UPDATE SKIP LOCKED`
+
+// %[1]s ids, %[2]s numbers.
+const stillSQL = `
+SELECT id, reserved_by FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
+
+func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
+	var keys []string
+	keyed := map[int64]sqlqueue.Reservation{} // what is to be deleted and has a key
+	if err := each(ctx, c.db, c.store.sql(lockSQL, idsOf(part), numbersOf(part)), func(scan func(...any) error) error {
+		var r sqlqueue.Reservation
+		var queue, key sql.NullString
+		err := scan(&r.ID, &r.By, &queue, &key)
+		if toDelete, ok := asked[r]; ok {
+			locked[r] = true
+			if toDelete && key.Valid {
+				keyed[r.ID] = r
+				keys = append(keys, fmt.Sprintf("queue = %s AND unique_key = %s", text(queue.String), text(key.String)))
+			}
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	if len(keys) > 0 {
+		free, err := c.ids(ctx, c.store.sql(lockKeysSQL, strings.Join(keys, " OR ")))
+		if err != nil {
+			return err
+		}
+		for id, r := range keyed {
+			if !slices.Contains(free, id) {
+				delete(locked, r)
+			}
+		}
+	}
+	left := slices.DeleteFunc(part, func(r sqlqueue.Reservation) bool { return locked[r] })
+	if len(left) == 0 {
+		return nil
+	}
+	still := map[sqlqueue.Reservation]bool{}
+	if err := each(ctx, c.db, c.store.sql(stillSQL, idsOf(left), numbersOf(left)), func(scan func(...any) error) error {
+		var r sqlqueue.Reservation
+		err := scan(&r.ID, &r.By)
+		still[r] = true
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, r := range left {
+		if still[r] {
+			c.answer.Locked = append(c.answer.Locked, r)
+		} else {
+			c.answer.Lost = append(c.answer.Lost, r)
+		}
+	}
+	return nil
+}
+
+// %[1]s ids, %[2]s numbers. A hint needs the form of DELETE that names a table.
+const deleteSQL = `
+DELETE j FROM {jobs} j FORCE INDEX (PRIMARY) WHERE j.id IN (%[1]s) AND j.reserved = 1 AND j.reserved_by IN (%[2]s)`
+
+func (c *conversation) delete(ctx context.Context, settlements []sqlqueue.Settlement) error {
+	for part := range slices.Chunk(settlements, most) {
+		reservations := reservationsOf(part)
+		if _, err := c.db.Exec(ctx, c.store.sql(deleteSQL, idsOf(reservations), numbersOf(reservations))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back.
+const releaseSQL = `
+UPDATE {jobs} FORCE INDEX (PRIMARY)
+SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+    available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s)
+WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
+
+func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
+	for part := range slices.Chunk(settlements, most) {
+		var delays, back strings.Builder
+		for _, s := range part {
+			if s.Delay > 0 {
+				fmt.Fprintf(&delays, " WHEN %d THEN %d", s.ID, s.Delay.Microseconds())
+			}
+			if s.GiveBack {
+				fmt.Fprintf(&back, " WHEN %d THEN 1", s.ID)
+			}
+		}
+		reservations := reservationsOf(part)
+		statement := c.store.sql(releaseSQL, idsOf(reservations), numbersOf(reservations), byID(delays.String()), byID(back.String()))
+		if _, err := c.db.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byID is a number for each id, and 0 for the others.
+func byID(whens string) string {
+	if whens == "" {
+		return "0"
+	}
+	return "CASE id" + whens + " ELSE 0 END"
+}
+
+// %[1]s ids, %[2]s numbers, %[3]s errors, %[4]s stacks.
+const failSQL = `
+INSERT INTO {failed_jobs} (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
+SELECT id, queue, priority, payload, attempts, unique_key, CASE id%[3]s END, CASE id%[4]s END, created_at, UTC_TIMESTAMP(6)
+FROM {jobs} FORCE INDEX (PRIMARY)
+WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
+
+// fail copies jobs to the failed jobs.
+func (c *conversation) fail(ctx context.Context, settlements []sqlqueue.Settlement) error {
+	for len(settlements) > 0 {
+		n, size := 0, 0
+		for n < min(len(settlements), most) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {
+			size += len(settlements[n].Error) + len(settlements[n].Stack)
+			n++
+		}
+		part := settlements[:n]
+		settlements = settlements[n:]
+		var whens strings.Builder
+		var errs, stacks []any
+		for _, s := range part {
+			fmt.Fprintf(&whens, " WHEN %d THEN ?", s.ID)
+			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
+		}
+		reservations := reservationsOf(part)
+		statement := c.store.sql(failSQL, idsOf(reservations), numbersOf(reservations), whens.String(), whens.String())
+		if _, err := c.db.Exec(ctx, statement, append(errs, stacks...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// %[1]s ids, %[2]s numbers, %[3]s the new end.
+const touchSQL = `
+UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
+
+func (c *conversation) touch(ctx context.Context, expire time.Duration, reservations []sqlqueue.Reservation) error {
+	end := "NULL"
+	if expire != 0 {
+		end = after(expire)
+	}
+	for part := range slices.Chunk(reservations, most) {
+		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), end)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sorted returns the reservations by id, so that all lock in the same order.
+func sorted(set map[sqlqueue.Reservation]bool) []sqlqueue.Reservation {
+	list := make([]sqlqueue.Reservation, 0, len(set))
+	for r := range set {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b sqlqueue.Reservation) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+func reservationsOf(settlements []sqlqueue.Settlement) []sqlqueue.Reservation {
+	list := make([]sqlqueue.Reservation, len(settlements))
+	for i, s := range settlements {
+		list[i] = s.Reservation
+	}
+	return list
+}
+
+func idsOf(reservations []sqlqueue.Reservation) string {
+	ids := make([]int64, len(reservations))
+	for i, r := range reservations {
+		ids[i] = r.ID
+	}
+	return integers(ids)
+}
+
+// numbersOf lists each number once.
+func numbersOf(reservations []sqlqueue.Reservation) string {
+	numbers := make([]string, len(reservations))
+	for i, r := range reservations {
+		numbers[i] = r.By
+	}
+	slices.Sort(numbers)
+	return texts(slices.Compact(numbers))
+}

@@ -1,0 +1,253 @@
+package storetest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+var expireCases = []testCase{
+	{
+		"B3 an expired reservation goes back in place, its attempt spent",
+		"a dead worker's job runs again, and one that kills its workers does not run for ever",
+		func(f *fixture) {
+			c := f.open()
+			id, err := c.Push(f.Context(), sqlqueue.Named("job", "data"), sqlqueue.Priority(2), sqlqueue.Unique("key"))
+			f.must(err)
+			pushed := c.job(id)
+			j := c.reserveFrom(1, fromFor(brief, "default"))[0]
+			before := c.now()
+			c.expire(j)
+			got := c.job(id)
+			f.between("available_at", got.AvailableAt, before, c.now())
+			want := pushed
+			want.Attempts, want.AvailableAt = 1, got.AvailableAt
+			f.sameJob(got, want)
+			if again := c.reserve(1, "default")[0]; again.ID != id || again.Attempts != 2 {
+				f.Errorf("reserved %+v", again)
+			}
+		},
+	},
+	{
+		"B3 an expired reservation goes to the tail",
+		"jobs that keep killing workers must not stand before all others",
+		func(f *fixture) {
+			c := f.open()
+			first := c.push()
+			j := c.reserveFrom(1, fromFor(brief, "default"))[0]
+			second := c.push()
+			c.expire(j)
+			f.sameIDs(c.take(9, "default"), second, first)
+		},
+	},
+	{
+		"B3 only what has expired is requeued",
+		"everybody else's jobs are being run",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(4)
+			live := c.reserve(2, "default")
+			dead := c.reserveFrom(2, fromFor(brief, "default"))
+			before := c.job(live[0].ID)
+			c.expire(dead...)
+			for range 3 {
+				if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+					f.Errorf("requeued %d more", n)
+				}
+			}
+			f.sameJob(c.job(live[0].ID), before)
+			c.settle(done(live[0]), done(live[1]))
+		},
+	},
+	{
+		"B3 nothing is requeued before its deadline",
+		"a job would run twice at once",
+		func(f *fixture) {
+			c := f.open()
+			c.push()
+			j := c.reserveFrom(1, fromFor(150*time.Millisecond, "default"))[0]
+			for {
+				before := c.now()
+				if c.exchange(sqlqueue.Exchange{Requeue: 1}).Requeued == 1 {
+					// The clock of the answer is read at some time during the exchange.
+					if after := c.now(); after.Before(j.ExpiresAt) {
+						f.Errorf("requeued before %v, expires at %v", after, j.ExpiresAt)
+					}
+					return
+				}
+				if before.After(j.ExpiresAt.Add(patience)) {
+					f.Fatalf("expired at %v, and not requeued at %v", j.ExpiresAt, before)
+				}
+			}
+		},
+	},
+	{
+		"B3 the oldest expired come first, no more than the limit",
+		"after an outage there may be millions, and the fetch must not wait for all",
+		func(f *fixture) {
+			c := f.open()
+			ids := c.pushMany(5)
+			var jobs []sqlqueue.Job
+			for i := range 5 { // the later, the sooner it expires
+				jobs = append(jobs, c.reserveFrom(1, fromFor(brief-time.Duration(i)*8*time.Millisecond+2*brief, "default"))...)
+			}
+			slices.SortFunc(jobs, func(a, b sqlqueue.Job) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+			c.awaitDeadline(jobs...)
+			waiting := func() []int64 {
+				found, err := c.Jobs(f.Context(), sqlqueue.JobFilter{NotReserved: true})
+				f.must(err)
+				return idsOf(found)
+			}
+			for n := 2; n <= 6; n += 2 {
+				want := min(n, 5) - (n - 2)
+				if got := c.exchange(sqlqueue.Exchange{Requeue: 2}).Requeued; got != want {
+					f.Fatalf("requeued %d, want %d", got, want)
+				}
+				oldest := idsOf(jobs[:min(n, 5)])
+				slices.Sort(oldest)
+				if got := waiting(); !slices.Equal(got, oldest) {
+					f.Fatalf("requeued %v so far, want %v of %v", got, oldest, ids)
+				}
+			}
+		},
+	},
+	{
+		"B3 reservations of whatever queue and worker are requeued",
+		"the worker that had them, and everybody who served its queue, may be gone for good",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			c.push(sqlqueue.OnQueue("mail"), sqlqueue.Priority(4))
+			c.push(sqlqueue.OnQueue("sms"))
+			jobs := c.reserveFrom(2, fromFor(brief, "mail", "sms"))
+			other.expire(jobs...)
+			if len(other.reserve(2, "mail", "sms")) != 2 {
+				f.Error("not all came back")
+			}
+		},
+	},
+	{
+		"B3 an expired job can be reserved by the exchange that requeues it",
+		"requeue stands before the fetch",
+		func(f *fixture) {
+			c := f.open()
+			id := c.push()
+			c.awaitDeadline(c.reserveFrom(1, fromFor(brief, "default"))...)
+			var got []sqlqueue.Job
+			f.eventually("the expired job is reserved", func() bool {
+				got = c.exchange(sqlqueue.Exchange{Requeue: 5, Limit: 5, Reserve: from("default")}).Reserved
+				return len(got) > 0
+			})
+			f.sameIDs(got, id)
+		},
+	},
+	{
+		"B4 a reservation without expire stays",
+		"off means off: such jobs are released by hand",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(2)
+			jobs := c.reserveFrom(2, fromFor(0, "default"))
+			c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(jobs[1], brief)}})
+			c.awaitDeadline(c.job(jobs[1].ID))
+			c.expire(c.job(jobs[1].ID))
+			for range 3 {
+				if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+					f.Errorf("requeued %d", n)
+				}
+			}
+			f.sameJob(c.job(jobs[0].ID), jobs[0])
+			c.settle(done(jobs[0]))
+		},
+	},
+	{
+		"B4 workers with different expire do not take each other's jobs",
+		"each reservation carries its own deadline",
+		func(f *fixture) {
+			hasty, patient := f.open(), f.open()
+			patient.pushMany(2)
+			slow := patient.reserve(1, "default")
+			quick := hasty.reserveFrom(1, fromFor(brief, "default"))
+			hasty.expire(quick...)
+			for range 3 {
+				if n := hasty.exchange(sqlqueue.Exchange{Requeue: 9, Reserve: fromFor(time.Millisecond, "default")}).Requeued; n != 0 {
+					f.Errorf("requeued %d of the patient worker's", n)
+				}
+			}
+			patient.settle(done(slow[0]))
+		},
+	},
+	{
+		"B5 a reservation that is touched does not expire",
+		"a long job is kept alive by its worker",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			c.push()
+			j := c.reserveFrom(1, fromFor(brief, "default"))[0]
+			if lost := c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(j, keep)}}).Lost; len(lost) > 0 {
+				f.Fatal("it was lost while nobody requeued it")
+			}
+			other.awaitDeadline(j)
+			for range 3 {
+				if n := other.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+					f.Errorf("requeued %d", n)
+				}
+			}
+			c.settle(done(j))
+		},
+	},
+	{
+		"B5 an expired reservation that nobody has requeued is still its holder's",
+		"after an outage of the database, workers that live settle what they have done",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(3)
+			jobs := c.reserveFrom(3, fromFor(brief, "default"))
+			c.awaitDeadline(jobs...)
+			answer := c.exchange(sqlqueue.Exchange{
+				Settle: []sqlqueue.Settlement{done(jobs[0]), putBack(jobs[1], 0)}, Touch: []sqlqueue.Touch{touch(jobs[2], keep)},
+			})
+			if len(answer.Lost) > 0 {
+				f.Errorf("lost %v", answer.Lost)
+			}
+			if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+				f.Errorf("requeued %d", n)
+			}
+		},
+	},
+	{
+		"B3 two clients that requeue at once requeue each job once",
+		"every worker requeues before each fetch",
+		func(f *fixture) {
+			const jobs, clients = 200, 4
+			c := f.open()
+			c.pushMany(jobs)
+			c.awaitDeadline(c.reserveFrom(jobs, fromFor(brief, "default"))...)
+			counts := make(chan int, clients)
+			for range clients {
+				other := f.open()
+				go func() {
+					n := 0
+					for range 60 {
+						answer, err := other.Exchange(f.Context(), sqlqueue.Exchange{Requeue: 7})
+						if err != nil {
+							f.Error(err)
+							break
+						}
+						n += answer.Requeued
+					}
+					counts <- n
+				}()
+			}
+			total := 0
+			for range clients {
+				total += <-counts
+			}
+			// Rows that another client has locked are skipped.
+			total += c.exchange(sqlqueue.Exchange{Requeue: jobs}).Requeued
+			if total != jobs {
+				f.Errorf("requeued %d, want %d", total, jobs)
+			}
+		},
+	},
+}

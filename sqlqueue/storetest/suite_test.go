@@ -1,0 +1,343 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// broken is a Store that does one thing wrong.
+type broken struct {
+	sqlqueue.Store
+	ask    func(*sqlqueue.Exchange)
+	answer func(sqlqueue.Exchange, *sqlqueue.Exchanged)
+	push   func([]sqlqueue.NewJob)
+	change func(*sqlqueue.JobFilter, *sqlqueue.JobChange)
+	retry  func(*sqlqueue.FailedFilter)
+	failed func([]sqlqueue.FailedJob)
+	jobs   func([]sqlqueue.Job)
+	err    func(error) error
+}
+
+func (b *broken) Unwrap() sqlqueue.Store { return b.Store }
+
+func (b *broken) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+	asked := x
+	asked.Settle, asked.Touch, asked.Reserve = slices.Clone(x.Settle), slices.Clone(x.Touch), slices.Clone(x.Reserve)
+	if b.ask != nil {
+		b.ask(&asked)
+	}
+	answer, err := b.Store.Exchange(ctx, asked)
+	if b.answer != nil {
+		b.answer(x, &answer)
+	}
+	return answer, b.wrong(err)
+}
+
+func (b *broken) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+	if b.push != nil {
+		jobs = slices.Clone(jobs)
+		b.push(jobs)
+	}
+	answer, err := b.Store.Push(ctx, jobs)
+	return answer, b.wrong(err)
+}
+
+func (b *broken) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
+	if b.change != nil {
+		b.change(&f, &c)
+	}
+	ids, err := b.Store.ChangeJobs(ctx, f, c)
+	return ids, b.wrong(err)
+}
+
+func (b *broken) Retry(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, []sqlqueue.Duplicate, error) {
+	if b.retry != nil {
+		b.retry(&f)
+	}
+	return b.Store.Retry(ctx, f)
+}
+
+func (b *broken) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {
+	jobs, err := b.Store.FailedJobs(ctx, f)
+	if b.failed != nil {
+		b.failed(jobs)
+	}
+	return jobs, err
+}
+
+func (b *broken) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
+	jobs, err := b.Store.Jobs(ctx, f)
+	if b.jobs != nil {
+		b.jobs(jobs)
+	}
+	return jobs, err
+}
+
+func (b *broken) wrong(err error) error {
+	if b.err != nil && err != nil {
+		return b.err(err)
+	}
+	return err
+}
+
+// TestSuiteFindsWhatIsBroken: a suite that cannot fail shows nothing. Each store here does one thing wrong, and some case of the
+// named part has to fail on it.
+func TestSuiteFindsWhatIsBroken(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		cases []testCase
+		store func() *broken
+	}{
+		{"late settlements work", fenceCases, func() *broken {
+			b := &broken{}
+			b.ask = func(x *sqlqueue.Exchange) {
+				for i := range x.Settle {
+					jobs, err := b.Store.Jobs(context.Background(), sqlqueue.JobFilter{IDs: []int64{x.Settle[i].ID}, Limit: 1})
+					if err == nil && len(jobs) > 0 {
+						x.Settle[i].By = jobs[0].ReservedBy
+					}
+				}
+			}
+			return b
+		}},
+		{"lost reservations are not reported", fenceCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Lost = nil })},
+		{"everything is reported lost", settleCases, answering(func(x sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+			for _, s := range x.Settle {
+				a.Lost = append(a.Lost, s.Reservation)
+			}
+		})},
+		{"abandoned numbers are ignored", fenceCases, asking(func(x *sqlqueue.Exchange) { x.Abandoned = nil })},
+		{"a job is given twice", reserveCases, givingTwice},
+		{"attempts do not grow", settleCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+			for i := range a.Reserved {
+				a.Reserved[i].Attempts = 1
+			}
+		})},
+		{"any order", reserveCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { slices.Reverse(a.Reserved) })},
+		{"queues in another order", reserveCases, asking(func(x *sqlqueue.Exchange) { slices.Reverse(x.Reserve) })},
+		{"more than the limit", reserveCases, asking(func(x *sqlqueue.Exchange) { x.Limit *= 2 })},
+		{"nothing is told of what is due next", reserveCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.NextDue = time.Time{} })},
+		{"no expire", reserveCases, asking(func(x *sqlqueue.Exchange) {
+			for i := range x.Reserve {
+				x.Reserve[i].Expire = 0
+			}
+		})},
+		{"a give-back spends the attempt", settleCases, settling(func(s *sqlqueue.Settlement) { s.GiveBack = false })},
+		{"a release gives the attempt back", settleCases, settling(func(s *sqlqueue.Settlement) { s.GiveBack = true })},
+		{"a release has no delay", settleCases, settling(func(s *sqlqueue.Settlement) { s.Delay = 0 })},
+		{"a release deletes", settleCases, settling(func(s *sqlqueue.Settlement) {
+			if s.Outcome == sqlqueue.Release {
+				s.Outcome = sqlqueue.Delete
+			}
+		})},
+		{"a failed job is deleted", settleCases, settling(func(s *sqlqueue.Settlement) {
+			if s.Outcome == sqlqueue.Fail {
+				s.Outcome = sqlqueue.Delete
+			}
+		})},
+		{"error texts are cut", settleCases, settling(func(s *sqlqueue.Settlement) { s.Error = s.Error[:min(len(s.Error), 1000)] })},
+		{"touch does nothing", settleCases, asking(func(x *sqlqueue.Exchange) { x.Touch = nil })},
+		{"nothing is requeued", expireCases, asking(func(x *sqlqueue.Exchange) { x.Requeue = 0 })},
+		{"too much is requeued", expireCases, asking(func(x *sqlqueue.Exchange) { x.Requeue *= 2 })},
+		{"the number of what is requeued is wrong", expireCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Requeued = min(a.Requeued, 1) })},
+		{"maintenance does not matter", controlCases, asking(func(x *sqlqueue.Exchange) { x.Force = true })},
+		{"force does not matter", controlCases, asking(func(x *sqlqueue.Exchange) { x.Force = false })},
+		{"controls are not told", controlCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Controls = nil })},
+		{"wanted concurrency is not told", operatorCases, answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.WantedConcurrency = 0 })},
+		{"workers are not written", operatorCases, asking(func(x *sqlqueue.Exchange) { x.Worker = nil })},
+		{"delays do not matter", pushCases, pushing(func(j *sqlqueue.NewJob) { j.Delay = 0 })},
+		{"times are cut to seconds", pushCases, pushing(func(j *sqlqueue.NewJob) { j.At = j.At.Truncate(time.Second) })},
+		{"everything goes to one queue", pushCases, pushing(func(j *sqlqueue.NewJob) { j.Queue = "default" })},
+		{"names of queues are folded", pushCases, pushing(func(j *sqlqueue.NewJob) { j.Queue = strings.ToLower(j.Queue) })},
+		{"priorities do not matter", reserveCases, pushing(func(j *sqlqueue.NewJob) { j.Priority = 0 })},
+		{"keys do not matter", uniqueCases, pushing(func(j *sqlqueue.NewJob) { j.UniqueKey = "" })},
+		{"keys are folded", uniqueCases, pushing(func(j *sqlqueue.NewJob) { j.UniqueKey = strings.ToLower(j.UniqueKey) })},
+		{"payloads are cut", badRowsCases, pushing(func(j *sqlqueue.NewJob) {
+			if len(j.Payload) > 1<<20 {
+				j.Payload = []byte(`{"job":"cut"}`)
+			}
+		})},
+		{"reserved jobs are edited and cancelled", operatorCases, func() *broken {
+			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.NotReserved = false }}
+		}},
+		{"a release by hand deletes", operatorCases, func() *broken {
+			return &broken{change: func(_ *sqlqueue.JobFilter, c *sqlqueue.JobChange) { c.Delete = c.Delete || c.Release }}
+		}},
+		{"an edit forgets the time", operatorCases, func() *broken {
+			return &broken{change: func(_ *sqlqueue.JobFilter, c *sqlqueue.JobChange) { c.At = nil }}
+		}},
+		{"retry takes every queue", failedCases, func() *broken { return &broken{retry: func(f *sqlqueue.FailedFilter) { f.Queue = "" }} }},
+		{"failed jobs in another order", failedCases, func() *broken { return &broken{failed: func(j []sqlqueue.FailedJob) { slices.Reverse(j) }} }},
+		{"jobs in another order", operatorCases, func() *broken { return &broken{jobs: func(j []sqlqueue.Job) { slices.Reverse(j) }} }},
+		{"errors do not say that the tables are missing", schemaCases, func() *broken {
+			return &broken{err: func(err error) error { return errors.New(err.Error()) }}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, c := range test.cases {
+				r := &rehearsal{TB: t}
+				r.run(func() {
+					c.run(r, func(tb testing.TB) Database {
+						db := openSQLite(tb)
+						db.patience = 2 * time.Second
+						open := db.Open
+						db.Open = func(tb testing.TB) *sqlqueue.Queue {
+							return open(tb).Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+								b := test.store()
+								b.Store = s
+								return b, nil
+							})
+						}
+						return db
+					})
+				})
+				if r.Failed() {
+					return
+				}
+			}
+			t.Error("no case failed")
+		})
+	}
+}
+
+// TestTablesAreCompared: what happens past the store is found, and nothing else.
+func TestTablesAreCompared(t *testing.T) {
+	for _, test := range []struct {
+		what, query string
+	}{
+		{"nothing", ""},
+		{"a waiting job vanishes", "DELETE FROM {jobs} WHERE NOT reserved"},
+		{"a reserved job vanishes", "DELETE FROM {jobs} WHERE reserved"},
+		{"attempts fall", "UPDATE {jobs} SET attempts = 0"},
+		{"a job appears", "INSERT INTO {jobs} (payload) VALUES ('{}')"},
+		{"a job is in both tables", `INSERT INTO {failed_jobs} (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+			SELECT id, queue, priority, payload, attempts, '', '', created_at, created_at FROM {jobs}`},
+		{"a reservation changes hands", "UPDATE {jobs} SET reserved_by = 'x' WHERE reserved"},
+		{"a reservation ends", "UPDATE {jobs} SET reserved = 0, reserved_by = NULL, reserved_at = NULL, expires_at = NULL WHERE reserved"},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			r := &rehearsal{TB: t}
+			r.run(func() {
+				testCase{test: func(f *fixture) {
+					c := f.open()
+					c.pushMany(2)
+					c.reserve(1, "default")
+					if test.query != "" {
+						f.exec(test.query)
+					}
+				}}.run(r, openSQLite)
+			})
+			if r.Failed() == (test.query == "") {
+				t.Errorf("found something wrong: %v", r.Failed())
+			}
+		})
+	}
+}
+
+func asking(f func(*sqlqueue.Exchange)) func() *broken {
+	return func() *broken { return &broken{ask: f} }
+}
+
+func answering(f func(sqlqueue.Exchange, *sqlqueue.Exchanged)) func() *broken {
+	return func() *broken { return &broken{answer: f} }
+}
+
+func settling(f func(*sqlqueue.Settlement)) func() *broken {
+	return asking(func(x *sqlqueue.Exchange) {
+		for i := range x.Settle {
+			f(&x.Settle[i])
+		}
+	})
+}
+
+func pushing(f func(*sqlqueue.NewJob)) func() *broken {
+	return func() *broken {
+		return &broken{push: func(jobs []sqlqueue.NewJob) {
+			for i := range jobs {
+				f(&jobs[i])
+			}
+		}}
+	}
+}
+
+// givingTwice gives again what it gave last when there is nothing else.
+func givingTwice() *broken {
+	var last []sqlqueue.Job
+	return &broken{answer: func(x sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+		if x.Limit == 0 {
+			return
+		}
+		if len(a.Reserved) == 0 {
+			a.Reserved = slices.Clone(last)
+			for i := range a.Reserved {
+				a.Reserved[i].ReservedBy = x.Number
+			}
+		}
+		last = a.Reserved
+	}}
+}
+
+// rehearsal is a testing.TB for a case that is expected to fail.
+type rehearsal struct {
+	testing.TB
+	mu       sync.Mutex
+	failed   bool
+	cleanups []func()
+	context  func() context.Context
+}
+
+// run runs a test to its end, or to its Fatal.
+func (r *rehearsal) run(test func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.context = func() context.Context { return ctx }
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		test()
+	}()
+	<-finished
+	cancel()
+	for _, cleanup := range slices.Backward(r.cleanups) {
+		cleanup()
+	}
+}
+
+func (r *rehearsal) Context() context.Context { return r.context() }
+func (r *rehearsal) Helper()                  {}
+func (r *rehearsal) Log(...any)               {}
+func (r *rehearsal) Logf(string, ...any)      {}
+
+func (r *rehearsal) Cleanup(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cleanups = append(r.cleanups, f)
+}
+
+func (r *rehearsal) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+func (r *rehearsal) Error(...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = true
+}
+
+func (r *rehearsal) Errorf(string, ...any) { r.Error() }
+
+func (r *rehearsal) Fatal(...any) {
+	r.Error()
+	runtime.Goexit()
+}
+
+func (r *rehearsal) Fatalf(string, ...any) { r.Fatal() }
