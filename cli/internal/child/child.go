@@ -110,7 +110,7 @@ func (c Command) Run(ctx context.Context, job Job) error {
 	}()
 	err := cmd.Wait()
 	close(ended)
-	if kill != nil && kill.Stop() || errors.Is(err, exec.ErrWaitDelay) {
+	if kill != nil && kill.Stop() || output.cut || errorOutput.cut {
 		_ = signalGroup(cmd.Process, syscall.SIGKILL) // whoever is left
 	}
 	output.flush()

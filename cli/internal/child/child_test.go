@@ -168,11 +168,13 @@ func TestBackground(t *testing.T) {
 		}
 		background <- pid
 	}}
-	command.Args = Shell("sleep 1000 & echo $!")
-	if err := command.Run(t.Context(), Job{}); err != nil {
-		t.Error(err)
+	for exit, says := range map[string]string{"0": "<nil>", "3": "exit status 3", "75": ErrRelease.Error()} {
+		command.Args = Shell("sleep 1000 & echo $!; exit " + exit)
+		if err := command.Run(t.Context(), Job{}); fmt.Sprint(err) != says {
+			t.Errorf("the error is %v, want %s", err, says)
+		}
+		waitUntilGone(t, <-background)
 	}
-	waitUntilGone(t, <-background)
 
 	command.Args = Shell("sleep 1000 >/dev/null 2>&1 & echo $!")
 	if err := command.Run(t.Context(), Job{}); err != nil {

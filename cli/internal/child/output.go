@@ -2,6 +2,8 @@ package child
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +18,24 @@ type lines struct {
 	emit func(line string)
 	also *tail // or nil
 	part []byte
+	cut  bool // the command had ended, and somebody else kept the other end open
+}
+
+// ReadFrom is what io.Copy calls, and so os/exec, whose Wait does not tell of a cut when the command itself has failed.
+func (l *lines) ReadFrom(r io.Reader) (n int64, err error) {
+	buffer := make([]byte, 32<<10)
+	for {
+		got, err := r.Read(buffer)
+		n += int64(got)
+		_, _ = l.Write(buffer[:got]) // never fails
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			l.cut = true
+			return n, err
+		}
+	}
 }
 
 func (l *lines) Write(p []byte) (int, error) {
