@@ -83,6 +83,22 @@ func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
 	return &bound
 }
 
+// StoreAs finds the store of type S that s is, or that it wraps: a Store that wraps another has a method Unwrap() Store. It is for the
+// packages of databases, which bind their own stores to transactions.
+func StoreAs[S Store](s Store) (S, bool) {
+	for {
+		if found, ok := s.(S); ok {
+			return found, true
+		}
+		wrapper, ok := s.(interface{ Unwrap() Store })
+		if !ok {
+			var none S
+			return none, false
+		}
+		s = wrapper.Unwrap()
+	}
+}
+
 // open gives an operation its store, or the reason why there is none.
 func (q *Queue) open(ctx context.Context) (Store, error) {
 	if q.broken != nil {

@@ -42,16 +42,11 @@ func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 
 func bind(q *sqlqueue.Queue, db operator.DB) *sqlqueue.Queue {
 	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
-		for {
-			if s, ok := of.(*store); ok {
-				return s.bound(db), nil
-			}
-			wrapper, ok := of.(interface{ Unwrap() sqlqueue.Store })
-			if !ok {
-				return nil, fmt.Errorf("the queue is not one of pgqueue: its store is a %T", of)
-			}
-			of = wrapper.Unwrap()
+		s, ok := sqlqueue.StoreAs[*store](of)
+		if !ok {
+			return nil, errors.New("the queue is not kept in PostgreSQL: it was not made by pgqueue.New")
 		}
+		return s.bound(db), nil
 	})
 }
 

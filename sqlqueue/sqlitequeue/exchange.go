@@ -90,7 +90,7 @@ func (e *exchange) writeWorker(ctx context.Context) error {
 		return nil
 	}
 	args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency, e.now}
-	return each(ctx, e.db, e.sql.text[upsertWorker], args, func(scan func(...any) error) error {
+	return operator.Each(ctx, e.db, e.sql.text[upsertWorker], args, func(scan func(...any) error) error {
 		var wanted sql.NullInt64
 		err := scan(&wanted)
 		e.answer.WantedConcurrency = int(wanted.Int64)
@@ -169,7 +169,7 @@ func (e *exchange) release(ctx context.Context, jobs [][3]any) error {
 // putBack runs a statement that makes jobs wait again and returns their queues and priorities: lanes that may have been forgotten
 // while all their jobs were reserved.
 func (e *exchange) putBack(ctx context.Context, statement string, args ...any) (count int, err error) {
-	err = each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
+	err = operator.Each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
 		var l lane.Lane
 		if err := scan(&l.Queue, &l.Priority); err != nil {
 			return err
@@ -271,7 +271,7 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 	if e.asked.Requeue == 0 {
 		return false, nil
 	}
-	err = each(ctx, e.db, e.sql.text[selectExpired], []any{e.now}, func(func(...any) error) error {
+	err = operator.Each(ctx, e.db, e.sql.text[selectExpired], []any{e.now}, func(func(...any) error) error {
 		expired = true
 		return nil
 	})
@@ -292,7 +292,7 @@ func (e *exchange) control(ctx context.Context) error {
 	for _, r := range e.asked.Reserve {
 		names = append(names, r.Queue)
 	}
-	if err := each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
+	if err := operator.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
 		c, err := operator.ScanControl(scan)
 		e.answer.Controls = append(e.answer.Controls, c)
 		return err
@@ -331,7 +331,7 @@ func (e *exchange) findLanes(ctx context.Context) error {
 	}
 	for _, queue := range e.store.lanes.Stale(queues, e.answer.Now) {
 		var priorities []int16
-		if err := each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
+		if err := operator.Each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
 			var priority int16
 			err := scan(&priority)
 			priorities = append(priorities, priority)
@@ -362,7 +362,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 		expires := e.end(e.open[l.Queue].Expire)
 		args := []any{e.now, e.asked.Number, expires, l.Queue, l.Priority, left}
 		var jobs []sqlqueue.Job
-		if err := each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
+		if err := operator.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
 			job := sqlqueue.Job{
 				Queue: l.Queue, Priority: l.Priority,
 				Reserved: true, ReservedAt: e.answer.Now, ReservedBy: e.asked.Number,
@@ -398,7 +398,7 @@ func (e *exchange) nextDue(ctx context.Context) error {
 		return nil
 	}
 	for _, l := range e.lanes {
-		if err := each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
+		if err := operator.Each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
 			var at sql.NullInt64
 			err := scan(&at)
 			if due := fromMicros(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {

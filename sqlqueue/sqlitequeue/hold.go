@@ -42,7 +42,7 @@ func (s *store) lost(ctx context.Context, db operator.DB, reservations []sqlqueu
 		lost[i] = seen[r]
 		seen[r] = true
 	}
-	return lost, each(ctx, db, s.sql.text[selectLost], []any{toJSON(given)}, func(scan func(...any) error) error {
+	return lost, operator.Each(ctx, db, s.sql.text[selectLost], []any{toJSON(given)}, func(scan func(...any) error) error {
 		var i int
 		if err := scan(&i); err != nil {
 			return err

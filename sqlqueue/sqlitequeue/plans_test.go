@@ -66,7 +66,7 @@ func explain(t *testing.T, db *sql.DB, text string) []string {
 	t.Helper()
 	query := "EXPLAIN QUERY PLAN " + text
 	var steps []string
-	if err := each(t.Context(), operator.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
+	if err := operator.Each(t.Context(), operator.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
 		var id, parent, unused int
 		var step string
 		err := scan(&id, &parent, &unused, &step)

@@ -129,7 +129,7 @@ func (s *store) pushMany(ctx context.Context, db operator.DB, jobs []sqlqueue.Ne
 
 func (s *store) ids(ctx context.Context, db operator.DB, statement string, args ...any) ([]int64, error) {
 	var ids []int64
-	err := each(ctx, db, s.sql.text[statement], args, func(scan func(...any) error) error {
+	err := operator.Each(ctx, db, s.sql.text[statement], args, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)

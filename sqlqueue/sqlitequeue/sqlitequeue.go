@@ -65,14 +65,7 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 // rolls back and begins again. A transaction that begins as a writer does not meet the second case.
 func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	return q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
-		for {
-			wrapper, ok := s.(interface{ Unwrap() sqlqueue.Store })
-			if !ok {
-				break
-			}
-			s = wrapper.Unwrap()
-		}
-		own, ok := s.(*store)
+		own, ok := sqlqueue.StoreAs[*store](s)
 		switch {
 		case !ok:
 			return nil, errors.New("sqlitequeue: WithTx: the queue is not kept in SQLite: it was not made by sqlitequeue.New")
@@ -125,7 +118,7 @@ var dialect = operator.Dialect{
 // Check: see sqlqueue.Store.
 func (s *store) Check(ctx context.Context) error {
 	var version string
-	if err := each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
+	if err := operator.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
 		return err
 	}
 	if !supported(version) {

@@ -58,18 +58,3 @@ func (s *store) asWriter(ctx context.Context, db operator.DB, f func(operator.DB
 	}
 	return f(db)
 }
-
-// each calls row for every row.
-func each(ctx context.Context, db operator.DB, query string, args []any, row func(scan func(...any) error) error) error {
-	rows, err := db.Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // what matters of it is in Err
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}

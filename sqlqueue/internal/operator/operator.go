@@ -64,7 +64,7 @@ func (q *Queries) Table(name string) string {
 // CheckSchema compares the version of the tables with the one that is needed.
 func (q *Queries) CheckSchema(ctx context.Context) error {
 	var version sql.NullInt64
-	err := each(ctx, q.DB, "SELECT max(version_id) FROM "+q.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
+	err := Each(ctx, q.DB, "SELECT max(version_id) FROM "+q.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
 		func(scan func(...any) error) error { return scan(&version) })
 	switch {
 	case err != nil:
@@ -148,10 +148,11 @@ func (s *statement) exec(ctx context.Context, db DB) (int64, error) {
 }
 
 func (s *statement) each(ctx context.Context, db DB, row func(scan func(...any) error) error) error {
-	return each(ctx, db, s.sql.String(), s.args, row)
+	return Each(ctx, db, s.sql.String(), s.args, row)
 }
 
-func each(ctx context.Context, db DB, query string, args []any, row func(scan func(...any) error) error) error {
+// Each runs a query and calls row for every row of its answer.
+func Each(ctx context.Context, db DB, query string, args []any, row func(scan func(...any) error) error) error {
 	rows, err := db.Query(ctx, query, args...)
 	if err != nil {
 		return err
