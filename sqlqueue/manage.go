@@ -89,24 +89,33 @@ func (q *Queue) Edit(ctx context.Context, id int64, edit JobEdit) error {
 	return wrap("edit", err)
 }
 
+// editPayload changes the name or the data in a job's payload, and nothing else: settings may be there that others understand.
 func (q *Queue) editPayload(ctx context.Context, id int64, edit JobEdit) ([]byte, error) {
 	job, err := q.Job(ctx, id)
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
-	payload, err := ParsePayload(job.Payload)
-	if err != nil && (edit.Name == nil || edit.Data == nil) {
-		return nil, err
-	}
+	fields := fieldsOf(job.Payload) // none if it is no object: name and data make one of it
 	if edit.Name != nil {
-		payload.Job = *edit.Name
+		name, err := marshal(*edit.Name)
+		if err != nil {
+			return nil, err
+		}
+		fields.set("job", name)
 	}
 	if edit.Data != nil {
-		if payload.Data, err = q.config.Codec.Marshal(edit.Data); err != nil {
+		data, err := q.config.Codec.Marshal(edit.Data)
+		if err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
+		fields.set("data", data)
 	}
-	return payload.encode()
+	payload, err := fields.encode()
+	if err != nil {
+		return nil, err
+	}
+	_, err = ParsePayload(payload)
+	return payload, err
 }
 
 // Cancel deletes jobs that no worker has, and returns how many it deleted. For the others the error says why not, by id: ErrReserved

@@ -107,6 +107,34 @@ func TestEditKeepsWhatItDoesNotChange(t *testing.T) {
 	}
 }
 
+// TestEditKeepsSettingsOfOthers: what a payload has for other programs, in whatever form, is still there after an edit.
+func TestEditKeepsSettingsOfOthers(t *testing.T) {
+	q := openSQLite(t)
+	var store sqlqueue.Store
+	q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
+	for before, after := range map[string]string{
+		`{"trace":"a\u0000b","job":"old","data":1e400,"tries":"many"}`: "",
+		`{"trace":{"z":1,"a":2},"job":"old","data":1}`:                 `{"trace":{"z":1,"a":2},"job":"new","data":1}`,
+		`{"job":"old"}`: `{"job":"new"}`,
+	} {
+		ids, err := store.Push(t.Context(), []sqlqueue.NewJob{{Queue: "default", Payload: []byte(before)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "new"
+		err = q.Edit(t.Context(), ids[0].ID, sqlqueue.JobEdit{Name: &name})
+		if after == "" {
+			after = before
+			if err == nil {
+				t.Errorf("%s was edited, though its tries are no number", before)
+			}
+		}
+		if j, err := q.Job(t.Context(), ids[0].ID); err != nil || string(j.Payload) != after {
+			t.Errorf("%s became %s, %v; want %s", before, j.Payload, err, after)
+		}
+	}
+}
+
 func TestControlRefuses(t *testing.T) {
 	q := openSQLite(t)
 	negative, long := -time.Second, 101*365*24*time.Hour

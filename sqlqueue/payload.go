@@ -61,14 +61,72 @@ func (p *Payload) encode() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	encoded, err := marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	if !utf8.Valid(encoded) {
+	return valid(marshal(p))
+}
+
+func valid(payload []byte, err error) ([]byte, error) {
+	if err == nil && !utf8.Valid(payload) {
 		return nil, errors.New("data is not valid UTF-8")
 	}
-	return encoded, nil
+	return payload, err
+}
+
+// fields are what a payload has, in its order, settings that only others understand included.
+type fields []field
+
+type field struct {
+	name  string
+	value json.RawMessage
+}
+
+func fieldsOf(payload []byte) fields {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil
+	}
+	var all fields
+	for decoder.More() {
+		name, err := decoder.Token()
+		var f field
+		if err == nil {
+			f.name, _ = name.(string)
+			err = decoder.Decode(&f.value)
+		}
+		if err != nil {
+			return nil
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func (f *fields) set(name string, value json.RawMessage) {
+	for i := range *f {
+		if (*f)[i].name == name {
+			(*f)[i].value = value
+			return
+		}
+	}
+	*f = append(*f, field{name, value})
+}
+
+func (f fields) encode() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, one := range f {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := marshal(one.name)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(one.value)
+	}
+	b.WriteByte('}')
+	return valid(b.Bytes(), nil)
 }
 
 // Seconds is a duration that stands as a number of seconds in JSON.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -123,15 +124,11 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 	rows := make([]NewJob, 0, len(jobs))
 	var inline []Job
 	for i, job := range jobs {
-		p, err := q.prepare(job, options)
+		p, made, err := q.prepare(job, options)
 		if err != nil {
 			if len(jobs) > 1 {
 				err = fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err)
 			}
-			return nil, wrap("push", err)
-		}
-		made, err := p.rows()
-		if err != nil {
 			return nil, wrap("push", err)
 		}
 		if !p.sync {
@@ -179,8 +176,18 @@ func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
 	return nil
 }
 
-// prepare applies the options and checks them.
-func (q *Queue) prepare(job Pushable, options []PushOption) (*push, error) {
+// prepare makes the rows of a job.
+func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []NewJob, error) {
+	p, err := q.apply(job, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := p.rows()
+	return p, rows, err
+}
+
+// apply applies the options and checks them.
+func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	p := &push{queues: []string{q.config.Queue}, sync: q.config.Sync}
 	var own []PushOption
 	for {
@@ -193,6 +200,9 @@ func (q *Queue) prepare(job Pushable, options []PushOption) (*push, error) {
 	}
 	if job == nil {
 		return nil, errors.New("the job is nil")
+	}
+	if v := reflect.ValueOf(job); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, fmt.Errorf("the job is a nil %T", job)
 	}
 	for _, option := range append(append([]PushOption{}, options...), own...) {
 		option(p)

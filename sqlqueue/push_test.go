@@ -177,6 +177,7 @@ func TestPushRefuses(t *testing.T) {
 	}{
 		{"nil", nil, nil, "the job is nil"},
 		{"nil, with options", sqlqueue.With(nil, sqlqueue.Tries(1)), nil, "the job is nil"},
+		{"a nil pointer", (*invoice)(nil), nil, "the job is a nil *sqlqueue_test.invoice"},
 		{"no name", nameless{}, nil, "empty name"},
 		{"no name given", sqlqueue.Named("", 1), nil, "empty name"},
 		{"a function", sqlqueue.Named("x", func() {}), nil, `data of job "x"`},
