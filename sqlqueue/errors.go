@@ -23,6 +23,9 @@ var (
 	// ErrNotMigrated: the tables are not there. From every operation.
 	ErrNotMigrated = errors.New("sqlqueue's tables are missing: run sqlqueue migrate up")
 
+	// ErrUnsupportedServer: the server is too old, or set up in a way that cannot work. From Check.
+	ErrUnsupportedServer = errors.New("the server is not supported")
+
 	// ErrOutcomeUnknown: the answer to a write never came, so it may or may not have happened. From Push and PushMany outside a
 	// transaction, and from every other write on its own. Push again with a Unique key where a second job would hurt.
 	ErrOutcomeUnknown = errors.New("the database's answer never came: the outcome is unknown")

@@ -13,13 +13,12 @@ import (
 // Payload is what a job carries: `{"job": "send_invoice", "data": {"order_id": 42}}`, and optional settings, left out when unset. A
 // job's own setting beats the worker's.
 type Payload struct {
-	Job           string          `json:"job"`                     // the name that finds the handler
-	Data          json.RawMessage `json:"data"`                    // any JSON value; null when left out
-	Tries         *int            `json:"tries,omitzero"`          // how often the handler runs at most; 0: no limit
-	Timeout       *Seconds        `json:"timeout,omitzero"`        // how long the handler may run; 0: no limit
-	Backoff       Backoff         `json:"backoff,omitzero"`        // how long to wait after the 1st, 2nd, … error; the last repeats
-	MaxExceptions *int            `json:"max_exceptions,omitzero"` // how many errors (unlike releases) fail the job; 0: no limit
-	RetryUntil    time.Time       `json:"retry_until,omitzero"`    // no run starts later
+	Job        string          `json:"job"`                  // the name that finds the handler
+	Data       json.RawMessage `json:"data"`                 // any JSON value; null when left out
+	Tries      *int            `json:"tries,omitzero"`       // how often the handler runs at most; 0: no limit
+	Timeout    *Seconds        `json:"timeout,omitzero"`     // how long the handler may run; 0: no limit
+	Backoff    Backoff         `json:"backoff,omitzero"`     // how long to wait after the 1st, 2nd, … error; the last repeats
+	RetryUntil time.Time       `json:"retry_until,omitzero"` // no run starts later
 }
 
 // ParsePayload reads a payload as it stands in the table. Settings that it does not know are left alone. The error says what is wrong:
@@ -46,8 +45,6 @@ func (p *Payload) check() error {
 		return fmt.Errorf("tries is %d: it must be 0 (no limit) or more", *p.Tries)
 	case p.Timeout != nil && *p.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be 0 (no limit) or more", time.Duration(*p.Timeout))
-	case p.MaxExceptions != nil && *p.MaxExceptions < 0:
-		return fmt.Errorf("max_exceptions is %d: it must be 0 (no limit) or more", *p.MaxExceptions)
 	}
 	for _, d := range p.Backoff {
 		if d < 0 {

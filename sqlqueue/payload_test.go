@@ -28,7 +28,7 @@ func TestParsePayload(t *testing.T) {
 		{`{"job":"a\u0000b"}`, sqlqueue.Payload{Job: "a\x00b", Data: null}, ""},
 		{`{"job":"a","tries":0}`, sqlqueue.Payload{Job: "a", Data: null, Tries: number(0)}, ""},
 		{`{"job":"a","tries":null,"timeout":null,"backoff":[]}`, sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{}}, ""},
-		{`{"job":"a","tries":3,"max_exceptions":2}`, sqlqueue.Payload{Job: "a", Data: null, Tries: number(3), MaxExceptions: number(2)}, ""},
+		{`{"job":"a","tries":3,"other":2}`, sqlqueue.Payload{Job: "a", Data: null, Tries: number(3)}, ""},
 		{`{"job":"a","timeout":1.5}`, sqlqueue.Payload{Job: "a", Data: null, Timeout: seconds(1500 * time.Millisecond)}, ""},
 		{`{"job":"a","timeout":0}`, sqlqueue.Payload{Job: "a", Data: null, Timeout: seconds(0)}, ""},
 		{`{"job":"a","backoff":5}`, sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{5 * time.Second}}, ""},
@@ -59,7 +59,6 @@ func TestParsePayload(t *testing.T) {
 		{`{"job":"a","timeout":"10m"}`, sqlqueue.Payload{}, "not a number of seconds"},
 		{`{"job":"a","timeout":1e30}`, sqlqueue.Payload{}, "more than a hundred years"},
 		{`{"job":"a","timeout":-1e30}`, sqlqueue.Payload{}, "more than a hundred years"},
-		{`{"job":"a","max_exceptions":-2}`, sqlqueue.Payload{}, "max_exceptions is -2"},
 		{`{"job":"a","backoff":[1,-1]}`, sqlqueue.Payload{}, "backoff has -1s"},
 		{`{"job":"a","backoff":"soon"}`, sqlqueue.Payload{}, "not a number of seconds"},
 		{`{"job":"a","backoff":[[1]]}`, sqlqueue.Payload{}, "not a number of seconds"},
@@ -79,12 +78,12 @@ func TestParsePayload(t *testing.T) {
 
 // TestPayloadText: what other programs read, and what they may write instead.
 func TestPayloadText(t *testing.T) {
-	tries, timeout, exceptions := 0, sqlqueue.Seconds(90*time.Second), 2
+	tries, timeout := 0, sqlqueue.Seconds(90*time.Second)
 	whole := sqlqueue.Payload{
 		Job: "a", Data: json.RawMessage(`{"b":1}`), Tries: &tries, Timeout: &timeout, Backoff: sqlqueue.Backoff{time.Second, 1500 * time.Millisecond},
-		MaxExceptions: &exceptions, RetryUntil: time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC),
+		RetryUntil: time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC),
 	}
-	const text = `{"job":"a","data":{"b":1},"tries":0,"timeout":90,"backoff":[1,1.5],"max_exceptions":2,"retry_until":"2030-01-02T03:04:05.000006Z"}`
+	const text = `{"job":"a","data":{"b":1},"tries":0,"timeout":90,"backoff":[1,1.5],"retry_until":"2030-01-02T03:04:05.000006Z"}`
 	for _, test := range []struct {
 		payload sqlqueue.Payload
 		want    string

@@ -81,9 +81,6 @@ func BackoffList(waits ...time.Duration) PushOption {
 	return func(p *push) { p.payload.Backoff = append(Backoff{}, waits...) }
 }
 
-// MaxExceptions is how many errors fail the job, whatever Tries says; 0: no limit, which is the default.
-func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExceptions = &n } }
-
 // RetryUntil is when the job fails instead of running again. Default: never.
 func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
 

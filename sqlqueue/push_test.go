@@ -89,8 +89,8 @@ func TestPushOptions(t *testing.T) {
 		{"unique", job, options(sqlqueue.Unique("a, b")), row(func(j *sqlqueue.NewJob) { j.UniqueKey = "a, b" })},
 		{
 			"settings", sqlqueue.Named("x", nil),
-			options(sqlqueue.Tries(0), sqlqueue.Timeout(time.Minute), sqlqueue.BackoffList(time.Second, 2*time.Second), sqlqueue.MaxExceptions(3), sqlqueue.RetryUntil(at)),
-			text(`{"job":"x","data":null,"tries":0,"timeout":60,"backoff":[1,2],"max_exceptions":3,"retry_until":"2030-01-02T03:04:05Z"}`),
+			options(sqlqueue.Tries(0), sqlqueue.Timeout(time.Minute), sqlqueue.BackoffList(time.Second, 2*time.Second), sqlqueue.RetryUntil(at)),
+			text(`{"job":"x","data":null,"tries":0,"timeout":60,"backoff":[1,2],"retry_until":"2030-01-02T03:04:05Z"}`),
 		},
 		{
 			"its own beat the call's", sqlqueue.With(job, sqlqueue.OnQueue("own"), sqlqueue.Delay(time.Hour)),
@@ -198,7 +198,6 @@ func TestPushRefuses(t *testing.T) {
 		{"negative tries", invoice{}, options(sqlqueue.Tries(-1)), "tries is -1"},
 		{"negative timeout", invoice{}, options(sqlqueue.Timeout(-time.Second)), "timeout is -1s"},
 		{"negative backoff", invoice{}, options(sqlqueue.BackoffList(1, -time.Second)), "backoff has -1s"},
-		{"negative exceptions", invoice{}, options(sqlqueue.MaxExceptions(-1)), "max_exceptions is -1"},
 		{"sync without handlers", invoice{}, options(sqlqueue.Sync()), "needs handlers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (q *Queue) open(ctx context.Context) (Store, error) {
 }
 
 // Check reports whether the database can be worked with: it answers, is of a version that is supported, and has the tables of the
-// right version. Otherwise the error is ErrNotMigrated, a *SchemaError, or says what is missing.
+// right version. Otherwise the error is ErrNotMigrated, ErrUnsupportedServer or a *SchemaError, or says why it could not find out.
 func (q *Queue) Check(ctx context.Context) error {
 	store, err := q.open(ctx)
 	if err == nil {

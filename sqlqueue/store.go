@@ -21,8 +21,8 @@ const SchemaVersion = 1
 //
 // Package storetest has the suite that a store must pass.
 type Store interface {
-	// Check reports whether the store can work on this database: nil, ErrNotMigrated, a *SchemaError, or an error that says which
-	// versions of the server are supported.
+	// Check reports whether the store can work on this database: nil, ErrNotMigrated, a *SchemaError, or an error that wraps
+	// ErrUnsupportedServer and says what would be supported. Any other error means that it could not find out.
 	Check(ctx context.Context) error
 
 	// Push inserts jobs, all or none, and answers one Pushed for each, in their order. A job whose unique key is held by another job

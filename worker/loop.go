@@ -306,7 +306,7 @@ func (l *loop) awaitDatabase(ctx context.Context) error {
 		case err == nil:
 			l.outage.over(&l.log)
 			return nil
-		case errors.Is(err, sqlqueue.ErrNotMigrated), errors.As(err, &version), errors.Is(err, errors.ErrUnsupported), ctx.Err() != nil:
+		case errors.Is(err, sqlqueue.ErrNotMigrated), errors.As(err, &version), errors.Is(err, sqlqueue.ErrUnsupportedServer), ctx.Err() != nil:
 			return err
 		}
 		l.sleep(ctx, l.outage.next(&l.log, err))

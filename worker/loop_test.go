@@ -783,7 +783,7 @@ func TestD12_WhatWaitingDoesNotMendIsReturnedAtOnce(t *testing.T) {
 	}{
 		"no tables":    {sqlqueue.ErrNotMigrated, func(err error) bool { return errors.Is(err, sqlqueue.ErrNotMigrated) }},
 		"other tables": {&sqlqueue.SchemaError{Have: 9, Need: 1}, func(err error) bool { return errors.As(err, &schema) }},
-		"old server":   {fmt.Errorf("MariaDB 10.5: %w", errors.ErrUnsupported), func(err error) bool { return errors.Is(err, errors.ErrUnsupported) }},
+		"old server":   {fmt.Errorf("MariaDB 10.5: %w", sqlqueue.ErrUnsupportedServer), func(err error) bool { return errors.Is(err, sqlqueue.ErrUnsupportedServer) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {

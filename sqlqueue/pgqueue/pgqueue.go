@@ -96,7 +96,7 @@ func (s *store) Check(ctx context.Context) error {
 		return err
 	}
 	if number < oldest {
-		return fmt.Errorf("PostgreSQL %s is too old: 14 or later is supported", version)
+		return fmt.Errorf("%w: PostgreSQL %s is too old: 14 or later is needed", sqlqueue.ErrUnsupportedServer, version)
 	}
 	return s.CheckSchema(ctx)
 }

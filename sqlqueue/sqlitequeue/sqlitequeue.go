@@ -122,7 +122,7 @@ func (s *store) Check(ctx context.Context) error {
 		return err
 	}
 	if !supported(version) {
-		return fmt.Errorf("SQLite is of version %s: 3.35 or newer is needed, for RETURNING", version)
+		return fmt.Errorf("%w: SQLite is of version %s: 3.35 or newer is needed, for RETURNING", sqlqueue.ErrUnsupportedServer, version)
 	}
 	return s.CheckSchema(ctx)
 }
