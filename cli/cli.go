@@ -104,6 +104,9 @@ func Command(options Options) *cobra.Command {
 		p.clearCommand(),
 		p.pauseCommand(),
 		p.resumeCommand(),
+		p.restartCommand(),
+		p.downCommand(),
+		p.upCommand(),
 		p.demoCommand(),
 		p.versionCommand(),
 	)

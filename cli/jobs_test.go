@@ -253,6 +253,27 @@ func TestPauseAndResume(t *testing.T) {
 	s.fails(2, []string{"--queue: the queue is empty"}, "pause", "--queue", "")
 }
 
+func TestDownAndUp(t *testing.T) {
+	s := migrated(t)
+	s.ok("push", "a", "--count", "2")
+	if got := s.ok("down"); got != "down: all queues\n" {
+		t.Errorf("printed %q", got)
+	}
+	s.work("true")
+	if n := len(s.jobs()); n != 2 {
+		t.Errorf("under maintenance %d jobs are left, want 2", n)
+	}
+	s.work("true", "--force", "--max-jobs", "1")
+	if n := len(s.jobs()); n != 1 {
+		t.Errorf("with --force %d jobs are left, want 1", n)
+	}
+	s.ok("up")
+	s.work("true")
+	if n := len(s.jobs()); n != 0 {
+		t.Errorf("after maintenance %d jobs are left, want none", n)
+	}
+}
+
 func TestFailedJobs(t *testing.T) {
 	s := migrated(t)
 	if got := s.ok("failed", "list", "--json"); got != "[]\n" {

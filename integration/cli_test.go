@@ -43,6 +43,7 @@ func TestCommand(t *testing.T) {
 			{"operators", testOperators},
 			{"killed worker", testKilledWorker},
 			{"signal", testSignal},
+			{"restart", testRestart},
 			{"unreachable server", testUnreachable},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -116,34 +117,46 @@ func (c *command) failed() []sqlqueue.FailedJob {
 	return jobs
 }
 
-// start starts a command that goes on. It is killed when the test ends; what it said is shown if the test fails.
-func (c *command) start(args ...string) *exec.Cmd {
+// start starts a command that goes on, and returns the file with its standard error too. It is killed when the test ends; what it said
+// is shown if the test fails.
+func (c *command) start(args ...string) (*exec.Cmd, string) {
 	c.t.Helper()
 	cmd := c.cmd(args...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	said, err := os.Create(filepath.Join(c.t.TempDir(), "stderr"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
 		_ = cmd.Process.Kill() // unless it has ended
 		_ = cmd.Wait()
+		_ = said.Close()
 		if c.t.Failed() {
-			c.t.Logf("%q said\n%s", args, &said)
+			text, _ := os.ReadFile(said.Name())
+			c.t.Logf("%q said\n%s", args, text)
 		}
 	})
-	return cmd
+	return cmd, said.Name()
 }
 
 // content waits until a file has something in it, and returns that.
 func content(t *testing.T, name string) string {
+	t.Helper()
+	return contentWith(t, name, "")
+}
+
+// contentWith waits until a file has the text in it, and returns what it has.
+func contentWith(t *testing.T, name, want string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if text, err := os.ReadFile(name); err == nil && len(text) > 0 {
+		if text, err := os.ReadFile(name); err == nil && len(text) > 0 && strings.Contains(string(text), want) {
 			return strings.TrimSpace(string(text))
 		}
 		select {
@@ -296,7 +309,7 @@ func testKilledWorker(t *testing.T, c *command) {
 	c.ok("push", "a")
 	dir := t.TempDir()
 	script := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
-	first := c.start("work", "--exec", script, "--expire", "1")
+	first, _ := c.start("work", "--exec", script, "--expire", "1")
 	orphan, err := strconv.Atoi(content(t, filepath.Join(dir, "1")))
 	if err != nil {
 		t.Fatal(err)
@@ -319,11 +332,12 @@ func testSignal(t *testing.T, c *command) {
 	c.ok("migrate", "up")
 	c.ok("push", "a", "--count", "2")
 	dir := t.TempDir()
-	worker := c.start("work", "--concurrency", "1", "--exec", "echo >"+dir+"/running x; until test -e "+dir+"/end; do sleep 0.01; done")
+	worker, said := c.start("work", "--concurrency", "1", "--exec", "echo >"+dir+"/running x; until test -e "+dir+"/end; do sleep 0.01; done")
 	content(t, filepath.Join(dir, "running"))
 	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	contentWith(t, said, "finishing")
 	if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -332,6 +346,27 @@ func testSignal(t *testing.T, c *command) {
 	}
 	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].Reserved || jobs[0].Attempts != 0 {
 		t.Errorf("left are %+v, want one job as it was", jobs)
+	}
+}
+
+// testRestart: every worker is told to exit, and one that starts later is not.
+func testRestart(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	for range 2 {
+		first, firstSaid := c.start("work", "--exec", "true", "--sleep", "0.1")
+		second, secondSaid := c.start("work", "--exec", "true", "--queue", "mail", "--sleep", "0.1")
+		contentWith(t, firstSaid, "started")
+		contentWith(t, secondSaid, "started")
+		c.ok("push", "a") // when they have run a job, they have registered
+		c.ok("push", "a", "--queue", "mail")
+		contentWith(t, firstSaid, "processed")
+		contentWith(t, secondSaid, "processed")
+		c.expect("restarting the workers of all queues\n", "restart")
+		for _, worker := range []*exec.Cmd{first, second} {
+			if err := worker.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -47,6 +47,51 @@ func (p *program) resumeCommand() *cobra.Command {
 	return cmd
 }
 
+func (p *program) restartCommand() *cobra.Command {
+	var queues []string
+	cmd := &cobra.Command{
+		Use:   "restart",
+		Short: "Have workers finish their jobs and exit 0",
+		Long: "Tell every worker, or with --queue those of a queue, on every host, to finish the jobs that it runs and to exit 0, so that its\n" +
+			"supervisor starts it again, with new code. Workers that start later are not meant.",
+		Example: `  sqlqueue restart
+  sqlqueue restart --queue mail`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.control(cmd, queues, "restarting the workers of", sqlqueue.ControlChange{Restart: true})
+		},
+	}
+	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	return cmd
+}
+
+func (p *program) downCommand() *cobra.Command {
+	return p.maintenanceCommand(true, "down", "Begin maintenance: workers take no jobs, but those started with --force",
+		"Begin maintenance of all queues, or with --queue of a queue: workers take no jobs, unless they were started with --force. Jobs that\n"+
+			"are running go on; pushes too. It ends with up.")
+}
+
+func (p *program) upCommand() *cobra.Command {
+	return p.maintenanceCommand(false, "up", "End maintenance",
+		"End the maintenance of all queues, or with --queue that of a queue.")
+}
+
+func (p *program) maintenanceCommand(on bool, name, short, long string) *cobra.Command {
+	var queues []string
+	cmd := &cobra.Command{
+		Use:     name,
+		Short:   short,
+		Long:    long,
+		Example: "  sqlqueue " + name,
+		Args:    between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.control(cmd, queues, name+":", sqlqueue.ControlChange{Maintenance: &on})
+		},
+	}
+	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	return cmd
+}
+
 // control says the same about each queue, or about all.
 func (p *program) control(cmd *cobra.Command, queues []string, did string, change sqlqueue.ControlChange) error {
 	about := "all queues"
