@@ -150,7 +150,8 @@ type Exchanged struct {
 	// Controls are what operators have said about the queues of Reserve, and about all, under the empty name.
 	Controls []Control
 
-	// WantedConcurrency is what an operator has set for the worker's concurrency; 0: nothing.
+	// WantedConcurrency is what an operator has set for the worker's concurrency; 0: nothing. The worker is that of Exchange.Worker, or
+	// else the one whose id stands in Number before the first hyphen.
 	WantedConcurrency int
 
 	// Now is the database's clock. On a store that is bound to a transaction it may be left zero.

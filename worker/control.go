@@ -14,7 +14,7 @@ type control struct {
 }
 
 // obey does what operators say.
-func (l *loop) obey(x sqlqueue.Exchange, answer sqlqueue.Exchanged) {
+func (l *loop) obey(answer sqlqueue.Exchanged) {
 	c := &l.control
 	restarts := map[string]int64{}
 	c.expires = map[string]time.Duration{}
@@ -31,9 +31,6 @@ func (l *loop) obey(x sqlqueue.Exchange, answer sqlqueue.Exchanged) {
 		if count > c.restarts[queue] {
 			l.stop("restart")
 		}
-	}
-	if x.Worker == nil {
-		return // who asks is not told
 	}
 	wanted := answer.WantedConcurrency
 	if wanted == 0 {

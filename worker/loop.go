@@ -124,7 +124,7 @@ func (l *loop) turn(ctx, handlers context.Context) time.Duration {
 	l.succeededExchange(x, sent)
 	l.settled(answer)
 	l.touched(x, answer, sent)
-	l.obey(x, answer)
+	l.obey(answer)
 	l.considerStopping()
 	l.dispatch(ctx, handlers, x, answer, sent)
 	return l.rest(ctx, x, answer)

@@ -888,7 +888,7 @@ func TestE7_AnOperatorChangesConcurrency(t *testing.T) {
 			if _, err := b.db.ExecContext(b.t.Context(), `UPDATE workers SET wanted_concurrency = ?`, n); err != nil {
 				t.Fatal(err)
 			}
-			pass(10 * time.Second)
+			pass(3 * time.Second) // a second for the worker to hear of it, another for what runs
 		}
 		for _, c := range []struct {
 			set  any

@@ -32,7 +32,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	err := s.Tx(ctx, func(db operator.DB) error {
 		e = s.newExchange(db, x)
 		for _, step := range []func(context.Context) error{
-			e.writeWorker, e.settle, e.touch, e.giveBack, e.requeue, e.control, e.findLanes, e.reserve, e.nextDue,
+			e.writeWorker, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -49,7 +49,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 // look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
 func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.Exchanged, work bool, err error) {
 	e := s.newExchange(s.DB, x)
-	for _, step := range []func(context.Context) error{e.control, e.findLanes, e.nextDue} {
+	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
 		if err := step(ctx); err != nil {
 			return answer, false, err
 		}
@@ -77,12 +77,11 @@ func (s *store) newExchange(db operator.DB, x sqlqueue.Exchange) *exchange {
 	return &exchange{store: s, db: db, asked: x, now: now, answer: sqlqueue.Exchanged{Now: fromMicros(now)}}
 }
 
-// upsertWorker writes a worker's row, and returns what concurrency is wanted of it.
+// upsertWorker writes a worker's row.
 const upsertWorker = `
 INSERT INTO "workers" (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
-	concurrency = excluded.concurrency, seen_at = excluded.seen_at
-RETURNING wanted_concurrency`
+	concurrency = excluded.concurrency, seen_at = excluded.seen_at`
 
 func (e *exchange) writeWorker(ctx context.Context) error {
 	w := e.asked.Worker
@@ -90,7 +89,22 @@ func (e *exchange) writeWorker(ctx context.Context) error {
 		return nil
 	}
 	args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency, e.now}
-	return operator.Each(ctx, e.db, e.sql.text[upsertWorker], args, func(scan func(...any) error) error {
+	_, err := e.db.Exec(ctx, e.sql.text[upsertWorker], args...)
+	return err
+}
+
+// selectWanted returns what concurrency is wanted of the worker ?1.
+const selectWanted = `SELECT wanted_concurrency FROM "workers" WHERE id = ?1`
+
+func (e *exchange) wanted(ctx context.Context) error {
+	worker, _, _ := strings.Cut(e.asked.Number, "-")
+	if e.asked.Worker != nil {
+		worker = e.asked.Worker.ID
+	}
+	if worker == "" {
+		return nil
+	}
+	return operator.Each(ctx, e.db, e.sql.text[selectWanted], []any{worker}, func(scan func(...any) error) error {
 		var wanted sql.NullInt64
 		err := scan(&wanted)
 		e.answer.WantedConcurrency = int(wanted.Int64)

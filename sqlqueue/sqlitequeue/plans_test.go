@@ -38,6 +38,7 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
 		selectControls:   {},
 		upsertWorker:     {},
+		selectWanted:     {},
 	}
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {

@@ -227,6 +227,10 @@ var operatorCases = []testCase{
 				if n := c.exchange(mine).WantedConcurrency; n != 3 {
 					f.Errorf("wanted concurrency is %d, want 3", n)
 				}
+				idle := sqlqueue.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")}
+				if n := c.exchange(idle).WantedConcurrency; n != 3 {
+					f.Errorf("to its number alone, wanted concurrency is %d, want 3", n)
+				}
 				if n := other.exchange(its).WantedConcurrency; n != 0 {
 					f.Errorf("another worker's wanted concurrency is %d", n)
 				}
