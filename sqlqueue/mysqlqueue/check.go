@@ -46,7 +46,8 @@ func checkVersion(version string) error {
 	}
 	number := versionNumber.FindStringSubmatch(version)
 	if number == nil {
-		return fmt.Errorf("%w: the server's version %q is not understood: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed", sqlqueue.ErrUnsupportedServer, version)
+		return fmt.Errorf("%w: the server's version %q is not understood: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed",
+			sqlqueue.ErrUnsupportedServer, version)
 	}
 	for i, need := range oldest {
 		have, err := strconv.Atoi(number[i+1])
@@ -54,7 +55,8 @@ func checkVersion(version string) error {
 			return err
 		}
 		if have < need {
-			return fmt.Errorf("%w: %s %s is too old: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed; %s", sqlqueue.ErrUnsupportedServer, name, version, why)
+			return fmt.Errorf("%w: %s %s is too old: MySQL 8.0.16 or later, or MariaDB 10.6 or later is needed; %s",
+				sqlqueue.ErrUnsupportedServer, name, version, why)
 		}
 	}
 	return nil
@@ -73,7 +75,8 @@ func (s *store) checkBinlog(ctx context.Context) error {
 		return err
 	})
 	if err == nil && variables["log_bin"] == "ON" && variables["binlog_format"] == "STATEMENT" {
-		err = fmt.Errorf("%w: the server's binlog_format is STATEMENT, with which InnoDB refuses writes at READ COMMITTED (error 1665): set it to ROW or MIXED", sqlqueue.ErrUnsupportedServer)
+		err = fmt.Errorf("%w: the server's binlog_format is STATEMENT, with which InnoDB refuses writes at READ COMMITTED (error 1665): set it to ROW or MIXED",
+			sqlqueue.ErrUnsupportedServer)
 	}
 	return err
 }
@@ -93,10 +96,11 @@ func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err 
 	const utf8 = "utf8mb4"
 	switch {
 	case sent != utf8 || received != utf8:
-		return 0, fmt.Errorf("%w: the connections of this *sql.DB send text as %s and receive it as %s, which changes some characters: set charset=utf8mb4 in the DSN, or no charset", sqlqueue.ErrUnsupportedServer,
-			sent, received)
+		return 0, fmt.Errorf("%w: the connections of this *sql.DB send text as %s and receive it as %s, which changes some characters: set charset=utf8mb4 in the DSN, or no charset",
+			sqlqueue.ErrUnsupportedServer, sent, received)
 	case !autocommit && s.bound == nil:
-		return 0, fmt.Errorf("%w: autocommit is off in the connections of this *sql.DB, so that writes would be lost: take autocommit out of the DSN and the server's init_connect", sqlqueue.ErrUnsupportedServer)
+		return 0, fmt.Errorf("%w: autocommit is off in the connections of this *sql.DB, so that writes would be lost: take autocommit out of the DSN and the server's init_connect",
+			sqlqueue.ErrUnsupportedServer)
 	}
 	s.known.packet.Store(packet)
 	return packet, nil
@@ -104,17 +108,7 @@ func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err 
 
 // each reads the rows of a statement without arguments.
 func each(ctx context.Context, db operator.DB, statement string, row func(scan func(...any) error) error) error {
-	rows, err := db.Query(ctx, statement)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // what matters of it is in Err
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return operator.Each(ctx, db, statement, nil, row)
 }
 
 // one reads one row.

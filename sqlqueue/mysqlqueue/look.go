@@ -12,31 +12,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
-// %s queues. Both servers go from one lane to the next by the index, however many jobs a lane has.
-const lanesSQL = `
-SELECT queue, priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue IN (%s) GROUP BY queue, priority`
-
-// lanes returns the lanes of the exchange's queues, in order, after looking for those that other processes have opened.
-func (s *store) lanes(ctx context.Context, x sqlqueue.Exchange) ([]lane.Lane, error) {
-	queues := queuesOf(x)
-	at := time.Now()
-	if stale := s.known.lanes.Stale(queues, at); stale != nil {
-		found := map[string][]int16{}
-		if err := each(ctx, s.DB, s.sql(lanesSQL, texts(stale)), func(scan func(...any) error) error {
-			var l lane.Lane
-			err := scan(&l.Queue, &l.Priority)
-			found[l.Queue] = append(found[l.Queue], l.Priority)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-		for _, queue := range stale {
-			s.known.lanes.Found(queue, found[queue], at)
-		}
-	}
-	return s.known.lanes.Of(queues), nil
-}
-
 func queuesOf(x sqlqueue.Exchange) []string {
 	queues := make([]string, len(x.Reserve))
 	for i, r := range x.Reserve {
@@ -44,6 +19,9 @@ func queuesOf(x sqlqueue.Exchange) []string {
 	}
 	return queues
 }
+
+// mostLanes is how many lanes, or ranges of priorities, one statement looks at.
+const mostLanes = 100
 
 // view is what there is to do, seen without locks.
 type view struct {
@@ -57,10 +35,11 @@ func (v *view) work(x sqlqueue.Exchange) bool {
 	return x.Requeue > 0 && v.expired || x.Limit > 0 && len(v.lanes) > 0
 }
 
-// %[1]s the worker's id.
+// The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
+// of a statement. %[1]s the worker's id.
 const lookSQL = `
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s),
-    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= UTC_TIMESTAMP(6))`
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= UTC_TIMESTAMP(6) AND reserved = 1)`
 
 // %[1]s queue, %[2]d priority: whether a job is due, and when the next one will be.
 const lookAtLaneSQL = `,
@@ -72,7 +51,6 @@ const lookAtLaneSQL = `,
 
 // look reads the clock, what operators want, and what there is to do.
 func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, lanes []lane.Lane) (*view, error) {
-	const most = 100 // lanes of one statement
 	v := &view{}
 	worker, _, _ := strings.Cut(x.Number, "-")
 	if x.Worker != nil {
@@ -85,7 +63,7 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, l
 		}
 	}
 	for first := true; first || len(lanes) > 0; first = false {
-		part := lanes[:min(most, len(lanes))]
+		part := lanes[:min(mostLanes, len(lanes))]
 		lanes = lanes[len(part):]
 
 		var clock int64

@@ -38,18 +38,13 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
 		if tx == nil {
-			return nil, errors.New("mysqlqueue: the *sql.Tx is nil")
+			return nil, errors.New("the *sql.Tx is nil")
 		}
-		for {
-			if s, ok := of.(*store); ok {
-				return s.bind(tx), nil
-			}
-			wrapper, ok := of.(interface{ Unwrap() sqlqueue.Store })
-			if !ok {
-				return nil, fmt.Errorf("mysqlqueue: the queue is of another database: its store is a %T", of)
-			}
-			of = wrapper.Unwrap()
+		s, ok := sqlqueue.StoreAs[*store](of)
+		if !ok {
+			return nil, errors.New("the queue is not kept in MySQL or MariaDB: it was not made by mysqlqueue.New")
 		}
+		return s.bind(tx), nil
 	})
 }
 

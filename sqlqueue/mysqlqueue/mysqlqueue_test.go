@@ -58,7 +58,7 @@ func TestWithTxFindsItsStore(t *testing.T) {
 		{"its own", WithTx(q, tx), ""},
 		{"a wrapped one", WithTx(wrapped, tx), ""},
 		{"one that is bound", WithTx(WithTx(q, new(sql.Tx)), tx), ""},
-		{"another database's", WithTx(other, tx), "of another database"},
+		{"another database's", WithTx(other, tx), "not made by mysqlqueue"},
 		{"no transaction", WithTx(q, nil), "is nil"},
 	} {
 		var bound *store

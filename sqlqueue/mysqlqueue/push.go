@@ -235,15 +235,5 @@ func (p *push) insert(ctx context.Context, which []int) (int64, error) {
 
 // one reads a row of one column, if there is one.
 func (p *push) one(ctx context.Context, query string, args []any, dest *int64) error {
-	rows, err := operator.SQL(p.on, translate).Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // what matters of it is in Err
-	for rows.Next() {
-		if err := rows.Scan(dest); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return operator.Each(ctx, operator.SQL(p.on, translate), query, args, func(scan func(...any) error) error { return scan(dest) })
 }

@@ -10,13 +10,13 @@ import (
 // %[1]s where to go on, %[2]d how many.
 const expiredSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
-WHERE expires_at <= UTC_TIMESTAMP(6)%[1]s
+WHERE expires_at <= UTC_TIMESTAMP(6) AND reserved = 1%[1]s
 ORDER BY expires_at, id LIMIT %[2]d`
 
-// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids.
+// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many.
 const lockExpiredSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= UTC_TIMESTAMP(6)
-ORDER BY id FOR UPDATE SKIP LOCKED`
+LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 
 // %[1]s ids, %[2]d how many attempts to give back.
 const freeSQL = `
@@ -30,15 +30,14 @@ func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
 	err := c.claim(ctx, c.x.Requeue, "expires_at", func(goOn string, size int) string {
 		return c.store.sql(expiredSQL, goOn, size)
-	}, func(ids []int64) ([]int64, error) {
-		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids)))
+	}, func(ids []int64, n int) ([]int64, error) {
+		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n))
 		expired = append(expired, locked...)
 		return locked, err
 	})
 	if err != nil {
 		return 0, err
 	}
-	expired = expired[:min(len(expired), c.x.Requeue)]
 	return len(expired), c.free(ctx, expired, 0)
 }
 

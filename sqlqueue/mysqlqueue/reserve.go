@@ -54,22 +54,22 @@ SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FO
 WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0%[3]s
 ORDER BY available_at, id LIMIT %[4]d`
 
-// %[1]s queue, %[2]d priority, %[3]s ids.
+// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many.
 const fetchSQL = `
 SELECT id, payload, attempts, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
-FOR UPDATE SKIP LOCKED`
+LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 
 // fetch locks up to n jobs of a lane that are due, and returns them as they will be.
 func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
 	err := c.claim(ctx, n, "available_at", func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
-	}, func(ids []int64) ([]int64, error) {
+	}, func(ids []int64, n int) ([]int64, error) {
 		var locked []int64
-		err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids)), func(scan func(...any) error) error {
+		err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n), func(scan func(...any) error) error {
 			j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
 			var payload []byte
 			var uniqueKey sql.NullString
@@ -86,15 +86,16 @@ func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueu
 	slices.SortFunc(jobs, func(a, b sqlqueue.Job) int {
 		return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 	})
-	return jobs[:min(n, len(jobs))], err
+	return jobs, err
 }
 
-// claim locks the first n rows that a statement finds and others have not locked, and sometimes a few more. Find is the statement, from a
-// place on, in the order of a column and id; lock locks those of the ids that are free, and returns them.
+// claim locks the first n rows that a statement finds and others have not locked. Find is the statement, from a place on, in the order of a
+// column and id; lock locks up to n of the ids that are free, and returns them. After two tries in vain it offers more ids at a time,
+// twice as many each time, and takes what it gets of them: many workers that want one job each would else try one by one.
 func (c *conversation) claim(ctx context.Context, n int, column string, find func(goOn string, size int) string,
-	lock func(ids []int64) ([]int64, error),
+	lock func(ids []int64, n int) ([]int64, error),
 ) error {
-	const ahead = 20 // where many workers want one job each, most of what they find first is locked
+	const ahead = 20
 	claimed := map[int64]bool{}
 	inVain := 0
 	for goOn := ""; len(claimed) < n; {
@@ -112,9 +113,10 @@ func (c *conversation) claim(ctx context.Context, n int, column string, find fun
 		// A row that was found at one place may have had another when it was locked, and be found again there.
 		left := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
 		for len(left) > 0 && len(claimed) < n {
-			part := left[:min(max(n-len(claimed), 1<<min(inVain, 10)), len(left))]
+			need := n - len(claimed)
+			part := left[:min(max(need, 1<<min(max(inVain-1, 0), 10)), len(left))]
 			left = left[len(part):]
-			locked, err := lock(part)
+			locked, err := lock(part, need)
 			if err != nil {
 				return err
 			}
