@@ -20,7 +20,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "sqlqueue needs a command: clear, completion, demo, failed,"},
+		{nil, "sqlqueue needs a command: clear, completion, demo, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
 		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},
