@@ -32,7 +32,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	}
 	var seen *view
 	if x.Worker == nil && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
-		if seen, err = s.look(ctx, s.DB, x, lanes); err != nil {
+		if seen, err = s.look(ctx, s.DB, x, lanes, true); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
 		if !seen.work(x) {

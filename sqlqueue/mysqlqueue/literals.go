@@ -23,6 +23,9 @@ func texts(values []string) string {
 	return strings.Join(literals, ", ")
 }
 
+// mostIDs is how many ids stand in one list. From 1,000 on MariaDB makes a list into a subquery, and scans the table for it.
+const mostIDs = 500
+
 // integers is a list of ids for IN, sorted, so that all lock in the same order. It begins with 0, which is no id: a row that is looked up
 // by one id alone is read as a constant, and then both servers keep its lock even if it does not pass the other conditions.
 func integers(ids []int64) string {

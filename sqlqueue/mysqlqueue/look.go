@@ -41,16 +41,20 @@ const lookSQL = `
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s),
     EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= UTC_TIMESTAMP(6) AND reserved = 1)`
 
-// %[1]s queue, %[2]d priority: whether a job is due, and when the next one will be.
-const lookAtLaneSQL = `,
+// Whether a job is due. %[1]s queue, %[2]d priority.
+const isDueSQL = `,
     EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_ready})
-        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0),
+        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0)`
+
+// When the next job will be due. %[1]s queue, %[2]d priority.
+const nextDueSQL = `,
     (SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
         WHERE queue = %[1]s AND priority = %[2]d AND available_at > UTC_TIMESTAMP(6) AND reserved = 0
         ORDER BY available_at LIMIT 1)`
 
-// look reads the clock, what operators want, and what there is to do.
-func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, lanes []lane.Lane) (*view, error) {
+// look reads the clock, what operators want, and what there is to do. Whoever tries the lanes anyway need not ask whether jobs are due in
+// them: then all count as if there were.
+func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, lanes []lane.Lane, ask bool) (*view, error) {
 	v := &view{}
 	worker, _, _ := strings.Cut(x.Number, "-")
 	if x.Worker != nil {
@@ -72,8 +76,13 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, l
 		statement := s.sql(lookSQL, text(worker))
 		dest := []any{&clock, &wanted, &v.expired}
 		for i, l := range part {
-			statement += s.sql(lookAtLaneSQL, text(l.Queue), l.Priority)
-			dest = append(dest, &due[i], &next[i])
+			queue := text(l.Queue)
+			if due[i] = !ask; ask {
+				statement += s.sql(isDueSQL, queue, l.Priority)
+				dest = append(dest, &due[i])
+			}
+			statement += s.sql(nextDueSQL, queue, l.Priority)
+			dest = append(dest, &next[i])
 		}
 		if err := one(ctx, db, statement, dest...); err != nil {
 			return nil, err

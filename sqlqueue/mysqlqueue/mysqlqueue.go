@@ -108,10 +108,18 @@ func (s *store) own(ctx context.Context, f func(*sql.Tx) error) error {
 		}
 		if err := f(tx); err != nil {
 			_ = tx.Rollback() // a lock wait that timed out has left the transaction open
+			if endedBy(ctx, err) {
+				return context.Cause(ctx)
+			}
 			return err
 		}
 		return commit(ctx, tx)
 	})
+}
+
+// endedBy reports whether database/sql has rolled a transaction back by itself, because its context ended.
+func endedBy(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, ctx.Err()))
 }
 
 // commit waits for the answer no longer than until ctx ends, which Commit itself does not look at.
@@ -120,8 +128,8 @@ func commit(ctx context.Context, tx *sql.Tx) error {
 	go func() { answer <- tx.Commit() }()
 	select {
 	case err := <-answer:
-		if ended := context.Cause(ctx); ended != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, ctx.Err())) {
-			return ended // database/sql has rolled back instead
+		if endedBy(ctx, err) {
+			return context.Cause(ctx)
 		}
 		return outcome(err)
 	case <-ctx.Done():

@@ -43,7 +43,7 @@ func (c *conversation) requeue(ctx context.Context) (int, error) {
 
 // free puts locked jobs back.
 func (c *conversation) free(ctx context.Context, ids []int64, attempts int) error {
-	for ids := range slices.Chunk(ids, most) {
+	for ids := range slices.Chunk(ids, mostIDs) {
 		if _, err := c.db.Exec(ctx, c.store.sql(freeSQL, integers(ids), attempts)); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (c *conversation) giveBack(ctx context.Context) error {
 		}
 		found = append(found, more...)
 	}
-	for ids := range slices.Chunk(found, most) {
+	for ids := range slices.Chunk(found, mostIDs) {
 		locked, err := c.ids(ctx, c.store.sql(lockAbandonedSQL, integers(ids), numbers))
 		if err == nil {
 			err = c.free(ctx, locked, 1)

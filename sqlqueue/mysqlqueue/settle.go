@@ -12,12 +12,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-const (
-	// most is how many ids stand in one list. From 1,000 on MariaDB makes a list into a subquery and scans the table for it.
-	most = 500
-
-	mostText = 256 << 10 // bytes of errors and stacks in one statement
-)
+// mostText is how many bytes of errors and stacks one statement has, if it has more than one.
+const mostText = 256 << 10
 
 // settle settles and touches. What both name is settled.
 func (c *conversation) settle(ctx context.Context) error {
@@ -75,7 +71,7 @@ func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool,
 		asked[s.Reservation] = asked[s.Reservation] || s.Outcome != sqlqueue.Release
 	}
 	locked := map[sqlqueue.Reservation]bool{}
-	for part := range slices.Chunk(sorted(asked), most) {
+	for part := range slices.Chunk(sorted(asked), mostIDs) {
 		if err := c.lockPart(ctx, part, asked, locked); err != nil {
 			return nil, err
 		}
@@ -158,7 +154,7 @@ const deleteSQL = `
 DELETE j FROM {jobs} j FORCE INDEX (PRIMARY) WHERE j.id IN (%[1]s) AND j.reserved = 1 AND j.reserved_by IN (%[2]s)`
 
 func (c *conversation) delete(ctx context.Context, settlements []sqlqueue.Settlement) error {
-	for part := range slices.Chunk(settlements, most) {
+	for part := range slices.Chunk(settlements, mostIDs) {
 		reservations := reservationsOf(part)
 		if _, err := c.db.Exec(ctx, c.store.sql(deleteSQL, idsOf(reservations), numbersOf(reservations))); err != nil {
 			return err
@@ -175,7 +171,7 @@ SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
 func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
-	for part := range slices.Chunk(settlements, most) {
+	for part := range slices.Chunk(settlements, mostIDs) {
 		var delays, back strings.Builder
 		for _, s := range part {
 			if s.Delay > 0 {
@@ -213,7 +209,7 @@ WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
 func (c *conversation) fail(ctx context.Context, settlements []sqlqueue.Settlement) error {
 	for len(settlements) > 0 {
 		n, size := 0, 0
-		for n < min(len(settlements), most) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {
+		for n < min(len(settlements), mostIDs) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {
 			size += len(settlements[n].Error) + len(settlements[n].Stack)
 			n++
 		}
@@ -243,7 +239,7 @@ func (c *conversation) touch(ctx context.Context, expire time.Duration, reservat
 	if expire != 0 {
 		end = after(expire)
 	}
-	for part := range slices.Chunk(reservations, most) {
+	for part := range slices.Chunk(reservations, mostIDs) {
 		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), end)); err != nil {
 			return err
 		}
