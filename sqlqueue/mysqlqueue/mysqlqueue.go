@@ -84,7 +84,6 @@ var dialect = operator.Dialect{
 	Time:        moment,
 	Micros:      micros,
 	NameIs:      "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job')) = CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
-	NameArg:     func(name string) any { return name },
 	ForUpdate:   "FOR UPDATE",
 	OnConflict:  " ON DUPLICATE KEY UPDATE queue = queue",
 	ByID:        " FORCE INDEX (PRIMARY)",

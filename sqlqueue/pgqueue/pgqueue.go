@@ -75,7 +75,6 @@ var dialect = operator.Dialect{
 	NameIs: `CASE WHEN strpos(payload::text, E'\\u') = 0 OR payload::text !~
 		E'\\\\u0000|\\\\u[dD][89abAB]..(?!\\\\u[dD][c-fC-F])|(?<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]'
 		THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END = %s`,
-	NameArg:    func(name string) any { return name },
 	ForUpdate:  "FOR UPDATE",
 	OnConflict: " ON CONFLICT DO NOTHING",
 }

@@ -111,7 +111,6 @@ var dialect = operator.Dialect{
 	Time:        "%s",
 	Micros:      "%s",
 	NameIs:      "json_extract(payload, '$.job') = %s",
-	NameArg:     func(name string) any { return name },
 	OnConflict:  " ON CONFLICT DO NOTHING",
 }
 

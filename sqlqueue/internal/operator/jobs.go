@@ -64,7 +64,7 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 }
 
 func (s *statement) whereName(name string) {
-	s.add(" AND "+s.dialect.NameIs, s.arg(s.dialect.NameArg(name)))
+	s.add(" AND "+s.dialect.NameIs, s.arg(name))
 }
 
 // ChangeJobs is that of sqlqueue.Store.

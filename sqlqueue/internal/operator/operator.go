@@ -37,7 +37,6 @@ type Dialect struct {
 	Time        string           // microseconds since 1970 (%s) as the tables keep times
 	Micros      string           // a time of the tables (%s) as microseconds since 1970
 	NameIs      string           // whether the payload's name is the argument %s
-	NameArg     func(string) any // that argument
 	ForUpdate   string           // what makes a SELECT lock its rows
 	OnConflict  string           // what makes an INSERT into queues leave an existing row alone
 
