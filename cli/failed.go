@@ -84,31 +84,7 @@ func failedTable(w io.Writer, jobs []sqlqueue.FailedJob, now time.Time) error {
 }
 
 func (p *program) failedShowCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "show ID",
-		Short:   "Show a failed job in full, with its error and stack",
-		Example: `  sqlqueue failed show 7`,
-		Args:    between(1, 1, "ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ids, err := parseIDs(args)
-			if err != nil {
-				return err
-			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				job, err := q.FailedJob(cmd.Context(), ids[0])
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), job)
-				}
-				return showFailed(cmd.OutOrStdout(), job, time.Now())
-			})
-		},
-	}
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	return showCommand(p, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*sqlqueue.Queue).FailedJob, showFailed)
 }
 
 func showFailed(w io.Writer, j sqlqueue.FailedJob, now time.Time) error {

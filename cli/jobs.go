@@ -132,11 +132,18 @@ func nameAndData(payload []byte) (name, data string) {
 }
 
 func (p *program) jobsShowCommand() *cobra.Command {
+	return showCommand(p, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*sqlqueue.Queue).Job, showJob)
+}
+
+// showCommand shows one row by its id.
+func showCommand[T any](p *program, short, example string, find func(*sqlqueue.Queue, context.Context, int64) (T, error),
+	show func(io.Writer, T, time.Time) error,
+) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "show ID",
-		Short:   "Show a job in full",
-		Example: `  sqlqueue jobs show 42 --json`,
+		Short:   short,
+		Example: example,
 		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
@@ -144,14 +151,14 @@ func (p *program) jobsShowCommand() *cobra.Command {
 				return err
 			}
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				job, err := q.Job(cmd.Context(), ids[0])
+				row, err := find(q, cmd.Context(), ids[0])
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), job)
+					return writeJSON(cmd.OutOrStdout(), row)
 				}
-				return showJob(cmd.OutOrStdout(), job, time.Now())
+				return show(cmd.OutOrStdout(), row, time.Now())
 			})
 		},
 	}
