@@ -24,12 +24,7 @@ import (
 
 // TestCommand: the stock binary on every engine, as a shell sees it.
 func TestCommand(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "sqlqueue")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sqlqueue")
-	build.Dir = ".."
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	binary := buildBinary(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		for _, test := range []struct {
 			name string
@@ -51,6 +46,18 @@ func TestCommand(t *testing.T) {
 			})
 		}
 	})
+}
+
+// buildBinary returns the path of a stock binary, whose name is sqlqueue.
+func buildBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "sqlqueue")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sqlqueue")
+	build.Dir = ".."
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	return binary
 }
 
 // command runs the binary on a database of its own.

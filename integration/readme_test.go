@@ -88,12 +88,7 @@ func TestReadmeTranscript(t *testing.T) {
 	if len(blocks) != 1 {
 		t.Fatalf("the README has %d transcripts, want 1", len(blocks))
 	}
-	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/sqlqueue")
-	build.Dir = ".."
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	bin := filepath.Dir(buildBinary(t))
 	dir := t.TempDir()
 	for _, step := range strings.Split("\n"+blocks[0], "\n$ ")[1:] {
 		line, want, _ := strings.Cut(step, "\n")
