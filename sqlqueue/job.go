@@ -12,10 +12,12 @@ type Job struct {
 	Priority    int16           `json:"priority"`
 	Payload     json.RawMessage `json:"payload"`
 	Attempts    int             `json:"attempts"`
+	Exceptions  int             `json:"exceptions"` // runs that ended with an error
 	Reserved    bool            `json:"reserved"`
 	ReservedAt  time.Time       `json:"reserved_at,omitzero"`
 	ReservedBy  string          `json:"reserved_by,omitempty"`
 	ExpiresAt   time.Time       `json:"expires_at,omitzero"` // zero: not reserved, or never
+	Started     bool            `json:"started"`             // Touch.Start was told, in this reservation or in one that expired since
 	AvailableAt time.Time       `json:"available_at"`
 	CreatedAt   time.Time       `json:"created_at"`
 	UniqueKey   string          `json:"unique_key,omitempty"`
@@ -85,6 +87,15 @@ type FailedFilter struct {
 	Before    int64         // only ids smaller than this: the last id of the page before
 	Limit     int           // default 100, at most 1,000
 }
+
+// FailedChange is what ChangeFailed does.
+type FailedChange int
+
+// The changes.
+const (
+	RetryFailed  FailedChange = iota + 1 // back to the jobs: with a new id, no attempts, available now
+	ForgetFailed                         // deleted
+)
 
 // QueueInfo is what a queue holds.
 type QueueInfo struct {

@@ -210,34 +210,27 @@ func (q *Queue) FailedJob(ctx context.Context, id int64) (FailedJob, error) {
 // transaction, and returns how many it moved. Jobs whose unique key another job has by now stay failed, and are told by a
 // *DuplicateError; ids that are not there by ErrNotFound. The filter's Limit is not used.
 func (q *Queue) Retry(ctx context.Context, f FailedFilter) (int, error) {
-	store, err := q.open(ctx)
-	if err != nil {
-		return 0, wrap("retry", err)
-	}
-	return changeFailed("retry", f, func(f FailedFilter) ([]int64, []Duplicate, error) { return store.Retry(ctx, f) })
+	return q.changeFailed(ctx, "retry", f, RetryFailed)
 }
 
 // Forget deletes all failed jobs that pass the filter, a thousand in a transaction, and returns how many it deleted. Ids that are not
 // there are told by ErrNotFound. The filter's Limit is not used.
 func (q *Queue) Forget(ctx context.Context, f FailedFilter) (int, error) {
-	store, err := q.open(ctx)
-	if err != nil {
-		return 0, wrap("forget", err)
-	}
-	return changeFailed("forget", f, func(f FailedFilter) ([]int64, []Duplicate, error) {
-		ids, err := store.Forget(ctx, f)
-		return ids, nil, err
-	})
+	return q.changeFailed(ctx, "forget", f, ForgetFailed)
 }
 
 // changeFailed goes through all failed jobs that pass the filter, from the newest to the oldest.
-func changeFailed(operation string, f FailedFilter, change func(FailedFilter) ([]int64, []Duplicate, error)) (int, error) {
+func (q *Queue) changeFailed(ctx context.Context, operation string, f FailedFilter, c FailedChange) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap(operation, err)
+	}
 	var total int
 	var duplicates []Duplicate
 	var errs []error
 	page := func() (seen int, err error) {
 		f.Limit = batch
-		ids, left, err := change(f)
+		ids, left, err := store.ChangeFailed(ctx, f, c)
 		total += len(ids)
 		duplicates = append(duplicates, left...)
 		for _, d := range left {
@@ -317,6 +310,24 @@ func (q *Queue) Workers(ctx context.Context) ([]Worker, error) {
 	}
 	workers, err := store.Workers(ctx)
 	return workers, wrap("workers", err)
+}
+
+// SetConcurrency tells a worker to run so many handlers at once instead of what it was started with; 0: that again. The worker does so
+// within two seconds. The error is ErrNotFound if there is no such worker.
+func (q *Queue) SetConcurrency(ctx context.Context, worker string, n int) error {
+	store, err := q.open(ctx)
+	if err != nil {
+		return wrap("set concurrency", err)
+	}
+	const most = 1 << 20
+	if n < 0 || n > most {
+		return wrap("set concurrency", fmt.Errorf("concurrency is %d: it must be between 1 and %d, or 0 for the worker's own", n, most))
+	}
+	found, err := store.ChangeWorker(ctx, worker, n)
+	if err == nil && !found {
+		err = fmt.Errorf("worker %q: %w", worker, ErrNotFound)
+	}
+	return wrap("set concurrency", err)
 }
 
 func checkFilter(limit *int, ids []int64) error {

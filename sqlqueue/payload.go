@@ -19,6 +19,9 @@ type Payload struct {
 	Timeout    *Seconds        `json:"timeout,omitzero"`     // how long the handler may run; 0: no limit
 	Backoff    Backoff         `json:"backoff,omitzero"`     // how long to wait after the 1st, 2nd, … error; the last repeats
 	RetryUntil time.Time       `json:"retry_until,omitzero"` // no run starts later
+
+	// MaxExceptions is after how many errors the job fails, however many tries it has left; 0: no limit. Releases do not count.
+	MaxExceptions int `json:"max_exceptions,omitzero"`
 }
 
 // ParsePayload reads a payload as it stands in the table. Settings that it does not know are left alone. The error says what is wrong:
@@ -45,6 +48,9 @@ func (p *Payload) check() error {
 		return fmt.Errorf("tries is %d: it must be 0 (no limit) or more", *p.Tries)
 	case p.Timeout != nil && *p.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be 0 (no limit) or more", time.Duration(*p.Timeout))
+	}
+	if p.MaxExceptions < 0 {
+		return fmt.Errorf("max_exceptions is %d: it must be 0 (no limit) or more", p.MaxExceptions)
 	}
 	for _, d := range p.Backoff {
 		if d < 0 {

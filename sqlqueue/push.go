@@ -81,6 +81,10 @@ func BackoffList(waits ...time.Duration) PushOption {
 	return func(p *push) { p.payload.Backoff = append(Backoff{}, waits...) }
 }
 
+// MaxExceptions is after how many errors the job fails, however many tries it has left: unlike Tries it does not count the times when
+// the handler released the job, or its worker died. Default, and 0: no limit.
+func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExceptions = n } }
+
 // RetryUntil is when the job fails instead of running again. Default: never.
 func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
 

@@ -75,12 +75,23 @@ func (q *Queue) Config() Config { return q.config }
 
 // Bind returns the same Queue over another store, for the packages of databases: WithTx is Bind with a store that is bound to a
 // transaction. When bind returns an error, so does every operation of the returned Queue.
+//
+// A Store that has a method Bind(func(Store) (Store, error)) (Store, error) answers in bind's place: so a Store that wraps another
+// can wrap the bound one too.
 func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
 	bound := *q
-	if bound.broken == nil {
+	switch own, ok := q.store.(binder); {
+	case q.broken != nil:
+	case ok:
+		bound.store, bound.broken = own.Bind(bind)
+	default:
 		bound.store, bound.broken = bind(q.store)
 	}
 	return &bound
+}
+
+type binder interface {
+	Bind(bind func(Store) (Store, error)) (Store, error)
 }
 
 // StoreAs finds the store of type S that s is, or that it wraps: a Store that wraps another has a method Unwrap() Store. It is for the
@@ -138,6 +149,9 @@ func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
 	return answer, wrap("exchange", err)
 }
 
+// inline is the reservation of a job that runs in sync mode.
+var inline Reservation
+
 // HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job. If it also has a method
 // Completed(), Delete calls it when it has removed the row: that is how a worker learns that its handler has completed the job.
 type HasReservation interface {
@@ -146,24 +160,27 @@ type HasReservation interface {
 
 // Hold locks a job's row until the end of the transaction that q is bound to. As the transaction's first statement it makes sure that
 // the job is still the caller's, and stays so: while the row is locked, the reservation cannot expire. It returns
-// ErrReservationLost if the job is not the caller's any more.
+// ErrReservationLost if the job is not the caller's any more. A job in sync mode has no row: there is nothing to hold.
 func (q *Queue) Hold(ctx context.Context, job HasReservation) error {
 	store, err := q.open(ctx)
-	if err == nil {
-		err = store.Hold(ctx, job.Reservation())
+	if r := job.Reservation(); err == nil && r != inline {
+		err = store.Hold(ctx, r)
 	}
 	return wrap("hold", err)
 }
 
 // Delete removes a job that the caller has reserved. With a Queue that is bound to a transaction it completes the job in that
 // transaction: it is done if and only if the caller commits. It returns ErrReservationLost, and removes nothing, if the job is not the
-// caller's any more.
+// caller's any more. A job in sync mode has no row: there is nothing to delete.
 func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 	store, err := q.open(ctx)
 	if err != nil {
 		return wrap("delete", err)
 	}
 	r := job.Reservation()
+	if r == inline {
+		return nil
+	}
 	if err := store.Hold(ctx, r); err != nil {
 		return wrap("delete", err)
 	}

@@ -50,12 +50,9 @@ type Store interface {
 	// FailedJobs returns the failed jobs that pass the filter, by descending id.
 	FailedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, error)
 
-	// Retry moves the failed jobs that pass the filter, at most f.Limit, back to the jobs: each with a new id, no attempts, available
-	// now. It returns the ids that they had as failed jobs, and what it left because another job has the unique key.
-	Retry(ctx context.Context, f FailedFilter) ([]int64, []Duplicate, error)
-
-	// Forget deletes the failed jobs that pass the filter, at most f.Limit, and returns the ids that they had as failed jobs.
-	Forget(ctx context.Context, f FailedFilter) ([]int64, error)
+	// ChangeFailed retries or forgets the failed jobs that pass the filter, at most f.Limit, and returns the ids that they had as failed
+	// jobs, and what it left because another job has the unique key.
+	ChangeFailed(ctx context.Context, f FailedFilter, c FailedChange) ([]int64, []Duplicate, error)
 
 	// Queues counts the jobs of every queue that has jobs, failed jobs or a Control, and returns them by name; the Control for all
 	// queues comes first, under the empty name.
@@ -66,6 +63,9 @@ type Store interface {
 
 	// Workers returns the rows of the workers, by start.
 	Workers(ctx context.Context) ([]Worker, error)
+
+	// ChangeWorker writes the concurrency that is wanted of a worker, 0 for its own, and reports whether there is such a worker.
+	ChangeWorker(ctx context.Context, id string, wanted int) (bool, error)
 }
 
 // NewJob is a job to insert. Its values have been checked.
@@ -92,8 +92,11 @@ type Reservation struct {
 
 // Exchange is what a worker tells and asks in one conversation. Its zero value does nothing.
 type Exchange struct {
-	// Worker is written (inserted, or its SeenAt set to now) if not nil.
+	// Worker is written (inserted, or its SeenAt set to now) if not nil; with Leave its row is deleted instead. Unseen deletes the rows of
+	// the workers that were not seen for so long; 0: none.
 	Worker *Worker
+	Leave  bool
+	Unseen time.Duration
 
 	Settle []Settlement
 	Touch  []Touch
@@ -124,6 +127,7 @@ type Exchange struct {
 type Touch struct {
 	Reservation
 	Expire time.Duration // from now; 0: never
+	Start  bool          // the job's Started is set, until a Settlement or an operator releases it
 }
 
 // Reserve is a queue to take jobs from.
@@ -167,8 +171,9 @@ type Settlement struct {
 	Reservation
 	Outcome Outcome
 
-	Delay    time.Duration // Release: until the job is available again; not negative
-	GiveBack bool          // Release: the attempt is not spent
+	Delay     time.Duration // Release: until the job is available again; not negative
+	GiveBack  bool          // Release: the attempt is not spent
+	Exception bool          // Release: counts as one of the job's Exceptions
 
 	Error string // Fail: the reason; valid UTF-8 without NUL
 	Stack string // Fail: where, or empty; likewise

@@ -22,6 +22,9 @@ type Config struct {
 	// a name is removed, and a name that comes again is left out. Default: the queue of the Queue's Config.
 	Queues []string
 
+	// Fair serves the queues in turn: each is the first in every so many reservations. Default: in strict order.
+	Fair bool
+
 	// Concurrency is how many handlers run at once. Default 10. An operator can set another number while the worker runs.
 	Concurrency int
 
@@ -34,6 +37,14 @@ type Config struct {
 	// Timeout is how long a handler may run before its context ends. Default 60 s; -1: no limit.
 	Timeout time.Duration
 
+	// StuckAfter is how long a handler may still run after its timeout. Then it is stuck: its job is settled as timed out, and whatever the
+	// handler returns later changes nothing; but nothing can end it, so it keeps its place among Concurrency. Default 5 s.
+	StuckAfter time.Duration
+
+	// MaxStuck is how many stuck handlers the worker bears with. With one more, or when there is no place left for others, Run ends as at
+	// the end of its context, for a supervisor to start the process again. Default half of Concurrency, rounded down; -1: none.
+	MaxStuck int
+
 	// Expire is how long a reservation lasts that is not kept alive: so long after its worker has died, a job runs again. Default
 	// 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set another value for a
 	// queue.
@@ -42,6 +53,9 @@ type Config struct {
 	// Sleep is how long the worker waits when no job is due before it looks again. Default 3 s, at least 1 ms. It wakes for a job
 	// whose time is known to come.
 	Sleep time.Duration
+
+	// Rest is how long a place among Concurrency stays empty after a job. Default 0.
+	Rest time.Duration
 
 	// Grace is how long handlers may still run after Run's context has ended. Then their contexts end too. Default 30 s; -1: no limit.
 	Grace time.Duration
@@ -58,6 +72,10 @@ type Config struct {
 	// MaxTime ends Run after so long, when the jobs that run then have ended. Default 0: no limit.
 	MaxTime time.Duration
 
+	// MaxMemory ends Run when the process uses more memory (on Linux, its resident set), in bytes: when the jobs that run then have ended,
+	// it returns ErrMemory. Default 0: no limit.
+	MaxMemory int64
+
 	// Force goes on under maintenance.
 	Force bool
 
@@ -68,6 +86,9 @@ type Config struct {
 	// does not return nil decides. Default: none, so failed jobs are kept as failed jobs. It runs in the job's goroutine, whose
 	// reservation is kept alive, with a context of its own that ends after 60 s.
 	OnFailed FailedFunc
+
+	// Health is told how the worker does, for the probes of a supervisor. Default: none.
+	Health *Health
 
 	// Events are told what the worker does. Default: none.
 	Events Events
@@ -82,6 +103,7 @@ const (
 	defaultTries       = 25
 	defaultTimeout     = 60 * time.Second
 	defaultExpire      = 60 * time.Second
+	defaultStuckAfter  = 5 * time.Second
 	defaultSleep       = 3 * time.Second
 	defaultGrace       = 30 * time.Second
 
@@ -115,6 +137,14 @@ func (c Config) complete(q *sqlqueue.Queue) (Config, error) {
 		return c, fmt.Errorf("expire is %v: it must be at least 1 ms, or -1 for never", c.Expire)
 	case c.Sleep < 0, c.Sleep > 0 && c.Sleep < time.Millisecond:
 		return c, fmt.Errorf("sleep is %v: it must be at least 1 ms", c.Sleep)
+	case c.StuckAfter < 0:
+		return c, fmt.Errorf("stuck after is %v: it must be more than 0", c.StuckAfter)
+	case c.MaxStuck < -1:
+		return c, fmt.Errorf("max stuck is %d: it must be at least 1, or -1 for none", c.MaxStuck)
+	case c.Rest < 0:
+		return c, fmt.Errorf("rest is %v: it must be 0 or more", c.Rest)
+	case c.MaxMemory < 0:
+		return c, fmt.Errorf("max memory is %d bytes: it must be more than 0, or 0 for no limit", c.MaxMemory)
 	case c.Grace < -1:
 		return c, fmt.Errorf("grace is %v: it must be more than 0, or -1 for no limit", c.Grace)
 	case !utf8.ValidString(c.Name), strings.ContainsRune(c.Name, 0), utf8.RuneCountInString(c.Name) > 191:
@@ -124,10 +154,15 @@ func (c Config) complete(q *sqlqueue.Queue) (Config, error) {
 	c.Tries = max(cmp.Or(c.Tries, defaultTries), 0)
 	c.Timeout = max(cmp.Or(c.Timeout, defaultTimeout), 0)
 	c.Expire = max(cmp.Or(c.Expire, defaultExpire), 0)
+	c.StuckAfter = cmp.Or(c.StuckAfter, defaultStuckAfter)
+	c.MaxStuck = max(cmp.Or(c.MaxStuck, c.Concurrency/2), 0)
 	c.Sleep = cmp.Or(c.Sleep, defaultSleep)
 	c.Grace = cmp.Or(c.Grace, defaultGrace)
 	if c.Backoff == nil {
 		c.Backoff = ExponentialBackoff(defaultBackoffFirst, defaultBackoffMost)
+	}
+	if c.Health == nil {
+		c.Health = new(Health)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

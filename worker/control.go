@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"maps"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -17,12 +18,15 @@ type control struct {
 func (l *loop) obey(answer sqlqueue.Exchanged) {
 	c := &l.control
 	restarts := map[string]int64{}
-	c.expires = map[string]time.Duration{}
+	expires := map[string]time.Duration{}
 	for _, said := range answer.Controls {
 		restarts[said.Queue] = said.Restarts
 		if said.Expire != nil {
-			c.expires[said.Queue] = *said.Expire
+			expires[said.Queue] = *said.Expire
 		}
+	}
+	if !maps.Equal(expires, c.expires) {
+		c.expires, l.watch = expires, time.Time{}
 	}
 	if c.restarts == nil {
 		c.restarts = restarts
@@ -39,6 +43,7 @@ func (l *loop) obey(answer sqlqueue.Exchanged) {
 	if wanted != c.slots {
 		l.log.concurrency(c.slots, wanted)
 		c.slots = wanted
+		l.slots.resize(wanted)
 	}
 }
 

@@ -27,21 +27,17 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 	if !l.registered || now.Sub(l.seen) >= seenEvery {
 		self := l.self
 		self.Concurrency = l.control.slots
-		x.Worker = &self
+		x.Worker, x.Unseen = &self, unseenFor
 	}
 	for _, r := range l.refusal.next(l.unsettled) {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
 			x.Settle = append(x.Settle, s)
 		}
 	}
-	for of, r := range l.running {
-		expire := l.expire(r.info.Queue)
-		due := r.expire > 0 && !now.Before(r.touchAt)
-		if !r.gone && (due || expire != r.expire) {
-			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: of, Expire: expire})
-		}
+	for _, r := range l.touching {
+		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
 	}
-	for _, queue := range l.config.Queues {
+	for _, queue := range l.order() {
 		expire := l.expire(queue)
 		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: expire})
 		if expire > 0 && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
@@ -51,9 +47,19 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 	return x
 }
 
+// order is the order in which the queues are served now: in fair mode each is the first in turn.
+func (l *loop) order() []string {
+	queues := l.config.Queues
+	if !l.config.Fair {
+		return queues
+	}
+	first := l.turns % len(queues)
+	return slices.Concat(queues[first:], queues[:first])
+}
+
 // wanted is how many jobs to ask for.
 func (l *loop) wanted(now time.Time) int {
-	if !l.registered || l.stopping != "" || l.outage.on() {
+	if !l.registered || l.stopping != "" || l.wasPaused || l.outage.on() {
 		return 0
 	}
 	// What is sent anyway, to settle, may as well ask.
@@ -61,14 +67,20 @@ func (l *loop) wanted(now time.Time) int {
 		return 0
 	}
 	n := l.free()
+	if l.config.Rest == 0 {
+		n += l.pace.ahead(l.control.slots)
+	}
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
 	return max(n, 0)
 }
 
-// free is how many more handlers may run.
-func (l *loop) free() int { return l.control.slots - len(l.running) }
+// free is how many slots nothing is reserved for; less than none: what was reserved ahead.
+func (l *loop) free() int {
+	busy, ready := l.slots.load()
+	return l.control.slots - busy - ready - len(l.untold)
+}
 
 // exchange talks to the database.
 func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
@@ -129,26 +141,6 @@ func (l *loop) forget(r *run) {
 	l.unsettled = slices.DeleteFunc(l.unsettled, func(other *run) bool { return other == r })
 }
 
-// touched looks at what became of what was touched.
-func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
-	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
-	for _, t := range x.Touch {
-		r := l.running[t.Reservation]
-		switch {
-		case locked[t.Reservation]:
-			r.touchAt = sent.Add(min(lockedEvery, r.expire/6))
-		case !lost[t.Reservation]:
-			r.kept(t.Expire, sent)
-		case r.info.completed.Load():
-			r.gone = true // its handler has committed, and has not returned yet
-		default:
-			r.gone = true
-			r.cancel(sqlqueue.ErrReservationLost)
-			l.lose(r, nil)
-		}
-	}
-}
-
 func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 	set := make(map[sqlqueue.Reservation]bool, len(reservations))
 	for _, of := range reservations {
@@ -157,8 +149,13 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 	return set
 }
 
-// dispatch starts what was reserved, or gives it back if the worker stops.
-func (l *loop) dispatch(ctx, handlers context.Context, x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+// dispatch has started what was reserved, or gives it back if the worker stops.
+func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+	if len(answer.Reserved) == 0 {
+		return
+	}
+	l.turns++
+	start := make([]*run, 0, len(answer.Reserved))
 	expires := map[string]time.Duration{}
 	for _, r := range x.Reserve {
 		expires[r.Queue] = r.Expire
@@ -173,23 +170,15 @@ func (l *loop) dispatch(ctx, handlers context.Context, x sqlqueue.Exchange, answ
 			continue
 		}
 		l.taken++
-		l.start(ctx, handlers, r)
+		l.pace.weigh(len(job.Payload))
+		l.hold(r)
+		if r.untold {
+			l.untold = append(l.untold, r)
+		} else {
+			start = append(start, r)
+		}
 	}
-}
-
-func (l *loop) start(ctx, handlers context.Context, r *run) {
-	handlers, r.cancel = context.WithCancelCause(handlers)
-	l.running[r.info.Reservation()] = r
-	if r.starts {
-		l.log.processing(r)
-		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
-	}
-	go l.execute(handlers, ctx, r)
-}
-
-// kept notes that the reservation was made or touched.
-func (r *run) kept(expire time.Duration, sent time.Time) {
-	r.expire, r.touchAt = expire, sent.Add(expire/3)
+	l.slots.add(start...)
 }
 
 // report tells how a job ended, now that it is written.

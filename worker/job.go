@@ -23,6 +23,7 @@ type JobInfo struct {
 	Queue       string
 	Name        string // found its handler
 	Attempts    int    // 1 on the first run
+	Exceptions  int    // how many runs before this one have ended with an error
 	Priority    int16
 	Payload     json.RawMessage // as it stands in the table; not to be changed
 	AvailableAt time.Time       // zero in sync mode, like CreatedAt
@@ -46,7 +47,7 @@ func (j JobInfo) Completed() {
 
 func infoOf(job sqlqueue.Job, codec sqlqueue.Codec) JobInfo {
 	return JobInfo{
-		ID: job.ID, Queue: job.Queue, Attempts: job.Attempts, Priority: job.Priority, Payload: job.Payload,
+		ID: job.ID, Queue: job.Queue, Attempts: job.Attempts, Exceptions: job.Exceptions, Priority: job.Priority, Payload: job.Payload,
 		AvailableAt: job.AvailableAt, CreatedAt: job.CreatedAt, by: job.ReservedBy, codec: codec,
 	}
 }

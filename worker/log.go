@@ -93,6 +93,22 @@ func (j *journal) dropped(r *run) {
 	j.say(j.to.Info, "dropped: returned after its reservation was lost", append(about(r), why(&r.verdict)...)...)
 }
 
+func (j *journal) stuck(r *run) {
+	j.say(j.to.Error, "handler is stuck: it has timed out and does not return; its job is settled, its slot is lost", about(r)...)
+}
+
+func (j *journal) late(r *run) {
+	j.say(j.to.Warn, "dropped: a stuck handler has returned", about(r)...)
+}
+
+func (j *journal) paused(on bool) {
+	what := "worker goes on"
+	if on {
+		what = "worker paused"
+	}
+	j.say(j.to.Info, what)
+}
+
 func (j *journal) uncertain(r *run) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
 	j.say(j.to.Warn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)

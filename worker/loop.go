@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"maps"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -18,10 +18,14 @@ const (
 	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long handlers have to return when their grace is over
+	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
+
+	// unseenFor is after how long the row of a worker that does not write it any more is removed by the others.
+	unseenFor = 10 * time.Minute
 )
 
 // loop is one Run of a Worker. One goroutine, that of Run, owns it and has all conversations with the database; of what follows, others
-// use queue, mux, config, log and finished, which do not change.
+// use queue, mux, config, log and slots, which do not change.
 //
 // Two contexts live on when Run's has ended: that of the handlers until the grace is over, and that of the conversation with the
 // database, which is ctx here, a little longer.
@@ -34,45 +38,55 @@ type loop struct {
 	config Config
 	log    journal
 
-	ended    <-chan struct{} // closed when Run's context has ended
-	finished finished
+	ended  <-chan struct{} // closed when Run's context has ended
+	paused func() bool     // whether to reserve nothing for now
+	slots  *slots
 
 	self       sqlqueue.Worker
 	registered bool      // its row is written
 	seen       time.Time // when its row was written last
 	count      int       // of exchanges
 
-	running   map[sqlqueue.Reservation]*run
-	unsettled []*run // handlers have returned; to be written
-	locked    int    // how many of them were tried, and are locked by other transactions
+	held      []*run        // reserved, and not at its end
+	untold    []*run        // of them: to be started when their start is told
+	watch     time.Time     // when to look after what is held
+	touching  []*run        // what the exchange under way touches
+	unsettled []*run        // has come to its end, which is to be written
+	locked    int           // how many of them were tried, and are locked by other transactions
+	stuck     map[*run]bool // settled, but the handler has not returned
 	refusal   refusal
+	pace      pace
 	taken     int // jobs that were reserved
 	unhandled int // how often a job was put back because no handler has its name
+	turns     int // exchanges that have reserved
 
-	control  control
-	outage   outage
-	nextLook time.Time // when to ask for jobs again, after there were none; zero: at any time
-	lastDue  time.Time // the time of the next delayed job, as told last
-	looked   bool      // has asked for jobs
-	idle     bool      // the last look found nothing and nothing runs
+	control   control
+	outage    outage
+	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
+	lastDue   time.Time // the time of the next delayed job, as told last
+	looked    bool      // has asked for jobs
+	idle      bool      // the last look found nothing and nothing runs
+	wasPaused bool
+	weighed   time.Time // when the memory was looked at
 
 	started     time.Time
 	stopping    string  // why it stops; empty: it does not
+	overweight  error   // the memory limit was reached
 	interrupted []int64 // jobs that the end of the grace interrupted
 }
 
-func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}) *loop {
+func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, paused func() bool) *loop {
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // never fails
 	id := hex.EncodeToString(number[:])
 	return &loop{
 		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
-		ended:    ended,
-		finished: finished{wake: make(chan struct{}, 1)},
-		running:  map[sqlqueue.Reservation]*run{},
-		refusal:  refusal{most: unlimited},
-		control:  control{slots: config.Concurrency},
-		started:  time.Now(),
+		ended: ended, paused: paused,
+		slots:   newSlots(config.Concurrency, config.Rest),
+		stuck:   map[*run]bool{},
+		refusal: refusal{most: unlimited},
+		control: control{slots: config.Concurrency},
+		started: time.Now(),
 		self: sqlqueue.Worker{
 			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
 			Queues: config.Queues, Concurrency: config.Concurrency,
@@ -100,6 +114,8 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 
 // work is the loop.
 func (l *loop) work(ctx, handlers context.Context) error {
+	l.slots.context = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(handlers) }
+	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
 	l.log.starting(l.self)
 	l.emit(l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
 	for {
@@ -108,16 +124,19 @@ func (l *loop) work(ctx, handlers context.Context) error {
 		if l.done(ctx) {
 			break
 		}
-		l.sleep(ctx, l.turn(ctx, handlers))
+		l.sleep(ctx, l.turn(ctx))
 	}
+	l.leave(ctx)
 	return l.leftover()
 }
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
-func (l *loop) turn(ctx, handlers context.Context) time.Duration {
+func (l *loop) turn(ctx context.Context) time.Duration {
+	l.lookAfter(ctx, time.Now())
 	x := l.compose(time.Now())
 	sent := time.Now()
 	answer, err := l.exchange(ctx, x)
+	l.config.Health.exchanged(time.Now(), err)
 	if err != nil {
 		return l.failedExchange(x, err)
 	}
@@ -126,15 +145,21 @@ func (l *loop) turn(ctx, handlers context.Context) time.Duration {
 	l.touched(x, answer, sent)
 	l.obey(answer)
 	l.considerStopping()
-	l.dispatch(ctx, handlers, x, answer, sent)
+	l.dispatch(x, answer, sent)
 	return l.rest(ctx, x, answer)
 }
 
-// collect takes back the jobs whose handlers have returned.
+// collect takes back the jobs that have come to their end.
 func (l *loop) collect() {
-	for _, r := range l.finished.take() {
+	ended, late := l.slots.take()
+	l.pace.note(ended, time.Now())
+	for _, r := range late {
+		delete(l.stuck, r)
+		l.log.late(r)
+	}
+	for _, r := range ended {
 		of := r.info.Reservation()
-		delete(l.running, of)
+		l.letGo(r)
 		if r.interrupted {
 			l.interrupted = append(l.interrupted, of.ID)
 		}
@@ -166,6 +191,21 @@ func (l *loop) considerStopping() {
 		l.stop("time is up")
 	case l.config.Once && l.looked && !time.Now().Before(l.nextLook):
 		l.stop("no job")
+	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
+		l.stop("handlers are stuck")
+	}
+	l.weigh(time.Now())
+}
+
+// weigh looks at the memory that the process uses.
+func (l *loop) weigh(now time.Time) {
+	if l.config.MaxMemory <= 0 || now.Sub(l.weighed) < weighEvery {
+		return
+	}
+	l.weighed = now
+	if used := memory(); used > l.config.MaxMemory && l.overweight == nil {
+		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, used>>20, l.config.MaxMemory>>20)
+		l.stop(l.overweight.Error())
 	}
 }
 
@@ -175,7 +215,10 @@ func (l *loop) stop(reason string) {
 		return
 	}
 	l.stopping = reason
-	l.log.stopping(reason, len(l.running))
+	l.putBack(every)
+	close(l.slots.closed)
+	l.log.stopping(reason, len(l.held))
+	l.config.Health.stopping()
 	l.emit(l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
 }
 
@@ -184,25 +227,41 @@ func (l *loop) done(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	return l.stopping != "" && len(l.running)+len(l.unsettled) == 0 && !l.outage.owes()
+	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && !l.outage.owes()
+}
+
+// leave removes the worker's row. If that fails, others do it later.
+func (l *loop) leave(ctx context.Context) {
+	if !l.registered || l.outage.on() || ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, promptly)
+	defer cancel()
+	_, _ = l.queue.Exchange(ctx, sqlqueue.Exchange{Worker: &l.self, Leave: true})
 }
 
 // leftover says what is unfinished at the end.
 func (l *loop) leftover() error {
 	left := &UnfinishedError{Interrupted: l.interrupted}
-	for of := range maps.Keys(l.running) {
-		left.Running = append(left.Running, of.ID)
+	for _, r := range l.held {
+		left.Running = append(left.Running, r.info.ID)
 	}
-	slices.Sort(left.Running)
 	for _, r := range l.unsettled {
 		left.Unsettled = append(left.Unsettled, r.info.ID)
 	}
-	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled) == 0 {
+	if !l.config.Once { // whose process ends anyway, and whose outcome is nobody's error
+		for r := range l.stuck {
+			left.Stuck = append(left.Stuck, r.info.ID)
+		}
+	}
+	slices.Sort(left.Running)
+	slices.Sort(left.Stuck)
+	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled)+len(left.Stuck) == 0 {
 		l.log.stopped(l.stopping, time.Since(l.started))
-		return nil
+		return l.overweight
 	}
 	l.log.unfinished(l.stopping, left)
-	return left
+	return errors.Join(left, l.overweight)
 }
 
 // rest returns how long the worker has nothing to do, unless a handler ends.
@@ -213,10 +272,11 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 		return 0
 	}
 	next := now.Add(controlEvery)
-	for _, r := range l.running {
-		if r.expire > 0 && !r.gone && r.touchAt.Before(next) {
-			next = r.touchAt
-		}
+	for _, r := range l.untold {
+		next = earlier(next, r.tellAt)
+	}
+	if len(l.held) > 0 {
+		next = earlier(next, l.watch)
 	}
 	switch {
 	case len(l.unsettled) == 0:
@@ -228,7 +288,7 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 	if l.config.MaxTime > 0 && l.stopping == "" {
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
-	if l.stopping == "" && l.free() > 0 && (x.Limit == 0 || len(answer.Reserved) == 0 || len(answer.Reserved) == x.Limit) {
+	if l.stopping == "" && !l.paused() && l.free() > 0 && (x.Limit == 0 || len(answer.Reserved) == 0 || len(answer.Reserved) == x.Limit) {
 		next = earlier(next, l.nextLook)
 	}
 	return next.Sub(now)
@@ -259,7 +319,7 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 	l.lastDue = due
 
 	if asked {
-		l.noteIdle(!found && len(l.running)+len(l.unsettled) == 0)
+		l.noteIdle(!found && len(l.held)+len(l.unsettled) == 0)
 	}
 }
 
@@ -282,7 +342,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	ended, wake := l.ended, l.finished.wake
+	ended, wake := l.ended, l.slots.wake
 	if l.stopping != "" {
 		ended = nil
 	}
@@ -309,6 +369,7 @@ func (l *loop) awaitDatabase(ctx context.Context) error {
 		case errors.Is(err, sqlqueue.ErrNotMigrated), errors.As(err, &version), errors.Is(err, sqlqueue.ErrUnsupportedServer), ctx.Err() != nil:
 			return err
 		}
+		l.config.Health.exchanged(time.Now(), err)
 		l.sleep(ctx, l.outage.next(&l.log, err))
 	}
 }

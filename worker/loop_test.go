@@ -25,7 +25,7 @@ func TestB2_B7_QueuesAreServedInStrictOrder(t *testing.T) {
 		b.push(sqlqueue.OnQueue("high"))
 		b.push(sqlqueue.OnQueue("elsewhere"))
 		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
-			if len(x.Reserve) != 3 {
+			if !x.Leave && len(x.Reserve) != 3 {
 				t.Errorf("asks for %v", x.Reserve)
 			}
 			return nil
@@ -912,7 +912,9 @@ func TestEveryNumberIsUsedOnce(t *testing.T) {
 		seen := map[string]int{}
 		failing := 3
 		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
-			seen[x.Number]++
+			if !x.Leave {
+				seen[x.Number]++
+			}
 			if x.Limit > 0 && failing > 0 {
 				failing--
 				return errors.New("EOF")

@@ -17,6 +17,9 @@ var (
 	ErrStopped = errors.New("worker stopped")
 )
 
+// ErrMemory says that the worker ended because its process uses more memory than Config.MaxMemory. From Worker.Run.
+var ErrMemory = errors.New("memory limit reached")
+
 // ErrNoHandler says that no handler has the job's name. It is from sync mode, and in Result.Err of a job that was put back for that reason.
 var ErrNoHandler = errors.New("no handler has this name")
 

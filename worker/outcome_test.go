@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -165,13 +166,74 @@ func TestC4_AJobWhoseWorkerDiedOnTheLastTryFailsWithoutRunning(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
 		id := b.push(sqlqueue.Tries(1))
-		b.reserve("dead-1", time.Second) // and says no more
+		b.begin(b.reserve("dead-1", time.Second), time.Second) // and says no more
 		pass(2 * time.Second)
 		b.drain(worker.Config{})
 		if f := b.failed(id); !strings.Contains(f.Error, "no try is left") || f.Attempts != 2 {
 			t.Fatalf("failed with %q after %d attempts", f.Error, f.Attempts)
 		}
 	})
+}
+
+// A worker tells of a last try before the handler begins: who died before that has not used it up.
+func TestC4_AJobThatWasNeverStartedKeepsItsLastTry(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var seen notes
+		b.handle(func(_ context.Context, job *raw) error {
+			seen.add("attempt %d, started %v", job.Attempts, b.job(job.ID).Started)
+			return errBroken
+		})
+		id := b.push(sqlqueue.Tries(2))
+		for n := range 5 {
+			b.reserve(fmt.Sprintf("dead-%d", n), time.Second)
+			pass(2 * time.Second)
+			b.requeue()
+		}
+		b.drain(worker.Config{})
+		seen.want(t, "attempt 6, started true")
+		b.wantFailed(id, "broken")
+	})
+}
+
+func TestC4_AStartThatCannotBeToldWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var seen notes
+		b.handle(func(context.Context, *raw) error { seen.add("ran"); return nil })
+		var locked atomic.Bool
+		locked.Store(true)
+		b.store.intercept(nil, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+			for _, touch := range x.Touch {
+				if locked.Load() {
+					answer.Locked = append(answer.Locked, touch.Reservation)
+				}
+			}
+			return nil
+		})
+		first := b.push(sqlqueue.Tries(1))
+		r := b.start(worker.Config{})
+		pass(900 * time.Millisecond)
+		seen.want(t)
+		locked.Store(false)
+		within(t, 5*time.Second, "done", func() bool { return b.job(first) == nil })
+		r.stop()
+		seen.want(t, "ran")
+	})
+}
+
+// begin tells of the start of a job's last try as its worker.
+func (b *bench) begin(job sqlqueue.Job, expire time.Duration) {
+	b.t.Helper()
+	x := sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: job.Reservation(), Expire: expire, Start: true}}}
+	if answer, err := b.q.Exchange(b.t.Context(), x); err != nil || len(answer.Lost) > 0 {
+		b.t.Fatalf("%+v, %v", answer, err)
+	}
+}
+
+func (b *bench) requeue() {
+	b.t.Helper()
+	if answer, err := b.q.Exchange(b.t.Context(), sqlqueue.Exchange{Requeue: 100}); err != nil || answer.Requeued == 0 {
+		b.t.Fatalf("requeued %d, %v", answer.Requeued, err)
+	}
 }
 
 // reserve reserves one job as another worker.
@@ -530,6 +592,56 @@ func TestC9_WhatCannotBeReadFailsAtOnceWithTheReason(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestC10_MaxExceptions(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []error // of one run after the other
+		runs    int
+		reason  string
+	}{
+		"errors count":                      {answers: []error{errBroken, errBroken, nil}, runs: 2, reason: "broken (error 2 of at most 2)"},
+		"releases and snoozes do not count": {answers: []error{worker.Release(0), errBroken, worker.Snooze(0), worker.Release(0), nil}, runs: 5},
+		"the last may be late":              {answers: []error{errBroken, worker.Release(0), worker.Release(0), errBroken}, runs: 4, reason: "broken (error 2 of at most 2)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				runs := 0
+				b.handle(func(_ context.Context, job *raw) error {
+					runs++
+					if want := countOf(c.answers[:runs-1], errBroken); job.Exceptions != want {
+						t.Errorf("run %d knows of %d errors, want %d", runs, job.Exceptions, want)
+					}
+					return c.answers[runs-1]
+				})
+				id := b.push(sqlqueue.MaxExceptions(2))
+				b.drain(worker.Config{Backoff: worker.FixedBackoff(0)})
+				if runs != c.runs {
+					t.Fatalf("ran %d times, want %d", runs, c.runs)
+				}
+				if c.reason == "" {
+					b.gone(id)
+				} else {
+					b.wantFailed(id, c.reason)
+				}
+			})
+		})
+	}
+	t.Run("0 is no limit", func(t *testing.T) {
+		bubble(t, func(_ *testing.T, b *bench) {
+			b.handle(answers(errBroken))
+			id := b.push(sqlqueue.Tries(3))
+			b.drain(worker.Config{Backoff: worker.FixedBackoff(0)})
+			b.wantFailed(id, "broken")
+		})
+	})
+}
+
+func countOf(errs []error, which error) (n int) {
+	for _, err := range errs {
+		n += b2i(errors.Is(err, which))
+	}
+	return n
 }
 
 func TestC10_NoRunStartsAfterRetryUntil(t *testing.T) {

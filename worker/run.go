@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,15 +21,23 @@ const (
 // handed it back; between, each only its own part.
 type run struct {
 	info   JobInfo // also of job, which the handler may change
-	job    *Job[json.RawMessage]
+	data   json.RawMessage
 	rules  rules
 	handle Handler
 	failed []FailedFunc
 	starts bool          // a handler runs; otherwise the job was refused
 	ahead  time.Duration // by how much the database's clock is ahead of ours
 
+	// The slots' part.
+	cancel  context.CancelCauseFunc // set before started
+	started atomic.Int64            // when the job's goroutine was started, in nanoseconds since 1970; 0: it was not
+	claimed atomic.Bool             // its end was decided, by its own goroutine or because it was given up
+
 	// The loop's part.
-	cancel    context.CancelCauseFunc
+	place     int           // among what the loop holds
+	since     time.Time     // when it was reserved
+	untold    bool          // it is the last try: not to be started before that was told
+	tellAt    time.Time     // when to tell
 	expire    time.Duration // as last written; 0: never
 	touchAt   time.Time     // when the reservation is to be touched
 	gone      bool          // the reservation is known to be gone: nothing is to be written
@@ -46,11 +53,12 @@ type run struct {
 
 // admit prepares a reserved job for its run: it finds the handler, or the reason why there is nothing to run.
 func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
-	r := &run{info: infoOf(job, l.queue.Config().Codec), ahead: time.Until(now)}
+	r := &run{info: infoOf(job, l.queue.Config().Codec), since: time.Now()}
+	r.ahead = now.Sub(r.since)
 	r.info.completed = new(atomic.Bool)
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	r.info.Name = payload.Job
-	r.job = &Job[json.RawMessage]{Data: payload.Data, JobInfo: r.info}
+	r.data = payload.Data
 	r.rules = rulesOf(payload, &l.config)
 	handle, failed := l.mux.find(payload.Job)
 	switch {
@@ -59,10 +67,10 @@ func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
 	case handle == nil:
 		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
 	default:
-		if err := r.rules.refuse(job.Attempts, now); err != nil {
+		if err := r.rules.refuse(job, now); err != nil {
 			r.refuse(err)
 		} else {
-			r.handle, r.starts = handle, true
+			r.handle, r.starts, r.untold = handle, true, r.rules.spent(job.Attempts)
 		}
 	}
 	for _, f := range []FailedFunc{failed, l.config.OnFailed} {
@@ -78,11 +86,16 @@ func (r *run) refuse(err error) {
 	r.handle = func(context.Context, *Job[json.RawMessage]) error { return err }
 }
 
-// execute is the whole of a job's goroutine: it runs the handler under ctx, decides what becomes of the job, with callbacks under a
-// context that lasts longer, and hands the job back to the loop.
-func (l *loop) execute(ctx, callbacks context.Context, r *run) {
-	defer l.finished.add(r)
+// claim is true for the first who asks: who decides what becomes of the job.
+func (r *run) claim() bool { return r.claimed.CompareAndSwap(false, true) }
 
+// execute is the whole of a job in its slot: it runs the handler under ctx, decides what becomes of the job, with callbacks under a context
+// that lasts longer, and hands the job back to the loop.
+func (l *loop) execute(ctx, callbacks context.Context, r *run) {
+	if r.starts {
+		l.log.processing(r)
+		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
+	}
 	cancel := func() {}
 	if r.starts && r.rules.timeout > 0 {
 		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, fmt.Errorf("%w after %v", ErrTimedOut, r.rules.timeout))
@@ -97,12 +110,17 @@ func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 		cause := context.Cause(ctx)
 		cancel()
 		r.cancel(nil)
+		late := !r.claim()
+		defer l.slots.end(r, late) // also when a callback ends the goroutine
+		if late {
+			return
+		}
 		if r.starts {
 			r.took = time.Since(started)
 		}
 		l.conclude(callbacks, r, err, cause)
 	}()
-	err = protect(func() error { return r.handle(ctx, r.job) })
+	err = protect(func() error { return r.handle(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}) })
 	returned = true
 }
 
@@ -122,13 +140,13 @@ func (l *loop) conclude(ctx context.Context, r *run, err, cause error) {
 
 	now := time.Now().Add(r.ahead)
 	broken := protect(func() error {
-		r.verdict = r.rules.judge(err, r.info.Attempts, now)
+		r.verdict = r.rules.judge(err, r.info, now)
 		return nil
 	})
 	if broken != nil { // by the application's Backoff, or a method of its error
 		safe := r.rules
 		safe.backoff = ExponentialBackoff(defaultBackoffFirst, defaultBackoffMost)
-		r.verdict = safe.judge(broken, r.info.Attempts, now)
+		r.verdict = safe.judge(broken, r.info, now)
 	}
 	r.verdict.write()
 	if r.verdict.kind == failed {
@@ -141,7 +159,9 @@ func (l *loop) tellFailed(ctx context.Context, r *run) kind {
 	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
 	defer cancel()
 	for _, callback := range r.failed {
-		err := protect(func() error { return callback(ctx, r.job, r.verdict.err) })
+		err := protect(func() error {
+			return callback(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}, r.verdict.err)
+		})
 		var said *outcome
 		switch {
 		case err == nil:
@@ -152,34 +172,4 @@ func (l *loop) tellFailed(ctx context.Context, r *run) kind {
 		}
 	}
 	return 0
-}
-
-// finished takes back jobs from their goroutines, and wakes the loop.
-type finished struct {
-	mu   sync.Mutex
-	runs []*run
-	wake chan struct{} // has one place
-}
-
-func (f *finished) add(r *run) {
-	f.mu.Lock()
-	f.runs = append(f.runs, r)
-	f.mu.Unlock()
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take returns what has come since the last time.
-func (f *finished) take() []*run {
-	select {
-	case <-f.wake:
-	default:
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	runs := f.runs
-	f.runs = nil
-	return runs
 }

@@ -15,10 +15,12 @@ type rules struct {
 	timeout time.Duration // 0: no limit
 	backoff Backoff
 	until   time.Time // no run starts later; zero: no limit
+
+	exceptions int // how many runs may end with an error; 0: no limit
 }
 
 func rulesOf(p sqlqueue.Payload, c *Config) rules {
-	r := rules{tries: c.Tries, timeout: c.Timeout, backoff: c.Backoff, until: p.RetryUntil}
+	r := rules{tries: c.Tries, timeout: c.Timeout, backoff: c.Backoff, until: p.RetryUntil, exceptions: p.MaxExceptions}
 	if p.Tries != nil {
 		r.tries = *p.Tries
 	}
@@ -38,26 +40,28 @@ type verdict struct {
 	err         error
 	text, stack string // of err, fit to be stored
 	instead     kind   // of a failed job: discarded or kept, when a callback said so; otherwise 0
+	exception   bool   // of a released job: it is because of an error
 }
 
 // maxDelay keeps the time when a job is available again within what every database can hold.
 const maxDelay = 100 * 365 * 24 * time.Hour
 
-// judge decides what becomes of a job whose run with the number attempt has ended with err, at now by the database's clock.
-func (r rules) judge(err error, attempt int, now time.Time) verdict {
+// judge decides what becomes of a job whose run has ended with err, at now by the database's clock.
+func (r rules) judge(err error, job JobInfo, now time.Time) verdict {
+	attempt := job.Attempts
 	v := verdict{kind: processed, err: err}
 	var said *outcome
 	switch {
 	case err == nil:
 	case errors.As(err, &said) && said.kind != kept:
 		v.kind, v.delay = said.kind, said.delay
+	case r.spent(attempt):
+		v.kind = failed
+	case r.exceptions > 0 && job.Exceptions+1 >= r.exceptions:
+		v.kind, v.err = failed, fmt.Errorf("%w (error %d of at most %d)", err, job.Exceptions+1, r.exceptions)
 	default:
-		v.kind = released
-		if r.spent(attempt) {
-			v.kind = failed
-		} else {
-			v.delay = r.backoff(attempt)
-		}
+		v.kind, v.exception = released, true
+		v.delay = r.backoff(attempt)
 	}
 	v.delay = min(max(v.delay, 0), maxDelay)
 
@@ -78,10 +82,11 @@ func (r rules) spent(attempt int) bool { return r.tries > 0 && attempt >= r.trie
 // over reports whether no run may start at t.
 func (r rules) over(t time.Time) bool { return !r.until.IsZero() && t.After(r.until) }
 
-// refuse says why a job that was reserved must not run at all.
-func (r rules) refuse(attempt int, now time.Time) error {
+// refuse says why a job that was reserved must not run at all. One that has more attempts than tries has its last try yet to come if
+// nobody told of its start: its workers died before.
+func (r rules) refuse(job sqlqueue.Job, now time.Time) error {
 	switch {
-	case r.tries > 0 && attempt > r.tries:
+	case r.tries > 0 && job.Attempts > r.tries && job.Started:
 		return Fail(fmt.Errorf("no try is left: the worker of the last one (%d of %d) died before it could tell how it went", r.tries, r.tries))
 	case r.over(now):
 		return Fail(fmt.Errorf("no run may start after %s", r.until.Format(time.RFC3339)))
@@ -108,7 +113,7 @@ func (v *verdict) settlement(of sqlqueue.Reservation) (sqlqueue.Settlement, bool
 	case processed, discarded:
 		s.Outcome = sqlqueue.Delete
 	case released:
-		s.Outcome, s.Delay = sqlqueue.Release, v.delay
+		s.Outcome, s.Delay, s.Exception = sqlqueue.Release, v.delay, v.exception
 	case snoozed, unknown, unstarted:
 		s.Outcome, s.Delay, s.GiveBack = sqlqueue.Release, v.delay, true
 	case failed:

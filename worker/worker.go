@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// Worker runs the jobs of some queues. It is safe for concurrent use, and keeps nothing between two calls of Run.
+// Worker runs the jobs of some queues. It is safe for concurrent use, and keeps nothing but a Pause between two calls of Run.
 type Worker struct {
 	queue  *sqlqueue.Queue
 	mux    *Mux
 	config Config
+	paused atomic.Bool
 }
 
 // New returns a Worker that reserves jobs from q and finds their handlers in mux. What is wrong with them or with the config is told by
@@ -22,9 +24,15 @@ func New(q *sqlqueue.Queue, mux *Mux, config Config) *Worker {
 	return &Worker{queue: q, mux: mux, config: config}
 }
 
+// Pause makes the worker reserve no more jobs until Resume. Handlers that run go on; what was reserved and not started is given back.
+func (w *Worker) Pause() { w.paused.Store(true) }
+
+// Resume ends a Pause, within a second.
+func (w *Worker) Resume() { w.paused.Store(false) }
+
 // Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the handlers
 // that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended. It returns nil if every
-// handler has come to its end, and an *UnfinishedError otherwise.
+// handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended for Config.MaxMemory.
 //
 // Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported, handlers or
 // settings that are wrong are returned as errors at once. A server that is away is waited for, then and later: what has become of the
@@ -45,7 +53,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	conversation, endConversation := outlive(handlers, promptly)
 	defer endConversation()
 
-	l := newLoop(w.queue, w.mux, config, ctx.Done())
+	l := newLoop(w.queue, w.mux, config, ctx.Done(), w.paused.Load)
+	config.Health.started()
+	defer config.Health.stopping()
 	if err := l.awaitDatabase(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // nothing had begun
@@ -64,6 +74,9 @@ type UnfinishedError struct {
 	Interrupted []int64 // jobs whose handlers returned only when their contexts had ended; how they ended was written
 	Running     []int64 // jobs whose handlers still run
 	Unsettled   []int64 // jobs whose handlers had returned, but how they ended could not be written
+
+	// Stuck are jobs whose handlers have not returned Config.StuckAfter after their timeout. They are settled.
+	Stuck []int64
 }
 
 func (e *UnfinishedError) Error() string {
@@ -73,12 +86,13 @@ func (e *UnfinishedError) Error() string {
 		what string
 	}{
 		{e.Interrupted, "interrupted"}, {e.Running, "still running"}, {e.Unsettled, "ended but not written"},
+		{e.Stuck, "stuck"},
 	} {
 		if len(part.ids) > 0 {
 			left = append(left, fmt.Sprintf("%d %s (%s)", len(part.ids), part.what, some(part.ids)))
 		}
 	}
-	return "grace is over, and not all jobs were finished: " + strings.Join(left, ", ")
+	return "not all handlers came to their end: " + strings.Join(left, ", ")
 }
 
 // some lists the first of the ids.

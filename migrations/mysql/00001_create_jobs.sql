@@ -13,6 +13,8 @@ CREATE TABLE `jobs` (
         COMMENT 'An object: job (the name of the handler), data (any JSON value), and optional settings such as tries, timeout, backoff',
     attempts     INT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'How often the job was reserved, less what was given back unstarted',
+    exceptions   INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'How many runs ended with an error, for a job that has a max_exceptions',
     reserved     TINYINT(1) NOT NULL DEFAULT 0
         COMMENT 'Whether a worker has the job',
     reserved_at  DATETIME(6) NULL
@@ -21,6 +23,8 @@ CREATE TABLE `jobs` (
         COMMENT 'The number of the reservation, used once: the id of the worker and a count; NULL while not reserved',
     expires_at   DATETIME(6) NULL
         COMMENT 'When the reservation ends unless its worker keeps it; NULL while not reserved, and for a reservation that never ends',
+    started      TINYINT(1) NOT NULL DEFAULT 0
+        COMMENT 'Told before a handler begins its last try; on a job that waits: the worker died in that try',
     available_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'Not to be reserved before',
     created_at   DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))

@@ -9,10 +9,12 @@ CREATE TABLE "jobs" (
     priority     smallint    NOT NULL DEFAULT 0,
     payload      json        NOT NULL,
     attempts     integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    exceptions   integer     NOT NULL DEFAULT 0 CHECK (exceptions >= 0),
     reserved     boolean     NOT NULL DEFAULT false,
     reserved_at  timestamptz,
     reserved_by  text        COLLATE "C",
     expires_at   timestamptz,
+    started      boolean     NOT NULL DEFAULT false,
     available_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     unique_key   text        COLLATE "C" CHECK (char_length(unique_key) BETWEEN 1 AND 191),
@@ -31,10 +33,12 @@ COMMENT ON COLUMN "jobs".queue IS 'Case-sensitive; 1 to 191 characters, no comma
 COMMENT ON COLUMN "jobs".priority IS 'Smaller runs first';
 COMMENT ON COLUMN "jobs".payload IS 'An object: job (the handler''s name), data (any JSON value), and optional settings such as tries, timeout, backoff';
 COMMENT ON COLUMN "jobs".attempts IS 'How often the job was reserved, less what was given back unstarted';
+COMMENT ON COLUMN "jobs".exceptions IS 'How many runs ended with an error, for a job that has a max_exceptions';
 COMMENT ON COLUMN "jobs".reserved IS 'Whether a worker has the job';
 COMMENT ON COLUMN "jobs".reserved_at IS 'When the worker got it; NULL while not reserved';
 COMMENT ON COLUMN "jobs".reserved_by IS 'The reservation''s number, used once: the worker''s id and a count; NULL while not reserved';
 COMMENT ON COLUMN "jobs".expires_at IS 'When the reservation ends unless its worker keeps it; NULL while not reserved, and for a reservation that never ends';
+COMMENT ON COLUMN "jobs".started IS 'Told before a handler begins its last try; on a job that waits: the worker died in that try';
 COMMENT ON COLUMN "jobs".available_at IS 'Not to be reserved before';
 COMMENT ON COLUMN "jobs".created_at IS 'When it was pushed';
 COMMENT ON COLUMN "jobs".unique_key IS 'At most one job of a queue has a given key; NULL for most jobs';

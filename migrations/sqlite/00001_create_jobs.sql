@@ -13,11 +13,15 @@ CREATE TABLE "jobs" (
                  CHECK (json_valid(payload)),
     attempts     INTEGER NOT NULL DEFAULT 0          -- how often the job was reserved, less what was given back unstarted
                  CHECK (attempts >= 0 AND typeof(attempts) = 'integer'),
+    exceptions   INTEGER NOT NULL DEFAULT 0          -- how many runs ended with an error, for a job that has a max_exceptions
+                 CHECK (exceptions >= 0 AND typeof(exceptions) = 'integer'),
     reserved     INTEGER NOT NULL DEFAULT 0          -- whether a worker has the job: 0 or 1
                  CHECK (reserved IN (0, 1)),
     reserved_at  INTEGER,                            -- when the worker got it; NULL while not reserved
     reserved_by  TEXT,                               -- the reservation's number, used once: the worker's id and a count; NULL while not reserved
     expires_at   INTEGER,                            -- when the reservation ends unless its worker keeps it; NULL while not reserved, and for one that never ends
+    started      INTEGER NOT NULL DEFAULT 0          -- told before a handler begins its last try; on a job that waits: the worker died in that try
+                 CHECK (started IN (0, 1)),
     available_at INTEGER NOT NULL                    -- not to be reserved before
                  DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER))
                  CHECK (typeof(available_at) = 'integer'),

@@ -31,7 +31,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return sqlqueue.Exchanged{}, err
 	}
 	var seen *view
-	if x.Worker == nil && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
+	if x.Worker == nil && x.Unseen == 0 && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
 		if seen, err = s.look(ctx, s.DB, x, lanes, true); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
@@ -57,7 +57,7 @@ const clockSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(
 
 // settleBound settles in the caller's transaction.
 func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	if x.Worker != nil || len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
+	if x.Worker != nil || x.Unseen > 0 || len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
 		return sqlqueue.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c := &conversation{store: s, db: s.DB, x: x}
@@ -84,7 +84,7 @@ type conversation struct {
 }
 
 func (c *conversation) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{c.worker, c.settle, c.giveBack, c.lookAndReserve} {
+	for _, step := range []func(context.Context) error{c.worker, c.unseen, c.settle, c.giveBack, c.lookAndReserve} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -106,10 +106,53 @@ const registerSQL = `
 INSERT INTO {workers} (id, name, host, pid, queues, concurrency)
 SELECT %[1]s, %[2]s, %[3]s, %[4]d, %[5]s, %[6]d FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {workers} WHERE id = %[1]s)`
 
+// %[1]s microseconds.
+const unseenSQL = `
+SELECT id FROM {workers} WHERE seen_at < UTC_TIMESTAMP(6) - INTERVAL %[1]d MICROSECOND`
+
+// %[1]s id.
+const leaveSQL = `
+DELETE FROM {workers} WHERE id = %[1]s`
+
+// unseen deletes the rows of workers that were not seen for long. Rows that are locked by others are left: they are looked up without
+// locks and locked one by one.
+func (c *conversation) unseen(ctx context.Context) error {
+	if c.x.Unseen == 0 {
+		return nil
+	}
+	var gone []string
+	if err := each(ctx, c.db, c.store.sql(unseenSQL, c.x.Unseen.Microseconds()), func(scan func(...any) error) error {
+		var id string
+		err := scan(&id)
+		gone = append(gone, id)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, id := range gone {
+		if err := c.leave(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave deletes a worker's row, unless it is locked.
+func (c *conversation) leave(ctx context.Context, id string) error {
+	locked, err := c.ids(ctx, c.store.sql(lockWorkerSQL, text(id)))
+	if err == nil && len(locked) > 0 {
+		_, err = c.db.Exec(ctx, c.store.sql(leaveSQL, text(id)))
+	}
+	return err
+}
+
 func (c *conversation) worker(ctx context.Context) error {
 	w := c.x.Worker
 	if w == nil {
 		return nil
+	}
+	if c.x.Leave {
+		return c.leave(ctx, w.ID)
 	}
 	locked, err := c.ids(ctx, c.store.sql(lockWorkerSQL, text(w.ID)))
 	if err != nil {

@@ -54,7 +54,7 @@ ORDER BY available_at, id LIMIT %[4]d`
 
 // %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many.
 const fetchSQL = `
-SELECT id, payload, attempts, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
+SELECT id, payload, attempts, exceptions, started, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
@@ -72,7 +72,7 @@ func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueu
 			var payload []byte
 			var uniqueKey sql.NullString
 			var availableAt, createdAt, reservedAt int64
-			err := scan(&j.ID, &payload, &j.Attempts, &uniqueKey, &availableAt, &createdAt, &reservedAt)
+			err := scan(&j.ID, &payload, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &availableAt, &createdAt, &reservedAt)
 			j.Payload, j.UniqueKey = payload, uniqueKey.String
 			j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOf(availableAt), timeOf(createdAt), timeOf(reservedAt)
 			j.Attempts++

@@ -23,7 +23,7 @@ func (c *conversation) settle(ctx context.Context) error {
 	}
 	ended := map[sqlqueue.Reservation]bool{}
 	var ends, releases, fails []sqlqueue.Settlement
-	touches := map[time.Duration][]sqlqueue.Reservation{}
+	touches := map[end][]sqlqueue.Reservation{}
 	for _, s := range c.x.Settle {
 		if !locked[s.Reservation] || ended[s.Reservation] {
 			continue
@@ -41,7 +41,8 @@ func (c *conversation) settle(ctx context.Context) error {
 	}
 	for _, t := range c.x.Touch {
 		if locked[t.Reservation] && !ended[t.Reservation] {
-			touches[t.Expire] = append(touches[t.Expire], t.Reservation)
+			to := end{t.Expire, t.Start}
+			touches[to] = append(touches[to], t.Reservation)
 		}
 	}
 	if err := c.fail(ctx, fails); err != nil {
@@ -53,8 +54,8 @@ func (c *conversation) settle(ctx context.Context) error {
 	if err := c.release(ctx, releases); err != nil {
 		return err
 	}
-	for expire, reservations := range touches {
-		if err := c.touch(ctx, expire, reservations); err != nil {
+	for to, reservations := range touches {
+		if err := c.touch(ctx, to, reservations); err != nil {
 			return err
 		}
 	}
@@ -163,16 +164,17 @@ func (c *conversation) delete(ctx context.Context, settlements []sqlqueue.Settle
 	return nil
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back.
+// %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back, %[5]s exceptions to count.
 const releaseSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
-    available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s)
+SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
+    available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s),
+    exceptions = exceptions + %[5]s
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
 func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
-		var delays, back strings.Builder
+		var delays, back, exceptions strings.Builder
 		for _, s := range part {
 			if s.Delay > 0 {
 				fmt.Fprintf(&delays, " WHEN %d THEN %d", s.ID, s.Delay.Microseconds())
@@ -180,9 +182,13 @@ func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settl
 			if s.GiveBack {
 				fmt.Fprintf(&back, " WHEN %d THEN 1", s.ID)
 			}
+			if s.Exception {
+				fmt.Fprintf(&exceptions, " WHEN %d THEN 1", s.ID)
+			}
 		}
 		reservations := reservationsOf(part)
-		statement := c.store.sql(releaseSQL, idsOf(reservations), numbersOf(reservations), byID(delays.String()), byID(back.String()))
+		statement := c.store.sql(releaseSQL, idsOf(reservations), numbersOf(reservations),
+			byID(delays.String()), byID(back.String()), byID(exceptions.String()))
 		if _, err := c.db.Exec(ctx, statement); err != nil {
 			return err
 		}
@@ -230,17 +236,26 @@ func (c *conversation) fail(ctx context.Context, settlements []sqlqueue.Settleme
 	return nil
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s the new end.
+// %[1]s ids, %[2]s numbers, %[3]s the new end, %[4]s whether started.
 const touchSQL = `
-UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
+UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s, started = %[4]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) touch(ctx context.Context, expire time.Duration, reservations []sqlqueue.Reservation) error {
-	end := "NULL"
-	if expire != 0 {
-		end = after(expire)
+// end is what a touch writes.
+type end struct {
+	expire  time.Duration
+	started bool
+}
+
+func (c *conversation) touch(ctx context.Context, to end, reservations []sqlqueue.Reservation) error {
+	expiresAt, started := "NULL", "started"
+	if to.expire != 0 {
+		expiresAt = after(to.expire)
+	}
+	if to.started {
+		started = "1"
 	}
 	for part := range slices.Chunk(reservations, mostIDs) {
-		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), end)); err != nil {
+		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), expiresAt, started)); err != nil {
 			return err
 		}
 	}

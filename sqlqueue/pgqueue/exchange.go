@@ -51,10 +51,12 @@ type conversation struct {
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
 
 // Plans are made once for a connection and kept. One that was made while the table was small, which a queue often is, would scan the
-// table, or collect and sort, when it has grown to millions: for this transaction only the paths by index are left.
+// table, or collect and sort, when it has grown to millions: for this transaction only the paths by index are left. Where there is none, as
+// in the small tables, the cost of a path that is off would have the statement compiled: 100 ms.
 const byIndexSQL = `
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('jit', 'off', true)`
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
@@ -97,11 +99,27 @@ const seenSQL = `
 UPDATE "workers" SET name = $2, host = $3, pid = $4, queues = $5, concurrency = $6, seen_at = clock_timestamp()
 WHERE id = (SELECT id FROM "workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
 
+// $1 id.
+const leaveSQL = `
+DELETE FROM "workers" WHERE id = (SELECT id FROM "workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
+
+// $1 microseconds.
+const unseenSQL = `
+DELETE FROM "workers" WHERE id = ANY (ARRAY(
+    SELECT id FROM "workers" WHERE seen_at < clock_timestamp() - $1 * interval '1 microsecond' FOR UPDATE SKIP LOCKED))`
+
 func (c *conversation) worker(batch *pgx.Batch) {
-	if w := c.x.Worker; w != nil {
+	switch w := c.x.Worker; {
+	case w == nil:
+	case c.x.Leave:
+		batch.Queue(c.store.names.in(leaveSQL), w.ID)
+	default:
 		args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency}
 		batch.Queue(c.store.names.in(registerSQL), args...)
 		batch.Queue(c.store.names.in(seenSQL), args...)
+	}
+	if c.x.Unseen > 0 {
+		batch.Queue(c.store.names.in(unseenSQL), c.x.Unseen.Microseconds())
 	}
 }
 
@@ -116,13 +134,15 @@ DELETE FROM "jobs" WHERE id = ANY (ARRAY(
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j))
 RETURNING id, reserved_by`
 
-// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back.
+// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count.
 const releaseSQL = `
 WITH s AS MATERIALIZED (
-    SELECT j.id, s.by, s.delay, s.back FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[]) AS s(id, by, delay, back)
+    SELECT j.id, s.by, s.delay, s.back, s.exceptions
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::smallint[]) AS s(id, by, delay, back, exceptions)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
-    available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0)
+UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = false,
+    available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0),
+    exceptions = j.exceptions + s.exceptions
 FROM s WHERE j.id = s.id
 RETURNING j.id, s.by`
 
@@ -149,7 +169,7 @@ func (c *conversation) settle() []step {
 	var ids [3][]int64
 	var numbers [3][]string
 	var delays []int64
-	var back []int16
+	var back, exceptions []int16
 	var errs, stacks []string
 	for _, s := range c.x.Settle {
 		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
@@ -157,11 +177,7 @@ func (c *conversation) settle() []step {
 		switch s.Outcome {
 		case sqlqueue.Release:
 			delays = append(delays, s.Delay.Microseconds())
-			if s.GiveBack {
-				back = append(back, 1)
-			} else {
-				back = append(back, 0)
-			}
+			back, exceptions = append(back, oneIf(s.GiveBack)), append(exceptions, oneIf(s.Exception))
 		case sqlqueue.Fail:
 			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
 		case sqlqueue.Delete:
@@ -172,12 +188,19 @@ func (c *conversation) settle() []step {
 		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
 	}
 	if of := sqlqueue.Release; ids[of] != nil {
-		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back}})
+		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions}})
 	}
 	if of := sqlqueue.Fail; ids[of] != nil {
 		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
 	}
 	return steps
+}
+
+func oneIf(b bool) int16 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // collect notes the reservations that a statement answers.
@@ -194,12 +217,12 @@ func (c *conversation) note(rows operator.Rows) error {
 	})
 }
 
-// $1 ids, $2 numbers, $3 expires in microseconds or NULL for never.
+// $1 ids, $2 numbers, $3 expires in microseconds or NULL for never, $4 whether started.
 const touchSQL = `
 WITH s AS MATERIALIZED (
-    SELECT j.id, s.expire FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS s(id, by, expire)
+    SELECT j.id, s.expire, s.started FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[]) AS s(id, by, expire, started)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 microsecond'
+UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 microsecond', started = j.started OR s.started
 FROM s WHERE j.id = s.id
 RETURNING j.id, j.reserved_by`
 
@@ -207,11 +230,12 @@ func (c *conversation) touch(batch *pgx.Batch) {
 	if len(c.x.Touch) == 0 {
 		return
 	}
-	ids, numbers, expires := make([]int64, len(c.x.Touch)), make([]string, len(c.x.Touch)), make([]*int64, len(c.x.Touch))
+	n := len(c.x.Touch)
+	ids, numbers, expires, started := make([]int64, n), make([]string, n), make([]*int64, n), make([]bool, n)
 	for i, t := range c.x.Touch {
-		ids[i], numbers[i], expires[i] = t.ID, t.By, orNever(t.Expire)
+		ids[i], numbers[i], expires[i], started[i] = t.ID, t.By, orNever(t.Expire), t.Start
 	}
-	c.collect(batch.Queue(c.store.names.in(touchSQL), ids, numbers, expires))
+	c.collect(batch.Queue(c.store.names.in(touchSQL), ids, numbers, expires, started))
 }
 
 func orNever(expire time.Duration) *int64 {
@@ -224,7 +248,7 @@ func orNever(expire time.Duration) *int64 {
 
 // $1 numbers.
 const giveBackSQL = `
-UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = false,
     available_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)
 WHERE id = ANY (ARRAY(
     SELECT id FROM "jobs" WHERE reserved AND reserved_by = ANY ($1::text[])
@@ -278,7 +302,7 @@ WHERE reserved_by IS NULL AND id = ANY (ARRAY(
         ORDER BY available_at, id LIMIT $3
         FOR UPDATE SKIP LOCKED) j
     LIMIT $3))
-RETURNING id, queue, priority, payload::text, attempts, reserved_at, expires_at, available_at, created_at, unique_key`
+RETURNING id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started, available_at, created_at, unique_key`
 
 func (c *conversation) reserve(batch *pgx.Batch) {
 	if c.x.Limit <= 0 {
@@ -296,8 +320,8 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 			var payload []byte
 			var expiresAt *time.Time
 			var uniqueKey *string
-			if err := rows.Scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.ReservedAt, &expiresAt, &j.AvailableAt,
-				&j.CreatedAt, &uniqueKey); err != nil {
+			if err := rows.Scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
+				&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey); err != nil {
 				return err
 			}
 			j.Payload = payload
@@ -424,7 +448,7 @@ func (c *conversation) explain(ctx context.Context, db operator.DB) {
 // settleBound settles in the caller's transaction.
 func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, error) {
 	only := sqlqueue.Exchange{Settle: c.x.Settle}
-	if c.x.Worker != nil || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
+	if c.x.Worker != nil || c.x.Unseen > 0 || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c.x, c.done = only, map[sqlqueue.Reservation]bool{}

@@ -16,7 +16,7 @@ import (
 
 // Exchange: see sqlqueue.Store. Nothing is ever Locked.
 func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	tells := x.Worker != nil || len(x.Touch)+len(x.Abandoned) > 0
+	tells := x.Worker != nil || x.Unseen > 0 || len(x.Touch)+len(x.Abandoned) > 0
 	switch {
 	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
 		return sqlqueue.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
@@ -32,7 +32,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	err := s.Tx(ctx, func(db operator.DB) error {
 		e = s.newExchange(db, x)
 		for _, step := range []func(context.Context) error{
-			e.writeWorker, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
+			e.writeWorker, e.dropUnseen, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -83,10 +83,28 @@ INSERT INTO "workers" (id, name, host, pid, queues, concurrency, started_at, see
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
 	concurrency = excluded.concurrency, seen_at = excluded.seen_at`
 
+// deleteWorker deletes the row of the worker ?1.
+const deleteWorker = `DELETE FROM "workers" WHERE id = ?1`
+
+// deleteUnseen deletes the rows of the workers that were not seen since ?1.
+const deleteUnseen = `DELETE FROM "workers" WHERE seen_at < ?1`
+
+func (e *exchange) dropUnseen(ctx context.Context) error {
+	if e.asked.Unseen == 0 {
+		return nil
+	}
+	_, err := e.db.Exec(ctx, e.sql.text[deleteUnseen], e.now-e.asked.Unseen.Microseconds())
+	return err
+}
+
 func (e *exchange) writeWorker(ctx context.Context) error {
 	w := e.asked.Worker
 	if w == nil {
 		return nil
+	}
+	if e.asked.Leave {
+		_, err := e.db.Exec(ctx, e.sql.text[deleteWorker], w.ID)
+		return err
 	}
 	args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency, e.now}
 	_, err := e.db.Exec(ctx, e.sql.text[upsertWorker], args...)
@@ -122,7 +140,8 @@ func (e *exchange) settle(ctx context.Context) error {
 		return err
 	}
 	var done []int64
-	var released, failed [][3]any
+	var released [][4]any
+	var failed [][3]any
 	for i, settlement := range e.asked.Settle {
 		if lost[i] {
 			e.answer.Lost = append(e.answer.Lost, settlement.Reservation)
@@ -132,11 +151,7 @@ func (e *exchange) settle(ctx context.Context) error {
 		case sqlqueue.Delete:
 			done = append(done, id)
 		case sqlqueue.Release:
-			spent := 0
-			if settlement.GiveBack {
-				spent = 1
-			}
-			released = append(released, [3]any{id, e.now + settlement.Delay.Microseconds(), spent})
+			released = append(released, [4]any{id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception})
 		case sqlqueue.Fail:
 			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
 			done = append(done, id)
@@ -164,15 +179,16 @@ func (e *exchange) delete(ctx context.Context, ids []int64) error {
 	return err
 }
 
-// releaseJobs releases the jobs of ?1, [[id, available_at, attempts to give back], …].
+// releaseJobs releases the jobs of ?1, [[id, available_at, whether to give back the attempt, whether to count an exception], …].
 const releaseJobs = `
-UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
-	available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0)
+UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
+	available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
+	exceptions = exceptions + json_extract(given.value, '$[3]')
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')
 RETURNING queue, priority`
 
-func (e *exchange) release(ctx context.Context, jobs [][3]any) error {
+func (e *exchange) release(ctx context.Context, jobs [][4]any) error {
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -212,9 +228,9 @@ func (e *exchange) fail(ctx context.Context, jobs [][3]any) error {
 	return err
 }
 
-// touchJobs moves the ends of the reservations of the jobs of ?1, [[id, expires_at], …].
+// touchJobs moves the ends of the reservations of the jobs of ?1, [[id, expires_at, whether started], …].
 const touchJobs = `
-UPDATE "jobs" SET expires_at = json_extract(given.value, '$[1]')
+UPDATE "jobs" SET expires_at = json_extract(given.value, '$[1]'), started = max(started, json_extract(given.value, '$[2]'))
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')`
 
@@ -227,13 +243,13 @@ func (e *exchange) touch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var jobs [][2]any
+	var jobs [][3]any
 	for i, touch := range e.asked.Touch {
 		if lost[i] {
 			e.answer.Lost = append(e.answer.Lost, touch.Reservation)
 			continue
 		}
-		jobs = append(jobs, [2]any{touch.ID, e.end(touch.Expire)})
+		jobs = append(jobs, [3]any{touch.ID, e.end(touch.Expire), touch.Start})
 	}
 	if len(jobs) == 0 {
 		return nil
@@ -252,7 +268,7 @@ func (e *exchange) end(expire time.Duration) any {
 
 // giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
 const giveBackJobs = `
-UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
 	available_at = ?2, attempts = max(attempts - 1, 0)
 WHERE reserved AND reserved_by IN (SELECT value FROM json_each(?1))
 RETURNING queue, priority`
@@ -365,7 +381,7 @@ UPDATE "jobs" SET reserved = 1, attempts = attempts + 1, reserved_at = ?1, reser
 WHERE id IN (
 	SELECT id FROM "jobs" WHERE NOT reserved AND queue = ?4 AND priority = ?5 AND available_at <= ?1 ORDER BY available_at, id LIMIT ?6
 )
-RETURNING id, payload, attempts, available_at, created_at, unique_key`
+RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`
 
 func (e *exchange) reserve(ctx context.Context) error {
 	for _, l := range e.lanes {
@@ -387,7 +403,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 			var payload []byte
 			var availableAt, createdAt int64
 			var uniqueKey sql.NullString
-			err := scan(&job.ID, &payload, &job.Attempts, &availableAt, &createdAt, &uniqueKey)
+			err := scan(&job.ID, &payload, &job.Attempts, &job.Exceptions, &job.Started, &availableAt, &createdAt, &uniqueKey)
 			job.Payload, job.UniqueKey = payload, uniqueKey.String
 			job.AvailableAt, job.CreatedAt = fromMicros(availableAt), fromMicros(createdAt)
 			jobs = append(jobs, job)

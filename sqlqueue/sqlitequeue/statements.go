@@ -25,7 +25,8 @@ func newStatements(named func(string) string) *statements {
 	s := &statements{text: map[string]string{}, prepared: map[string]*sql.Stmt{}}
 	for _, statement := range []string{
 		becomeWriter, insertJob, insertJobs, selectHolder, selectLost, deleteJobs, releaseJobs, insertFailed, touchJobs, giveBackJobs,
-		requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue, upsertWorker, selectWanted,
+		requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue, upsertWorker, deleteWorker, deleteUnseen,
+		selectWanted,
 	} {
 		s.text[statement] = replacer.Replace(statement)
 	}

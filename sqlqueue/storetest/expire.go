@@ -9,6 +9,56 @@ import (
 
 var expireCases = []testCase{
 	{
+		"C4 the start of a last try is told, and known when its worker has died",
+		"a job whose worker died before it began must not pay with its last try, and one that began must",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(2)
+			start := func(j sqlqueue.Job, expire time.Duration) {
+				f.Helper()
+				c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: j.Reservation(), Expire: expire, Start: true}}})
+				c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: j.Reservation(), Expire: expire}}})
+				if !c.job(j.ID).Started {
+					f.Fatalf("job %d does not know that it was started", j.ID)
+				}
+			}
+			again := func(what string, began map[int64]bool) []sqlqueue.Job {
+				f.Helper()
+				jobs := c.reserveFrom(2, []sqlqueue.Reserve{{Queue: "default", Expire: brief}})
+				for _, j := range jobs {
+					if j.Started != began[j.ID] {
+						f.Errorf("after %s, job %d is given with started %v", what, j.ID, j.Started)
+					}
+				}
+				return jobs
+			}
+			jobs := again("a push", nil)
+			began := jobs[0].ID
+			start(jobs[0], brief)
+			c.expire(jobs...)
+
+			jobs = again("the death of the worker", map[int64]bool{began: true})
+			for _, j := range jobs {
+				start(j, time.Hour)
+			}
+			c.settle(putBack(jobs[0], 0), giveBack(jobs[1]))
+
+			jobs = again("a release and a give-back", nil)
+			for _, j := range jobs {
+				start(j, time.Hour)
+			}
+			if _, err := c.Release(f.Context(), jobs[0].ID); err != nil {
+				f.Fatal(err)
+			}
+			c.exchange(sqlqueue.Exchange{Abandoned: []string{jobs[1].ReservedBy}})
+
+			jobs = again("a release by hand and an abandoned reservation", nil)
+			for _, j := range jobs {
+				c.settle(done(j))
+			}
+		},
+	},
+	{
 		"B3 an expired reservation goes back in place, its attempt spent",
 		"a dead worker's job runs again, and one that kills its workers does not run for ever",
 		func(f *fixture) {

@@ -212,6 +212,41 @@ var operatorCases = []testCase{
 		},
 	},
 	{
+		"E7 a worker that leaves has no row, and rows of those that died are removed by the others",
+		"who looks for the workers wants to see those that run",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			mine := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}}
+			its := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}}
+			rows := func() (ids []string) {
+				all, err := c.Workers(f.Context())
+				f.must(err)
+				for _, w := range all {
+					ids = append(ids, w.ID)
+				}
+				return ids
+			}
+			c.exchange(mine)
+			other.exchange(its)
+			its.Leave = true
+			other.exchange(its)
+			other.exchange(its) // also where there is none
+			if got := rows(); !slices.Equal(got, []string{c.worker}) {
+				f.Fatalf("after one has left there are the workers %v, want %s", got, c.worker)
+			}
+			its.Leave, its.Unseen = false, time.Hour
+			other.exchange(its)
+			if got := rows(); len(got) != 2 {
+				f.Fatalf("there are the workers %v: one that was seen within the hour is gone", got)
+			}
+			f.eventually("the worker that is not seen any more is gone, and the other is not", func() bool {
+				its.Unseen = time.Second
+				other.exchange(its)
+				return slices.Equal(rows(), []string{other.worker})
+			})
+		},
+	},
+	{
 		"E7 the concurrency that an operator wants reaches its worker, and no other",
 		"a running worker is made wider or narrower",
 		func(f *fixture) {
@@ -222,7 +257,8 @@ var operatorCases = []testCase{
 				f.Errorf("wanted concurrency is %d before anybody wanted it", n)
 			}
 			other.exchange(its)
-			f.exec("UPDATE {workers} SET wanted_concurrency = 3 WHERE id = ?", c.worker)
+			f.must(c.SetConcurrency(f.Context(), c.worker, 3))
+			f.must(c.SetConcurrency(f.Context(), c.worker, 3)) // MySQL counts no row that stays as it is
 			for range 2 {
 				if n := c.exchange(mine).WantedConcurrency; n != 3 {
 					f.Errorf("wanted concurrency is %d, want 3", n)
@@ -234,6 +270,13 @@ var operatorCases = []testCase{
 				if n := other.exchange(its).WantedConcurrency; n != 0 {
 					f.Errorf("another worker's wanted concurrency is %d", n)
 				}
+			}
+			f.must(c.SetConcurrency(f.Context(), c.worker, 0))
+			if n := c.exchange(mine).WantedConcurrency; n != 0 {
+				f.Errorf("wanted concurrency is %d after it was taken back", n)
+			}
+			if err := c.SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, sqlqueue.ErrNotFound) {
+				f.Errorf("of a worker that is not there: %v", err)
 			}
 		},
 	},

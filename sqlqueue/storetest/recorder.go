@@ -104,25 +104,15 @@ func (r *recorder) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqu
 	return ids, nil
 }
 
-func (r *recorder) Retry(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, []sqlqueue.Duplicate, error) {
+func (r *recorder) ChangeFailed(ctx context.Context, f sqlqueue.FailedFilter, c sqlqueue.FailedChange) ([]int64, []sqlqueue.Duplicate, error) {
 	begin := r.history.tick()
-	ids, left, err := r.Store.Retry(ctx, f)
-	r.failedGone(begin, retried, ids, err)
-	return ids, left, err
-}
-
-func (r *recorder) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
-	begin := r.history.tick()
-	ids, err := r.Store.Forget(ctx, f)
-	r.failedGone(begin, forgotten, ids, err)
-	return ids, err
-}
-
-func (r *recorder) failedGone(begin int64, how what, ids []int64, err error) {
+	ids, left, err := r.Store.ChangeFailed(ctx, f, c)
+	how := map[sqlqueue.FailedChange]what{sqlqueue.RetryFailed: retried, sqlqueue.ForgetFailed: forgotten}[c]
 	switch {
 	case errors.Is(err, sqlqueue.ErrOutcomeUnknown):
 		r.add(begin, event{what: unknown})
 	case err == nil && len(ids) > 0:
 		r.add(begin, event{what: how, count: len(ids)})
 	}
+	return ids, left, err
 }

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +97,39 @@ var settleCases = []testCase{
 			c.settle(back)
 			if j := c.job(id); j.Attempts != 0 || j.Reserved || j.AvailableAt.Before(c.now().Add(50*time.Minute)) {
 				f.Errorf("given back for an hour: %+v", j)
+			}
+		},
+	},
+	{
+		"C10 exceptions: counted by the releases that say so",
+		"a job may be released often, and yet fail after few errors",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(2)
+			want := []int{0, 0}
+			for turn := range 3 {
+				jobs := c.reserve(2, "default")
+				slices.SortFunc(jobs, func(a, b sqlqueue.Job) int { return cmp.Compare(a.ID, b.ID) })
+				var settlements []sqlqueue.Settlement
+				for i, j := range jobs {
+					if j.Exceptions != want[i] {
+						f.Errorf("turn %d: job %d is given with %d exceptions, want %d", turn, i, j.Exceptions, want[i])
+					}
+					s := putBack(j, 0)
+					s.Exception = i == 0 || turn == 1
+					if s.Exception {
+						want[i]++
+					}
+					settlements = append(settlements, s)
+				}
+				c.settle(settlements...)
+			}
+			jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			f.must(err)
+			for i, j := range jobs {
+				if j.Exceptions != want[i] {
+					f.Errorf("job %d has %d exceptions, want %d", i, j.Exceptions, want[i])
+				}
 			}
 		},
 	},

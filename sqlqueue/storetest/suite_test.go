@@ -58,11 +58,11 @@ func (b *broken) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueu
 	return ids, b.wrong(err)
 }
 
-func (b *broken) Retry(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, []sqlqueue.Duplicate, error) {
+func (b *broken) ChangeFailed(ctx context.Context, f sqlqueue.FailedFilter, c sqlqueue.FailedChange) ([]int64, []sqlqueue.Duplicate, error) {
 	if b.retry != nil {
 		b.retry(&f)
 	}
-	return b.Store.Retry(ctx, f)
+	return b.Store.ChangeFailed(ctx, f, c)
 }
 
 func (b *broken) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {

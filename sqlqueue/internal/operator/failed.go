@@ -54,8 +54,16 @@ func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter
 	})
 }
 
-// Forget is that of sqlqueue.Store.
-func (q *Queries) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
+// ChangeFailed is that of sqlqueue.Store.
+func (q *Queries) ChangeFailed(ctx context.Context, f sqlqueue.FailedFilter, c sqlqueue.FailedChange) ([]int64, []sqlqueue.Duplicate, error) {
+	if c == sqlqueue.RetryFailed {
+		return q.retry(ctx, f)
+	}
+	ids, err := q.forget(ctx, f)
+	return ids, nil, err
+}
+
+func (q *Queries) forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
 		if ids, err = q.lockFailed(ctx, db, f); err != nil || len(ids) == 0 {
@@ -66,8 +74,7 @@ func (q *Queries) Forget(ctx context.Context, f sqlqueue.FailedFilter) ([]int64,
 	return ids, err
 }
 
-// Retry is that of sqlqueue.Store.
-func (q *Queries) Retry(ctx context.Context, f sqlqueue.FailedFilter) (retried []int64, duplicates []sqlqueue.Duplicate, err error) {
+func (q *Queries) retry(ctx context.Context, f sqlqueue.FailedFilter) (retried []int64, duplicates []sqlqueue.Duplicate, err error) {
 	err = q.Tx(ctx, func(db DB) error {
 		retried, duplicates = nil, nil
 		ids, err := q.lockFailed(ctx, db, f)

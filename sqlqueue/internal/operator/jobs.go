@@ -13,7 +13,7 @@ import (
 // Jobs is that of sqlqueue.Store.
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
-	s := q.statement("SELECT id, queue, priority, payload, attempts, reserved, %s, reserved_by, %s, %s, %s, unique_key FROM %s",
+	s := q.statement("SELECT id, queue, priority, payload, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
 		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs"))
 	s.whereJobs(f)
 	s.add(" ORDER BY id LIMIT %d", f.Limit)
@@ -23,8 +23,8 @@ func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Jo
 		var payload []byte
 		var reservedBy, uniqueKey sql.NullString
 		var reservedAt, expiresAt, availableAt, createdAt micros
-		err := scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Reserved, &reservedAt, &reservedBy, &expiresAt, &availableAt,
-			&createdAt, &uniqueKey)
+		err := scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &reservedAt, &reservedBy, &expiresAt,
+			&j.Started, &availableAt, &createdAt, &uniqueKey)
 		j.Payload, j.ReservedBy, j.UniqueKey = payload, reservedBy.String, uniqueKey.String
 		j.ReservedAt, j.ExpiresAt, j.AvailableAt, j.CreatedAt = reservedAt.time(), expiresAt.time(), availableAt.time(), createdAt.time()
 		jobs = append(jobs, j)
@@ -99,7 +99,8 @@ func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlque
 // set writes the assignments, and tells whether there are any.
 func (s *statement) set(c sqlqueue.JobChange) bool {
 	if c.Release {
-		s.add("reserved = %s, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = %s", s.arg(false), s.now())
+		s.add("reserved = %s, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = %s", s.arg(false), s.arg(false))
+		s.add(", available_at = %s", s.now())
 		return true
 	}
 	var set []string

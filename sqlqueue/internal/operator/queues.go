@@ -143,6 +143,24 @@ func (q *Queries) Control(ctx context.Context, queue string, c sqlqueue.ControlC
 	})
 }
 
+// ChangeWorker is that of sqlqueue.Store. It counts by a SELECT: MySQL does not count a row that an UPDATE leaves as it was.
+func (q *Queries) ChangeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
+	err = q.Tx(ctx, func(db DB) error {
+		found = false
+		s := q.statement("SELECT id FROM %s", q.Table("workers"))
+		s.add(" WHERE id = %s %s", s.arg(id), q.Dialect.ForUpdate)
+		if err := s.each(ctx, db, func(func(...any) error) error { found = true; return nil }); err != nil || !found {
+			return err
+		}
+		s = q.statement("UPDATE %s SET wanted_concurrency = ", q.Table("workers"))
+		s.add("%s", s.arg(sql.NullInt64{Int64: int64(wanted), Valid: wanted > 0}))
+		s.add(" WHERE id = %s", s.arg(id))
+		_, err := s.exec(ctx, db)
+		return err
+	})
+	return found, err
+}
+
 // Workers is that of sqlqueue.Store.
 func (q *Queries) Workers(ctx context.Context) ([]sqlqueue.Worker, error) {
 	s := q.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",

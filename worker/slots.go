@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// slots run jobs, at most so many at once, each in a goroutine of its own. Whoever ends makes room for the next at once, and needs no turn
+// of the loop for that, which may be waiting for the database. It is safe for concurrent use.
+type slots struct {
+	context func() (context.Context, context.CancelCauseFunc) // of one handler
+	execute func(ctx context.Context, r *run)
+	rest    time.Duration // for which a slot stays empty after a job
+	wake    chan struct{} // has one place; tells the loop that there is something to take
+	closed  chan struct{} // nothing is started any more
+
+	mu    sync.Mutex
+	most  int    // how many handlers may run at once
+	busy  int    // how many slots are taken
+	ready []*run // reserved and to be started, in this order
+	ended []*run // have come to their end
+	late  []*run // have come to it after they were given up
+}
+
+func newSlots(most int, rest time.Duration) *slots {
+	return &slots{most: most, rest: rest, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+// add has jobs started, in order, as soon as there is room.
+func (s *slots) add(runs ...*run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, runs...)
+	s.fill()
+}
+
+// fill starts jobs. It is called with mu locked.
+func (s *slots) fill() {
+	for s.busy < s.most && len(s.ready) > 0 {
+		r := s.ready[0]
+		s.ready[0], s.ready = nil, s.ready[1:]
+		s.busy++
+		ctx, cancel := s.context()
+		r.cancel = cancel
+		r.started.Store(time.Now().UnixNano())
+		go s.serve(ctx, r)
+	}
+}
+
+func (s *slots) serve(ctx context.Context, r *run) {
+	defer s.leave() // also when the handler ends the goroutine
+	s.execute(ctx, r)
+}
+
+// leave makes room.
+func (s *slots) leave() {
+	if s.rest > 0 {
+		timer := time.NewTimer(s.rest)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.closed:
+		}
+	}
+	s.mu.Lock()
+	s.busy--
+	s.fill()
+	s.mu.Unlock()
+	if s.rest > 0 {
+		s.tell()
+	}
+}
+
+// end hands a job to the loop; late: after it was given up.
+func (s *slots) end(r *run, late bool) {
+	s.mu.Lock()
+	if late {
+		s.late = append(s.late, r)
+	} else {
+		s.ended = append(s.ended, r)
+	}
+	s.mu.Unlock()
+	s.tell()
+}
+
+func (s *slots) tell() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come to its end since the last time.
+func (s *slots) take() (ended, late []*run) {
+	select {
+	case <-s.wake:
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended, late = s.ended, s.late
+	s.ended, s.late = nil, nil
+	return ended, late
+}
+
+// load returns how many slots are taken, and how many jobs wait for one.
+func (s *slots) load() (busy, ready int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy, len(s.ready)
+}
+
+// resize sets how many handlers may run at once. Those that do go on.
+func (s *slots) resize(most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = most
+	s.fill()
+}
+
+// withdraw takes back the jobs that have not been started and for which which says so.
+func (s *slots) withdraw(which func(*run) bool) []*run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var back []*run
+	s.ready = slices.DeleteFunc(s.ready, func(r *run) bool {
+		if !which(r) {
+			return false
+		}
+		back = append(back, r)
+		return true
+	})
+	return back
+}
+
+func every(*run) bool { return true }

@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// hold takes in a job that was reserved.
+func (l *loop) hold(r *run) {
+	r.place = len(l.held)
+	l.held = append(l.held, r)
+	if r.expire > 0 {
+		l.watch = earlier(l.watch, r.touchAt)
+	}
+}
+
+// letGo is the opposite of hold.
+func (l *loop) letGo(r *run) {
+	last := len(l.held) - 1
+	l.held[r.place] = l.held[last]
+	l.held[r.place].place = r.place
+	l.held[last] = nil
+	l.held = l.held[:last]
+}
+
+// lookAfter touches what is about to expire, gives up handlers that do not return, and puts back what was reserved ahead in vain. It goes
+// through all that is held only when something may be due.
+func (l *loop) lookAfter(ctx context.Context, now time.Time) {
+	if paused := l.paused(); paused != l.wasPaused {
+		l.wasPaused, l.nextLook = paused, time.Time{}
+		l.log.paused(paused)
+	}
+	if l.wasPaused {
+		l.putBack(every)
+	}
+	due := !now.Before(l.watch)
+	if due {
+		l.putBack(func(r *run) bool { return now.Sub(r.since) >= aheadAtMost })
+	}
+	l.touching = l.touching[:0]
+	for _, r := range l.untold {
+		if !now.Before(r.tellAt) {
+			l.touching = append(l.touching, r)
+		}
+	}
+	if !due {
+		return
+	}
+	l.watch = now.Add(controlEvery)
+	for _, r := range l.held {
+		if r.gone {
+			continue
+		}
+		if started := r.started.Load(); started != 0 && r.starts && r.rules.timeout > 0 {
+			end := time.Unix(0, started).Add(r.rules.timeout + l.config.StuckAfter)
+			if now.Before(end) {
+				l.watch = earlier(l.watch, end)
+			} else if r.claim() {
+				l.giveUp(ctx, r)
+			}
+		}
+		if expire := l.expire(r.info.Queue); r.expire > 0 && !now.Before(r.touchAt) || expire != r.expire {
+			if !r.untold {
+				l.touching = append(l.touching, r)
+			}
+		} else if r.expire > 0 {
+			l.watch = earlier(l.watch, r.touchAt)
+		}
+	}
+}
+
+// putBack gives back jobs that have not been started, unspent.
+func (l *loop) putBack(which func(*run) bool) {
+	back := l.slots.withdraw(which)
+	if len(l.untold) > 0 {
+		var still []*run
+		for _, r := range l.untold {
+			if which(r) {
+				back = append(back, r)
+			} else {
+				still = append(still, r)
+			}
+		}
+		l.untold = still
+	}
+	for _, r := range back {
+		l.letGo(r)
+		if r.gone {
+			continue
+		}
+		r.untold, r.verdict = false, verdict{kind: unstarted}
+		l.unsettled = append(l.unsettled, r)
+		l.taken--
+	}
+}
+
+// giveUp settles a job whose handler does not return, long after its timeout. The handler keeps its slot.
+func (l *loop) giveUp(ctx context.Context, r *run) {
+	l.stuck[r] = true
+	l.log.stuck(r)
+	l.emit(l.config.Events.Stuck != nil, func() { l.config.Events.Stuck(r.info) })
+	go func() {
+		defer l.slots.end(r, false)
+		why := fmt.Errorf("%w after %v, and its handler has not returned", ErrTimedOut, r.rules.timeout)
+		r.took = time.Since(time.Unix(0, r.started.Load()))
+		l.conclude(ctx, r, why, ErrTimedOut)
+	}()
+}
+
+// touched looks at what became of what was touched.
+func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+	if len(x.Touch) == 0 {
+		return
+	}
+	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+	var told []*run
+	for i, r := range l.touching {
+		of := x.Touch[i].Reservation
+		switch {
+		case locked[of]:
+			r.touchAt, r.tellAt = sent.Add(min(lockedEvery, r.expire/6)), sent.Add(lockedEvery)
+		case !lost[of]:
+			r.kept(x.Touch[i].Expire, sent)
+			if r.untold {
+				r.untold = false
+				told = append(told, r)
+			}
+		case r.info.completed.Load():
+			r.gone = true // its handler has committed, and has not returned yet
+		default:
+			l.lose(r, nil)
+			r.gone = true
+			l.putBack(func(other *run) bool { return other == r })
+			if r.started.Load() != 0 {
+				r.cancel(sqlqueue.ErrReservationLost)
+			}
+		}
+		if r.expire > 0 {
+			l.watch = earlier(l.watch, r.touchAt)
+		}
+	}
+	if told == nil {
+		return
+	}
+	var untold []*run
+	for _, r := range l.untold {
+		if r.untold {
+			untold = append(untold, r)
+		}
+	}
+	l.untold = untold
+	l.slots.add(told...)
+}
+
+// kept notes that the reservation was made or touched.
+func (r *run) kept(expire time.Duration, sent time.Time) {
+	r.expire, r.touchAt = expire, sent.Add(expire/3)
+}
