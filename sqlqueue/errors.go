@@ -16,6 +16,9 @@ var (
 
 	// ErrNotReserved: no worker has the job, so there is nothing to release. From Release.
 	ErrNotReserved = errors.New("no worker has reserved the job")
+
+	// ErrNoWorker: no worker has the id. From SetConcurrency.
+	ErrNoWorker = errors.New("no such worker")
 )
 
 // Errors about the database.

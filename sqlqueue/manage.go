@@ -313,7 +313,7 @@ func (q *Queue) Workers(ctx context.Context) ([]Worker, error) {
 }
 
 // SetConcurrency tells a worker to run so many handlers at once instead of what it was started with; 0: that again. The worker does so
-// within two seconds. The error is ErrNotFound if there is no such worker.
+// within two seconds. The error is ErrNoWorker if there is no such worker.
 func (q *Queue) SetConcurrency(ctx context.Context, worker string, n int) error {
 	store, err := q.open(ctx)
 	if err != nil {
@@ -325,7 +325,7 @@ func (q *Queue) SetConcurrency(ctx context.Context, worker string, n int) error 
 	}
 	found, err := store.ChangeWorker(ctx, worker, n)
 	if err == nil && !found {
-		err = fmt.Errorf("worker %q: %w", worker, ErrNotFound)
+		err = fmt.Errorf("%q: %w", worker, ErrNoWorker)
 	}
 	return wrap("set concurrency", err)
 }

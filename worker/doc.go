@@ -22,5 +22,6 @@
 // It passes the job itself, as here, so that the worker knows why the job is gone.
 //
 // The cause of a handler's context tells why it ended: [ErrTimedOut], [ErrStopped] or sqlqueue.ErrReservationLost. A handler must then
-// return: nothing can end it from outside, and until it returns it keeps its place among Config.Concurrency, and its reservation.
+// return: nothing can end it from outside. One that has timed out and does not return is stuck after Config.StuckAfter: its job is settled
+// without it, but until it returns it keeps its place among Config.Concurrency.
 package worker

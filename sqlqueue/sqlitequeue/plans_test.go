@@ -38,6 +38,8 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
 		selectControls:   {},
 		upsertWorker:     {},
+		deleteWorker:     {},
+		deleteUnseen:     {},
 		selectWanted:     {},
 	}
 	for _, analyzed := range []bool{false, true} {

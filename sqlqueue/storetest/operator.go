@@ -275,7 +275,7 @@ var operatorCases = []testCase{
 			if n := c.exchange(mine).WantedConcurrency; n != 0 {
 				f.Errorf("wanted concurrency is %d after it was taken back", n)
 			}
-			if err := c.SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, sqlqueue.ErrNotFound) {
+			if err := c.SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, sqlqueue.ErrNoWorker) {
 				f.Errorf("of a worker that is not there: %v", err)
 			}
 		},
