@@ -78,8 +78,14 @@ func (l *loop) wanted(now time.Time) int {
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
 func (l *loop) free() int {
-	busy, ready := l.slots.load()
-	return l.control.slots - busy - ready - len(l.untold)
+	busy, _ := l.slots.load()
+	return l.control.slots - busy - l.waiting()
+}
+
+// waiting is how many jobs are reserved and not started.
+func (l *loop) waiting() int {
+	_, ready := l.slots.load()
+	return ready + len(l.untold)
 }
 
 // exchange talks to the database.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 	}
 	level(what, args...)
 }
+
+// hears reports whether lines of a level are wanted: those of each job cost a tenth of all the worker's work.
+func (j *journal) hears(level slog.Level) bool { return j.to.Enabled(context.Background(), level) }
 
 func (j *journal) starting(w sqlqueue.Worker) {
 	j.say(j.to.Info, "worker started", slog.String("name", w.Name), slog.String("queues", strings.Join(w.Queues, ",")),
@@ -50,11 +54,17 @@ func (j *journal) back(after time.Duration) {
 }
 
 func (j *journal) processing(r *run) {
+	if !j.hears(slog.LevelDebug) {
+		return
+	}
 	j.say(j.to.Debug, "processing", about(r)...)
 }
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
+	if !j.hears(slog.LevelWarn) || r.verdict.kind != unknown && !j.hears(slog.LevelInfo) {
+		return
+	}
 	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
 	attrs := about(r)
 	if r.starts && v.kind != unstarted {

@@ -82,7 +82,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 	return &loop{
 		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
 		ended: ended, paused: paused,
-		slots:   newSlots(config.Concurrency, config.Rest),
+		slots:   newSlots(config.Concurrency, config.Rest, ended),
 		stuck:   map[*run]bool{},
 		refusal: refusal{most: unlimited},
 		control: control{slots: config.Concurrency},
@@ -185,7 +185,7 @@ func (l *loop) considerStopping() {
 	default:
 	}
 	switch {
-	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs:
+	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.waiting() == 0:
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
 		l.stop("time is up")

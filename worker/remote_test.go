@@ -46,7 +46,6 @@ func TestD4_OutcomesOfARemoteHandler(t *testing.T) {
 	for name, c := range map[string]struct {
 		register func(*worker.Mux)
 		payload  string // default: of a job "job"
-
 	}{
 		"nil":                {register: returns(nil)},
 		"error":              {register: returns(errBroken)},

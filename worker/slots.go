@@ -12,9 +12,10 @@ import (
 type slots struct {
 	context func() (context.Context, context.CancelCauseFunc) // of one handler
 	execute func(ctx context.Context, r *run)
-	rest    time.Duration // for which a slot stays empty after a job
-	wake    chan struct{} // has one place; tells the loop that there is something to take
-	closed  chan struct{} // nothing is started any more
+	rest    time.Duration   // for which a slot stays empty after a job
+	wake    chan struct{}   // has one place; tells the loop that there is something to take
+	over    <-chan struct{} // when it is closed, nothing is started any more
+	closed  chan struct{}   // there is nothing to rest for any more
 
 	mu    sync.Mutex
 	most  int    // how many handlers may run at once
@@ -24,8 +25,8 @@ type slots struct {
 	late  []*run // have come to it after they were given up
 }
 
-func newSlots(most int, rest time.Duration) *slots {
-	return &slots{most: most, rest: rest, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
+	return &slots{most: most, rest: rest, over: over, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // add has jobs started, in order, as soon as there is room.
@@ -38,6 +39,11 @@ func (s *slots) add(runs ...*run) {
 
 // fill starts jobs. It is called with mu locked.
 func (s *slots) fill() {
+	select {
+	case <-s.over:
+		return
+	default:
+	}
 	for s.busy < s.most && len(s.ready) > 0 {
 		r := s.ready[0]
 		s.ready[0], s.ready = nil, s.ready[1:]

@@ -60,6 +60,19 @@ func TestB1_LookAhead(t *testing.T) {
 	}
 }
 
+func TestD2_MaxJobsAreRunAndNotOnlyReserved(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
+		b.pushMany(200)
+		if err := b.start(worker.Config{Concurrency: 2, MaxJobs: 90}).ended(); err != nil {
+			t.Fatal(err)
+		}
+		if left := len(b.waiting()); left != 110 {
+			t.Errorf("%d jobs are left of 200, want 110", left)
+		}
+	})
+}
+
 func (b *bench) waiting() []sqlqueue.Job {
 	b.t.Helper()
 	var all []sqlqueue.Job
