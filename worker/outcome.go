@@ -17,6 +17,15 @@ var (
 	ErrStopped = errors.New("worker stopped")
 )
 
+// timeoutError is the ErrTimedOut of one run. It is made for each, and hardly ever read.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("%v after %v", ErrTimedOut, time.Duration(e))
+}
+
+func (e timeoutError) Is(target error) bool { return target == ErrTimedOut }
+
 // ErrMemory says that the worker ended because its process uses more memory than Config.MaxMemory. From Worker.Run.
 var ErrMemory = errors.New("memory limit reached")
 

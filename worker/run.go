@@ -98,7 +98,7 @@ func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 	}
 	cancel := func() {}
 	if r.starts && r.rules.timeout > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, fmt.Errorf("%w after %v", ErrTimedOut, r.rules.timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, timeoutError(r.rules.timeout))
 	}
 	var err error
 	returned := false
