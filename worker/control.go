@@ -12,6 +12,8 @@ type control struct {
 	slots    int                      // how many handlers may run
 	restarts map[string]int64         // by queue, and "" for all, when the worker registered; nil before
 	expires  map[string]time.Duration // by queue, and "" for all, where set
+	closed   int                      // how many pauses and maintenances there are
+	reopened bool                     // there are fewer than at the last exchange
 }
 
 // obey does what operators say.
@@ -19,7 +21,11 @@ func (l *loop) obey(answer sqlqueue.Exchanged) {
 	c := &l.control
 	restarts := map[string]int64{}
 	expires := map[string]time.Duration{}
+	closed := 0
 	for _, said := range answer.Controls {
+		if said.Paused || said.Maintenance && !l.config.Force {
+			closed++
+		}
 		restarts[said.Queue] = said.Restarts
 		if said.Expire != nil {
 			expires[said.Queue] = *said.Expire
@@ -28,6 +34,7 @@ func (l *loop) obey(answer sqlqueue.Exchanged) {
 	if !maps.Equal(expires, c.expires) {
 		c.expires, l.watch = expires, time.Time{}
 	}
+	c.reopened, c.closed = closed < c.closed, closed
 	if c.restarts == nil {
 		c.restarts = restarts
 	}

@@ -272,8 +272,10 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 		return 0
 	}
 	next := now.Add(controlEvery)
-	for _, r := range l.untold {
-		next = earlier(next, r.tellAt)
+	if l.free()+len(l.untold) > 0 {
+		for _, r := range l.untold {
+			next = earlier(next, r.tellAt)
+		}
 	}
 	if len(l.held) > 0 {
 		next = earlier(next, l.watch)
@@ -305,7 +307,7 @@ func earlier(a, b time.Time) time.Time {
 func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Time) {
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
 	switch {
-	case found, !asked && answer.Requeued > 0:
+	case found, !asked && answer.Requeued > 0, l.control.reopened:
 		l.nextLook, l.looked = time.Time{}, false
 	case asked:
 		l.nextLook, l.looked = now.Add(l.config.Sleep), true

@@ -422,12 +422,13 @@ func TestD9_Maintenance(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
 		b.control("", sqlqueue.ControlChange{Maintenance: &yes})
+		b.store.intercept(nil, forgetDue)
 		id := b.push()
-		r := b.start(worker.Config{})
+		r := b.start(worker.Config{Sleep: time.Hour})
 		pass(time.Minute)
 		b.waits(id, 0, -time.Minute)
 		b.control("", sqlqueue.ControlChange{Maintenance: &no})
-		within(t, 5*time.Second, "done", func() bool { return b.job(id) == nil })
+		within(t, 2*time.Second, "done", func() bool { return b.job(id) == nil })
 		r.stop()
 
 		b.control("", sqlqueue.ControlChange{Maintenance: &yes})
@@ -442,13 +443,22 @@ func TestD10_Pause(t *testing.T) {
 		b.handle(answers(nil))
 		b.control("mail", sqlqueue.ControlChange{Pause: true, PauseFor: time.Minute})
 		mail, other := b.push(sqlqueue.OnQueue("mail")), b.push()
-		r := b.start(worker.Config{Queues: []string{"mail", "default"}})
+		b.store.intercept(nil, forgetDue)
+		r := b.start(worker.Config{Queues: []string{"mail", "default"}, Sleep: time.Hour})
 		pass(59 * time.Second)
 		b.gone(other)
 		b.waits(mail, 0, -59*time.Second)
-		within(t, 5*time.Second, "done", func() bool { return b.job(mail) == nil })
+		within(t, 3*time.Second, "done", func() bool { return b.job(mail) == nil })
 		r.stop()
 	})
+}
+
+// forgetDue leaves out of an answer what a store may leave out: that a job is due already.
+func forgetDue(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+	if !answer.NextDue.After(answer.Now) {
+		answer.NextDue = time.Time{}
+	}
+	return nil
 }
 
 func TestD11_Events(t *testing.T) {

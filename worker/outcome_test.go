@@ -195,6 +195,37 @@ func TestC4_AJobThatWasNeverStartedKeepsItsLastTry(t *testing.T) {
 	})
 }
 
+// Only what begins at once is told: whatever waits for a slot must not pay for the death of its worker.
+func TestC4_WhatWaitsForASlotIsNotTold(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var running, ran atomic.Int32
+		b.handle(func(context.Context, *raw) error {
+			running.Add(1)
+			pass(time.Millisecond)
+			running.Add(-1)
+			ran.Add(1)
+			return nil
+		})
+		for range 300 {
+			b.push(sqlqueue.Tries(1))
+		}
+		b.store.intercept(nil, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+			told := 0
+			for _, touch := range x.Touch {
+				told += b2i(touch.Start)
+			}
+			if told += int(running.Load()); told > 2 {
+				t.Errorf("%d are told of or run, with two slots", told)
+			}
+			return nil
+		})
+		b.drain(worker.Config{Concurrency: 2})
+		if n := ran.Load(); n != 300 {
+			t.Errorf("%d ran", n)
+		}
+	})
+}
+
 func TestC4_AStartThatCannotBeToldWaits(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var seen notes

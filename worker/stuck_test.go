@@ -144,6 +144,9 @@ func TestD3_AStuckHandlerThatHasCompletedItsJob(t *testing.T) {
 			t.Errorf("told %d times that it is processed", processed)
 		}
 		close(let)
+		within(t, time.Minute, "the handler's return is told", func() bool {
+			return len(b.log.find("dropped: a stuck handler has returned")) == 1
+		})
 		r.stop()
 	})
 }

@@ -40,12 +40,7 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 	if due {
 		l.putBack(func(r *run) bool { return now.Sub(r.since) >= aheadAtMost })
 	}
-	l.touching = l.touching[:0]
-	for _, r := range l.untold {
-		if !now.Before(r.tellAt) {
-			l.touching = append(l.touching, r)
-		}
-	}
+	l.touching = append(l.touching[:0], l.tellable(now)...)
 	if !due {
 		return
 	}
@@ -70,6 +65,19 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 			l.watch = earlier(l.watch, r.touchAt)
 		}
 	}
+}
+
+// tellable are the last tries whose start is to be told now: those that will begin as soon as it is told. Who is told of and waits for a slot
+// would have used up the try if the worker died.
+func (l *loop) tellable(now time.Time) []*run {
+	busy, ready := l.slots.load()
+	var tell []*run
+	for _, r := range l.untold {
+		if len(tell) < l.control.slots-busy-ready && !now.Before(r.tellAt) {
+			tell = append(tell, r)
+		}
+	}
+	return tell
 }
 
 // putBack gives back jobs that have not been started, unspent.

@@ -45,7 +45,7 @@ type conversation struct {
 	x      sqlqueue.Exchange
 	queues []string
 	answer sqlqueue.Exchanged
-	done   map[sqlqueue.Reservation]bool // what was settled or touched
+	done   []sqlqueue.Reservation // what was settled or touched
 }
 
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
@@ -60,7 +60,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
-	c.answer, c.done = sqlqueue.Exchanged{}, map[sqlqueue.Reservation]bool{}
+	c.answer, c.done = sqlqueue.Exchanged{}, nil
 	conn, err := c.store.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -209,10 +209,10 @@ func (c *conversation) collect(query *pgx.QueuedQuery) {
 }
 
 func (c *conversation) note(rows operator.Rows) error {
+	var r sqlqueue.Reservation
 	return drain(rows, func() error {
-		var r sqlqueue.Reservation
 		err := rows.Scan(&r.ID, &r.By)
-		c.done[r] = true
+		c.done = append(c.done, r)
 		return err
 	})
 }
@@ -315,11 +315,12 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	}
 	query := c.store.names.in(reserveSQL)
 	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force).Query(func(rows pgx.Rows) error {
+		var j sqlqueue.Job
+		var payload []byte
+		var expiresAt *time.Time
+		var uniqueKey *string
 		for rows.Next() {
-			j := sqlqueue.Job{Reserved: true, ReservedBy: c.x.Number}
-			var payload []byte
-			var expiresAt *time.Time
-			var uniqueKey *string
+			j = sqlqueue.Job{Reserved: true, ReservedBy: c.x.Number}
 			if err := rows.Scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
 				&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey); err != nil {
 				return err
@@ -413,14 +414,18 @@ CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by
 // explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
 // so that the worker tries again.
 func (c *conversation) explain(ctx context.Context, db operator.DB) {
+	if len(c.done) == len(c.x.Settle)+len(c.x.Touch) {
+		return
+	}
 	var left []sqlqueue.Reservation
+	done := setOf(c.done)
 	for _, s := range c.x.Settle {
-		if !c.done[s.Reservation] {
+		if !done[s.Reservation] {
 			left = append(left, s.Reservation)
 		}
 	}
 	for _, t := range c.x.Touch {
-		if !c.done[t.Reservation] {
+		if !done[t.Reservation] {
 			left = append(left, t.Reservation)
 		}
 	}
@@ -433,16 +438,25 @@ func (c *conversation) explain(ctx context.Context, db operator.DB) {
 	}
 	rows, err := db.Query(ctx, c.store.names.in(stillSQL), ids, numbers)
 	if err == nil {
-		clear(c.done)
+		c.done = nil
 		err = c.note(rows)
 	}
+	still := setOf(c.done)
 	for _, r := range left {
-		if err != nil || c.done[r] {
+		if err != nil || still[r] {
 			c.answer.Locked = append(c.answer.Locked, r)
 		} else {
 			c.answer.Lost = append(c.answer.Lost, r)
 		}
 	}
+}
+
+func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
+	set := make(map[sqlqueue.Reservation]bool, len(reservations))
+	for _, r := range reservations {
+		set[r] = true
+	}
+	return set
 }
 
 // settleBound settles in the caller's transaction.
@@ -451,7 +465,7 @@ func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, err
 	if c.x.Worker != nil || c.x.Unseen > 0 || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
-	c.x, c.done = only, map[sqlqueue.Reservation]bool{}
+	c.x, c.done = only, nil
 	for _, step := range c.settle() {
 		rows, err := c.store.DB.Query(ctx, c.store.names.in(step.query), step.args...)
 		if err == nil {
