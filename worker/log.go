@@ -22,6 +22,8 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 }
 
 // hears reports whether lines of a level are wanted: those of each job cost a tenth of all the worker's work.
+//
+//nolint:contextcheck // no line has one
 func (j *journal) hears(level slog.Level) bool { return j.to.Enabled(context.Background(), level) }
 
 func (j *journal) starting(w sqlqueue.Worker) {

@@ -180,7 +180,7 @@ func TestC4_AJobThatWasNeverStartedKeepsItsLastTry(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var seen notes
 		b.handle(func(_ context.Context, job *raw) error {
-			seen.add("attempt %d, started %v", job.Attempts, b.job(job.ID).Started)
+			seen.add("attempt %d, started %v", job.Attempts, b.job(job.ID).Started) //nolint:contextcheck // the test's
 			return errBroken
 		})
 		id := b.push(sqlqueue.Tries(2))
@@ -209,7 +209,7 @@ func TestC4_WhatWaitsForASlotIsNotTold(t *testing.T) {
 		for range 300 {
 			b.push(sqlqueue.Tries(1))
 		}
-		b.store.intercept(nil, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(x sqlqueue.Exchange, _ *sqlqueue.Exchanged) error {
 			told := 0
 			for _, touch := range x.Touch {
 				told += b2i(touch.Start)
@@ -699,5 +699,16 @@ func TestC10_NoRunStartsAfterRetryUntil(t *testing.T) {
 				t.Fatalf("failed after %d attempts with %q", f.Attempts, f.Error)
 			}
 		})
+	})
+}
+
+func TestC4_OnceRunsALastTry(t *testing.T) {
+	bubble(t, func(_ *testing.T, b *bench) {
+		b.handle(answers(nil))
+		id := b.push(sqlqueue.Tries(1))
+		if err := b.start(worker.Config{Once: true}).ended(); err != nil {
+			b.t.Fatal(err)
+		}
+		b.gone(id)
 	})
 }

@@ -38,6 +38,8 @@ func (s *slots) add(runs ...*run) {
 }
 
 // fill starts jobs. It is called with mu locked.
+//
+//nolint:contextcheck // theirs comes from the loop
 func (s *slots) fill() {
 	select {
 	case <-s.over:

@@ -32,7 +32,7 @@ func TestB1_LookAhead(t *testing.T) {
 				b.pushMany(jobs)
 				ahead := 0
 				b.store.intercept(func(context.Context, *sqlqueue.Exchange) error { pass(exchange); return nil },
-					func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+					func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
 						ahead = max(ahead, len(answer.Reserved)-slots)
 						return nil
 					})

@@ -152,7 +152,7 @@ func TestD3_AStuckHandlerThatHasCompletedItsJob(t *testing.T) {
 }
 
 func TestD3_AHandlerWithoutTimeoutIsNeverStuck(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
+	bubble(t, func(_ *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { pass(10 * time.Minute); return nil })
 		id := b.push()
 		b.drain(worker.Config{Timeout: -1})

@@ -85,7 +85,9 @@ func (e *UnfinishedError) Error() string {
 		ids  []int64
 		what string
 	}{
-		{e.Interrupted, "interrupted"}, {e.Running, "still running"}, {e.Unsettled, "ended but not written"},
+		{e.Interrupted, "interrupted"},
+		{e.Running, "still running"},
+		{e.Unsettled, "ended but not written"},
 		{e.Stuck, "stuck"},
 	} {
 		if len(part.ids) > 0 {
