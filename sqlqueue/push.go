@@ -154,6 +154,7 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 	if err != nil {
 		return nil, wrap("push", err)
 	}
+	q.pushes.ring(rows)
 	ids := make([]int64, len(pushed))
 	var duplicates []Duplicate
 	for i, p := range pushed {

@@ -37,6 +37,7 @@ type Runner interface {
 type Queue struct {
 	config Config
 	store  Store
+	pushes *bell // shared with the queues that are bound to transactions
 	broken error // what Bind answered; every operation returns it
 }
 
@@ -57,7 +58,7 @@ func New(store Store, config Config) (*Queue, error) {
 	if config.Sync && config.Runner == nil {
 		return nil, wrap("new", errors.New("sync mode needs handlers: set Config.Runner"))
 	}
-	return &Queue{config: config, store: store}, nil
+	return &Queue{config: config, store: store, pushes: &bell{}}, nil
 }
 
 // CheckPrefix says what is wrong with a prefix of the tables' names.

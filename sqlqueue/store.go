@@ -19,7 +19,7 @@ const SchemaVersion = 1
 // write of its own may or may not have been committed, a store returns an error that wraps ErrOutcomeUnknown. When the tables are
 // missing, the error wraps ErrNotMigrated.
 //
-// Package storetest has the suite that a store must pass.
+// A store may be a Listener too. Package storetest has the suite that a store must pass.
 type Store interface {
 	// Check reports whether the store can work on this database: nil, ErrNotMigrated, a *SchemaError, or an error that wraps
 	// ErrUnsupportedServer and says what would be supported. Any other error means that it could not find out.
@@ -107,8 +107,9 @@ type Exchange struct {
 	Abandoned []string
 
 	// Requeue is how many expired reservations, of whatever queue and worker, are to be released: available now, attempts
-	// unchanged. The oldest come first. 0: none.
+	// unchanged. The oldest come first. 0: none. Those count that had expired at Expired, by the database's clock; zero: now.
 	Requeue int
+	Expired time.Time
 
 	// Number is what Reserve writes as reserved_by: at most 64 ASCII characters, never used before. Needed if Limit > 0.
 	Number string

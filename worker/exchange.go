@@ -41,7 +41,7 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 		expire := l.expire(queue)
 		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: expire})
 		if expire > 0 && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
-			x.Requeue = requeueLimit
+			x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
 		}
 	}
 	return x
@@ -109,8 +109,9 @@ func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	return l.outage.next(&l.log, err)
 }
 
-func (l *loop) succeededExchange(x sqlqueue.Exchange, sent time.Time) {
+func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
+	l.outage.answered(answer.Now, sent, time.Now())
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
 		l.registered, l.seen = true, sent

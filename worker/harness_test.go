@@ -103,6 +103,7 @@ type store struct {
 	before func(ctx context.Context, x *sqlqueue.Exchange) error
 	after  func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error
 	check  func() error
+	listen func(ctx context.Context, queues []string, heard func()) error
 }
 
 func (s *store) Unwrap() sqlqueue.Store { return s.Store }
@@ -128,6 +129,17 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		err = after(x, &answer)
 	}
 	return answer, err
+}
+
+// Listen hears nothing but the pushes of the process, unless a test says otherwise: what SQLite's own hears, also of the worker's own
+// commits, would make more exchanges than tests can count.
+func (s *store) Listen(ctx context.Context, queues []string, heard func()) error {
+	if s.listen != nil {
+		return s.listen(ctx, queues, heard)
+	}
+	heard()
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (s *store) Check(ctx context.Context) error {

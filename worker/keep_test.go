@@ -224,11 +224,12 @@ func TestB5_ALateResultChangesNothing(t *testing.T) {
 func TestB5_ALostReservationEndsTheHandlersContext(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var cause error
-		var lost atomic.Int32
+		var lost, running atomic.Int32
 		b.handle(func(ctx context.Context, job *raw) error {
 			if job.Attempts > 1 {
 				return nil
 			}
+			running.Add(1)
 			<-ctx.Done()
 			cause = context.Cause(ctx)
 			return ctx.Err()
@@ -238,7 +239,7 @@ func TestB5_ALostReservationEndsTheHandlersContext(t *testing.T) {
 			Events:   worker.Events{Lost: func(worker.JobInfo) { lost.Add(1) }},
 			OnFailed: func(context.Context, *raw, error) error { t.Error("failed"); return nil },
 		})
-		within(t, time.Second, "running", func() bool { return b.job(id).Reserved })
+		within(t, time.Second, "running", func() bool { return running.Load() == 1 })
 		if _, err := b.q.Release(t.Context(), id); err != nil { // by an operator, who thinks that the worker is dead
 			t.Fatal(err)
 		}

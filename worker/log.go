@@ -113,6 +113,10 @@ func (j *journal) late(r *run) {
 	j.say(j.to.Warn, "dropped: a stuck handler has returned", about(r)...)
 }
 
+func (j *journal) deaf(err error, again time.Duration) {
+	j.say(j.to.Info, "worker does not hear of pushes and looks more often; it tries again", slog.String("error", textOf(err)), slog.Duration("in", again))
+}
+
 func (j *journal) paused(on bool) {
 	what := "worker goes on"
 	if on {

@@ -41,6 +41,7 @@ type loop struct {
 	ended  <-chan struct{} // closed when Run's context has ended
 	paused func() bool     // whether to reserve nothing for now
 	slots  *slots
+	ear    ear
 
 	self       sqlqueue.Worker
 	registered bool      // its row is written
@@ -63,8 +64,9 @@ type loop struct {
 	control   control
 	outage    outage
 	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
+	active    time.Time // when jobs were found or heard of last
 	lastDue   time.Time // the time of the next delayed job, as told last
-	looked    bool      // has asked for jobs
+	emptyAt   time.Time // since when it has asked for jobs in vain; zero: it has not
 	idle      bool      // the last look found nothing and nothing runs
 	wasPaused bool
 	weighed   time.Time // when the memory was looked at
@@ -83,10 +85,11 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
 		ended: ended, paused: paused,
 		slots:   newSlots(config.Concurrency, config.Rest, ended),
+		ear:     ear{pushed: make(chan struct{}, 1)},
 		stuck:   map[*run]bool{},
 		refusal: refusal{most: unlimited},
 		control: control{slots: config.Concurrency},
-		started: time.Now(),
+		started: time.Now(), active: time.Now(),
 		self: sqlqueue.Worker{
 			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
 			Queues: config.Queues, Concurrency: config.Concurrency,
@@ -118,6 +121,10 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
 	l.log.starting(l.self)
 	l.emit(l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
+	listening, deafen := context.WithCancel(ctx)
+	wait := l.listen(listening)
+	defer wait()
+	defer deafen()
 	for {
 		l.collect()
 		l.considerStopping()
@@ -133,6 +140,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
 func (l *loop) turn(ctx context.Context) time.Duration {
 	l.lookAfter(ctx, time.Now())
+	l.wakeUp(time.Now())
 	x := l.compose(time.Now())
 	sent := time.Now()
 	answer, err := l.exchange(ctx, x)
@@ -140,7 +148,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	if err != nil {
 		return l.failedExchange(x, err)
 	}
-	l.succeededExchange(x, sent)
+	l.succeededExchange(x, answer, sent)
 	l.settled(answer)
 	l.touched(x, answer, sent)
 	l.obey(answer)
@@ -189,7 +197,7 @@ func (l *loop) considerStopping() {
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
 		l.stop("time is up")
-	case l.config.Once && l.looked && !time.Now().Before(l.nextLook):
+	case l.config.Once && !l.emptyAt.IsZero() && time.Since(l.emptyAt) >= l.config.Sleep:
 		l.stop("no job")
 	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
 		l.stop("handlers are stuck")
@@ -287,10 +295,13 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 	default:
 		next = earlier(next, now.Add(lockedEvery))
 	}
+	if l.config.Once && !l.emptyAt.IsZero() {
+		next = earlier(next, l.emptyAt.Add(l.config.Sleep))
+	}
 	if l.config.MaxTime > 0 && l.stopping == "" {
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
-	if l.stopping == "" && !l.paused() && l.free() > 0 && (x.Limit == 0 || len(answer.Reserved) == 0 || len(answer.Reserved) == x.Limit) {
+	if l.stopping == "" && !l.paused() && l.free() > 0 {
 		next = earlier(next, l.nextLook)
 	}
 	return next.Sub(now)
@@ -307,15 +318,21 @@ func earlier(a, b time.Time) time.Time {
 func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Time) {
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
 	switch {
-	case found, !asked && answer.Requeued > 0, l.control.reopened:
-		l.nextLook, l.looked = time.Time{}, false
+	case found:
+		l.active, l.emptyAt = now, time.Time{}
+	case asked && l.emptyAt.IsZero():
+		l.emptyAt = now
+	}
+	switch {
+	case asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, l.control.reopened:
+		l.nextLook = time.Time{}
 	case asked:
-		l.nextLook, l.looked = now.Add(l.config.Sleep), true
+		l.nextLook = now.Add(l.nap(now))
 	}
 	// A time that has passed without giving a job is believed once: it may have come between two statements, or the job may be out
 	// of reach.
 	due := answer.NextDue
-	if !found && !due.IsZero() && (due.After(answer.Now) || !due.Equal(l.lastDue)) && !l.config.Once {
+	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(l.lastDue)) && !l.config.Once {
 		l.nextLook = earlier(l.nextLook, now.Add(due.Sub(answer.Now)))
 	}
 	l.lastDue = due
@@ -344,16 +361,21 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	ended, wake := l.ended, l.slots.wake
+	ended, wake, pushed := l.ended, l.slots.wake, l.ear.pushed
 	if l.stopping != "" {
 		ended = nil
 	}
 	if l.outage.on() {
 		wake = nil
 	}
+	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 {
+		pushed = nil
+	}
 	select {
 	case <-timer.C:
 	case <-wake:
+	case <-pushed:
+		l.ear.heard() // for wakeUp
 	case <-ended:
 	case <-ctx.Done():
 	}

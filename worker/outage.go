@@ -25,7 +25,13 @@ type outage struct {
 	since       time.Time // zero: the database answers
 	failures    int
 	requeueFrom time.Time
-	numbers     []abandoned
+
+	clock   time.Time     // of the database
+	read    time.Time     // when it was read
+	slow    time.Duration // how long the slowest exchange took of late
+	slowFor time.Time     // until when that counts
+
+	numbers []abandoned
 }
 
 // abandoned is the number of an exchange that may have reserved jobs without our knowing.
@@ -57,6 +63,18 @@ func (o *outage) over(log *journal) {
 	o.since = time.Time{}
 	o.requeueFrom = time.Now().Add(requeueGrace)
 }
+
+// answered notes the database's clock, and how long an exchange took.
+func (o *outage) answered(clock, sent, now time.Time) {
+	o.clock, o.read = clock, now
+	if took := now.Sub(sent); took >= o.slow || now.After(o.slowFor) {
+		o.slow, o.slowFor = took, now.Add(requeueGrace)
+	}
+}
+
+// expired is when reservations must have expired that an exchange sent now is to release, by the database's clock: it may lie there for
+// long, if the database stands still, and at its end owners that live must be able to speak first. So must they after such a time.
+func (o *outage) expired(now time.Time) time.Time { return o.clock.Add(now.Sub(o.read) - o.slow) }
 
 func (o *outage) mayRequeue(now time.Time) bool { return !o.on() && !now.Before(o.requeueFrom) }
 

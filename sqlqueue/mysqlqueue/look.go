@@ -36,10 +36,10 @@ func (v *view) work(x sqlqueue.Exchange) bool {
 }
 
 // The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
-// of a statement. %[1]s the worker's id.
+// of a statement. %[1]s the worker's id, %[2]s when reservations had expired.
 const lookSQL = `
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s),
-    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= UTC_TIMESTAMP(6) AND reserved = 1)`
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[2]s AND reserved = 1)`
 
 // Whether a job is due. %[1]s queue, %[2]d priority.
 const isDueSQL = `,
@@ -73,7 +73,7 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, l
 		var clock int64
 		var wanted sql.NullInt64
 		due, next := make([]bool, len(part)), make([]sql.NullInt64, len(part))
-		statement := s.sql(lookSQL, text(worker))
+		statement := s.sql(lookSQL, text(worker), expiredAt(x))
 		dest := []any{&clock, &wanted, &v.expired}
 		for i, l := range part {
 			queue := text(l.Queue)

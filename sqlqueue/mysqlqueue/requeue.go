@@ -7,15 +7,16 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// %[1]s where to go on, %[2]d how many.
+// %[1]s where to go on, %[2]d how many, %[3]s when they had expired.
 const expiredSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
-WHERE expires_at <= UTC_TIMESTAMP(6) AND reserved = 1%[1]s
+WHERE expires_at <= %[3]s AND reserved = 1%[1]s
 ORDER BY expires_at, id LIMIT %[2]d`
 
-// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many.
+// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many,
+// %[3]s when they had expired.
 const lockExpiredSQL = `
-SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= UTC_TIMESTAMP(6)
+SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= %[3]s
 LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 
 // %[1]s ids, %[2]d how many attempts to give back.
@@ -25,13 +26,21 @@ SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, ava
     attempts = attempts - LEAST(attempts, %[2]d), started = IF(%[2]d, 0, started)
 WHERE id IN (%[1]s) AND reserved = 1`
 
+// expiredAt is when a reservation must have expired to be released.
+func expiredAt(x sqlqueue.Exchange) string {
+	if x.Expired.IsZero() {
+		return "UTC_TIMESTAMP(6)"
+	}
+	return "LEAST(" + momentOf(x.Expired) + ", UTC_TIMESTAMP(6))"
+}
+
 // requeue releases expired reservations, and returns how many.
 func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
 	err := c.claim(ctx, c.x.Requeue, "expires_at", func(goOn string, size int) string {
-		return c.store.sql(expiredSQL, goOn, size)
+		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x))
 	}, func(ids []int64, n int) ([]int64, error) {
-		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n))
+		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))
 		expired = append(expired, locked...)
 		return locked, err
 	})

@@ -23,30 +23,43 @@ import (
 
 // New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
-	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}}
+	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, notifier: newNotifier(config.Prefix)}
 	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: pgxDB{pool}, Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
 
 // WithTx returns the same Queue bound to tx: what it does happens if and only if tx commits. Use it in one goroutine, as tx itself, and
 // until tx ends.
+//
+// A push also notifies idle workers, by pg_notify in tx, once for each queue: see Quiet.
 func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
-	return bind(q, pgxDB{tx})
+	return bind(q, func(s *store) *store { return s.bound(pgxDB{tx}) })
 }
 
 // WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: for applications that use GORM, sqlx, ent,
 // bun and the like.
 func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
-	return bind(q, arrayLiterals{operator.SQL(tx, translate)})
+	return bind(q, func(s *store) *store { return s.bound(arrayLiterals{operator.SQL(tx, translate)}) })
 }
 
-func bind(q *sqlqueue.Queue, db operator.DB) *sqlqueue.Queue {
+// Quiet returns the same Queue, bound to a transaction or not, without the notification of idle workers: for transactions that are to be
+// prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a lock
+// of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
+func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
+	return bind(q, func(s *store) *store {
+		quiet := *s
+		quiet.quiet = true
+		return &quiet
+	})
+}
+
+func bind(q *sqlqueue.Queue, as func(*store) *store) *sqlqueue.Queue {
 	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
 		s, ok := sqlqueue.StoreAs[*store](of)
 		if !ok {
 			return nil, errors.New("the queue is not kept in PostgreSQL: it was not made by pgqueue.New")
 		}
-		return s.bound(db), nil
+		return as(s), nil
 	})
 }
 
@@ -56,11 +69,15 @@ type store struct {
 	names *names
 	lanes *lane.Set
 	pool  *pgxpool.Pool // nil when bound to a transaction
+
+	notifier *notifier
+	quiet    bool            // pushes are not told of
+	told     map[string]bool // bound: the queues that the transaction tells of
 }
 
 func (s *store) bound(db operator.DB) *store {
 	b := *s
-	b.pool = nil
+	b.pool, b.told = nil, map[string]bool{}
 	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
 	return &b
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
@@ -52,20 +54,28 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 		}
 	}
 	pushed := make([]sqlqueue.Pushed, len(jobs))
+	tell, later := s.toTell(jobs)
 	var err error
 	if s.pool != nil && keyed == nil && size <= maxMessage {
-		err = retry.Do(ctx, transient, func() error { return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed)) })
+		err = retry.Do(ctx, transient, func() error { return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed, tell)) })
 	} else {
 		err = s.tx(ctx, func(db operator.DB) error {
 			clear(pushed)
-			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
+			if err := s.pushPlain(ctx, db, jobs, plain, pushed, nil); err != nil {
 				return err
 			}
-			return s.pushKeyed(ctx, db, jobs, keyed, pushed)
+			if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil || tell == nil {
+				return err
+			}
+			_, err := db.Exec(ctx, notifySQL, s.notifier.channel, tell)
+			return err
 		})
 	}
 	if err != nil {
 		return nil, err
+	}
+	if later != nil {
+		s.notifier.later(s.pool, later)
 	}
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)
@@ -73,7 +83,29 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	return pushed, nil
 }
 
-func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
+// toTell lists the queues that the transaction of the push is to tell of, and those that are told of later.
+func (s *store) toTell(jobs []sqlqueue.NewJob) (now, later []string) {
+	if s.quiet {
+		return nil, nil
+	}
+	queues := queuesOf(jobs)
+	if s.pool != nil {
+		return s.notifier.due(queues)
+	}
+	for _, queue := range queues {
+		if !s.told[queue] {
+			s.told[queue] = true
+			now = append(now, queue)
+		}
+	}
+	return now, nil
+}
+
+// pushPlain inserts jobs without keys. Tell are the queues to tell of in the same transaction, when it is one statement.
+func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed, tell []string) error {
+	if tell != nil {
+		return s.pushAndTell(ctx, columns(jobs, which), pushed, tell)
+	}
 	for len(which) > 0 {
 		size, n := 0, 0
 		for n < len(which) && (n == 0 || size+len(jobs[which[n]].Payload) <= maxMessage) {
@@ -94,6 +126,20 @@ func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 		which = which[n:]
 	}
 	return nil
+}
+
+// pushAndTell sends an insert and a notification together: one transaction, one round trip.
+func (s *store) pushAndTell(ctx context.Context, args []any, pushed []sqlqueue.Pushed, tell []string) error {
+	batch := &pgx.Batch{}
+	batch.Queue(s.names.in(pushSQL), args...).Query(func(rows pgx.Rows) error {
+		next := 0
+		return drain(pgxRows{rows}, func() error {
+			next++
+			return rows.Scan(&pushed[next-1].ID)
+		})
+	})
+	batch.Queue(notifySQL, s.notifier.channel, tell)
+	return translate(s.pool.SendBatch(ctx, batch).Close())
 }
 
 type uniqueKey struct{ queue, key string }

@@ -281,17 +281,25 @@ func (e *exchange) giveBack(ctx context.Context) error {
 	return err
 }
 
-// requeueJobs releases at most ?2 reservations that have expired at ?1.
+// requeueJobs releases at ?1 at most ?2 reservations that had expired at ?3.
 const requeueJobs = `
 UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = ?1
-WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)
+WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3 ORDER BY expires_at LIMIT ?2)
 RETURNING queue, priority`
 
 func (e *exchange) requeue(ctx context.Context) (err error) {
 	if e.asked.Requeue > 0 {
-		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue)
+		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue, e.expired())
 	}
 	return err
+}
+
+// expired is when a reservation must have expired to be released.
+func (e *exchange) expired() int64 {
+	if e.asked.Expired.IsZero() {
+		return e.now
+	}
+	return min(e.asked.Expired.UnixMicro(), e.now)
 }
 
 // selectExpired returns a row if a reservation has expired at ?1.
@@ -301,7 +309,7 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 	if e.asked.Requeue == 0 {
 		return false, nil
 	}
-	err = operator.Each(ctx, e.db, e.sql.text[selectExpired], []any{e.now}, func(func(...any) error) error {
+	err = operator.Each(ctx, e.db, e.sql.text[selectExpired], []any{e.expired()}, func(func(...any) error) error {
 		expired = true
 		return nil
 	})

@@ -9,6 +9,36 @@ import (
 
 var expireCases = []testCase{
 	{
+		"D12 what has expired since a given time is left to its owner",
+		"after a time in which the database stood still, owners must be able to speak first",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			c.pushMany(2)
+			first := c.reserveFrom(1, fromFor(brief, "default"))
+			c.awaitDeadline(first...)
+			between := c.now()
+			second := c.reserveFrom(1, fromFor(brief, "default"))
+			c.awaitDeadline(second...)
+			for range 2 {
+				other.exchange(sqlqueue.Exchange{Requeue: 10, Expired: between})
+			}
+			if job := c.job(second[0].ID); !job.Reserved {
+				f.Errorf("a job that expired later was released")
+			}
+			if job := c.job(first[0].ID); job.Reserved {
+				f.Errorf("a job that had expired was not released")
+			}
+			c.settle(done(second[0]))
+
+			// A time that the database's clock has not reached is now.
+			third := c.reserveFrom(1, fromFor(time.Hour, "default"))
+			if n := other.exchange(sqlqueue.Exchange{Requeue: 10, Expired: c.now().Add(2 * time.Hour)}).Requeued; n != 0 {
+				f.Errorf("%d reservations that last were released", n)
+			}
+			c.settle(done(third[0]))
+		},
+	},
+	{
 		"C4 the start of a last try is told, and known when its worker has died",
 		"a job whose worker died before it began must not pay with its last try, and one that began must",
 		func(f *fixture) {

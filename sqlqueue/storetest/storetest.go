@@ -98,6 +98,7 @@ var subjects = []struct {
 	{"control", controlCases},
 	{"badrows", badRowsCases},
 	{"transaction", transactionCases},
+	{"listen", listenCases},
 	{"locks", lockCases},
 	{"concurrency", concurrencyCases},
 }

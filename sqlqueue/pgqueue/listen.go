@@ -1,0 +1,146 @@
+package pgqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+var _ sqlqueue.Listener = (*store)(nil)
+
+// channelOf is the channel of notifications of the tables with a prefix.
+func channelOf(prefix string) string { return prefix + "sqlqueue" }
+
+// $1 channel, $2 queues.
+const notifySQL = `SELECT pg_notify($1, q) FROM unnest($2::text[]) AS q`
+
+// Listen is that of sqlqueue.Listener, by LISTEN on a connection of its own. First it tries whether it hears what another connection says:
+// behind pgbouncer in transaction mode it does not.
+func (s *store) Listen(ctx context.Context, queues []string, heard func()) error {
+	if s.pool == nil {
+		return errors.ErrUnsupported
+	}
+	config := s.pool.Config()
+	if config.BeforeConnect != nil {
+		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
+			return err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.notifier.channel}.Sanitize()); err != nil {
+		return translate(err)
+	}
+	if err := s.tryHearing(ctx, conn); err != nil {
+		return err
+	}
+	for heard(); ; {
+		said, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return translate(err)
+		}
+		if slices.Contains(queues, said.Payload) {
+			heard()
+		}
+	}
+}
+
+// tryHearing says something on another connection, and waits until it is heard.
+func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
+	const patience = 3 * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("LISTEN does not hear NOTIFY: is there a pgbouncer in transaction mode?"))
+	defer cancel()
+	word := fmt.Sprintf("hears? %d", conn.PgConn().PID()) // no name of a queue has a question mark and a space at its end
+	for {
+		if _, err := s.pool.Exec(ctx, notifySQL, s.notifier.channel, []string{word}); err != nil {
+			return translate(err)
+		}
+		said, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return errors.Join(context.Cause(ctx), translate(err))
+		}
+		if said.Payload == word {
+			return nil
+		}
+	}
+}
+
+// notifyEvery is how often a process tells of pushes to a queue: a notification takes a lock of the whole server at its commit.
+const notifyEvery = 10 * time.Millisecond
+
+// notifier tells of pushes: of the first at once, in its own transaction, and of those in the time after that together, at its end. It is
+// safe for concurrent use.
+type notifier struct {
+	channel string
+
+	mu      sync.Mutex
+	told    map[string]time.Time // by queue, when it was last told of
+	pending map[string]bool      // queues that a timer will tell of
+}
+
+func newNotifier(prefix string) *notifier {
+	return &notifier{channel: channelOf(prefix), told: map[string]time.Time{}, pending: map[string]bool{}}
+}
+
+// soon is which delayed jobs are told of. A worker learns of others in time, because it asks every second when the next is due.
+const soon = time.Second
+
+// queuesOf lists the queues with jobs that are available soon.
+func queuesOf(jobs []sqlqueue.NewJob) []string {
+	var queues []string
+	for i := range jobs {
+		later := jobs[i].Delay >= soon || !jobs[i].At.IsZero() && time.Until(jobs[i].At) >= soon
+		if !later && !slices.Contains(queues, jobs[i].Queue) {
+			queues = append(queues, jobs[i].Queue)
+		}
+	}
+	return queues
+}
+
+// due returns those of the queues that are to be told of now, which the caller does, and leaves the others for later.
+func (n *notifier) due(queues []string) (now, later []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, queue := range queues {
+		if time.Since(n.told[queue]) < notifyEvery {
+			later = append(later, queue)
+			continue
+		}
+		n.told[queue] = time.Now()
+		now = append(now, queue)
+	}
+	return now, later
+}
+
+// later tells of the queues when the time has come. What was committed before that is told of.
+func (n *notifier) later(pool *pgxpool.Pool, queues []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, queue := range queues {
+		if n.pending[queue] {
+			continue
+		}
+		n.pending[queue] = true
+		time.AfterFunc(notifyEvery-time.Since(n.told[queue]), func() {
+			n.mu.Lock()
+			n.told[queue] = time.Now()
+			delete(n.pending, queue)
+			n.mu.Unlock()
+			const patience = 5 * time.Second
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_, _ = pool.Exec(ctx, notifySQL, n.channel, []string{queue}) // workers look by themselves, too
+		})
+	}
+}
