@@ -113,7 +113,7 @@ func (n *notifier) due(queues []string) (now, later []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, queue := range queues {
-		if time.Since(n.told[queue]) < notifyEvery {
+		if n.pending[queue] || time.Since(n.told[queue]) < notifyEvery {
 			later = append(later, queue)
 			continue
 		}
