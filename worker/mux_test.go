@@ -269,3 +269,29 @@ func TestAContextThatHasEndedIsACleanEnd(t *testing.T) {
 		b.waits(id, 0, 0)
 	})
 }
+
+// A handler that completes its job in its own transaction works in sync mode, too, where there is no row.
+func TestA10_F3_HoldAndDeleteOfAnInlineJob(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		mux := worker.NewMux()
+		q, err := sqlitequeue.New(b.db, sqlqueue.Config{Sync: true, Runner: mux})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mux.HandleFunc("job", func(ctx context.Context, job *raw) error {
+			tx, err := b.db.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = tx.Rollback() }()
+			bound := sqlitequeue.WithTx(q, tx)
+			if err := errors.Join(bound.Hold(ctx, job), bound.Delete(ctx, job)); err != nil {
+				return err
+			}
+			return tx.Commit()
+		})
+		if _, err := q.Push(t.Context(), sqlqueue.Named("job", nil)); err != nil {
+			t.Error(err)
+		}
+	})
+}

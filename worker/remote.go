@@ -40,7 +40,7 @@ func (m *Mux) Remote(call RemoteCall) *Mux {
 
 func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], failure *packedError) error {
 	request := packedJob{JobInfo: job.JobInfo, Payload: job.Payload, By: job.by, Failure: failure}
-	request.JobInfo.Payload = nil
+	request.JobInfo.Payload = nil // once is enough
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Deadline = &deadline
 	}
@@ -253,8 +253,8 @@ func (p *packedJob) context(ctx context.Context) (_ context.Context, end func())
 
 // deadlineContext knows a deadline that somebody else keeps.
 type deadlineContext struct {
-	context.Context
-	deadline *time.Time // or nil
+	context.Context            //nolint:containedctx // it is one
+	deadline        *time.Time // or nil
 }
 
 func (c deadlineContext) Deadline() (time.Time, bool) {

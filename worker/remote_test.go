@@ -178,7 +178,7 @@ func TestD4_TheContextOfARemoteHandler(t *testing.T) {
 		})
 		handlers := b.mux
 		b.mux = handlers.Remote(func(ctx context.Context, _ worker.JobInfo, request []byte) ([]byte, error) {
-			elsewhere, end := context.WithCancelCause(context.Background())
+			elsewhere, end := context.WithCancelCause(context.WithoutCancel(ctx))
 			defer context.AfterFunc(ctx, func() { end(errors.New(context.Cause(ctx).Error())) })()
 			return handlers.RunPacked(elsewhere, request, nil, nil), nil
 		})
