@@ -183,7 +183,7 @@ func TestDemo(t *testing.T) {
 	t.Setenv("SQLQUEUE_DSN", "postgres://nobody@127.0.0.1:1/nothing") // is not looked at
 	t.Setenv("SQLQUEUE_PREFIX", "x_")
 	t.Setenv("SQLQUEUE_QUEUE", "elsewhere")
-	t.Setenv(asProgram, "1") // the demo starts itself as its workers
+	t.Setenv(asProgram, stock) // the demo starts itself as its workers
 	got := runWith(t.Context(), Options{}, "", "demo")
 	if got.code != 0 || got.stderr != "" {
 		t.Fatalf("exit code %d: %s\n%s", got.code, got.stderr, got.stdout)

@@ -30,7 +30,12 @@ func Example() {
 			fmt.Println("invoice for order", job.Data.OrderID)
 			return nil
 		})
-		options := cli.Options{Name: "shop", Mux: mux, DSN: "sqlite:" + filepath.Join(dir, "shop.db")}
+		options := cli.Options{
+			Name:   "shop",
+			Mux:    mux,
+			DSN:    "sqlite:" + filepath.Join(dir, "shop.db"),
+			Worker: worker.Config{MaxMemory: 1 << 30},
+		}
 		if code := cli.Main(context.Background(), args, options); code != 0 {
 			panic(code)
 		}

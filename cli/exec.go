@@ -15,14 +15,11 @@ import (
 )
 
 // execHandler returns a handler that runs each job as a command, and makes of the command's end what becomes of the job. A job that the
-// command releases waits as after an error. The end of atOnce kills the commands.
+// command releases waits as after an error. The end of atOnce ends the handlers' contexts too.
 func execHandler(atOnce context.Context, command child.Command, backoff worker.Backoff) worker.Handler {
-	command.Kill = atOnce.Done()
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(atOnce, func() { cancel(context.Cause(atOnce)) })()
-
+		ctx, end := endsWith(ctx, atOnce)
+		defer end()
 		err := command.Run(ctx, child.Job{
 			ID: job.ID, Name: job.Name, Queue: job.Queue, Attempts: job.Attempts, Payload: job.Payload, Data: job.Data,
 		})
@@ -35,6 +32,13 @@ func execHandler(atOnce context.Context, command child.Command, backoff worker.B
 		}
 		return err
 	}
+}
+
+// endsWith returns a context that also ends when the other one does.
+func endsWith(ctx, other context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 func releaseDelay(job worker.JobInfo, backoff worker.Backoff) time.Duration {

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// Exit codes of the program. A memory limit that was reached is 12.
+// Exit codes of the program.
 const (
-	exitDone  = 0
-	exitError = 1
-	exitUsage = 2
+	exitDone   = 0
+	exitError  = 1
+	exitUsage  = 2
+	exitMemory = 12 // a memory limit was reached
 )
 
 // codedError is an error with an exit code of its own.
@@ -29,7 +32,7 @@ func usagef(format string, a ...any) error {
 }
 
 // ExitCode returns the exit code that goes with what a command of [Command] returned: 0 for nil, 2 for a mistake in what was typed,
-// 1 for any other error.
+// 12 for a memory limit that was reached, 1 for any other error.
 func ExitCode(err error) int {
 	var coded *codedError
 	switch {
@@ -37,6 +40,8 @@ func ExitCode(err error) int {
 		return exitDone
 	case errors.As(err, &coded):
 		return coded.code
+	case errors.Is(err, worker.ErrMemory):
+		return exitMemory
 	}
 	return exitError
 }

@@ -83,7 +83,7 @@ func TestJobsListJSON(t *testing.T) {
 	s.reserve(1)
 	var rows []map[string]json.RawMessage
 	fromJSON(t, s.ok("jobs", "list", "--json"), &rows)
-	for _, column := range []string{"id", "queue", "priority", "payload", "attempts", "reserved", "reserved_at", "reserved_by", "expires_at", "available_at", "created_at", "unique_key"} {
+	for _, column := range []string{"id", "queue", "priority", "payload", "attempts", "exceptions", "reserved", "reserved_at", "reserved_by", "expires_at", "started", "available_at", "created_at", "unique_key"} {
 		if _, ok := rows[0][column]; !ok {
 			t.Errorf("there is no %s in %v", column, rows[0])
 		}

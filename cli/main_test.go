@@ -13,14 +13,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// asProgram makes the test binary the sqlqueue program.
+// asProgram makes the test binary one of the programs.
 const asProgram = "SQLQUEUE_TEST_AS_PROGRAM"
 
+const stock = "stock"
+
+var programs = map[string]func() Options{stock: func() Options { return Options{} }}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		os.Exit(Main(context.Background(), os.Args[1:], Options{}))
+	if options := programs[os.Getenv(asProgram)]; options != nil {
+		os.Exit(Main(context.Background(), os.Args[1:], options()))
+	}
+	// With the race detector, a process that ends sleeps for a second.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
 	}
 	for _, name := range []string{"SQLQUEUE_DSN", "SQLQUEUE_PREFIX", "SQLQUEUE_QUEUE", "SQLQUEUE_EXPIRE"} {
 		if err := os.Unsetenv(name); err != nil {
@@ -47,6 +57,9 @@ func runWith(ctx context.Context, options Options, stdin string, args ...string)
 	return result{stdout.String(), stderr.String(), code}
 }
 
+// anyMemory is for workers in this process, which has what all tests together use.
+const anyMemory = 1 << 40
+
 // shell runs commands on a database of its own.
 type shell struct {
 	t   *testing.T
@@ -70,7 +83,7 @@ func migrated(t *testing.T) *shell {
 // run runs a command in this process.
 func (s *shell) run(args ...string) result {
 	s.t.Helper()
-	return runWith(s.t.Context(), Options{DSN: s.dsn}, "", args...)
+	return runWith(s.t.Context(), Options{DSN: s.dsn, Worker: worker.Config{MaxMemory: anyMemory}}, "", args...)
 }
 
 // ok runs a command that must succeed, and returns its standard output.
@@ -124,8 +137,14 @@ func (s *shell) start(args ...string) *process {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := &process{t: s.t, cmd: exec.CommandContext(s.t.Context(), self, args...), stderr: &watched{}, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1", "SQLQUEUE_DSN="+s.dsn)
+	return s.startProgram(self, stock, args...)
+}
+
+// startProgram starts a command of a test binary, as the program that the name says.
+func (s *shell) startProgram(path, name string, args ...string) *process {
+	s.t.Helper()
+	p := &process{t: s.t, cmd: exec.CommandContext(s.t.Context(), path, args...), stderr: &watched{}, ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), asProgram+"="+name, "SQLQUEUE_DSN="+s.dsn)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p.stderr
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {

@@ -49,8 +49,12 @@ type pushing struct {
 	timeout  time.Duration
 	backoff  []time.Duration
 	unique   string
-	count    int
-	asJSON   bool
+
+	maxExceptions int
+	retryUntil    time.Time
+
+	count  int
+	asJSON bool
 }
 
 // flags adds the flags that push and later have in common.
@@ -63,10 +67,12 @@ func (p *pushing) flags(cmd *cobra.Command) {
 	flags.Var(counter{value: &p.tries}, "tries", "how often the handler runs at most, 0 for no limit (default: the worker's)")
 	flags.Var(seconds{&p.timeout, notNegative}, "timeout", "how long the handler may run, 0 for no limit (default: the worker's)")
 	flags.Var(secondsList{&p.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
+	flags.Var(counter{value: &p.maxExceptions}, "max-exceptions", "after how many errors the job fails, however many tries it has left, 0 for no limit")
+	flags.Var(moment{&p.retryUntil}, "retry-until", "when the job fails instead of running again")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
 	flags.Var(counter{&p.count, 1}, "count", "push the job so many times")
 	jsonFlag(cmd, &p.asJSON)
-	for _, name := range []string{"tries", "timeout"} {
+	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
 		flags.Lookup(name).DefValue = "" // the default is not the zero
 	}
 }
@@ -104,6 +110,12 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	}
 	if changed("backoff") {
 		options = append(options, sqlqueue.BackoffList(p.backoff...))
+	}
+	if changed("max-exceptions") {
+		options = append(options, sqlqueue.MaxExceptions(p.maxExceptions))
+	}
+	if changed("retry-until") {
+		options = append(options, sqlqueue.RetryUntil(p.retryUntil))
 	}
 	if changed("unique") {
 		options = append(options, sqlqueue.Unique(p.unique))

@@ -15,12 +15,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 const workLong = `Run jobs until TERM, INT or QUIT: then no more are taken, and those that run have --grace to finish. A second signal ends it at once.
-A server that is away is waited for.
+USR2 pauses: no more jobs are taken until CONT. A server that is away is waited for.
+
+A handler whose context has ended at --timeout has --kill-after to return. Then its job is settled as timed out all the same; the handler
+keeps its place among --concurrency, and when too many do (--max-stuck) the worker finishes and exits 1, for its supervisor.
 
 With --exec each job is a command, a line for sh -c. The job's data stands on its standard input, the job in its environment:
 SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME, SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. Its exit code says
@@ -30,9 +32,12 @@ how it went:
   65  fail for good: the job moves to the failed jobs
   any other, or a signal: an error; the job is put back, and after its last try it moves to the failed jobs
 The error's text is the end of the command's standard error. Whatever the command prints goes to standard error, with the job's id
-before each line. A command that is to end (--timeout, the end of --grace) gets TERM, and after --kill-after its process group gets KILL.
+before each line. A command that is to end (--timeout, the end of --grace) gets TERM, and after --kill-after it is killed, with all that it
+has started.
 
 A job's own tries, timeout and backoff beat those given here.`
+
+const megabyte = 1 << 20
 
 func (p *program) workCommand() *cobra.Command {
 	w := &working{program: p}
@@ -54,9 +59,8 @@ func (p *program) workCommand() *cobra.Command {
 // working is one run of work.
 type working struct {
 	*program
+	children  childFlags
 	config    worker.Config // of the Options; flags that were given are put in by settings
-	command   string
-	killAfter time.Duration
 	logFormat string
 
 	tries   int
@@ -66,6 +70,7 @@ type working struct {
 	timeout time.Duration
 	sleep   time.Duration
 	grace   time.Duration
+	memory  int
 }
 
 // flags adds work's flags. Their defaults are those of the Options, or else worker.Config's.
@@ -80,12 +85,12 @@ func (w *working) flags(cmd *cobra.Command) {
 	w.expire = cmp.Or(w.config.Expire, time.Minute)
 	w.sleep = cmp.Or(w.config.Sleep, 3*time.Second)
 	w.grace = cmp.Or(w.config.Grace, 30*time.Second)
-	w.killAfter = 2 * time.Second
+	w.memory = int(cmp.Or(w.config.MaxMemory, 128*megabyte) / megabyte)
 
+	w.children.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&w.command, "exec", "", "run each job as this command, a line for sh -c")
-	flags.Var(seconds{&w.killAfter, notNegative}, "kill-after", "with --exec: how long a command has between TERM and KILL")
 	queueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
+	flags.BoolVar(&w.config.Fair, "fair", w.config.Fair, "serve the queues in turn instead of in strict order")
 	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0 whatever its outcome; with nothing there, sleep once and exit")
 	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
 	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
@@ -96,13 +101,18 @@ func (w *working) flags(cmd *cobra.Command) {
 	flags.Var(seconds{&w.timeout, notNegative}, "timeout", "how long a job may run, 0 for no limit")
 	flags.Var(expiry{&w.expire}, "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
 	flags.Var(seconds{&w.sleep, notNegative}, "sleep", "how long to wait, when no job is due, before looking again")
+	flags.Var(seconds{&w.config.Rest, notNegative}, "rest", "how long to rest after each job")
 	flags.Var(seconds{&w.grace, notNegative}, "grace", "how long jobs may go on after a signal")
+	flags.Var(counter{value: &w.memory}, "memory", "megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
+	flags.Var(counter{value: &w.config.MaxStuck}, "max-stuck", "exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
 	flags.Var(counter{value: &w.config.MaxJobs}, "max-jobs", "exit after so many jobs, 0 for no limit")
 	flags.Var(seconds{&w.config.MaxTime, notNegative}, "max-time", "exit after so long, 0 for no limit")
 	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
 	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
 	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")
-	flags.Lookup("delay").DefValue = ""
+	for _, name := range []string{"delay", "rest", "max-stuck"} {
+		flags.Lookup(name).DefValue = ""
+	}
 }
 
 // expiry is a flag that takes a positive duration or off, which is -1.
@@ -158,6 +168,16 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	if config.Grace == 0 {
 		config.Grace = 1
 	}
+	if changed("max-stuck") && config.MaxStuck == 0 {
+		config.MaxStuck = none
+	}
+	config.MaxMemory = int64(w.memory) * megabyte
+	switch {
+	case w.children.listens, w.children.command != "":
+		config.StuckAfter = w.children.killAfter + 10*time.Second // the kill comes before
+	case changed("kill-after"):
+		config.StuckAfter = max(w.children.killAfter, time.Millisecond)
+	}
 	switch {
 	case changed("delay") && changed("backoff"):
 		return config, usagef("give --delay or --backoff, not both")
@@ -172,8 +192,8 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 }
 
 func (w *working) run(cmd *cobra.Command) error {
-	if w.command == "" && w.options.Mux == nil {
-		return usagef(`this program has no handlers of its own: give --exec COMMAND, such as --exec 'cat >&2'`)
+	if err := w.checkChildren(cmd); err != nil {
+		return err
 	}
 	out := &lockedWriter{w: cmd.ErrOrStderr()}
 	var logger *slog.Logger
@@ -199,15 +219,18 @@ func (w *working) run(cmd *cobra.Command) error {
 	}
 
 	return untilSignal(cmd.Context(), logger, func(ctx, atOnce context.Context) error {
-		mux := w.options.Mux
-		if w.command != "" {
-			mux = worker.NewMux()
-			command := child.Command{
-				Args: child.Shell(w.command), KillAfter: w.killAfter, Output: passOn(out, w.logFormat, logger),
-			}
-			mux.HandleAll(execHandler(atOnce, command, config.Backoff))
+		mux, endChildren, err := w.handlers(atOnce, &config, out)
+		if err != nil {
+			return err
 		}
-		return worker.New(d.queue, mux, config).Run(ctx)
+		defer endChildren()
+		ctx, timedOut := w.children.untilTimeout(ctx, &config)
+		runner := worker.New(d.queue, mux, config)
+		defer pauseOnSignals(runner)()
+		if err := runner.Run(ctx); err != nil {
+			return err
+		}
+		return timedOut()
 	})
 }
 

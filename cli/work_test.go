@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -289,8 +288,15 @@ func TestSettings(t *testing.T) {
 	}
 	c = settings("--tries 3 --timeout 1m --expire 2 --sleep 0.5 --grace 4 --delay 0 --force --name w --max-time 10m --stop-when-empty --queue b,a")
 	if c.Tries != 3 || c.Timeout != 60*s || c.Expire != 2*s || c.Sleep != s/2 || c.Grace != 4*s || c.Backoff(1) != 0 || c.Backoff(20) != 0 ||
-		!c.Force || c.Name != "w" || c.MaxTime != 600*s || !c.StopWhenEmpty || !slices.Equal(c.Queues, []string{"b", "a"}) {
+		!c.Force || c.Fair || c.MaxStuck != 0 || c.Rest != 0 || c.MaxMemory != 128<<20 || c.Name != "w" || c.MaxTime != 600*s || !c.StopWhenEmpty || !slices.Equal(c.Queues, []string{"b", "a"}) {
 		t.Errorf("with flags: %+v", c)
+	}
+	c = settings("--fair --rest 1.5 --memory 64 --max-stuck 0 --kill-after 7")
+	if !c.Fair || c.Rest != 1500*time.Millisecond || c.MaxMemory != 64<<20 || c.MaxStuck != -1 || c.StuckAfter != 7*s {
+		t.Errorf("with flags: %+v", c)
+	}
+	if c = settings("--memory 0 --exec true --kill-after 7"); c.MaxMemory != 0 || c.StuckAfter <= 7*s {
+		t.Errorf("with a command, which is killed: %+v", c)
 	}
 }
 
@@ -341,7 +347,7 @@ func TestWorkWithHandlers(t *testing.T) {
 	options := Options{
 		Name: "shop", Mux: mux, DSN: s.dsn,
 		Config: sqlqueue.Config{Queue: "greetings"},
-		Worker: worker.Config{Concurrency: 1, OnFailed: func(_ context.Context, job *worker.Job[json.RawMessage], err error) error {
+		Worker: worker.Config{Concurrency: 1, MaxMemory: anyMemory, OnFailed: func(_ context.Context, job *worker.Job[json.RawMessage], err error) error {
 			ran["failed"] = job.Name + ": " + err.Error()
 			return worker.Discard()
 		}},
@@ -372,31 +378,6 @@ func TestWorkWithHandlers(t *testing.T) {
 	}
 }
 
-// A killed worker's job runs again, elsewhere, after expire.
-func TestKilledWorker(t *testing.T) {
-	s := migrated(t)
-	dir := t.TempDir()
-	s.ok("push", "a")
-	command := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
-	first := s.start("work", "--exec", command, "--expire", "1")
-	orphan, err := strconv.Atoi(waitForFile(t, filepath.Join(dir, "1")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Kill(orphan, syscall.SIGKILL) })
-	first.signal(syscall.SIGKILL)
-	first.wait()
-
-	second := s.start("work", "--exec", command, "--max-jobs", "1")
-	waitForFile(t, filepath.Join(dir, "2"))
-	if code := second.wait(); code != 0 {
-		t.Errorf("exit code %d: %s", code, second.stderr)
-	}
-	if jobs := s.jobs(); len(jobs) != 0 {
-		t.Errorf("left are %+v", jobs)
-	}
-}
-
 // TERM, INT and QUIT: no new job, and the one that runs comes to its end.
 func TestSignalDrains(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
@@ -423,56 +404,6 @@ func TestSignalDrains(t *testing.T) {
 			}
 		})
 	}
-}
-
-// When the grace is over, or with a second signal, the command's whole process group is killed, and the job runs again.
-func TestSignalEndsCommands(t *testing.T) {
-	for name, test := range map[string]struct {
-		args    []string
-		signals int
-		says    string
-	}{
-		"grace is over": {[]string{"--grace", "0.1", "--kill-after", "0.1"}, 1, "grace is over"},
-		"second signal": {[]string{"--grace", "1000", "--kill-after", "1000"}, 2, "second signal"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := migrated(t)
-			pidFile := filepath.Join(t.TempDir(), "pid")
-			s.ok("push", "a")
-			p := s.start(append([]string{"work", "--delay", "0", "--exec", `trap "" TERM; sh -c 'echo $$ >` + pidFile + `; exec sleep 1000'; true`}, test.args...)...)
-			grandchild, err := strconv.Atoi(waitForFile(t, pidFile))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for range test.signals {
-				p.signal(syscall.SIGTERM)
-				p.says("finishing")
-			}
-			if code := p.wait(); code != 1 {
-				t.Errorf("exit code %d, want 1", code)
-			}
-			p.says(test.says)
-			waitFor(t, func() error {
-				if syscall.Kill(grandchild, 0) == nil && !isZombie(grandchild) {
-					return errors.New("the command's child still runs")
-				}
-				return nil
-			})
-			if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Reserved {
-				t.Errorf("left are %+v, want the job, put back", jobs)
-			}
-		})
-	}
-}
-
-func isZombie(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(after, "Z")
 }
 
 // A worker waits for a server that is away, and does not show its password.

@@ -1,24 +1,24 @@
-// Package child runs a job as a command, in a process group of its own.
+// Package child runs jobs in child processes: a command for each job, or this program itself, whose processes serve several.
 //
-// The job's data stands on standard input, and the job in the environment: SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME, SQLQUEUE_JOB_QUEUE,
-// SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. The exit code says how it went: 0 done, 75 release, 65 fail for good,
-// anything else is an error. What the command prints is passed on, line by line; the end of its standard error is the error's text.
+// A command gets the job's data on standard input, and the job in the environment: SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME,
+// SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. The exit code says how it went: 0 done, 75 release,
+// 65 fail for good, anything else is an error. What it prints is passed on, line by line; the end of its standard error is the error's
+// text.
 //
-// A process that the command leaves in the background lives on, unless it keeps the command's output open: then the whole group is
-// killed a second after the command has ended.
+// A process that a child leaves in the background lives on until the supervisor is closed, unless it keeps the child's output open: then
+// all that descends from the child is killed a second after the child has ended.
 package child
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
 // Exit codes of a command that say more than done and error. Both are sysexits.h's: EX_TEMPFAIL and EX_DATAERR.
@@ -27,10 +27,7 @@ const (
 	exitFail    = 65
 )
 
-const (
-	mostPayload = 64 << 10    // in the environment; a single value of 128 KiB is more than Linux takes
-	drainTime   = time.Second // for output that comes after the command has ended
-)
+const mostPayload = 64 << 10 // in the environment; a single value of 128 KiB is more than Linux takes
 
 // ErrRelease says that the command wants the job to be put back. From Command.Run.
 var ErrRelease = errors.New("the command released the job (exit code 75)")
@@ -50,20 +47,33 @@ type Job struct {
 	Data     []byte
 }
 
-// Command runs jobs. It is safe for concurrent use.
-type Command struct {
-	// Args is the program and its arguments.
-	Args []string
+// Settings are what holds for every child.
+type Settings struct {
+	// Supervisor starts the processes. It must not be nil, and not be closed before the last job has ended.
+	Supervisor *supervise.Supervisor
 
-	// KillAfter is how long the process group has between TERM, when the context ends, and KILL. 0: it gets KILL only.
+	// KillAfter is how long a child has, when the context of its job ends, until it is killed with all that descends from it. A command
+	// gets TERM before. 0: it is killed at once.
 	KillAfter time.Duration
 
-	// Kill, when it is closed, gives every process group KILL at once. It may be nil.
+	// Kill, when it is closed, kills every child at once. It may be nil.
 	Kill <-chan struct{}
 
-	// Output gets each line that a command prints, on standard output and standard error, without its end. It is called from several
+	// Memory is how many bytes a child, with all that descends from it, may have resident. 0: no limit. See
+	// supervise.CanLimitMemory.
+	Memory int64
+
+	// Output gets each line that a child prints, on standard output and standard error, without its end. It is called from several
 	// goroutines. Nil: what is printed is dropped.
 	Output func(job Job, line string)
+}
+
+// Command runs each job as a command. It is safe for concurrent use.
+type Command struct {
+	Settings
+
+	// Args is the program and its arguments.
+	Args []string
 }
 
 // Shell returns the Args that run a line of sh.
@@ -75,75 +85,103 @@ func (c Command) Run(ctx context.Context, job Job) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	var said tail
-	emit := func(line string) {
-		if c.Output != nil {
-			c.Output(job, line)
-		}
-	}
-	output, errorOutput := &lines{emit: emit}, &lines{emit: emit, also: &said}
-
-	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
-	cmd.Env = append(os.Environ(), environment(job)...)
-	cmd.Stdin = bytes.NewReader(job.Data) // a command that does not read it is fine: os/exec passes over EPIPE
-	cmd.Stdout, cmd.Stderr = output, errorOutput
-	cmd.WaitDelay = c.KillAfter + drainTime
-	inOwnGroup(cmd)
-	var kill *time.Timer
-	cmd.Cancel = func() error {
-		kill = time.AfterFunc(c.KillAfter, func() { _ = signalGroup(cmd.Process, syscall.SIGKILL) })
-		if c.KillAfter <= 0 {
-			return signalGroup(cmd.Process, syscall.SIGKILL)
-		}
-		return signalGroup(cmd.Process, syscall.SIGTERM)
-	}
-	if err := cmd.Start(); err != nil {
+	p, err := c.startCommand(job)
+	if err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	go func() {
-		select {
-		case <-c.Kill:
-			_ = signalGroup(cmd.Process, syscall.SIGKILL)
-		case <-ended:
-		}
-	}()
-	err := cmd.Wait()
-	close(ended)
-	if kill != nil && kill.Stop() || output.cut || errorOutput.cut {
-		_ = signalGroup(cmd.Process, syscall.SIGKILL) // whoever is left
+	defer p.Free()
+	c.await(ctx, p)
+	p.finish(ctx.Err() != nil)
+	return c.result(ctx, p.Exit(), p.said())
+}
+
+// startCommand starts the command, and writes the data to it.
+func (c Command) startCommand(job Job) (*process, error) {
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
-	output.flush()
-	errorOutput.flush()
-	return result(ctx, cmd.ProcessState, err, said.String())
+	defer theirs.Close()
+	p, err := c.start(c.Args, environment(job), theirs, nil, func(line string) { c.emit(job, line) })
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	p.input = ours
+	go func() { // as long as it takes, or until the process is finished
+		_, _ = ours.Write(job.Data) // a command that does not read it is fine
+		_ = ours.Close()
+	}()
+	return p, nil
+}
+
+// await waits until a command has ended, or has been killed because of the context.
+func (c Command) await(ctx context.Context, p *process) {
+	end, kill := ctx.Done(), c.Kill
+	var over <-chan time.Time
+	for {
+		select {
+		case <-p.Done():
+			return
+		case <-end:
+			end = nil
+			if c.KillAfter > 0 {
+				p.Terminate()
+			}
+			over = time.After(c.KillAfter)
+		case <-over:
+			p.Kill()
+		case <-kill:
+			kill = nil
+			p.Kill()
+		}
+	}
+}
+
+func (s *Settings) emit(job Job, line string) {
+	if s.Output != nil {
+		s.Output(job, line)
+	}
 }
 
 // result makes of a command's end what Run returns.
-func result(ctx context.Context, state *os.ProcessState, err error, said string) error {
-	if state == nil {
+func (c Command) result(ctx context.Context, exit supervise.Exit, said string) error {
+	switch forced := c.forced(ctx, exit); {
+	case exit.Err == nil && exit.Code == 0:
+		return nil
+	case exit.Err == nil && exit.Code == exitRelease:
+		return ErrRelease
+	case exit.Err == nil && exit.Code == exitFail:
+		return &FailError{cmp.Or(said, exit.String())}
+	case forced != nil:
+		return withWords(forced, said)
+	default:
+		return errors.New(cmp.Or(said, exit.String()))
+	}
+}
+
+// forced says why a child had to end: an error, or nil if it has exited of its own accord.
+func (s *Settings) forced(ctx context.Context, exit supervise.Exit) error {
+	switch {
+	case exit.Memory > 0:
+		return fmt.Errorf("killed for its memory: %s, and the limit is %s", megabytes(exit.Memory), megabytes(s.Memory))
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case exit.Err != nil:
+		return exit.Err
+	case exit.Code < 0:
+		return errors.New(exit.String())
+	}
+	return nil
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+
+// withWords adds to an error what the child last said.
+func withWords(err error, said string) error {
+	if said == "" {
 		return err
 	}
-	status, _ := state.Sys().(syscall.WaitStatus)
-	switch {
-	case state.Success():
-		return nil
-	case state.ExitCode() == exitRelease:
-		return ErrRelease
-	case state.ExitCode() == exitFail:
-		return &FailError{cmp.Or(said, state.String())}
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case status.Signaled():
-		err = fmt.Errorf("killed by signal %d (%s)", status.Signal(), status.Signal())
-	case said != "":
-		return errors.New(said)
-	default:
-		return errors.New(state.String())
-	}
-	if said != "" {
-		return fmt.Errorf("%w: %s", err, said)
-	}
-	return err
+	return fmt.Errorf("%w: %s", err, said)
 }
 
 func environment(job Job) []string {

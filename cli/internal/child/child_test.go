@@ -1,3 +1,5 @@
+//go:build unix
+
 package child
 
 import (
@@ -13,7 +15,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
+
+// settings returns Settings with a supervisor that ends with the test.
+func settings(t *testing.T) Settings {
+	t.Helper()
+	s := &supervise.Supervisor{}
+	t.Cleanup(s.Close)
+	return Settings{Supervisor: s}
+}
 
 func TestResult(t *testing.T) {
 	for _, test := range []struct {
@@ -37,7 +49,7 @@ func TestResult(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			err := Command{Args: Shell(test.command)}.Run(t.Context(), Job{ID: 1})
+			err := Command{Args: Shell(test.command), Settings: settings(t)}.Run(t.Context(), Job{ID: 1})
 			text := ""
 			if err != nil {
 				text = err.Error()
@@ -56,13 +68,15 @@ func TestResult(t *testing.T) {
 }
 
 func TestNoProgram(t *testing.T) {
-	if err := (Command{Args: []string{"/no/such/program"}}).Run(t.Context(), Job{}); !errors.Is(err, os.ErrNotExist) {
+	if err := (Command{Args: []string{"/no/such/program"}, Settings: settings(t)}).Run(t.Context(), Job{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a program that is not there gives %v", err)
 	}
 }
 
 func TestErrorTextIsTheEnd(t *testing.T) {
-	err := Command{Args: Shell(`i=0; while [ $i -lt 2000 ]; do echo "line $i é" >&2; i=$((i+1)); done; exit 1`)}.Run(t.Context(), Job{})
+	err := Command{
+		Args: Shell(`i=0; while [ $i -lt 2000 ]; do echo "line $i é" >&2; i=$((i+1)); done; exit 1`), Settings: settings(t),
+	}.Run(t.Context(), Job{})
 	if err == nil || !strings.HasSuffix(err.Error(), "line 1999 é") || len(err.Error()) > mostErrorText || len(err.Error()) < mostErrorText-20 {
 		t.Errorf("the error has %d bytes and ends with %.30q", len(err.Error()), err.Error()[max(0, len(err.Error())-30):])
 	}
@@ -71,7 +85,8 @@ func TestErrorTextIsTheEnd(t *testing.T) {
 func TestJobInEnvironmentAndOnStandardInput(t *testing.T) {
 	var printed printed
 	job := Job{ID: 42, Name: "send invoice", Queue: "mail", Attempts: 3, Payload: []byte(`{"job":"send invoice","data":{"a":"b c"}}`), Data: []byte(`{"a":"b c"}`)}
-	command := Command{Args: Shell(`cat; echo; env | grep ^SQLQUEUE_JOB_ | sort`), Output: printed.add}
+	command := Command{Args: Shell(`cat; echo; env | grep ^SQLQUEUE_JOB_ | sort`), Settings: settings(t)}
+	command.Output = printed.add
 	if err := command.Run(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +108,8 @@ func TestLargePayloadIsNotInTheEnvironment(t *testing.T) {
 	for size, want := range map[int]string{mostPayload: "there", mostPayload + 1: "", 1 << 20: ""} {
 		var printed printed
 		data := []byte(strings.Repeat("x", size))
-		command := Command{Args: Shell(`wc -c; echo ${SQLQUEUE_JOB_PAYLOAD:+there}`), Output: printed.add}
+		command := Command{Args: Shell(`wc -c; echo ${SQLQUEUE_JOB_PAYLOAD:+there}`), Settings: settings(t)}
+		command.Output = printed.add
 		if err := command.Run(t.Context(), Job{Payload: data, Data: data}); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +121,7 @@ func TestLargePayloadIsNotInTheEnvironment(t *testing.T) {
 
 func TestInputThatIsNotRead(t *testing.T) {
 	data := []byte(strings.Repeat("x", 1<<20)) // more than a pipe holds
-	if err := (Command{Args: Shell("exec 0<&-; exit 0")}).Run(t.Context(), Job{Data: data}); err != nil {
+	if err := (Command{Args: Shell("exec 0<&-; exit 0"), Settings: settings(t)}).Run(t.Context(), Job{Data: data}); err != nil {
 		t.Error(err)
 	}
 }
@@ -113,7 +129,8 @@ func TestInputThatIsNotRead(t *testing.T) {
 func TestOutputIsPassedOnByLines(t *testing.T) {
 	var printed printed
 	long := strings.Repeat("y", mostLine)
-	command := Command{Args: Shell(`printf 'one\r\ntwo\n\n'; cat; printf 'no end'`), Output: printed.add}
+	command := Command{Args: Shell(`printf 'one\r\ntwo\n\n'; cat; printf 'no end'`), Settings: settings(t)}
+	command.Output = printed.add
 	if err := command.Run(t.Context(), Job{Data: []byte(long + "yy\n")}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,14 +158,16 @@ func TestContextKillsTheGroup(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			grandchild := make(chan int, 1)
-			command := Command{Args: Shell(test.command), KillAfter: test.killAfter, Output: func(_ Job, line string) {
+			command := Command{Args: Shell(test.command), Settings: settings(t)}
+			command.KillAfter = test.killAfter
+			command.Output = func(_ Job, line string) {
 				pid, err := strconv.Atoi(line)
 				if err != nil {
 					return
 				}
 				grandchild <- pid
 				cancel(cause)
-			}}
+			}
 			err := command.Run(ctx, Job{})
 			if !errors.Is(err, cause) || err.Error() != test.want {
 				t.Errorf("the error is %q, want %q", err, test.want)
@@ -161,13 +180,14 @@ func TestContextKillsTheGroup(t *testing.T) {
 // What stays in the background goes on, unless it keeps the command's output open.
 func TestBackground(t *testing.T) {
 	background := make(chan int, 1)
-	command := Command{Output: func(_ Job, line string) {
+	command := Command{Settings: settings(t)}
+	command.Output = func(_ Job, line string) {
 		pid, err := strconv.Atoi(line)
 		if err != nil {
 			t.Errorf("printed %q", line)
 		}
 		background <- pid
-	}}
+	}
 	for exit, says := range map[string]string{"0": "<nil>", "3": "exit status 3", "75": ErrRelease.Error()} {
 		command.Args = Shell("sleep 1000 & echo $!; exit " + exit)
 		if err := command.Run(t.Context(), Job{}); fmt.Sprint(err) != says {
@@ -192,18 +212,15 @@ func TestBackground(t *testing.T) {
 // Kill does not wait for KillAfter.
 func TestKill(t *testing.T) {
 	kill, pid := make(chan struct{}), make(chan int, 1)
-	command := Command{
-		Args:      Shell(`trap "" TERM; sh -c 'echo $$; exec sleep 1000'; true`),
-		KillAfter: time.Hour,
-		Kill:      kill,
-		Output: func(_ Job, line string) {
-			n, err := strconv.Atoi(line)
-			if err != nil {
-				t.Error(err)
-			}
-			pid <- n
-			close(kill)
-		},
+	command := Command{Args: Shell(`trap "" TERM; sh -c 'echo $$; exec sleep 1000'; true`), Settings: settings(t)}
+	command.KillAfter, command.Kill = time.Hour, kill
+	command.Output = func(_ Job, line string) {
+		n, err := strconv.Atoi(line)
+		if err != nil {
+			t.Error(err)
+		}
+		pid <- n
+		close(kill)
 	}
 	if err := command.Run(t.Context(), Job{}); err == nil || err.Error() != "killed by signal 9 (killed)" {
 		t.Errorf("the error is %v", err)
@@ -215,11 +232,9 @@ func TestKill(t *testing.T) {
 func TestDoneInTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	command := Command{
-		Args:      Shell(`trap 'exit 0' TERM; sh -c 'echo ready; exec sleep 1000' & wait`),
-		KillAfter: time.Hour,
-		Output:    func(Job, string) { cancel() },
-	}
+	command := Command{Args: Shell(`trap 'exit 0' TERM; sh -c 'echo ready; exec sleep 1000' & wait`), Settings: settings(t)}
+	command.KillAfter = time.Hour
+	command.Output = func(Job, string) { cancel() }
 	if err := command.Run(ctx, Job{}); err != nil {
 		t.Error(err)
 	}
@@ -229,7 +244,7 @@ func TestContextThatHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	file := filepath.Join(t.TempDir(), "ran")
-	if err := (Command{Args: Shell("touch " + file)}).Run(ctx, Job{}); !errors.Is(err, context.Canceled) {
+	if err := (Command{Args: Shell("touch " + file), Settings: settings(t)}).Run(ctx, Job{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 	if _, err := os.Stat(file); err == nil {

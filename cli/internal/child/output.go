@@ -2,53 +2,95 @@ package child
 
 import (
 	"bytes"
-	"errors"
-	"io"
+	"os"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
 const (
 	mostErrorText = 2 << 10 // of an error
 	mostLine      = 64 << 10
+	mostKept      = 64 << 10 // of what was printed
 )
 
-// lines gives what is written to it to emit, line by line. A line that is longer than mostLine comes in pieces.
+// pump passes on what a process prints on one of its outputs.
+type pump struct {
+	file *os.File
+	done chan struct{} // closed when nobody can print any more
+
+	mu     sync.Mutex
+	buffer [32 << 10]byte
+	lines  lines
+	end    tail
+}
+
+// newPump returns a pump and the file that the process prints to.
+func newPump(emit func(line string)) (p *pump, theirs *os.File, err error) {
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &pump{file: ours, done: make(chan struct{}), lines: lines{emit: emit}}, theirs, nil
+}
+
+// run passes on until the end.
+func (p *pump) run() {
+	defer close(p.done)
+	for p.read(true) {
+	}
+}
+
+// drain passes on what has been printed already, a last line without its end included.
+func (p *pump) drain() {
+	for p.read(false) {
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines.flush()
+}
+
+// close stops it.
+func (p *pump) close() {
+	_ = p.file.Close()
+	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines.flush()
+}
+
+func (p *pump) add(printed []byte) {
+	p.end.add(printed)
+	p.lines.add(printed)
+}
+
+// said is the end of what was printed since forget.
+func (p *pump) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end.String()
+}
+
+func (p *pump) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end = tail{}
+}
+
+// lines gives what is added to emit, line by line. A line that is longer than mostLine comes in pieces.
 type lines struct {
 	emit func(line string)
-	also *tail // or nil
 	part []byte
-	cut  bool // the command had ended, and somebody else kept the other end open
 }
 
-// ReadFrom is what io.Copy calls, and so os/exec, whose Wait does not tell of a cut when the command itself has failed.
-func (l *lines) ReadFrom(r io.Reader) (n int64, err error) {
-	buffer := make([]byte, 32<<10)
-	for {
-		got, err := r.Read(buffer)
-		n += int64(got)
-		_, _ = l.Write(buffer[:got]) // never fails
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		}
-		if err != nil {
-			l.cut = true
-			return n, err
-		}
-	}
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	if l.also != nil {
-		l.also.add(p)
-	}
-	l.part = append(l.part, p...)
+func (l *lines) add(printed []byte) {
+	l.part = append(l.part, printed...)
 	for {
 		end := bytes.IndexByte(l.part, '\n')
 		next := end + 1
 		if end < 0 || end > mostLine {
 			if len(l.part) <= mostLine {
-				return len(p), nil
+				return
 			}
 			end, next = mostLine, mostLine
 		}
@@ -70,14 +112,26 @@ type tail struct{ kept []byte }
 
 func (t *tail) add(p []byte) {
 	t.kept = append(t.kept, p...)
-	if over := len(t.kept) - mostErrorText; over > 0 {
+	if over := len(t.kept) - mostKept; over > 0 {
 		t.kept = t.kept[over:]
-		for len(t.kept) > 0 && !utf8.RuneStart(t.kept[0]) {
-			t.kept = t.kept[1:]
-		}
 	}
 }
 
-func (t *tail) String() string {
-	return strings.TrimSpace(strings.ToValidUTF8(string(t.kept), "\uFFFD"))
+func (t *tail) String() string { return string(t.kept) }
+
+// lastWords makes an error's text of what was printed: a Go program's message of a crash, or else the end.
+func lastWords(printed string) string {
+	for _, crash := range []string{"\npanic: ", "\nfatal error: "} {
+		if start := strings.LastIndex("\n"+printed, crash); start >= 0 {
+			printed = printed[start:]
+			return valid(printed[:min(len(printed), mostErrorText)])
+		}
+	}
+	printed = printed[max(0, len(printed)-mostErrorText):]
+	for len(printed) > 0 && !utf8.RuneStart(printed[0]) {
+		printed = printed[1:]
+	}
+	return valid(printed)
 }
+
+func valid(text string) string { return strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD")) }

@@ -1,0 +1,32 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// pauseOnSignals pauses a worker at USR2 and lets it go on at CONT, until the function is called.
+func pauseOnSignals(w *worker.Worker) (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGCONT)
+	go func() {
+		defer close(done)
+		for s := range signals {
+			if s == syscall.SIGUSR2 {
+				w.Pause()
+			} else {
+				w.Resume()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func (p *program) workersCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "workers",
+		Short: "List the workers: who runs, where, since when",
+		Long: "List the workers by their start. Each writes its row when it starts and every 5 s while it runs, and removes it when it ends. The row\n" +
+			"of one that was killed stays for 10 minutes: SEEN tells.",
+		Example: `  sqlqueue workers
+  sqlqueue workers --json | jq -r '.[].host'
+  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+				workers, err := q.Workers(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeArray(cmd.OutOrStdout(), workers)
+				}
+				return table(cmd.OutOrStdout(), workerRows(workers, time.Now()))
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	cmd.AddCommand(p.workersSetCommand())
+	return cmd
+}
+
+func workerRows(workers []sqlqueue.Worker, now time.Time) [][]string {
+	rows := [][]string{{"ID", "NAME", "HOST", "PID", "QUEUES", "CONCURRENCY", "STARTED", "SEEN"}}
+	for _, w := range workers {
+		concurrency := strconv.Itoa(w.Concurrency)
+		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
+			concurrency += fmt.Sprintf(" (%d wanted)", w.WantedConcurrency)
+		}
+		rows = append(rows, []string{
+			w.ID, brief(w.Name, 40), brief(w.Host, 40), strconv.Itoa(w.PID), brief(strings.Join(w.Queues, ","), 40), concurrency,
+			ago(w.StartedAt, now), ago(w.SeenAt, now),
+		})
+	}
+	return rows
+}
+
+func (p *program) workersSetCommand() *cobra.Command {
+	var concurrency int
+	cmd := &cobra.Command{
+		Use:   "set ID",
+		Short: "Change how many jobs a worker runs at once, while it runs",
+		Long:  "Change how many jobs a worker runs at once, while it runs. It does so within two seconds. 0 gives it back its own number.",
+		Example: `  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50
+  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 0`,
+		Args: between(1, 1, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("concurrency") {
+				return usagef("%s needs --concurrency N", cmd.CommandPath())
+			}
+			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+				if err := q.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
+					return err
+				}
+				says := fmt.Sprintf("worker %s: concurrency %d", args[0], concurrency)
+				if concurrency == 0 {
+					says = fmt.Sprintf("worker %s: its own concurrency", args[0])
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(says))
+				return err
+			})
+		},
+	}
+	cmd.Flags().Var(counter{value: &concurrency}, "concurrency", "how many jobs it is to run at once, 0 for its own number")
+	cmd.Flags().Lookup("concurrency").DefValue = ""
+	return cmd
+}
