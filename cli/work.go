@@ -174,7 +174,7 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	config.MaxMemory = int64(w.memory) * megabyte
 	switch {
 	case w.children.listens, w.children.command != "":
-		config.StuckAfter = w.children.killAfter + 10*time.Second // the kill comes before
+		config.StuckAfter = w.children.killAfter + 3*time.Second // the kill comes before
 	case changed("kill-after"):
 		config.StuckAfter = max(w.children.killAfter, time.Millisecond)
 	}
@@ -218,7 +218,12 @@ func (w *working) run(cmd *cobra.Command) error {
 		return err // others are waited for by the worker
 	}
 
-	return untilSignal(cmd.Context(), logger, func(ctx, atOnce context.Context) error {
+	const toKill = 2 * time.Second
+	moment := toKill
+	if w.children.command == "" && !w.children.listens {
+		moment = 0 // nothing ends a handler
+	}
+	return untilSignal(cmd.Context(), logger, moment, func(ctx, atOnce context.Context) error {
 		mux, endChildren, err := w.handlers(atOnce, &config, out)
 		if err != nil {
 			return err
@@ -237,8 +242,7 @@ func (w *working) run(cmd *cobra.Command) error {
 var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")
 
 // untilSignal runs run with a context that ends at the first TERM, INT or QUIT. The second one ends atOnce, and gives run a moment.
-func untilSignal(ctx context.Context, logger *slog.Logger, run func(ctx, atOnce context.Context) error) error {
-	const moment = 2 * time.Second
+func untilSignal(ctx context.Context, logger *slog.Logger, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer signal.Stop(signals)

@@ -108,8 +108,10 @@ type Exchange struct {
 
 	// Requeue is how many expired reservations, of whatever queue and worker, are to be released: available now, attempts
 	// unchanged. The oldest come first. 0: none. Those count that had expired at Expired, by the database's clock; zero: now.
+	// Keep are ids of jobs that it passes over.
 	Requeue int
 	Expired time.Time
+	Keep    []int64
 
 	// Number is what Reserve writes as reserved_by: at most 64 ASCII characters, never used before. Needed if Limit > 0.
 	Number string

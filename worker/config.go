@@ -58,7 +58,8 @@ type Config struct {
 	// Rest is how long a place among Concurrency stays empty after a job. Default 0.
 	Rest time.Duration
 
-	// Grace is how long handlers may still run after Run's context has ended. Then their contexts end too. Default 30 s; -1: no limit.
+	// Grace is how long handlers may still run after Run's context has ended. Then their contexts end too, and they have StuckAfter to
+	// return. Default 30 s; -1: no limit.
 	Grace time.Duration
 
 	// Once ends Run after one job. When none is due, Run sleeps once, and ends. Concurrency is then 1.

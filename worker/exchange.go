@@ -44,6 +44,11 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 			x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
 		}
 	}
+	if x.Requeue > 0 {
+		for r := range l.locks {
+			x.Keep = append(x.Keep, r.info.ID)
+		}
+	}
 	return x
 }
 

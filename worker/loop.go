@@ -17,7 +17,7 @@ const (
 	controlEvery = time.Second            // however long it sleeps, a worker looks so often for expired jobs and at what operators say
 	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
-	promptly     = time.Second            // how long handlers have to return when their grace is over
+	promptly     = time.Second            // how long the last exchange may take
 	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
 
 	// unseenFor is after how long the row of a worker that does not write it any more is removed by the others.
@@ -52,6 +52,7 @@ type loop struct {
 	untold    []*run        // of them: to be started when their start is told
 	watch     time.Time     // when to look after what is held
 	touching  []*run        // what the exchange under way touches
+	locks     map[*run]bool // what could not be touched last time, because its row is locked: by its handler, or by others
 	unsettled []*run        // has come to its end, which is to be written
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
@@ -87,6 +88,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 		slots:   newSlots(config.Concurrency, config.Rest, ended),
 		ear:     ear{pushed: make(chan struct{}, 1)},
 		stuck:   map[*run]bool{},
+		locks:   map[*run]bool{},
 		refusal: refusal{most: unlimited},
 		control: control{slots: config.Concurrency},
 		started: time.Now(), active: time.Now(),

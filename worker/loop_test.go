@@ -387,7 +387,7 @@ func TestD8_GraceOver(t *testing.T) {
 			stop := make(chan struct{})
 			b.handle(func(context.Context, *raw) error { <-stop; return nil })
 			id := b.push()
-			r := b.start(worker.Config{Grace: 5 * time.Second})
+			r := b.start(worker.Config{Grace: 5 * time.Second, StuckAfter: 2 * time.Second})
 			pass(time.Second)
 			r.cancel()
 			began := time.Now()
@@ -396,7 +396,7 @@ func TestD8_GraceOver(t *testing.T) {
 			if !errors.As(err, &left) || !slices.Equal(left.Running, []int64{id}) || len(left.Interrupted)+len(left.Unsettled) != 0 {
 				t.Fatalf("Run: %v", err)
 			}
-			if took := time.Since(began); took != 6*time.Second {
+			if took := time.Since(began); took != 7*time.Second {
 				t.Fatalf("ended after %v", took)
 			}
 			if job := b.job(id); job == nil || !job.Reserved || job.ExpiresAt.IsZero() {
@@ -762,7 +762,7 @@ func TestD12_TheDatabaseIsAwayAtTheEnd(t *testing.T) {
 		if err := r.ended(); !errors.As(err, &left) || !slices.Equal(left.Unsettled, []int64{id}) {
 			t.Fatalf("Run: %v", err)
 		}
-		if took := time.Since(began); took != 21*time.Second {
+		if took := time.Since(began); took != 25*time.Second { // and StuckAfter
 			t.Fatalf("ended after %v", took)
 		}
 	})

@@ -19,6 +19,7 @@ func (l *loop) hold(r *run) {
 
 // letGo is the opposite of hold.
 func (l *loop) letGo(r *run) {
+	delete(l.locks, r)
 	last := len(l.held) - 1
 	l.held[r.place] = l.held[last]
 	l.held[r.place].place = r.place
@@ -127,8 +128,10 @@ func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time
 	var told []*run
 	for i, r := range l.touching {
 		of := x.Touch[i].Reservation
+		delete(l.locks, r)
 		switch {
 		case locked[of]:
+			l.locks[r] = true
 			r.touchAt, r.tellAt = sent.Add(min(lockedEvery, r.expire/6)), sent.Add(lockedEvery)
 		case !lost[of]:
 			r.kept(x.Touch[i].Expire, sent)

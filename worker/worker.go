@@ -50,7 +50,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	handlers, endHandlers := outlive(ctx, config.Grace)
 	defer endHandlers()
-	conversation, endConversation := outlive(handlers, promptly)
+	conversation, endConversation := outlive(handlers, config.StuckAfter)
 	defer endConversation()
 
 	l := newLoop(w.queue, w.mux, config, ctx.Done(), w.paused.Load)

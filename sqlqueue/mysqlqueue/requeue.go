@@ -7,10 +7,10 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// %[1]s where to go on, %[2]d how many, %[3]s when they had expired.
+// %[1]s where to go on, %[2]d how many, %[3]s when they had expired, %[4]s ids to pass over.
 const expiredSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
-WHERE expires_at <= %[3]s AND reserved = 1%[1]s
+WHERE expires_at <= %[3]s AND reserved = 1 AND id NOT IN (%[4]s)%[1]s
 ORDER BY expires_at, id LIMIT %[2]d`
 
 // The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many,
@@ -38,7 +38,7 @@ func expiredAt(x sqlqueue.Exchange) string {
 func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
 	err := c.claim(ctx, c.x.Requeue, "expires_at", func(goOn string, size int) string {
-		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x))
+		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(append([]int64{0}, c.x.Keep...)))
 	}, func(ids []int64, n int) ([]int64, error) {
 		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))
 		expired = append(expired, locked...)

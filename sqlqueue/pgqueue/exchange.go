@@ -260,11 +260,11 @@ func (c *conversation) giveBack(batch *pgx.Batch) {
 	}
 }
 
-// $1 how many at most, $2 when they had expired, or NULL for now.
+// $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to pass over.
 const requeueSQL = `
 UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = clock_timestamp()
 WHERE id = ANY (ARRAY(
-    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp())
+    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND id <> ALL ($3::bigint[])
     ORDER BY expires_at LIMIT $1
     FOR UPDATE SKIP LOCKED))`
 
@@ -274,7 +274,7 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 		if !c.x.Expired.IsZero() {
 			expired = &c.x.Expired
 		}
-		batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired).Query(func(rows pgx.Rows) error {
+		batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...)).Query(func(rows pgx.Rows) error {
 			rows.Close()
 			c.answer.Requeued = int(rows.CommandTag().RowsAffected())
 			return rows.Err()

@@ -281,15 +281,16 @@ func (e *exchange) giveBack(ctx context.Context) error {
 	return err
 }
 
-// requeueJobs releases at ?1 at most ?2 reservations that had expired at ?3.
+// requeueJobs releases at ?1 at most ?2 reservations that had expired at ?3, except those of the jobs ?4, [id, …].
 const requeueJobs = `
 UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = ?1
-WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3 ORDER BY expires_at LIMIT ?2)
+WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3
+	AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY expires_at LIMIT ?2)
 RETURNING queue, priority`
 
 func (e *exchange) requeue(ctx context.Context) (err error) {
 	if e.asked.Requeue > 0 {
-		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue, e.expired())
+		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue, e.expired(), toJSON(append([]int64{}, e.asked.Keep...)))
 	}
 	return err
 }

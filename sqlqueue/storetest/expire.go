@@ -9,6 +9,24 @@ import (
 
 var expireCases = []testCase{
 	{
+		"F3 what a worker holds itself is passed over",
+		"while a handler's transaction locks its job's row, its worker cannot touch it, and must not take it away when the lock ends",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(3)
+			jobs := c.reserveFrom(3, fromFor(brief, "default"))
+			c.awaitDeadline(jobs...)
+			keep := []int64{jobs[0].ID, jobs[2].ID}
+			f.eventually("the other is requeued", func() bool {
+				return c.exchange(sqlqueue.Exchange{Requeue: 10, Keep: keep}).Requeued == 1
+			})
+			if n := c.exchange(sqlqueue.Exchange{Requeue: 10, Keep: keep}).Requeued; n != 0 {
+				f.Errorf("%d jobs were requeued that are to be passed over", n)
+			}
+			c.settle(done(jobs[0]), done(jobs[2]))
+		},
+	},
+	{
 		"D12 what has expired since a given time is left to its owner",
 		"after a time in which the database stood still, owners must be able to speak first",
 		func(f *fixture) {
