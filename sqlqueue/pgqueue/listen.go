@@ -124,6 +124,8 @@ func (n *notifier) due(queues []string) (now, later []string) {
 }
 
 // later tells of the queues when the time has come. What was committed before that is told of.
+//
+//nolint:contextcheck // the push has returned by then
 func (n *notifier) later(pool *pgxpool.Pool, queues []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

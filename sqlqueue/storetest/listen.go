@@ -28,7 +28,7 @@ func hearPushes(f *fixture) {
 	}()
 	defer func() {
 		cancel()
-		<-ended
+		_ = <-ended
 	}()
 	var unsupported bool
 	f.eventually("it begins to hear", func() bool {
