@@ -28,7 +28,9 @@ func hearPushes(f *fixture) {
 	}()
 	defer func() {
 		cancel()
-		_ = <-ended
+		if err := <-ended; err == nil {
+			f.Errorf("Listen ended and does not say why")
+		}
 	}()
 	var unsupported bool
 	f.eventually("it begins to hear", func() bool {
