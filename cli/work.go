@@ -241,11 +241,11 @@ func (w *working) run(cmd *cobra.Command) error {
 
 var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")
 
-// untilSignal runs run with a context that ends at the first TERM, INT or QUIT. The second one ends atOnce, and gives run a moment.
+// untilSignal runs run with a context that ends at the first TERM, INT or QUIT. The second one ends atOnce, and gives run a moment. From the
+// first one on they stay caught: a later one must not kill the process on its way out.
 func untilSignal(ctx context.Context, logger *slog.Logger, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	defer signal.Stop(signals)
 
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
@@ -260,6 +260,7 @@ func untilSignal(ctx context.Context, logger *slog.Logger, moment time.Duration,
 
 	select {
 	case <-done:
+		signal.Stop(signals)
 		return result
 	case s := <-signals:
 		logger.Info("signal: finishing; a second one ends it at once", "signal", s.String())
