@@ -113,6 +113,7 @@ func (e engine) startPrivate(ctx context.Context, dirs []string) (*Server, error
 	server, err := superviseServer(ctx, account, []string{
 		"PATH=" + strings.Join(dirs, ":") + ":" + os.Getenv("PATH"),
 		"DIR=" + dir,
+		"TMPDIR=" + dir, // a MariaDB that starts deletes the temporary tables that it finds, also those of another one
 		"PORT=" + port,
 		"PASSWORD=" + password,
 		"PREPARE=" + e.local.prepare,
