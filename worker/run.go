@@ -30,7 +30,7 @@ type run struct {
 
 	// The slots' part.
 	cancel  context.CancelCauseFunc // set before started
-	started atomic.Int64            // when the job's goroutine was started, in nanoseconds since 1970; 0: it was not
+	started atomic.Int64            // when the job's goroutine was started: see slots.startOf
 	claimed atomic.Bool             // its end was decided, by its own goroutine or because it was given up
 
 	// The loop's part.

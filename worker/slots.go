@@ -16,6 +16,7 @@ type slots struct {
 	wake    chan struct{}   // has one place; tells the loop that there is something to take
 	over    <-chan struct{} // when it is closed, nothing is started any more
 	closed  chan struct{}   // there is nothing to rest for any more
+	epoch   time.Time       // from which starts are measured
 
 	mu    sync.Mutex
 	most  int    // how many handlers may run at once
@@ -26,7 +27,7 @@ type slots struct {
 }
 
 func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
-	return &slots{most: most, rest: rest, over: over, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // add has jobs started, in order, as soon as there is room.
@@ -52,9 +53,18 @@ func (s *slots) fill() {
 		s.busy++
 		ctx, cancel := s.context()
 		r.cancel = cancel
-		r.started.Store(time.Now().UnixNano())
+		r.started.Store(int64(time.Since(s.epoch)) + 1)
 		go s.serve(ctx, r)
 	}
+}
+
+// startOf returns when a job was started, or zero if it was not. It holds also when the wall clock is set.
+func (s *slots) startOf(r *run) time.Time {
+	since := r.started.Load()
+	if since == 0 {
+		return time.Time{}
+	}
+	return s.epoch.Add(time.Duration(since))
 }
 
 func (s *slots) serve(ctx context.Context, r *run) {

@@ -50,8 +50,8 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 		if r.gone {
 			continue
 		}
-		if started := r.started.Load(); started != 0 && r.starts && r.rules.timeout > 0 {
-			end := time.Unix(0, started).Add(r.rules.timeout + l.config.StuckAfter)
+		if started := l.slots.startOf(r); !started.IsZero() && r.starts && r.rules.timeout > 0 {
+			end := started.Add(r.rules.timeout + l.config.StuckAfter)
 			if now.Before(end) {
 				l.watch = earlier(l.watch, end)
 			} else if r.claim() {
@@ -114,7 +114,7 @@ func (l *loop) giveUp(ctx context.Context, r *run) {
 	go func() {
 		defer l.slots.end(r, false)
 		why := fmt.Errorf("%w after %v, and its handler has not returned", ErrTimedOut, r.rules.timeout)
-		r.took = time.Since(time.Unix(0, r.started.Load()))
+		r.took = time.Since(l.slots.startOf(r))
 		l.conclude(ctx, r, why, ErrTimedOut)
 	}()
 }
@@ -145,7 +145,7 @@ func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time
 			l.lose(r, nil)
 			r.gone = true
 			l.putBack(func(other *run) bool { return other == r })
-			if r.started.Load() != 0 {
+			if !l.slots.startOf(r).IsZero() {
 				r.cancel(sqlqueue.ErrReservationLost)
 			}
 		}
