@@ -164,8 +164,8 @@ type Exchanged struct {
 	// Now is the database's clock. On a store that is bound to a transaction it may be left zero.
 	Now time.Time
 
-	// NextDue is when the next delayed job of the queues of Reserve becomes available. It may be left zero when none is known, or
-	// when the exchange reserved as many jobs as it was asked to.
+	// NextDue is when the next delayed job of the queues of Reserve becomes available, or when to ask again because the exchange has not
+	// looked everywhere. It may be left zero when none is known, or when the exchange reserved as many jobs as it was asked to.
 	NextDue time.Time
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -34,6 +35,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
 		return sqlqueue.Exchanged{}, err
 	}
+	c.mark()
 	c.explain(ctx, s.DB)
 	c.sort()
 	return c.answer, nil
@@ -46,6 +48,8 @@ type conversation struct {
 	queues []string
 	answer sqlqueue.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
+	scan   lane.Scan
+	sent   time.Time
 }
 
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
@@ -67,6 +71,7 @@ func (c *conversation) run(ctx context.Context) error {
 	}
 	defer conn.Release()
 
+	c.sent = time.Now()
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
@@ -289,13 +294,14 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 // it, a plan that was made while the table was small looks the ids up in the index of all ready jobs.
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
-// for never, $7 whether to reserve also under maintenance.
+// for never, $7 whether to reserve also under maintenance, $8 from where on in each lane.
 const reserveSQL = `
 UPDATE "jobs" SET reserved = true, attempts = attempts + 1, reserved_at = clock_timestamp(), reserved_by = $4,
     expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'
 WHERE reserved_by IS NULL AND id = ANY (ARRAY(
     SELECT j.id
-    FROM (SELECT l.queue, l.priority FROM unnest($1::text[], $2::smallint[]) WITH ORDINALITY AS l(queue, priority, n)
+    FROM (SELECT l.queue, l.priority, l.since
+          FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
           WHERE NOT EXISTS (SELECT FROM "queues" c WHERE c.queue IN (l.queue, '')
                             AND (c.paused AND (c.paused_until IS NULL OR c.paused_until > statement_timestamp())
                                  OR c.maintenance AND NOT $7::boolean))
@@ -303,6 +309,7 @@ WHERE reserved_by IS NULL AND id = ANY (ARRAY(
     CROSS JOIN LATERAL (
         SELECT id FROM "jobs"
         WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
+            AND available_at >= l.since
         ORDER BY available_at, id LIMIT $3
         FOR UPDATE SKIP LOCKED) j
     LIMIT $3))
@@ -312,13 +319,14 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	if c.x.Limit <= 0 {
 		return
 	}
-	queues, priorities := split(c.store.lanes.Of(c.queues))
+	c.scan = c.store.lanes.Scan(c.queues, c.sent)
+	queues, priorities := split(c.scan.Lanes)
 	expires := make([]*int64, len(c.x.Reserve))
 	for i, r := range c.x.Reserve {
 		expires[i] = orNever(r.Expire)
 	}
 	query := c.store.names.in(reserveSQL)
-	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force).Query(func(rows pgx.Rows) error {
+	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, sinces(c.scan.From)).Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var payload []byte
 		var expiresAt *time.Time
@@ -340,6 +348,42 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 		}
 		return rows.Err()
 	})
+}
+
+// sinces are the places where scans begin.
+func sinces(from []time.Time) []pgtype.Timestamptz {
+	since := make([]pgtype.Timestamptz, len(from))
+	for i, at := range from {
+		since[i] = pgtype.Timestamptz{Time: at, Valid: true}
+		if at.IsZero() {
+			since[i].InfinityModifier = pgtype.NegativeInfinity
+		}
+	}
+	return since
+}
+
+// mark notes how far the lanes are reserved. A scan that has found less than it was to, and has not seen everything, is to be followed by one
+// that does.
+func (c *conversation) mark() {
+	if c.x.Limit <= 0 {
+		return
+	}
+	latest := map[lane.Lane]time.Time{}
+	for i := range c.answer.Reserved {
+		if j := &c.answer.Reserved[i]; i == 0 || c.answer.Reserved[i-1].AvailableAt != j.AvailableAt {
+			l := lane.Lane{Queue: j.Queue, Priority: j.Priority}
+			if j.AvailableAt.After(latest[l]) {
+				latest[l] = j.AvailableAt
+			}
+		}
+	}
+	again := c.store.lanes.Scanned(c.scan, latest, c.answer.Now, time.Since(c.sent))
+	if again == 0 || len(c.answer.Reserved) == c.x.Limit {
+		return
+	}
+	if at := c.answer.Now.Add(again); c.answer.NextDue.IsZero() || at.Before(c.answer.NextDue) {
+		c.answer.NextDue = at
+	}
 }
 
 func split(lanes []lane.Lane) ([]string, []int16) {

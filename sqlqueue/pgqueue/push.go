@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
@@ -79,6 +80,9 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	}
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)
+		if !job.At.IsZero() {
+			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
+		}
 	}
 	return pushed, nil
 }

@@ -12,6 +12,11 @@ import (
 
 var reserveCases = []testCase{
 	{
+		"B2 a job that is committed long after its time is found, though younger ones were reserved before",
+		"a store that remembers how far it has come must not pass over what comes to light behind that",
+		findLateCommits,
+	},
+	{
 		"B1 C1 a reservation is written whole, and told whole",
 		"the handler reads its attempts, the fence its number, everybody else the columns",
 		func(f *fixture) {
@@ -289,4 +294,38 @@ var reserveCases = []testCase{
 			f.sameIDs(f.open().reserve(1, "other"), other[0])
 		},
 	},
+}
+
+func findLateCommits(f *fixture) {
+	const lateBy = 700 * time.Millisecond
+	if !f.db.RowLocks {
+		f.Log("this database has one writer at a time: nothing can be reserved while the transaction is open")
+		return
+	}
+	for _, way := range f.db.Transactions {
+		c, producer := f.open(), f.open()
+		bound, tx := producer.begin(way)
+		id := bound.push()
+		until := c.now().Add(lateBy)
+		f.eventually("younger jobs are reserved", func() bool {
+			producer.push()
+			for _, j := range c.take(10, "default") {
+				c.settle(done(j))
+			}
+			return c.now().After(until)
+		})
+		f.must(tx.Commit(f.Context()))
+		f.eventually("the job is found", func() bool {
+			answer := c.exchange(sqlqueue.Exchange{Limit: 10, Reserve: from("default")})
+			found := false
+			for _, j := range answer.Reserved {
+				found = found || j.ID == id
+				c.settle(done(j))
+			}
+			if again := answer.NextDue.Sub(answer.Now); !found && (again <= 0 || again > 5*time.Second) {
+				f.Fatalf("it is not found, and the next is said to be due at %v, now being %v", answer.NextDue, answer.Now)
+			}
+			return found
+		})
+	}
 }

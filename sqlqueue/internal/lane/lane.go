@@ -31,6 +31,7 @@ type Set struct {
 type priorities struct {
 	seen  map[int16]time.Time // when a job of the priority was pushed or found last
 	found time.Time           // when the queue's priorities were looked for last
+	marks marks
 }
 
 // of returns what is known of a queue. It is called with mu locked.

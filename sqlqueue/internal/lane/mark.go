@@ -1,0 +1,115 @@
+package lane
+
+import "time"
+
+// Jobs that were reserved leave dead entries at the head of an index, which the database cannot remove while anybody holds an older snapshot
+// open. Whoever scans from the start walks over all of them, each time. So a lane has a mark: the time from which the last job that was
+// reserved here had been available. Scans begin there.
+//
+// A mark alone would be wrong: a transaction commits later than the times that it has written, and jobs are pushed for times that have passed.
+// So every so often a scan begins somewhat before the mark, and now and then at the start, which then may cost a twentieth of all time.
+const (
+	behindEvery = 50 * time.Millisecond
+	behind      = 500 * time.Millisecond
+
+	wholeEvery = 100 * time.Millisecond
+	wholeShare = 20 // how many times as long as a whole scan took it takes until the next
+)
+
+// marks are those of a queue, and when they were last passed over.
+type marks struct {
+	at     map[int16]time.Time // by priority, by the database's clock
+	behind time.Time           // when a scan last began before the marks
+	whole  time.Time           // when one last began at the start
+	took   time.Duration       // how long it took
+}
+
+func (m *marks) wholeDue() time.Time { return m.whole.Add(max(wholeEvery, wholeShare*m.took)) }
+
+// Scan is where to look for jobs now.
+type Scan struct {
+	Lanes []Lane
+	From  []time.Time // where in each lane; zero: at the start
+
+	whole  []string  // queues of which all is looked at
+	marked bool      // others are not
+	again  time.Time // when all of these may be looked at
+	at     time.Time
+}
+
+// Scan returns the lanes of the queues as Of does, and from where to scan them.
+func (s *Set) Scan(queues []string, now time.Time) Scan {
+	scan := Scan{Lanes: s.Of(queues), at: now}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := map[string]func(int16) time.Time{}
+	for _, queue := range queues {
+		m := &s.of(queue).marks
+		due := m.wholeDue()
+		switch {
+		case len(m.at) == 0 || !now.Before(due) || now.Before(m.whole):
+			m.whole, m.behind = now, now
+			scan.whole = append(scan.whole, queue)
+			from[queue] = func(int16) time.Time { return time.Time{} }
+			continue
+		case now.Sub(m.behind) >= behindEvery:
+			m.behind = now
+			from[queue] = func(priority int16) time.Time { return before(m.at[priority]) }
+		default:
+			from[queue] = func(priority int16) time.Time { return m.at[priority] }
+		}
+		if !scan.marked || due.Before(scan.again) {
+			scan.again = due
+		}
+		scan.marked = true
+	}
+	scan.From = make([]time.Time, len(scan.Lanes))
+	for i, l := range scan.Lanes {
+		scan.From[i] = from[l.Queue](l.Priority)
+	}
+	return scan
+}
+
+func before(mark time.Time) time.Time {
+	if mark.IsZero() {
+		return mark
+	}
+	return mark.Add(-behind)
+}
+
+// Scanned notes what a scan has found: of each lane the latest time from which a job had been available, the database's clock then, and how
+// long it took. It returns after how long to look again, if the scan has not seen everything; otherwise 0.
+func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, took time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, queue := range scan.whole {
+		s.of(queue).marks.took = took
+	}
+	for l, at := range latest {
+		m := &s.of(l.Queue).marks
+		if m.at == nil {
+			m.at = map[int16]time.Time{}
+		}
+		if at.After(m.at[l.Priority]) {
+			m.at[l.Priority] = at
+		}
+	}
+	for _, l := range scan.Lanes {
+		if m := &s.of(l.Queue).marks; m.at[l.Priority].After(clock) { // which has stepped back
+			delete(m.at, l.Priority)
+		}
+	}
+	if !scan.marked {
+		return 0
+	}
+	return max(scan.again.Sub(scan.at), time.Millisecond)
+}
+
+// Rewind notes that the store has pushed a job for a time that has passed.
+func (s *Set) Rewind(l Lane, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := &s.of(l.Queue).marks; to.Before(m.at[l.Priority]) {
+		m.at[l.Priority] = to
+	}
+}
