@@ -3,6 +3,7 @@ package retry
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -14,7 +15,7 @@ const (
 )
 
 // Do calls f until it succeeds, fails with an error that is not transient, has been tried 20 times, or ctx ends; it returns f's last
-// error. Between tries it waits, with jitter, longer each time. f must have rolled back when it returns an error.
+// error, and before it why ctx has ended. Between tries it waits, with jitter, longer each time. f must have rolled back when it returns an error.
 func Do(ctx context.Context, transient func(error) bool, f func() error) error {
 	wait := first
 	for try := 1; ; try++ {
@@ -26,7 +27,7 @@ func Do(ctx context.Context, transient func(error) bool, f func() error) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return err
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		case <-timer.C:
 		}
 		wait = min(2*wait, most)
