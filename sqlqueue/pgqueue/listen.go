@@ -77,7 +77,7 @@ func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // notifyEvery is how often a process tells of pushes to a queue: a notification takes a lock of the whole server at its commit.
-const notifyEvery = 10 * time.Millisecond
+const notifyEvery = 5 * time.Millisecond
 
 // notifier tells of pushes: of the first at once, in its own transaction, and of those in the time after that together, at its end. It is
 // safe for concurrent use.
