@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// slots run jobs, at most so many at once, each in a goroutine of its own. Whoever ends makes room for the next at once, and needs no turn
-// of the loop for that, which may be waiting for the database. It is safe for concurrent use.
+// slots run jobs, at most so many at once. Each slot is a goroutine, which goes from one job to the next, while there are any, and needs no
+// turn of the loop for that, which may be waiting for the database: a stack that has grown once serves them all. It is safe for concurrent
+// use.
 type slots struct {
 	context func() (context.Context, context.CancelCauseFunc) // of one handler
 	execute func(ctx context.Context, r *run)
@@ -48,14 +49,21 @@ func (s *slots) fill() {
 	default:
 	}
 	for s.busy < s.most && len(s.ready) > 0 {
-		r := s.ready[0]
-		s.ready[0], s.ready = nil, s.ready[1:]
 		s.busy++
-		ctx, cancel := s.context()
-		r.cancel = cancel
-		r.started.Store(int64(time.Since(s.epoch)) + 1)
-		go s.serve(ctx, r)
+		go s.serve(s.begin())
 	}
+}
+
+// begin takes the first job that is ready. It is called with mu locked.
+//
+//nolint:contextcheck // the job's comes from the loop
+func (s *slots) begin() (context.Context, *run) {
+	r := s.ready[0]
+	s.ready[0], s.ready = nil, s.ready[1:]
+	ctx, cancel := s.context()
+	r.cancel = cancel
+	r.started.Store(int64(time.Since(s.epoch)) + 1)
+	return ctx, r
 }
 
 // startOf returns when a job was started, or zero if it was not. It holds also when the wall clock is set.
@@ -68,11 +76,32 @@ func (s *slots) startOf(r *run) time.Time {
 }
 
 func (s *slots) serve(ctx context.Context, r *run) {
-	defer s.leave() // also when the handler ends the goroutine
-	s.execute(ctx, r)
+	defer s.leave() // also when a handler ends the goroutine
+	for r != nil {
+		s.execute(ctx, r)
+		ctx, r = s.next()
+	}
 }
 
-// leave makes room.
+// next returns the slot's next job, or nil.
+func (s *slots) next() (context.Context, *run) {
+	if s.rest > 0 {
+		return nil, nil
+	}
+	select {
+	case <-s.over:
+		return nil, nil
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy > s.most || len(s.ready) == 0 {
+		return nil, nil
+	}
+	return s.begin()
+}
+
+// leave is the end of a slot's goroutine.
 func (s *slots) leave() {
 	if s.rest > 0 {
 		timer := time.NewTimer(s.rest)

@@ -49,10 +49,12 @@ const maxDelay = 100 * 365 * 24 * time.Hour
 // judge decides what becomes of a job whose run has ended with err, at now by the database's clock.
 func (r rules) judge(err error, job JobInfo, now time.Time) verdict {
 	attempt := job.Attempts
-	v := verdict{kind: processed, err: err}
+	if err == nil {
+		return verdict{kind: processed}
+	}
+	v := verdict{err: err}
 	var said *outcome
 	switch {
-	case err == nil:
 	case errors.As(err, &said) && said.kind != kept:
 		v.kind, v.delay = said.kind, said.delay
 	case r.spent(attempt):

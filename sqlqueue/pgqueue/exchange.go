@@ -344,7 +344,13 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 			if uniqueKey != nil {
 				j.UniqueKey = *uniqueKey
 			}
+			if c.answer.Reserved == nil {
+				c.answer.Reserved = make([]sqlqueue.Job, 0, min(c.store.batch.Load()+1, int64(c.x.Limit)))
+			}
 			c.answer.Reserved = append(c.answer.Reserved, j)
+		}
+		if n := len(c.answer.Reserved); n > 0 {
+			c.store.batch.Store(int64(n))
 		}
 		return rows.Err()
 	})

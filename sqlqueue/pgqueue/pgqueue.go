@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,7 +24,7 @@ import (
 
 // New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
-	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, notifier: newNotifier(config.Prefix)}
+	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}}
 	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: pgxDB{pool}, Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
@@ -71,6 +72,7 @@ type store struct {
 	pool  *pgxpool.Pool // nil when bound to a transaction
 
 	notifier *notifier
+	batch    *atomic.Int64   // how many jobs the last exchange that found any has reserved
 	quiet    bool            // pushes are not told of
 	told     map[string]bool // bound: the queues that the transaction tells of
 }
