@@ -15,7 +15,7 @@ AGAIN = $(MAKE) --no-print-directory -j1
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: test
 test: ## vet and test everything, on every database engine; list engines, versions and ways at the end
@@ -42,6 +42,15 @@ lint: ## check style and the architecture's arrows
 	go run $(GOLANGCI_LINT) run ./...
 	cd integration && go run $(GOLANGCI_LINT) run ./...
 
+# Other queues that come from npm are left out, and named, where it is not there.
+PEERS := $(if $(shell command -v npm),(cd peers && npm ci) &&)
+
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run - -bench . ./...
+bench: ## compare with other queues and bare SQL on PostgreSQL: a quarter of an hour
+	cd bench && $(PEERS) go run .
+
+.PHONY: bench-full
+bench-full: ## the same with every workload on every engine: hours
+	cd bench && $(PEERS) go run . -full -rounds 5 -seconds 20 -hold 10m
+	cd bench && go run . -engine mariadb -full -rounds 5 -seconds 20 -hold 10m
+	cd bench && go run . -engine sqlite -full -rounds 5 -seconds 20
