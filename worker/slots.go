@@ -75,6 +75,7 @@ func (s *slots) startOf(r *run) time.Time {
 	return s.epoch.Add(time.Duration(since))
 }
 
+//nolint:contextcheck // each job has its own
 func (s *slots) serve(ctx context.Context, r *run) {
 	defer s.leave() // also when a handler ends the goroutine
 	for r != nil {
