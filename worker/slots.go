@@ -43,14 +43,19 @@ func (s *slots) add(runs ...*run) {
 //
 //nolint:contextcheck // theirs comes from the loop
 func (s *slots) fill() {
-	select {
-	case <-s.over:
-		return
-	default:
-	}
-	for s.busy < s.most && len(s.ready) > 0 {
+	for s.busy < s.most && s.more() {
 		s.busy++
 		go s.serve(s.begin())
+	}
+}
+
+// more reports whether there is a job to start. It is called with mu locked.
+func (s *slots) more() bool {
+	select {
+	case <-s.over:
+		return false
+	default:
+		return len(s.ready) > 0
 	}
 }
 
@@ -86,17 +91,9 @@ func (s *slots) serve(ctx context.Context, r *run) {
 
 // next returns the slot's next job, or nil.
 func (s *slots) next() (context.Context, *run) {
-	if s.rest > 0 {
-		return nil, nil
-	}
-	select {
-	case <-s.over:
-		return nil, nil
-	default:
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy > s.most || len(s.ready) == 0 {
+	if s.rest > 0 || s.busy > s.most || !s.more() {
 		return nil, nil
 	}
 	return s.begin()
