@@ -19,18 +19,17 @@ type Listener interface {
 // Listen tells of jobs that other processes push: see Listener. The error is errors.ErrUnsupported if the store cannot.
 func (q *Queue) Listen(ctx context.Context, queues []string, heard func()) error {
 	store, err := q.open(ctx)
-	for err == nil {
-		if listener, ok := store.(Listener); ok {
-			return wrap("listen", listener.Listen(ctx, queues, heard))
-		}
-		wrapper, ok := store.(interface{ Unwrap() Store })
-		if !ok {
-			err = errors.ErrUnsupported
-			break
-		}
-		store = wrapper.Unwrap()
+	if err != nil {
+		return wrap("listen", err)
 	}
-	return wrap("listen", err)
+	listener, ok := StoreAs[interface {
+		Store
+		Listener
+	}](store)
+	if !ok {
+		return wrap("listen", errors.ErrUnsupported)
+	}
+	return wrap("listen", listener.Listen(ctx, queues, heard))
 }
 
 // OnPush calls heard after each push to one of the queues by this Queue, or by one that is bound to a transaction, which may not have

@@ -83,8 +83,8 @@ func (l *loop) wanted(now time.Time) int {
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
 func (l *loop) free() int {
-	busy, _ := l.slots.load()
-	return l.control.slots - busy - l.waiting()
+	busy, ready := l.slots.load()
+	return l.control.slots - busy - ready - len(l.untold)
 }
 
 // waiting is how many jobs are reserved and not started.

@@ -71,10 +71,10 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 // tellable are the last tries whose start is to be told now: those that will begin as soon as it is told. Who is told of and waits for a slot
 // would have used up the try if the worker died.
 func (l *loop) tellable(now time.Time) []*run {
-	busy, ready := l.slots.load()
+	places := l.free() + len(l.untold)
 	var tell []*run
 	for _, r := range l.untold {
-		if len(tell) < l.control.slots-busy-ready && !now.Before(r.tellAt) {
+		if len(tell) < places && !now.Before(r.tellAt) {
 			tell = append(tell, r)
 		}
 	}

@@ -376,11 +376,10 @@ func (c *conversation) mark() {
 	}
 	latest := map[lane.Lane]time.Time{}
 	for i := range c.answer.Reserved {
-		if j := &c.answer.Reserved[i]; i == 0 || c.answer.Reserved[i-1].AvailableAt != j.AvailableAt {
-			l := lane.Lane{Queue: j.Queue, Priority: j.Priority}
-			if j.AvailableAt.After(latest[l]) {
-				latest[l] = j.AvailableAt
-			}
+		j := &c.answer.Reserved[i]
+		l := lane.Lane{Queue: j.Queue, Priority: j.Priority}
+		if j.AvailableAt.After(latest[l]) {
+			latest[l] = j.AvailableAt
 		}
 	}
 	again := c.store.lanes.Scanned(c.scan, latest, c.answer.Now, time.Since(c.sent))

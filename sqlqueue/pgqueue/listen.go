@@ -16,9 +16,6 @@ import (
 
 var _ sqlqueue.Listener = (*store)(nil)
 
-// channelOf is the channel of notifications of the tables with a prefix.
-func channelOf(prefix string) string { return prefix + "sqlqueue" }
-
 // $1 channel, $2 queues.
 const notifySQL = `SELECT pg_notify($1, q) FROM unnest($2::text[]) AS q`
 
@@ -90,7 +87,7 @@ type notifier struct {
 }
 
 func newNotifier(prefix string) *notifier {
-	return &notifier{channel: channelOf(prefix), told: map[string]time.Time{}, pending: map[string]bool{}}
+	return &notifier{channel: prefix + "sqlqueue", told: map[string]time.Time{}, pending: map[string]bool{}}
 }
 
 // soon is which delayed jobs are told of. A worker learns of others in time, because it asks every second when the next is due.

@@ -58,11 +58,16 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	tell, later := s.toTell(jobs)
 	var err error
 	if s.pool != nil && keyed == nil && size <= maxMessage {
-		err = retry.Do(ctx, transient, func() error { return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed, tell)) })
+		err = retry.Do(ctx, transient, func() error {
+			if tell != nil {
+				return outcome(s.pushAndTell(ctx, jobs, plain, pushed, tell))
+			}
+			return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed))
+		})
 	} else {
 		err = s.tx(ctx, func(db operator.DB) error {
 			clear(pushed)
-			if err := s.pushPlain(ctx, db, jobs, plain, pushed, nil); err != nil {
+			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
 				return err
 			}
 			if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil || tell == nil {
@@ -105,11 +110,8 @@ func (s *store) toTell(jobs []sqlqueue.NewJob) (now, later []string) {
 	return now, nil
 }
 
-// pushPlain inserts jobs without keys. Tell are the queues to tell of in the same transaction, when it is one statement.
-func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed, tell []string) error {
-	if tell != nil {
-		return s.pushAndTell(ctx, columns(jobs, which), pushed, tell)
-	}
+// pushPlain inserts jobs without keys.
+func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
 	for len(which) > 0 {
 		size, n := 0, 0
 		for n < len(which) && (n == 0 || size+len(jobs[which[n]].Payload) <= maxMessage) {
@@ -120,11 +122,7 @@ func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 		if err != nil {
 			return err
 		}
-		next := 0
-		if err := drain(rows, func() error {
-			next++
-			return rows.Scan(&pushed[which[next-1]].ID)
-		}); err != nil {
+		if err := readIDs(rows, which, pushed); err != nil {
 			return err
 		}
 		which = which[n:]
@@ -132,15 +130,20 @@ func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 	return nil
 }
 
-// pushAndTell sends an insert and a notification together: one transaction, one round trip.
-func (s *store) pushAndTell(ctx context.Context, args []any, pushed []sqlqueue.Pushed, tell []string) error {
+// readIDs reads the ids of the jobs that were inserted, in their order.
+func readIDs(rows operator.Rows, which []int, pushed []sqlqueue.Pushed) error {
+	next := 0
+	return drain(rows, func() error {
+		next++
+		return rows.Scan(&pushed[which[next-1]].ID)
+	})
+}
+
+// pushAndTell is pushPlain for what one statement takes, and a notification, sent together: one transaction, one round trip.
+func (s *store) pushAndTell(ctx context.Context, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed, tell []string) error {
 	batch := &pgx.Batch{}
-	batch.Queue(s.names.in(pushSQL), args...).Query(func(rows pgx.Rows) error {
-		next := 0
-		return drain(pgxRows{rows}, func() error {
-			next++
-			return rows.Scan(&pushed[next-1].ID)
-		})
+	batch.Queue(s.names.in(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
+		return readIDs(pgxRows{rows}, which, pushed)
 	})
 	batch.Queue(notifySQL, s.notifier.channel, tell)
 	return translate(s.pool.SendBatch(ctx, batch).Close())
