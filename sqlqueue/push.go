@@ -98,6 +98,9 @@ func Sync() PushOption { return func(p *push) { p.sync = true } }
 // Push stores a job and returns its id. It is available now, has no attempts and is not reserved. On several queues, the id is that
 // on the first; PushMany returns all. In sync mode nothing is stored, the id is 0 and the error is the handler's.
 //
+// Pushes of several goroutines at once may share a statement; each returns when its job is committed. If ctx ends while a statement is
+// shared, the others' jobs are stored all the same, and the error is ErrOutcomeUnknown.
+//
 // With a Unique key that another job holds, Push returns that job's id and a *DuplicateError.
 func (q *Queue) Push(ctx context.Context, job Pushable, options ...PushOption) (int64, error) {
 	ids, err := q.PushMany(ctx, []Pushable{job}, options...)
@@ -150,7 +153,11 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 		return nil, nil
 	}
 
-	pushed, err := store.Push(ctx, rows)
+	push := store.Push
+	if q.gatherer != nil && gathers(rows) {
+		push = q.gatherer.push
+	}
+	pushed, err := push(ctx, rows)
 	if err != nil {
 		return nil, wrap("push", err)
 	}

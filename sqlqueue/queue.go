@@ -39,6 +39,8 @@ type Queue struct {
 	store  Store
 	pushes *bell // shared with the queues that are bound to transactions
 	broken error // what Bind answered; every operation returns it
+
+	gatherer *gatherer // nil: bound to a transaction
 }
 
 // New returns a Queue over a store. Applications call the New of a database's package instead.
@@ -58,7 +60,7 @@ func New(store Store, config Config) (*Queue, error) {
 	if config.Sync && config.Runner == nil {
 		return nil, wrap("new", errors.New("sync mode needs handlers: set Config.Runner"))
 	}
-	return &Queue{config: config, store: store, pushes: &bell{}}, nil
+	return &Queue{config: config, store: store, pushes: &bell{}, gatherer: newGatherer(store)}, nil
 }
 
 // CheckPrefix says what is wrong with a prefix of the tables' names.
@@ -81,6 +83,7 @@ func (q *Queue) Config() Config { return q.config }
 // can wrap the bound one too.
 func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
 	bound := *q
+	bound.gatherer = nil
 	switch own, ok := q.store.(binder); {
 	case q.broken != nil:
 	case ok:

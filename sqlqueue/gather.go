@@ -1,0 +1,157 @@
+package sqlqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+const (
+	gatherBeside = 4        // how many calls are under way before others gather
+	gatherMost   = 1000     // how many jobs gather
+	gatherBytes  = 64 << 10 // a payload that is larger goes alone
+)
+
+// SingleWriter is what a Store may be besides: one whose database makes one write wait for the other, so that of several pushes at once only
+// one is under way, and the others may as well go together.
+type SingleWriter interface {
+	SingleWriter()
+}
+
+// gatherer has single pushes of many goroutines go to the store together. A push goes at once, alone, while few others are under way. Those
+// that come meanwhile gather, and go in one call when one of these has ended: there is no timer, and an idle Queue answers at once. It is
+// safe for concurrent use.
+type gatherer struct {
+	store  Store
+	beside int // how many calls are under way before others gather
+
+	mu       sync.Mutex
+	underway int
+	next     *gathered // what gathers; nil: nothing
+}
+
+// gathered is pushes that go together. The goroutine that pushes them lives while one of their callers waits: the last that leaves ends it,
+// and waits for that.
+type gathered struct {
+	waiting []*gatheredPush
+	left    int    // how many do not wait any more
+	cancel  func() // ends the push; nil: it has not begun
+	done    chan struct{}
+	err     error // when it is done
+}
+
+type gatheredPush struct {
+	job    NewJob
+	pushed Pushed // when it is done
+}
+
+func newGatherer(store Store) *gatherer {
+	_, single := StoreAs[interface {
+		Store
+		SingleWriter
+	}](store)
+	if single {
+		return &gatherer{store: store, beside: 1}
+	}
+	return &gatherer{store: store, beside: gatherBeside}
+}
+
+// gathers reports whether the jobs of a call may go with those of others. One with a key does not: it may wait for somebody's transaction.
+func gathers(jobs []NewJob) bool {
+	return len(jobs) == 1 && jobs[0].UniqueKey == "" && len(jobs[0].Payload) <= gatherBytes
+}
+
+// push is Store.Push of one job. If ctx ends while the job goes with others', the outcome is unknown.
+//
+//nolint:contextcheck // as follow
+func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
+	all, mine := g.join(jobs[0])
+	if all == nil {
+		defer g.follow()
+		return g.store.Push(ctx, jobs)
+	}
+	select {
+	case <-all.done:
+	case <-ctx.Done():
+		if err := g.leave(all, mine, context.Cause(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case all.err == nil:
+		return []Pushed{mine.pushed}, nil
+	case errors.Is(all.err, ErrOutcomeUnknown), ctx.Err() != nil:
+		return nil, all.err
+	default: // nothing was stored, perhaps because of another's job
+		return g.store.Push(ctx, jobs)
+	}
+}
+
+// join lets a job gather, or counts it as under way and returns nil: it is to go alone.
+func (g *gatherer) join(job NewJob) (*gathered, *gatheredPush) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.underway < g.beside || g.next != nil && len(g.next.waiting) == gatherMost {
+		g.underway++
+		return nil, nil
+	}
+	if g.next == nil {
+		g.next = &gathered{done: make(chan struct{})}
+	}
+	mine := &gatheredPush{job: job}
+	g.next.waiting = append(g.next.waiting, mine)
+	return g.next, mine
+}
+
+// follow is called when a push has ended: what has gathered follows it.
+//
+//nolint:contextcheck // one caller's end must not reach the others
+func (g *gatherer) follow() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := g.next
+	if all == nil || len(all.waiting) == 0 {
+		g.underway--
+		return
+	}
+	g.next = nil
+	ctx, cancel := context.WithCancel(context.Background())
+	all.cancel = cancel
+	go g.flush(ctx, all)
+}
+
+//nolint:contextcheck // as follow
+func (g *gatherer) flush(ctx context.Context, all *gathered) {
+	defer g.follow()
+	defer close(all.done)
+	defer all.cancel()
+	jobs := make([]NewJob, len(all.waiting))
+	for i, one := range all.waiting {
+		jobs[i] = one.job
+	}
+	pushed, err := g.store.Push(ctx, jobs)
+	all.err = err
+	for i, p := range pushed {
+		all.waiting[i].pushed = p
+	}
+}
+
+// leave is for a caller whose context has ended. It returns nil if the outcome is there, or if nobody else waits for it: then it soon is.
+func (g *gatherer) leave(all *gathered, mine *gatheredPush, cause error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if all.cancel == nil {
+		all.waiting = slices.DeleteFunc(all.waiting, func(other *gatheredPush) bool { return other == mine })
+		return cause
+	}
+	if all.left++; all.left < len(all.waiting) {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause)
+	}
+	all.cancel()
+	g.mu.Unlock()
+	<-all.done
+	g.mu.Lock()
+	return nil
+}

@@ -1,0 +1,260 @@
+package sqlqueue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// gate is a Store whose Push waits to be let through. An id is the number of the job.
+type gate struct {
+	sqlqueue.Store
+	mu    sync.Mutex
+	calls []*call
+}
+
+type call struct {
+	ctx  context.Context //nolint:containedctx // what the call got
+	jobs []string
+	pass chan error
+}
+
+func (g *gate) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+	c := &call{ctx: ctx, pass: make(chan error)}
+	pushed := make([]sqlqueue.Pushed, len(jobs))
+	for i, job := range jobs {
+		c.jobs = append(c.jobs, string(job.Payload))
+		_, _ = fmt.Sscanf(string(job.Payload), `{"job":"job","data":%d}`, &pushed[i].ID)
+	}
+	g.mu.Lock()
+	g.calls = append(g.calls, c)
+	g.mu.Unlock()
+	select {
+	case err := <-c.pass:
+		if err != nil {
+			return nil, err
+		}
+		return pushed, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// take returns the calls since the last time, and how many jobs each has.
+func (g *gate) take() (calls []*call, sizes []int) {
+	synctest.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.calls {
+		sizes = append(sizes, len(c.jobs))
+	}
+	calls, g.calls = g.calls, nil
+	return calls, sizes
+}
+
+// one is a gate whose database has a single writer.
+type one struct{ *gate }
+
+func (one) SingleWriter() {}
+
+// pusher is a Push in a goroutine of its own.
+type pusher struct {
+	cancel context.CancelFunc
+	id     int64
+	err    error
+	ended  bool
+}
+
+func pushers(t *testing.T, q *sqlqueue.Queue, from, to int, options ...sqlqueue.PushOption) []*pusher {
+	t.Helper()
+	var all []*pusher
+	for i := from; i <= to; i++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &pusher{cancel: cancel}
+		all = append(all, p)
+		go func() {
+			p.id, p.err = q.Push(ctx, sqlqueue.Named("job", i), options...)
+			p.ended = true
+		}()
+		synctest.Wait()
+	}
+	return all
+}
+
+func openGate(t *testing.T) (*sqlqueue.Queue, *gate) {
+	t.Helper()
+	g := &gate{}
+	q, err := sqlqueue.New(one{g}, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q, g
+}
+
+func TestPushesGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		all := pushers(t, q, 1, 5)
+		first, sizes := g.take()
+		if !slices.Equal(sizes, []int{1}) {
+			t.Fatalf("calls of %v jobs, want one of 1", sizes)
+		}
+		first[0].pass <- nil
+		second, sizes := g.take()
+		if !slices.Equal(sizes, []int{4}) {
+			t.Fatalf("then calls of %v jobs, want one of 4", sizes)
+		}
+		all = append(all, pushers(t, q, 6, 7)...)
+		second[0].pass <- nil
+		third, sizes := g.take()
+		if !slices.Equal(sizes, []int{2}) {
+			t.Fatalf("then calls of %v jobs, want one of 2", sizes)
+		}
+		third[0].pass <- nil
+		synctest.Wait()
+		for i, p := range all {
+			if !p.ended || p.id != int64(i+1) || p.err != nil {
+				t.Errorf("push %d: ended %t, id %d, %v", i+1, p.ended, p.id, p.err)
+			}
+		}
+		pushers(t, q, 8, 8)
+		if last, sizes := g.take(); !slices.Equal(sizes, []int{1}) {
+			t.Errorf("on an idle queue: calls of %v jobs, want one of 1", sizes)
+		} else {
+			last[0].pass <- nil
+		}
+	})
+}
+
+func TestPushesGatherOnlyBesideSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		q, err := sqlqueue.New(g, sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushers(t, q, 1, 10)
+		calls, sizes := g.take()
+		if !slices.Equal(sizes, []int{1, 1, 1, 1}) {
+			t.Errorf("calls of %v jobs, want four of 1", sizes)
+		}
+		calls[0].pass <- nil
+		more, sizes := g.take()
+		if !slices.Equal(sizes, []int{6}) {
+			t.Errorf("then calls of %v jobs, want one of 6", sizes)
+		}
+		for _, c := range append(calls[1:], more...) {
+			c.pass <- nil
+		}
+	})
+}
+
+func TestPushesThatGoAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		pushers(t, q, 1, 1)
+		pushers(t, q, 2, 3, sqlqueue.Unique("key"))
+		pushers(t, q, 4, 5, sqlqueue.OnQueue("a", "b"))
+		go func() { _, _ = q.Push(t.Context(), sqlqueue.Named("job", strings.Repeat("x", 70_000))) }()
+		bound := q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return s, nil })
+		pushers(t, bound, 6, 7)
+		calls, sizes := g.take()
+		if !slices.Equal(sizes, []int{1, 1, 1, 2, 2, 1, 1, 1}) {
+			t.Errorf("calls of %v jobs", sizes)
+		}
+		for _, c := range calls {
+			c.pass <- nil
+		}
+	})
+}
+
+func TestWhoGivesUpBeforeGatheredPushesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		all := pushers(t, q, 1, 3)
+		all[1].cancel()
+		synctest.Wait()
+		if p := all[1]; !errors.Is(p.err, context.Canceled) || errors.Is(p.err, sqlqueue.ErrOutcomeUnknown) {
+			t.Errorf("ended %t, %v; want context.Canceled", p.ended, p.err)
+		}
+		calls, _ := g.take()
+		calls[0].pass <- nil
+		calls, sizes := g.take()
+		if !slices.Equal(sizes, []int{1}) || calls[0].jobs[0] != `{"job":"job","data":3}` {
+			t.Errorf("then calls of %v jobs, of them %v", sizes, calls[0].jobs)
+		}
+		calls[0].pass <- nil
+	})
+}
+
+func TestWhoGivesUpWhileGatheredPushesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		all := pushers(t, q, 1, 3)
+		calls, _ := g.take()
+		calls[0].pass <- nil
+		calls, _ = g.take()
+		all[1].cancel()
+		synctest.Wait()
+		if p := all[1]; !errors.Is(p.err, context.Canceled) || !errors.Is(p.err, sqlqueue.ErrOutcomeUnknown) {
+			t.Errorf("ended %t, %v; want an unknown outcome and context.Canceled", p.ended, p.err)
+		}
+		if err := calls[0].ctx.Err(); err != nil {
+			t.Errorf("the others' push ended: %v", err)
+		}
+		all[2].cancel()
+		synctest.Wait()
+		if p := all[2]; !errors.Is(p.err, context.Canceled) {
+			t.Errorf("the last: ended %t, %v; want context.Canceled", p.ended, p.err)
+		}
+		if calls[0].ctx.Err() == nil {
+			t.Error("nobody waits, and the push goes on")
+		}
+		if _, sizes := g.take(); len(sizes) > 0 {
+			t.Errorf("calls of %v jobs for callers that have given up", sizes)
+		}
+	})
+}
+
+func TestGatheredPushesThatFail(t *testing.T) {
+	refused := errors.New("refused")
+	unknown := fmt.Errorf("gone: %w", sqlqueue.ErrOutcomeUnknown)
+	for _, test := range []struct {
+		name  string
+		err   error
+		again []int
+	}{
+		{"are pushed one by one", refused, []int{1, 1}},
+		{"with an unknown outcome are not repeated", unknown, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q, g := openGate(t)
+				all := pushers(t, q, 1, 3)
+				calls, _ := g.take()
+				calls[0].pass <- nil
+				calls, _ = g.take()
+				calls[0].pass <- test.err
+				calls, sizes := g.take()
+				if !slices.Equal(sizes, test.again) {
+					t.Errorf("calls of %v jobs, want %v", sizes, test.again)
+				}
+				for i, c := range calls {
+					c.pass <- []error{refused, nil}[i]
+				}
+				synctest.Wait()
+				failed := slices.DeleteFunc(all[1:], func(p *pusher) bool { return p.err == nil })
+				if want := 2 - len(test.again)/2; len(failed) != want || !errors.Is(failed[0].err, test.err) {
+					t.Errorf("%d pushes failed, want %d", len(failed), want)
+				}
+			})
+		})
+	}
+}
