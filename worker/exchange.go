@@ -134,7 +134,7 @@ func (l *loop) settled(answer sqlqueue.Exchanged) {
 			still = append(still, r)
 		case !lost[of]:
 			l.report(r)
-		case r.info.completed.Load():
+		case r.completed.Load():
 			l.completed(r)
 		case r.uncertain:
 			l.log.uncertain(r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -253,6 +254,88 @@ func TestB5_ALostReservationEndsTheHandlersContext(t *testing.T) {
 		b.logged("dropped: returned after its reservation was lost", 1)
 		if job := b.job(id); job == nil || job.Reserved || job.Attempts != 1 {
 			t.Fatalf("the job is now %+v", job)
+		}
+	})
+}
+
+// The jobs that wait for a slot are no part of what happens to the one before them there.
+func TestB5_ALostReservationDoesNotReachTheNextJobInItsSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		const jobs, one = 1000, 500
+		var runs, lost, dead atomic.Int32
+		var waits atomic.Int64
+		b.handle(func(ctx context.Context, job *raw) error {
+			if runs.Add(1) == one {
+				waits.Store(job.ID)
+				<-ctx.Done()
+				return nil
+			}
+			if ctx.Err() != nil {
+				dead.Add(1)
+			}
+			pass(time.Millisecond)
+			return nil
+		})
+		b.pushMany(jobs)
+		r := b.start(worker.Config{
+			Concurrency: 1, Expire: 300 * time.Millisecond,
+			Events: worker.Events{Lost: func(worker.JobInfo) { lost.Add(1) }},
+		})
+		within(t, time.Minute, "one waits", func() bool { return waits.Load() > 0 })
+		if _, err := b.q.Release(t.Context(), waits.Load()); err != nil {
+			t.Fatal(err)
+		}
+		within(t, time.Minute, "all done", func() bool { return len(b.waiting()) == 0 })
+		r.stop()
+		if lost.Load() != 1 || dead.Load() > 0 {
+			t.Errorf("%d reservations were lost, want 1, and %d other jobs found their context ended", lost.Load(), dead.Load())
+		}
+	})
+}
+
+// A handler can return while the worker is being told that its reservation is lost: its slot has gone on by then.
+func TestB5_ALossThatIsToldLateDoesNotReachTheNextJobInTheSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		const jobs, one = 1000, 500
+		var runs, lost, dead atomic.Int32
+		var waits atomic.Int64
+		release, touched := make(chan struct{}), make(chan struct{})
+		b.handle(func(ctx context.Context, job *raw) error {
+			switch runs.Add(1) {
+			case one:
+				waits.Store(job.ID)
+				<-release
+			case one + 1:
+				select {
+				case <-ctx.Done():
+					dead.Add(1)
+				case <-touched:
+				}
+			default:
+				pass(time.Millisecond)
+			}
+			return nil
+		})
+		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+			if id := waits.Load(); id > 0 && slices.ContainsFunc(x.Touch, func(touch sqlqueue.Touch) bool { return touch.ID == id }) {
+				waits.Store(-1)
+				if _, err := b.q.Release(t.Context(), id); err != nil {
+					return err
+				}
+				close(release)
+				within(t, time.Second, "the next runs", func() bool { return runs.Load() > one })
+			}
+			return nil
+		}, nil)
+		b.pushMany(jobs)
+		r := b.start(worker.Config{
+			Concurrency: 1, Expire: 300 * time.Millisecond,
+			Events: worker.Events{Lost: func(worker.JobInfo) { lost.Add(1); time.AfterFunc(time.Second, func() { close(touched) }) }},
+		})
+		within(t, time.Minute, "all done", func() bool { return len(b.waiting()) == 0 })
+		r.stop()
+		if lost.Load() != 1 || dead.Load() > 0 {
+			t.Errorf("%d reservations were lost, want 1, and %d other jobs found their context ended", lost.Load(), dead.Load())
 		}
 	})
 }

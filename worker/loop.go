@@ -175,7 +175,7 @@ func (l *loop) collect() {
 		}
 		_, write := r.verdict.settlement(of)
 		switch {
-		case r.gone && r.info.completed.Load():
+		case r.gone && r.completed.Load():
 			l.completed(r)
 		case r.gone, r.verdict.kind == dropped:
 			l.log.dropped(r)

@@ -17,8 +17,8 @@ const (
 	callbackTimeout = time.Minute // how long a FailedFunc may take
 )
 
-// run is one reserved job on its way. The loop reads and writes it until it starts the job's goroutine, and after that goroutine has
-// handed it back; between, each only its own part.
+// run is one reserved job on its way. The loop reads and writes it until it is started in a slot, and after the slot has handed it back;
+// between, each only its own part.
 type run struct {
 	info   JobInfo // also of job, which the handler may change
 	data   json.RawMessage
@@ -29,9 +29,9 @@ type run struct {
 	ahead  time.Duration // by how much the database's clock is ahead of ours
 
 	// The slots' part.
-	cancel  context.CancelCauseFunc // set before started
-	started atomic.Int64            // when the job's goroutine was started: see slots.startOf
-	claimed atomic.Bool             // its end was decided, by its own goroutine or because it was given up
+	slot    *slot        // where it runs, or has run
+	started atomic.Int64 // when it was started: see slots.startOf
+	claimed atomic.Bool  // its end was decided, in its slot or because it was given up
 
 	// The loop's part.
 	place     int           // among what the loop holds
@@ -44,7 +44,8 @@ type run struct {
 	uncertain bool          // its settlement was sent and the answer never came
 	refused   int           // how often its settlement failed alone
 
-	// The goroutine's part.
+	// Its slot's part.
+	completed   atomic.Bool // the handler has deleted the row itself
 	verdict     verdict
 	took        time.Duration
 	timedOut    bool
@@ -55,7 +56,7 @@ type run struct {
 func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
 	r := &run{info: infoOf(job, l.queue.Config().Codec), since: time.Now()}
 	r.ahead = now.Sub(r.since)
-	r.info.completed = new(atomic.Bool)
+	r.info.completed = &r.completed
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	r.info.Name = payload.Job
 	r.data = payload.Data
@@ -97,8 +98,12 @@ func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
 	}
 	cancel := func() {}
-	if r.starts && r.rules.timeout > 0 {
+	switch {
+	case !r.starts:
+	case r.rules.timeout > 0:
 		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, timeoutError(r.rules.timeout))
+	default:
+		ctx, cancel = context.WithCancel(ctx)
 	}
 	var err error
 	returned := false
@@ -109,7 +114,6 @@ func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 		}
 		cause := context.Cause(ctx)
 		cancel()
-		r.cancel(nil)
 		late := !r.claim()
 		defer l.slots.end(r, late) // also when a callback ends the goroutine
 		if late {

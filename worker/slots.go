@@ -11,7 +11,7 @@ import (
 // turn of the loop for that, which may be waiting for the database: a stack that has grown once serves them all. It is safe for concurrent
 // use.
 type slots struct {
-	context func() (context.Context, context.CancelCauseFunc) // of one handler
+	context func() (context.Context, context.CancelCauseFunc) // of one slot
 	execute func(ctx context.Context, r *run)
 	rest    time.Duration   // for which a slot stays empty after a job
 	wake    chan struct{}   // has one place; tells the loop that there is something to take
@@ -25,6 +25,14 @@ type slots struct {
 	ready []*run // reserved and to be started, in this order
 	ended []*run // have come to their end
 	late  []*run // have come to it after they were given up
+}
+
+// slot is one goroutine with what it runs. Its context is the parent of those of its jobs; when it was ended because of one of them, the next
+// gets another.
+type slot struct {
+	ctx    context.Context //nolint:containedctx // outlives each job
+	cancel context.CancelCauseFunc
+	run    *run // nil: none; written by the goroutine, with mu locked
 }
 
 func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
@@ -45,7 +53,9 @@ func (s *slots) add(runs ...*run) {
 func (s *slots) fill() {
 	for s.busy < s.most && s.more() {
 		s.busy++
-		go s.serve(s.begin())
+		in := &slot{}
+		s.begin(in)
+		go s.serve(in)
 	}
 }
 
@@ -59,16 +69,17 @@ func (s *slots) more() bool {
 	}
 }
 
-// begin takes the first job that is ready. It is called with mu locked.
+// begin gives a slot the first job that is ready. It is called with mu locked.
 //
-//nolint:contextcheck // the job's comes from the loop
-func (s *slots) begin() (context.Context, *run) {
-	r := s.ready[0]
+//nolint:contextcheck // the slot's comes from the loop
+func (s *slots) begin(in *slot) {
+	in.run = s.ready[0]
 	s.ready[0], s.ready = nil, s.ready[1:]
-	ctx, cancel := s.context()
-	r.cancel = cancel
-	r.started.Store(int64(time.Since(s.epoch)) + 1)
-	return ctx, r
+	if in.ctx == nil || in.ctx.Err() != nil {
+		in.ctx, in.cancel = s.context()
+	}
+	in.run.slot = in
+	in.run.started.Store(int64(time.Since(s.epoch)) + 1)
 }
 
 // startOf returns when a job was started, or zero if it was not. It holds also when the wall clock is set.
@@ -80,27 +91,37 @@ func (s *slots) startOf(r *run) time.Time {
 	return s.epoch.Add(time.Duration(since))
 }
 
-//nolint:contextcheck // each job has its own
-func (s *slots) serve(ctx context.Context, r *run) {
-	defer s.leave() // also when a handler ends the goroutine
-	for r != nil {
-		s.execute(ctx, r)
-		ctx, r = s.next()
+// interrupt ends the context of a job that runs.
+func (s *slots) interrupt(r *run, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.slot != nil && r.slot.run == r {
+		r.slot.cancel(cause)
 	}
 }
 
-// next returns the slot's next job, or nil.
-func (s *slots) next() (context.Context, *run) {
+//nolint:contextcheck // each slot has its own
+func (s *slots) serve(in *slot) {
+	defer s.leave(in) // also when a handler ends the goroutine
+	for in.run != nil {
+		s.execute(in.ctx, in.run)
+		s.next(in)
+	}
+}
+
+// next gives a slot its next job, or none.
+func (s *slots) next(in *slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.rest > 0 || s.busy > s.most || !s.more() {
-		return nil, nil
+	in.run = nil
+	if s.rest == 0 && s.busy <= s.most && s.more() {
+		s.begin(in)
 	}
-	return s.begin()
 }
 
 // leave is the end of a slot's goroutine.
-func (s *slots) leave() {
+func (s *slots) leave(in *slot) {
+	in.cancel(nil)
 	if s.rest > 0 {
 		timer := time.NewTimer(s.rest)
 		defer timer.Stop()

@@ -139,15 +139,13 @@ func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time
 				r.untold = false
 				told = append(told, r)
 			}
-		case r.info.completed.Load():
+		case r.completed.Load():
 			r.gone = true // its handler has committed, and has not returned yet
 		default:
 			l.lose(r, nil)
 			r.gone = true
 			l.putBack(func(other *run) bool { return other == r })
-			if !l.slots.startOf(r).IsZero() {
-				r.cancel(sqlqueue.ErrReservationLost)
-			}
+			l.slots.interrupt(r, sqlqueue.ErrReservationLost)
 		}
 		if r.expire > 0 {
 			l.watch = earlier(l.watch, r.touchAt)

@@ -1,6 +1,7 @@
 package pgqueue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -215,8 +216,9 @@ func (c *conversation) collect(query *pgx.QueuedQuery) {
 
 func (c *conversation) note(rows operator.Rows) error {
 	var r sqlqueue.Reservation
+	into := []any{&r.ID, &r.By}
 	return drain(rows, func() error {
-		err := rows.Scan(&r.ID, &r.By)
+		err := rows.Scan(into...)
 		c.done = append(c.done, r)
 		return err
 	})
@@ -328,25 +330,25 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	query := c.store.names.in(reserveSQL)
 	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, sinces(c.scan.From)).Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
-		var payload []byte
-		var expiresAt *time.Time
-		var uniqueKey *string
+		var queue, payload pgtype.DriverBytes
+		var expiresAt pgtype.Timestamptz
+		var uniqueKey pgtype.Text
+		into := []any{
+			&j.ID, &queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
+			&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey,
+		}
 		for rows.Next() {
-			j = sqlqueue.Job{Reserved: true, ReservedBy: c.x.Number}
-			if err := rows.Scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
-				&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey); err != nil {
+			if err := rows.Scan(into...); err != nil {
 				return err
 			}
-			j.Payload = payload
-			if expiresAt != nil {
-				j.ExpiresAt = *expiresAt
+			if j.Queue != string(queue) {
+				j.Queue = string(queue)
 			}
-			if uniqueKey != nil {
-				j.UniqueKey = *uniqueKey
-			}
+			j.Payload, j.ExpiresAt, j.UniqueKey = bytes.Clone(payload), expiresAt.Time, uniqueKey.String
 			if c.answer.Reserved == nil {
 				c.answer.Reserved = make([]sqlqueue.Job, 0, min(c.store.batch.Load()+1, int64(c.x.Limit)))
 			}
+			j.Reserved, j.ReservedBy = true, c.x.Number
 			c.answer.Reserved = append(c.answer.Reserved, j)
 		}
 		if n := len(c.answer.Reserved); n > 0 {
