@@ -47,12 +47,19 @@ type gatheredPush struct {
 	pushed Pushed // when it is done
 }
 
-func newGatherer(store Store) *gatherer {
+// SingleWriter reports whether the database makes one write wait for the other: see the interface.
+func (q *Queue) SingleWriter() bool { return singleWriter(q.store) }
+
+func singleWriter(store Store) bool {
 	_, single := StoreAs[interface {
 		Store
 		SingleWriter
 	}](store)
-	if single {
+	return single
+}
+
+func newGatherer(store Store) *gatherer {
+	if singleWriter(store) {
 		return &gatherer{store: store, beside: 1}
 	}
 	return &gatherer{store: store, beside: gatherBeside}
@@ -82,7 +89,7 @@ func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
 	switch {
 	case all.err == nil:
 		return []Pushed{mine.pushed}, nil
-	case errors.Is(all.err, ErrOutcomeUnknown), ctx.Err() != nil:
+	case errors.Is(all.err, ErrOutcomeUnknown), ctx.Err() != nil, len(all.waiting) == 1:
 		return nil, all.err
 	default: // nothing was stored, perhaps because of another's job
 		return g.store.Push(ctx, jobs)

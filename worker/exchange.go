@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,39 +16,53 @@ const (
 
 // compose says what the worker has to tell and to ask.
 func (l *loop) compose(now time.Time) sqlqueue.Exchange {
-	l.count++
-	x := sqlqueue.Exchange{
-		Number:    fmt.Sprintf("%s-%d", l.self.ID, l.count),
-		Limit:     l.wanted(now),
-		Abandoned: l.outage.abandoned(now),
-		Force:     l.config.Force,
-	}
+	x := l.ask(now, l.beside.limit())
+	x.Abandoned = l.outage.abandoned(now)
 	if !l.registered || now.Sub(l.seen) >= seenEvery {
 		self := l.self
 		self.Concurrency = l.control.slots
 		x.Worker, x.Unseen = &self, unseenFor
 	}
-	for _, r := range l.refusal.next(l.unsettled) {
-		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
-			x.Settle = append(x.Settle, s)
-		}
-	}
+	x.Settle = settlements(l.refusal.next(l.unsettled))
 	for _, r := range l.touching {
 		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
 	}
-	for _, queue := range l.order() {
-		expire := l.expire(queue)
-		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: expire})
-		if expire > 0 && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
-			x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
-		}
-	}
-	if x.Requeue > 0 {
+	expires := slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire > 0 })
+	if expires && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
+		x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
 		for r := range l.locks {
 			x.Keep = append(x.Keep, r.info.ID)
 		}
 	}
 	return x
+}
+
+// ask says what the worker has to ask for, beside another exchange that reserves so many jobs.
+func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
+	l.count++
+	x := sqlqueue.Exchange{
+		Number: fmt.Sprintf("%s-%d", l.self.ID, l.count),
+		Limit:  l.wanted(now, beside),
+		Force:  l.config.Force,
+	}
+	for _, queue := range l.order() {
+		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: l.expire(queue)})
+	}
+	if x.Limit > 0 {
+		l.turns++
+	}
+	return x
+}
+
+// settlements are what is to be written of jobs that have come to their end.
+func settlements(of []*run) []sqlqueue.Settlement {
+	settle := make([]sqlqueue.Settlement, 0, len(of))
+	for _, r := range of {
+		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
+			settle = append(settle, s)
+		}
+	}
+	return settle
 }
 
 // order is the order in which the queues are served now: in fair mode each is the first in turn.
@@ -62,8 +75,8 @@ func (l *loop) order() []string {
 	return slices.Concat(queues[first:], queues[:first])
 }
 
-// wanted is how many jobs to ask for.
-func (l *loop) wanted(now time.Time) int {
+// wanted is how many jobs to ask for, beside another exchange that asks for so many.
+func (l *loop) wanted(now time.Time, beside int) int {
 	if !l.registered || l.stopping != "" || l.wasPaused || l.outage.on() {
 		return 0
 	}
@@ -78,7 +91,7 @@ func (l *loop) wanted(now time.Time) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
-	return max(n, 0)
+	return max(n-beside, 0)
 }
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
@@ -93,25 +106,23 @@ func (l *loop) waiting() int {
 	return ready + len(l.untold)
 }
 
-// exchange talks to the database.
-func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	return l.queue.Exchange(ctx, x)
-}
-
 // failedExchange keeps everything for the next exchange, and returns how long to wait for it.
 func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
+	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
+	l.refusal.failed(l.unsettled)
+	return l.outage.next(&l.log, err)
+}
+
+// unanswered notes what is not known about an exchange that was to settle these.
+func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 	if x.Limit > 0 {
 		l.outage.abandon(x, time.Now())
 	}
 	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
-		for _, r := range l.unsettled[:l.refusal.sending] {
+		for _, r := range runs {
 			r.uncertain = true
 		}
 	}
-	l.refusal.failed(l.unsettled)
-	return l.outage.next(&l.log, err)
 }
 
 func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
@@ -123,12 +134,20 @@ func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged,
 	}
 }
 
-// settled looks at what became of what was settled.
-func (l *loop) settled(answer sqlqueue.Exchanged) {
-	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+// succeededSettle looks at what became of what was settled.
+func (l *loop) succeededSettle(answer sqlqueue.Exchanged) {
 	sent, rest := l.unsettled[:l.refusal.sending], l.unsettled[l.refusal.sending:]
-	var still []*run
-	for _, r := range sent {
+	still := l.settled(sent, answer)
+	l.unsettled, l.locked = append(slices.Clone(rest), still...), len(still)
+	if refused := l.refusal.succeeded(); refused != nil {
+		l.refuse(refused)
+	}
+}
+
+// settled tells what became of jobs that were settled, and returns those that are still to be.
+func (l *loop) settled(runs []*run, answer sqlqueue.Exchanged) (still []*run) {
+	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+	for _, r := range runs {
 		switch of := r.info.Reservation(); {
 		case locked[of]:
 			still = append(still, r)
@@ -142,10 +161,7 @@ func (l *loop) settled(answer sqlqueue.Exchanged) {
 			l.lose(r, &r.verdict)
 		}
 	}
-	l.unsettled, l.locked = append(slices.Clone(rest), still...), len(still)
-	if refused := l.refusal.succeeded(); refused != nil {
-		l.refuse(refused)
-	}
+	return still
 }
 
 // forget drops an outcome: its job runs again when the reservation expires.
@@ -166,7 +182,6 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 	if len(answer.Reserved) == 0 {
 		return
 	}
-	l.turns++
 	start := make([]*run, 0, len(answer.Reserved))
 	expires := map[string]time.Duration{}
 	for _, r := range x.Reserve {

@@ -316,10 +316,10 @@ func TestB5_ALossThatIsToldLateDoesNotReachTheNextJobInTheSlot(t *testing.T) {
 			}
 			return nil
 		})
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(ctx context.Context, x *sqlqueue.Exchange) error {
 			if id := waits.Load(); id > 0 && slices.ContainsFunc(x.Touch, func(touch sqlqueue.Touch) bool { return touch.ID == id }) {
 				waits.Store(-1)
-				if _, err := b.q.Release(t.Context(), id); err != nil {
+				if _, err := b.q.Release(ctx, id); err != nil {
 					return err
 				}
 				close(release)

@@ -57,10 +57,11 @@ type loop struct {
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
 	refusal   refusal
+	beside    *beside // nil: there is no second exchange under way
 	pace      pace
 	taken     int // jobs that were reserved
 	unhandled int // how often a job was put back because no handler has its name
-	turns     int // exchanges that have reserved
+	turns     int // exchanges that have asked for jobs
 
 	control   control
 	outage    outage
@@ -129,12 +130,18 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	defer deafen()
 	for {
 		l.collect()
+		select {
+		case <-l.beside.answered():
+			l.heedBeside()
+		default:
+		}
 		l.considerStopping()
 		if l.done(ctx) {
 			break
 		}
 		l.sleep(ctx, l.turn(ctx))
 	}
+	l.heedBeside()
 	l.leave(ctx)
 	return l.leftover()
 }
@@ -151,7 +158,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 		return l.failedExchange(x, err)
 	}
 	l.succeededExchange(x, answer, sent)
-	l.settled(answer)
+	l.succeededSettle(answer)
 	l.touched(x, answer, sent)
 	l.obey(answer)
 	l.considerStopping()
@@ -237,7 +244,7 @@ func (l *loop) done(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && !l.outage.owes()
+	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
 }
 
 // leave removes the worker's row. If that fails, others do it later.
@@ -282,6 +289,9 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 		return 0
 	}
 	next := now.Add(controlEvery)
+	if l.beside != nil && len(l.unsettled) < besideFrom {
+		return earlier(next, l.watch).Sub(now)
+	}
 	if l.free()+len(l.untold) > 0 {
 		for _, r := range l.untold {
 			next = earlier(next, r.tellAt)
@@ -340,7 +350,7 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 	l.lastDue = due
 
 	if asked {
-		l.noteIdle(!found && len(l.held)+len(l.unsettled) == 0)
+		l.noteIdle(!found && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
 	}
 }
 
@@ -364,6 +374,12 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	ended, wake, pushed := l.ended, l.slots.wake, l.ear.pushed
+	if l.beside != nil {
+		l.collect()
+		l.slots.alert(besideFrom)
+		defer l.slots.alert(1)
+		pushed = nil
+	}
 	if l.stopping != "" {
 		ended = nil
 	}
@@ -376,6 +392,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-wake:
+	case <-l.beside.answered():
 	case <-pushed:
 		l.ear.heard() // for wakeUp
 	case <-ended:

@@ -25,6 +25,7 @@ type slots struct {
 	ready []*run // reserved and to be started, in this order
 	ended []*run // have come to their end
 	late  []*run // have come to it after they were given up
+	news  int    // how many of these are worth telling the loop
 }
 
 // slot is one goroutine with what it runs. Its context is the parent of those of its jobs; when it was ended because of one of them, the next
@@ -36,7 +37,7 @@ type slot struct {
 }
 
 func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
-	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{}), news: 1}
 }
 
 // add has jobs started, in order, as soon as there is room.
@@ -147,8 +148,21 @@ func (s *slots) end(r *run, late bool) {
 	} else {
 		s.ended = append(s.ended, r)
 	}
+	worth := len(s.ended)+len(s.late) >= s.news
 	s.mu.Unlock()
-	s.tell()
+	if worth {
+		s.tell()
+	}
+}
+
+// alert sets how many jobs must have come to their end for the loop to be told.
+func (s *slots) alert(news int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news = news
+	if len(s.ended)+len(s.late) >= news {
+		s.tell()
+	}
 }
 
 func (s *slots) tell() {

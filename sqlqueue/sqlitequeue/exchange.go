@@ -29,8 +29,8 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		}
 	}
 	var e *exchange
-	err := s.Tx(ctx, func(db operator.DB) error {
-		e = s.newExchange(db, x)
+	err := s.promptly(ctx, func(tx operator.Executor) error {
+		e = s.newExchange(operator.SQL(tx, translate), x)
 		for _, step := range []func(context.Context) error{
 			e.writeWorker, e.dropUnseen, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
@@ -48,7 +48,10 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 
 // look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
 func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.Exchanged, work bool, err error) {
-	e := s.newExchange(s.DB, x)
+	if err := whileBusy(ctx, time.Now(), func() error { return s.sql.prepare(ctx, s.pool) }); err != nil {
+		return answer, false, err
+	}
+	e := s.newExchange(reader{operator.SQL(s.sql.prepared, translate)}, x)
 	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
 		if err := step(ctx); err != nil {
 			return answer, false, err
@@ -288,10 +291,12 @@ WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3
 	AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY expires_at LIMIT ?2)
 RETURNING queue, priority`
 
-func (e *exchange) requeue(ctx context.Context) (err error) {
-	if e.asked.Requeue > 0 {
-		e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue, e.expired(), toJSON(append([]int64{}, e.asked.Keep...)))
+func (e *exchange) requeue(ctx context.Context) error {
+	expired, err := e.anyExpired(ctx) // costs half of requeuing none
+	if err != nil || !expired {
+		return err
 	}
+	e.answer.Requeued, err = e.putBack(ctx, requeueJobs, e.now, e.asked.Requeue, e.expired(), toJSON(append([]int64{}, e.asked.Keep...)))
 	return err
 }
 
@@ -320,7 +325,7 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 // selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as operator.ScanControl reads them.
 const selectControls = `
 SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms
-FROM "queues" WHERE queue IN (SELECT value FROM json_each(?2))`
+FROM json_each(?2) AS given CROSS JOIN "queues" ON queue = given.value`
 
 // control finds out which queues jobs may be taken from.
 func (e *exchange) control(ctx context.Context) error {
@@ -393,38 +398,40 @@ WHERE id IN (
 RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`
 
 func (e *exchange) reserve(ctx context.Context) error {
+	// What all rows are read into. The numbers are as database/sql has them: it makes others by way of a text.
+	var id, attempts, exceptions, availableAt, createdAt int64
+	var payload []byte
+	var started bool
+	var uniqueKey sql.NullString
+	columns := []any{&id, &payload, &attempts, &exceptions, &started, &availableAt, &createdAt, &uniqueKey}
 	for _, l := range e.lanes {
 		left := e.asked.Limit - len(e.answer.Reserved)
 		if left <= 0 {
 			break
 		}
+		common := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedAt: e.answer.Now, ReservedBy: e.asked.Number}
 		expires := e.end(e.open[l.Queue].Expire)
+		if expires != nil {
+			common.ExpiresAt = fromMicros(expires.(int64))
+		}
 		args := []any{e.now, e.asked.Number, expires, l.Queue, l.Priority, left}
-		var jobs []sqlqueue.Job
+		from := len(e.answer.Reserved)
+		e.answer.Reserved = slices.Grow(e.answer.Reserved, min(left, len(e.asked.Settle))) // a busy worker gets as many as it settles
 		if err := operator.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
-			job := sqlqueue.Job{
-				Queue: l.Queue, Priority: l.Priority,
-				Reserved: true, ReservedAt: e.answer.Now, ReservedBy: e.asked.Number,
-			}
-			if expires != nil {
-				job.ExpiresAt = fromMicros(expires.(int64))
-			}
-			var payload []byte
-			var availableAt, createdAt int64
-			var uniqueKey sql.NullString
-			err := scan(&job.ID, &payload, &job.Attempts, &job.Exceptions, &job.Started, &availableAt, &createdAt, &uniqueKey)
-			job.Payload, job.UniqueKey = payload, uniqueKey.String
+			err := scan(columns...)
+			job := common
+			job.ID, job.Payload, job.UniqueKey, job.Started = id, payload, uniqueKey.String, started
+			job.Attempts, job.Exceptions = int(attempts), int(exceptions)
 			job.AvailableAt, job.CreatedAt = fromMicros(availableAt), fromMicros(createdAt)
-			jobs = append(jobs, job)
+			e.answer.Reserved = append(e.answer.Reserved, job)
 			return err
 		}); err != nil {
 			return err
 		}
 		// RETURNING promises no order.
-		slices.SortFunc(jobs, func(a, b sqlqueue.Job) int {
+		slices.SortFunc(e.answer.Reserved[from:], func(a, b sqlqueue.Job) int {
 			return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 		})
-		e.answer.Reserved = append(e.answer.Reserved, jobs...)
 	}
 	return nil
 }

@@ -42,6 +42,22 @@ func TestLaneOfWhatIsPutBack(t *testing.T) {
 	}
 }
 
+// A lane that the store has pushed to is known at once.
+func TestLanesOfOnePush(t *testing.T) {
+	s := newStore(openFile(t), "")
+	x := reserveOne
+	x.Limit = 3
+	must(s.Exchange(t.Context(), x))(t) // looks for lanes, and finds none
+	var jobs []sqlqueue.NewJob
+	for _, priority := range []int16{0, 7, 7} {
+		jobs = append(jobs, sqlqueue.NewJob{Queue: "default", Priority: priority, Payload: []byte("{}")})
+	}
+	must(s.Push(t.Context(), jobs))(t)
+	if answer := must(s.Exchange(t.Context(), x))(t); len(answer.Reserved) != 3 {
+		t.Errorf("reserved %+v, want all three", answer.Reserved)
+	}
+}
+
 // The late settlement of an old reservation and that of the new one may come in one exchange, from one worker.
 func TestSettlementsOfOneJob(t *testing.T) {
 	db := openFile(t)

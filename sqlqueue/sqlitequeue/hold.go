@@ -21,13 +21,10 @@ func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
 }
 
 // selectLost returns which of the reservations of ?1, ["<id> <reserved_by>", …], are not held, by their index. A text is taken apart in
-// half the time of a list.
+// half the time of a list, and a join takes half the time of a subquery.
 const selectLost = `
-SELECT given.key FROM json_each(?1) AS given
-WHERE NOT EXISTS (
-	SELECT 1 FROM "jobs"
-	WHERE id = CAST(given.value AS INTEGER) AND reserved AND reserved_by = substr(given.value, instr(given.value, ' ') + 1)
-)`
+SELECT given.key FROM json_each(?1) AS given LEFT JOIN "jobs" ON "jobs".id = CAST(given.value AS INTEGER)
+WHERE "jobs".id || ' ' || reserved_by IS NOT given.value`
 
 // lost tells for each reservation whether it is not there. Of two that are the same, the second is lost.
 func (s *store) lost(ctx context.Context, db operator.DB, reservations []sqlqueue.Reservation) ([]bool, error) {

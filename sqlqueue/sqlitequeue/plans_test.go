@@ -23,15 +23,18 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		becomeWriter: {byID},
 		insertJob:    {},
 		insertJobs:   {},
-		selectHolder: {"SEARCH jobs USING COVERING INDEX jobs_unique (queue=? AND unique_key=?)"},
-		selectLost:   {byID},
-		deleteJobs:   {byID},
-		releaseJobs:  {byID},
-		insertFailed: {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
-		touchJobs:    {byID},
-		giveBackJobs: {"SCAN jobs USING INDEX jobs_expiry"}, // all that is reserved
-		requeueJobs:  {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
-		reserveJobs:  {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
+
+		selectSequence: {},
+		selectInserted: {"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		selectHolder:   {"SEARCH jobs USING COVERING INDEX jobs_unique (queue=? AND unique_key=?)"},
+		selectLost:     {byID + " LEFT-JOIN"},
+		deleteJobs:     {byID},
+		releaseJobs:    {byID},
+		insertFailed:   {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
+		touchJobs:      {byID},
+		giveBackJobs:   {"SCAN jobs USING INDEX jobs_expiry"}, // all that is reserved
+		requeueJobs:    {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
+		reserveJobs:    {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
 
 		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},

@@ -1,11 +1,9 @@
 package sqlitequeue
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -18,7 +16,11 @@ const mostPayload = 8 << 20
 // Push: see sqlqueue.Store.
 func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
 	pushed := make([]sqlqueue.Pushed, 0, len(jobs))
-	err := s.Tx(ctx, func(db operator.DB) error {
+	write := s.promptly
+	if len(jobs) == 1 && !s.bound {
+		write = s.writeOne
+	}
+	err := write(ctx, func(db operator.Executor) error {
 		pushed = pushed[:0]
 		now := time.Now()
 		for left := jobs; len(left) > 0; {
@@ -34,8 +36,10 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	if err != nil {
 		return nil, err
 	}
-	for _, job := range jobs {
-		s.lanes.Learn(job.Queue, job.Priority)
+	for i, job := range jobs {
+		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
+			s.lanes.Learn(job.Queue, job.Priority)
+		}
 	}
 	return pushed, nil
 }
@@ -57,7 +61,7 @@ func alike(jobs []sqlqueue.NewJob) int {
 	return len(jobs)
 }
 
-func (s *store) pushAlike(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, now time.Time) ([]sqlqueue.Pushed, error) {
+func (s *store) pushAlike(ctx context.Context, db operator.Executor, jobs []sqlqueue.NewJob, now time.Time) ([]sqlqueue.Pushed, error) {
 	at := jobs[0].At
 	if at.IsZero() {
 		at = now.Add(jobs[0].Delay)
@@ -73,22 +77,21 @@ func (s *store) pushAlike(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 // ?6 unique_key.
 const insertJob = `
 INSERT INTO "jobs" (queue, priority, payload, available_at, created_at, unique_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
-RETURNING id`
+ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING`
 
 // selectHolder returns the job of the queue ?1 that has the unique key ?2.
 const selectHolder = `SELECT id FROM "jobs" WHERE queue = ?1 AND unique_key = ?2`
 
-func (s *store) pushOne(ctx context.Context, db operator.DB, job sqlqueue.NewJob, at, now int64) (sqlqueue.Pushed, error) {
+func (s *store) pushOne(ctx context.Context, db operator.Executor, job sqlqueue.NewJob, at, now int64) (sqlqueue.Pushed, error) {
 	var key any
 	if job.UniqueKey != "" {
 		key = job.UniqueKey
 	}
-	ids, err := s.ids(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key)
-	if err != nil || len(ids) == 1 {
-		return sqlqueue.Pushed{ID: only(ids)}, err
+	id, inserted, err := s.insert(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key)
+	if err != nil || inserted == 1 {
+		return sqlqueue.Pushed{ID: id}, err
 	}
-	ids, err = s.ids(ctx, db, selectHolder, job.Queue, job.UniqueKey)
+	ids, err := s.ids(ctx, db, selectHolder, job.Queue, job.UniqueKey)
 	return sqlqueue.Pushed{ID: only(ids), Duplicate: true}, err
 }
 
@@ -103,23 +106,46 @@ func only(ids []int64) int64 {
 // JSON string there, so that every byte of it is kept.
 const insertJobs = `
 INSERT INTO "jobs" (queue, priority, payload, available_at, created_at)
-SELECT ?2, ?3, value, ?4, ?5 FROM json_each(?1) ORDER BY key
-RETURNING id`
+SELECT ?2, ?3, value, ?4, ?5 FROM json_each(?1) ORDER BY key`
 
-func (s *store) pushMany(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, at, now int64) ([]sqlqueue.Pushed, error) {
+// selectSequence returns the last id that the table ?1 has given.
+const selectSequence = `SELECT seq FROM sqlite_sequence WHERE name = ?1`
+
+// selectInserted returns the jobs after ?1 and up to ?2, in their order, that were inserted with ?3 queue, ?4 priority, ?5 available_at,
+// ?6 created_at.
+const selectInserted = `
+SELECT id FROM "jobs" WHERE id > ?1 AND id <= ?2 AND queue = ?3 AND priority = ?4 AND available_at = ?5 AND created_at = ?6 ORDER BY id`
+
+func (s *store) pushMany(ctx context.Context, db operator.Executor, jobs []sqlqueue.NewJob, at, now int64) ([]sqlqueue.Pushed, error) {
 	payloads := make([]string, len(jobs))
 	for i, job := range jobs {
 		payloads[i] = string(job.Payload)
 	}
-	ids, err := s.ids(ctx, db, insertJobs, toJSON(payloads), jobs[0].Queue, jobs[0].Priority, at, now)
+	sequence, err := s.ids(ctx, db, selectSequence, s.Prefix+"jobs")
+	if err != nil {
+		return nil, err
+	}
+	before, queue, priority := only(sequence), jobs[0].Queue, jobs[0].Priority
+	last, inserted, err := s.insert(ctx, db, insertJobs, toJSON(payloads), queue, priority, at, now)
+	if err != nil {
+		return nil, err
+	}
+	// Rows are inserted in the order of the SELECT, and their ids ascend (AUTOINCREMENT): by one, unless a trigger inserts jobs in between.
+	// To have them returned costs half as much as to insert the rows.
+	var ids []int64
+	if last-before != inserted {
+		ids, err = s.ids(ctx, db, selectInserted, before, last, queue, priority, at, now)
+	} else {
+		for id := before + 1; id <= last; id++ {
+			ids = append(ids, id)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(ids) != len(jobs) {
 		return nil, fmt.Errorf("%d rows were inserted for %d jobs", len(ids), len(jobs))
 	}
-	// Rows are inserted in the order of the SELECT, and their ids ascend (AUTOINCREMENT); the order of RETURNING is not promised.
-	slices.Sort(ids)
 	pushed := make([]sqlqueue.Pushed, len(jobs))
 	for i, id := range ids {
 		pushed[i].ID = id
@@ -127,9 +153,23 @@ func (s *store) pushMany(ctx context.Context, db operator.DB, jobs []sqlqueue.Ne
 	return pushed, nil
 }
 
-func (s *store) ids(ctx context.Context, db operator.DB, statement string, args ...any) ([]int64, error) {
+// insert returns the last id, and how many rows were inserted.
+func (s *store) insert(ctx context.Context, db operator.Executor, statement string, args ...any) (last, inserted int64, err error) {
+	result, err := db.ExecContext(ctx, s.sql.text[statement], args...)
+	if err != nil {
+		return 0, 0, translate(err)
+	}
+	last, err = result.LastInsertId()
+	if err != nil {
+		return 0, 0, err
+	}
+	inserted, err = result.RowsAffected()
+	return last, inserted, err
+}
+
+func (s *store) ids(ctx context.Context, db operator.Executor, statement string, args ...any) ([]int64, error) {
 	var ids []int64
-	err := operator.Each(ctx, db, s.sql.text[statement], args, func(scan func(...any) error) error {
+	err := operator.Each(ctx, operator.SQL(db, translate), s.sql.text[statement], args, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)
@@ -140,9 +180,6 @@ func (s *store) ids(ctx context.Context, db operator.DB, statement string, args 
 
 // toJSON encodes lists of numbers, strings and nil, which cannot fail.
 func toJSON(v any) string {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v)
-	return buffer.String()
+	text, _ := json.Marshal(v)
+	return string(text)
 }

@@ -17,15 +17,15 @@
 //
 // # One writer
 //
-// SQLite has one writer at a time. What writes is a transaction on a connection that it takes from the pool and gives back; it becomes
-// the writer before it reads. Operations of one Queue come one after the other, and wait up to a minute for writers elsewhere, in this
+// SQLite has one writer at a time. What writes is a single statement, or a transaction that becomes the writer before it reads, on a
+// connection that it takes from the pool and gives back. Operations of one Queue come one after the other, and wait up to a minute for writers elsewhere, in this
 // process and in others; then the error is the driver's SQLITE_BUSY. An exchange that finds nothing to do only reads.
 //
 // No operation needs two connections, so a pool of one works, and so does a database in memory on one connection. There an operation
 // waits for as long as the application has the connection: inside the application's own transaction, use WithTx.
 //
-// A context that ends rolls back what is not committed. COMMIT itself is not interrupted, so an outcome is never unknown, and
-// [sqlqueue.ErrOutcomeUnknown] is not returned.
+// A context that ends rolls back what is not committed, and COMMIT itself is not interrupted. Only a push of a single job is in doubt, and
+// returns [sqlqueue.ErrOutcomeUnknown], when its context ends under way: it is a statement without a transaction around it.
 //
 // # Time
 //
@@ -79,6 +79,7 @@ func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 // store is a sqlqueue.Store. The methods that are not here are operator.Queries'.
 type store struct {
 	*operator.Queries
+	tx     func(ctx context.Context, f func(operator.Executor) error) error // Queries.Tx, with what it runs on
 	pool   *sql.DB
 	sql    *statements
 	lanes  *lane.Set
@@ -86,11 +87,18 @@ type store struct {
 	bound  bool          // to a caller's transaction
 }
 
-var _ sqlqueue.Store = (*store)(nil)
+var (
+	_ sqlqueue.Store        = (*store)(nil)
+	_ sqlqueue.SingleWriter = (*store)(nil)
+)
+
+// SingleWriter: see sqlqueue.SingleWriter.
+func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1)}
-	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: s.write}
+	s.tx = s.write
+	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: onDB(s.tx)}
 	s.sql = newStatements(s.Table)
 	return s
 }
@@ -98,11 +106,18 @@ func newStore(db *sql.DB, prefix string) *store {
 func (s *store) bind(tx *sql.Tx) *store {
 	bound := *s
 	bound.bound = true
+	bound.tx = func(ctx context.Context, f func(operator.Executor) error) error { return s.asWriter(ctx, tx, f) }
 	queries := *s.Queries
 	queries.DB = operator.SQL(tx, translate)
-	queries.Tx = func(ctx context.Context, f func(operator.DB) error) error { return s.asWriter(ctx, queries.DB, f) }
+	queries.Tx = onDB(bound.tx)
 	bound.Queries = &queries
 	return &bound
+}
+
+func onDB(tx func(context.Context, func(operator.Executor) error) error) func(context.Context, func(operator.DB) error) error {
+	return func(ctx context.Context, f func(operator.DB) error) error {
+		return tx(ctx, func(e operator.Executor) error { return f(operator.SQL(e, translate)) })
+	}
 }
 
 var dialect = operator.Dialect{

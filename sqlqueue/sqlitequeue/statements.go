@@ -5,13 +5,17 @@ import (
 	"database/sql"
 	"runtime"
 	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
 // statements are the package's statements for one table prefix. They are prepared once for each connection that runs them, which is
-// database/sql's work: preparing one costs more than inserting a job. Only the writer uses what is prepared.
+// database/sql's work: preparing one costs more than inserting a job.
 type statements struct {
-	text     map[string]string    // with the real names of the tables, by the constant
-	prepared map[string]*sql.Stmt // by text
+	text     map[string]string // with the real names of the tables, by the constant
+	prepared prepared          // by text; all of them once prepare has returned
+
+	preparing chan struct{} // holds one element while prepare is under way
 }
 
 // newStatements takes what gives a table or an index its real name, quoted. In the constants exactly these names stand in double quotes.
@@ -22,16 +26,16 @@ func newStatements(named func(string) string) *statements {
 	}
 	replacer := strings.NewReplacer(names...)
 
-	s := &statements{text: map[string]string{}, prepared: map[string]*sql.Stmt{}}
+	s := &statements{text: map[string]string{}, prepared: prepared{}, preparing: make(chan struct{}, 1)}
 	for _, statement := range []string{
-		becomeWriter, insertJob, insertJobs, selectHolder, selectLost, deleteJobs, releaseJobs, insertFailed, touchJobs, giveBackJobs,
-		requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue, upsertWorker, deleteWorker, deleteUnseen,
-		selectWanted,
+		becomeWriter, insertJob, insertJobs, selectSequence, selectInserted, selectHolder, selectLost, deleteJobs, releaseJobs,
+		insertFailed, touchJobs, giveBackJobs, requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue,
+		upsertWorker, deleteWorker, deleteUnseen, selectWanted,
 	} {
 		s.text[statement] = replacer.Replace(statement)
 	}
 	// A Queue has no Close.
-	runtime.AddCleanup(s, func(prepared map[string]*sql.Stmt) {
+	runtime.AddCleanup(s, func(prepared prepared) {
 		for _, statement := range prepared {
 			_ = statement.Close()
 		}
@@ -40,6 +44,12 @@ func newStatements(named func(string) string) *statements {
 }
 
 func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
+	select {
+	case s.preparing <- struct{}{}:
+		defer func() { <-s.preparing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if len(s.prepared) == len(s.text) {
 		return nil
 	}
@@ -49,7 +59,7 @@ func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
 		}
 		statement, err := pool.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by the cleanup
 		if err != nil {
-			return err
+			return translate(err)
 		}
 		s.prepared[text] = statement
 	}
@@ -59,7 +69,7 @@ func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
 // preparedTx is a transaction in which statements run as they were prepared; others run too.
 type preparedTx struct {
 	*sql.Tx
-	prepared map[string]*sql.Stmt
+	prepared prepared
 }
 
 func (t preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -74,4 +84,33 @@ func (t preparedTx) QueryContext(ctx context.Context, query string, args ...any)
 		return t.StmtContext(ctx, statement).QueryContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	}
 	return t.Tx.QueryContext(ctx, query, args...)
+}
+
+// prepared runs the package's statements on the pool as they were prepared, each in a transaction of its own.
+type prepared map[string]*sql.Stmt
+
+func (p prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p[query].ExecContext(ctx, args...)
+}
+
+func (p prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p[query].QueryContext(ctx, args...)
+}
+
+// prompt runs statements that wait for nobody. The end of ctx keeps them from beginning, and does not interrupt them: to listen for it costs
+// a goroutine for each.
+type prompt struct{ operator.Executor }
+
+func (p prompt) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return p.Executor.ExecContext(context.WithoutCancel(ctx), query, args...)
+}
+
+func (p prompt) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return p.Executor.QueryContext(context.WithoutCancel(ctx), query, args...)
 }

@@ -2,14 +2,41 @@ package sqlitequeue
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
-// write runs f in a transaction of the store's own, as the database's writer. The writers of this store come one after the other; the
-// others, in the application or in other processes, are waited for.
-func (s *store) write(ctx context.Context, f func(operator.DB) error) error {
+// write runs f in a transaction of the store's own, as the database's writer.
+func (s *store) write(ctx context.Context, f func(operator.Executor) error) error {
+	return s.inTurn(ctx, func() error { return s.transaction(ctx, f) })
+}
+
+// promptly runs f in a transaction of the store's own or the caller's, as the database's writer, where statements wait for nobody.
+func (s *store) promptly(ctx context.Context, f func(operator.Executor) error) error {
+	return s.tx(ctx, func(tx operator.Executor) error { return f(prompt{tx}) })
+}
+
+// writeOne runs f, which writes with one statement. That is a transaction by itself, for half the cost of one with a BEGIN and a COMMIT. But
+// when ctx ends while it runs, some drivers tell only that, although it was committed.
+func (s *store) writeOne(ctx context.Context, f func(operator.Executor) error) error {
+	return s.inTurn(ctx, func() error {
+		err := f(s.sql.prepared)
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", sqlqueue.ErrOutcomeUnknown, err)
+		}
+		return err
+	})
+}
+
+// inTurn runs what writes. The writers of this store come one after the other; the others, in the application or in other processes, are
+// waited for.
+func (s *store) inTurn(ctx context.Context, write func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	start := time.Now()
 	select {
 	case s.writer <- struct{}{}:
@@ -17,32 +44,28 @@ func (s *store) write(ctx context.Context, f func(operator.DB) error) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return whileBusy(ctx, start, func() error { return s.transaction(ctx, f) })
+	return whileBusy(ctx, start, func() error {
+		// Before write, which may take the pool's only connection.
+		if err := s.sql.prepare(ctx, s.pool); err != nil {
+			return err
+		}
+		return write()
+	})
 }
 
-func (s *store) transaction(ctx context.Context, f func(operator.DB) error) error {
-	// Before the transaction, which may have the pool's only connection.
-	if err := s.sql.prepare(ctx, s.pool); err != nil {
-		return translate(err)
-	}
-	conn, err := s.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // gives it back to the pool
-
+func (s *store) transaction(ctx context.Context, f func(operator.Executor) error) error {
 	// The end of ctx ends BEGIN and the statements. The transaction is left to the Rollback below: at the end of its own context
 	// database/sql may close the connection, and with it a database in memory.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
-	tx, err := conn.BeginTx(own, nil)
+	tx, err := s.pool.BeginTx(own, nil)
 	stop()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	if err := s.asWriter(ctx, operator.SQL(preparedTx{tx, s.sql.prepared}, translate), f); err != nil {
+	if err := s.asWriter(ctx, preparedTx{tx, s.sql.prepared}, f); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -52,9 +75,9 @@ func (s *store) transaction(ctx context.Context, f func(operator.DB) error) erro
 // others have written in between.
 const becomeWriter = `UPDATE "jobs" SET id = id WHERE id = 0`
 
-func (s *store) asWriter(ctx context.Context, db operator.DB, f func(operator.DB) error) error {
-	if _, err := db.Exec(ctx, s.sql.text[becomeWriter]); err != nil {
-		return err
+func (s *store) asWriter(ctx context.Context, tx operator.Executor, f func(operator.Executor) error) error {
+	if _, err := tx.ExecContext(ctx, s.sql.text[becomeWriter]); err != nil {
+		return translate(err)
 	}
-	return f(db)
+	return f(tx)
 }

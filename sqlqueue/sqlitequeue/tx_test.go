@@ -62,6 +62,13 @@ func TestWritesWaitForOtherWriters(t *testing.T) {
 // With a rollback journal, readers keep a writer from committing, and a writer that commits keeps readers out.
 func TestRollbackJournal(t *testing.T) {
 	busyTest(t, "DELETE", func(t *testing.T, q *sqlqueue.Queue, other *sql.Conn) {
+		execute(t, other, "BEGIN EXCLUSIVE")
+		if took := waitsFor(t, other, func() error {
+			_, err := q.Exchange(t.Context(), reserveOne)
+			return err
+		}); took < 10*time.Second {
+			t.Errorf("the first exchange took %v beside a writer", took)
+		}
 		execute(t, other, "BEGIN", "SELECT count(*) FROM jobs")
 		if took := waitsFor(t, other, func() error {
 			_, err := q.Push(t.Context(), job)
@@ -89,7 +96,7 @@ func TestWaitsAMinuteAtMost(t *testing.T) {
 		start, errs := time.Now(), make(chan error)
 		for range 3 {
 			go func() {
-				_, err := q.Push(context.Background(), job)
+				_, err := q.PushMany(context.Background(), []sqlqueue.Pushable{job, job})
 				errs <- err
 			}()
 		}
@@ -137,22 +144,92 @@ func TestContextEndsTheWait(t *testing.T) {
 	})
 }
 
-// BEGIN itself waits where the application's settings say so.
-func TestContextEndsBegin(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "queue.db")
+// The driver itself waits where the application's settings say so. Only what is not in a transaction is in doubt then.
+func TestContextEndsTheDriversWait(t *testing.T) {
+	for what, test := range map[string]struct {
+		jobs    []sqlqueue.Pushable
+		unknown bool
+	}{
+		"a statement":   {[]sqlqueue.Pushable{job}, true},
+		"a transaction": {[]sqlqueue.Pushable{job, job}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "queue.db")
+			synctest.Test(t, func(t *testing.T) {
+				db := migrate(t, must(sql.Open("sqlite", address(path, "WAL")+"&_txlock=immediate&_pragma=busy_timeout(10000)"))(t), "")
+				other := must(db.BeginTx(t.Context(), nil))(t)
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := newQueue(t, db).PushMany(ctx, test.jobs)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want the context's error", err)
+				}
+				if unknown := errors.Is(err, sqlqueue.ErrOutcomeUnknown); unknown != test.unknown {
+					t.Errorf("outcome unknown: %v", unknown)
+				}
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("it ended after %v", took)
+				}
+				_ = other.Rollback()
+				_ = db.Close()
+			})
+		})
+	}
+}
+
+// What has not begun is not in doubt.
+func TestEndedContext(t *testing.T) {
+	db := openFile(t)
+	s := newStore(db, "")
+	jobs := []sqlqueue.NewJob{{Queue: "default", Payload: []byte("{}")}}
+	must(s.Push(t.Context(), jobs))(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // it is the store's turn, too: a select may take either
+		if _, err := s.Push(ctx, jobs); !errors.Is(err, context.Canceled) || errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
+			t.Fatalf("got %v, want the context's error", err)
+		}
+	}
+	tx := operator.SQL(prompt{db}, translate)
+	const insert = "INSERT INTO jobs (payload) VALUES ('{}') RETURNING id"
+	if _, err := tx.Exec(ctx, insert); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if err := operator.Each(ctx, tx, insert, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if stored := must(s.Jobs(t.Context(), sqlqueue.JobFilter{Limit: 100}))(t); len(stored) != 1 {
+		t.Errorf("%d jobs were pushed", len(stored)-1)
+	}
+}
+
+// The first operation prepares the statements. The others wait for that, and for no longer than they may.
+func TestContextEndsTheWaitForStatements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := migrate(t, must(sql.Open("sqlite", address(path, "WAL")+"&_txlock=immediate&_pragma=busy_timeout(10000)"))(t), "")
-		other := must(db.BeginTx(t.Context(), nil))(t)
-		start := time.Now()
+		db := sql.OpenDB(&plainConnector{dsn: ":memory:"})
+		db.SetMaxOpenConns(1)
+		q := newQueue(t, migrate(t, db, ""))
+		conn := must(db.Conn(t.Context()))(t)
+		done := make(chan error)
+		go func() {
+			_, err := q.Exchange(t.Context(), reserveOne)
+			done <- err
+		}()
+		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := newQueue(t, db).Push(ctx, job); !errors.Is(err, context.DeadlineExceeded) {
+		start := time.Now()
+		if _, err := q.Exchange(ctx, reserveOne); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("it ended after %v", took)
 		}
-		_ = other.Rollback()
+		_ = conn.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		_ = db.Close()
 	})
 }
@@ -213,7 +290,7 @@ func TestInMemoryOnOneConnection(t *testing.T) {
 
 		const insert = "INSERT INTO jobs (payload) VALUES ('{}')"
 		ctx, cancel := context.WithCancel(t.Context())
-		err := s.write(ctx, func(tx operator.DB) error {
+		err := s.Tx(ctx, func(tx operator.DB) error {
 			if _, err := tx.Exec(ctx, insert); err != nil {
 				return err
 			}

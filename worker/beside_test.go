@@ -1,0 +1,266 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// manyWriters is a Store that does not say that its database has a single writer.
+type manyWriters struct{ sqlqueue.Store }
+
+// traffic has exchanges take a while, and looks at which are under way at once.
+type traffic struct {
+	mu      sync.Mutex
+	under   []sqlqueue.Exchange // way, in the order of their beginning
+	most    int
+	beside  int // began beside another
+	settled map[sqlqueue.Reservation]int
+	taken   int
+	atMost  int           // that may be taken; 0: any number
+	slow    time.Duration // what one takes that goes beside another
+	wrong   []string
+	loose   bool // also small ones may go beside another: something else is due
+}
+
+// watchTraffic returns the bench's queue as one of a database with many writers. Exchanges take 50 ms; fails says how one that goes beside
+// another fails, before it has taken effect or after.
+func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue.Queue, *traffic) {
+	const takes = 50 * time.Millisecond
+	tr := &traffic{settled: map[sqlqueue.Reservation]int{}, slow: takes}
+	failing := map[string]error{}
+	b.store.intercept(func(ctx context.Context, x *sqlqueue.Exchange) error {
+		beside, before := tr.begin(*x, fails, failing)
+		timer := time.NewTimer(takes)
+		if beside {
+			timer.Reset(tr.slow)
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			before = ctx.Err()
+		}
+		if before != nil {
+			tr.end(*x, nil)
+		}
+		return before
+	}, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		tr.end(x, answer)
+		return failing[x.Number]
+	})
+	return b.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return manyWriters{s}, nil }), tr
+}
+
+func (tr *traffic) begin(x sqlqueue.Exchange, fails func(int) (error, error), failing map[string]error) (beside bool, before error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	limits := x.Limit
+	for _, other := range tr.under {
+		limits += other.Limit
+	}
+	if tr.atMost > 0 && tr.taken+limits > tr.atMost {
+		tr.wrong = append(tr.wrong, fmt.Sprintf("%d are taken, and %d more asked for", tr.taken, limits))
+	}
+	beside = len(tr.under) > 0
+	if beside {
+		tr.beside++
+		if first := tr.under[0]; len(first.Touch) > 0 && len(x.Settle) > 0 {
+			tr.wrong = append(tr.wrong, "one began beside one that touches")
+		}
+		if len(x.Settle) < 100 && !tr.loose {
+			tr.wrong = append(tr.wrong, fmt.Sprintf("one that settles %d began beside another", len(x.Settle)))
+		}
+		if fails != nil {
+			before, failing[x.Number] = fails(tr.beside)
+		}
+	}
+	tr.under = append(tr.under, x)
+	tr.most = max(tr.most, len(tr.under))
+	return beside, before
+}
+
+func (tr *traffic) end(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for i := range tr.under {
+		if tr.under[i].Number == x.Number {
+			tr.under = append(tr.under[:i], tr.under[i+1:]...)
+			break
+		}
+	}
+	if answer == nil {
+		return
+	}
+	tr.taken += len(answer.Reserved)
+	for _, s := range x.Settle {
+		tr.settled[s.Reservation]++
+	}
+	for _, of := range answer.Lost {
+		tr.settled[of]--
+	}
+}
+
+// runs counts how often each job runs.
+type runs struct {
+	mu sync.Mutex
+	of map[int64]int
+}
+
+func (r *runs) note(id int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil {
+		r.of = map[int64]int{}
+	}
+	r.of[id]++
+}
+
+func (r *runs) once(t *testing.T, jobs int) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.of) != jobs {
+		t.Errorf("%d jobs have run, want %d", len(r.of), jobs)
+	}
+	for id, n := range r.of {
+		if n != 1 {
+			t.Fatalf("job %d has run %d times", id, n)
+		}
+	}
+}
+
+func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
+	const jobs = 8_000
+	refused := errors.New("connection refused")
+	unknown := fmt.Errorf("reset: %w", sqlqueue.ErrOutcomeUnknown)
+	for name, c := range map[string]struct {
+		fails  func(n int) (before, after error)
+		config worker.Config
+		long   time.Duration // what one of the handlers takes
+		slow   time.Duration // what the second exchange takes
+		taken  int
+	}{
+		"where there is much to settle": {taken: jobs},
+		"in turn":                       {config: worker.Config{Fair: true}, taken: jobs},
+		"and fails, sometimes": {taken: jobs, fails: func(n int) (error, error) {
+			if n%3 == 0 {
+				return refused, nil
+			}
+			return nil, nil
+		}},
+		"and its outcome is unknown, sometimes": {taken: jobs, fails: func(n int) (error, error) {
+			if n%3 == 0 {
+				return nil, unknown
+			}
+			return nil, nil
+		}},
+		"and takes long":                {taken: jobs, slow: 400 * time.Millisecond},
+		"up to so many jobs":            {config: worker.Config{MaxJobs: 3_050}, taken: 3_050},
+		"but not while another touches": {config: worker.Config{Expire: 600 * time.Millisecond}, long: 3 * time.Second, taken: jobs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				q, tr := b.watchTraffic(c.fails)
+				tr.loose, tr.atMost = c.fails != nil || c.long+c.slow > 0, c.config.MaxJobs
+				tr.slow = max(tr.slow, c.slow)
+				var ran runs
+				b.handle(func(_ context.Context, job *raw) error {
+					ran.note(job.ID)
+					if job.ID == 1 {
+						pass(c.long)
+					}
+					pass(time.Millisecond)
+					return nil
+				})
+				b.pushMany(jobs)
+				c.config.Concurrency, c.config.StopWhenEmpty = 20, true
+				if err := b.startOn(q, c.config).ended(); err != nil {
+					t.Fatal(err)
+				}
+				ran.once(t, c.taken)
+				if left := len(b.waiting()); left != jobs-c.taken {
+					t.Errorf("%d jobs are left, want %d", left, jobs-c.taken)
+				}
+				if tr.most != 2 || tr.beside < 4 {
+					t.Errorf("at most %d exchanges were under way at once, and %d began beside another", tr.most, tr.beside)
+				}
+				for of, times := range tr.settled {
+					if times != 1 {
+						t.Fatalf("%v was settled %d times", of, times)
+					}
+				}
+				if len(tr.wrong) > 0 {
+					t.Error(tr.wrong)
+				}
+			})
+		})
+	}
+}
+
+func TestB1_WhoIsStoppedHeedsBothExchanges(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		const jobs = 20_000
+		q, tr := b.watchTraffic(nil)
+		tr.slow = 400 * time.Millisecond
+		var ran runs
+		b.handle(func(_ context.Context, job *raw) error { ran.note(job.ID); pass(time.Millisecond); return nil })
+		b.pushMany(jobs)
+		r := b.startOn(q, worker.Config{Concurrency: 20})
+		within(t, time.Minute, "two exchanges", func() bool {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			return len(tr.under) == 2
+		})
+		r.stop()
+		left := b.waiting()
+		ran.once(t, jobs-len(left))
+		for _, job := range left {
+			if job.Reserved || job.Attempts != 0 {
+				t.Fatalf("after the end, job %d has %d attempts, reserved %t", job.ID, job.Attempts, job.Reserved)
+			}
+		}
+	})
+}
+
+// Who has no time left for the answers says what it does not know.
+func TestB1_WhoHasToEndDoesNotForgetTheSecondExchange(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		q, tr := b.watchTraffic(nil)
+		tr.slow = time.Hour
+		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
+		b.pushMany(5_000)
+		r := b.startOn(q, worker.Config{Concurrency: 20, Grace: time.Second, StuckAfter: time.Second})
+		settles := 0
+		within(t, time.Minute, "two exchanges", func() bool {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			if len(tr.under) == 2 {
+				settles = len(tr.under[1].Settle)
+			}
+			return settles > 0
+		})
+		r.cancel()
+		var unfinished *worker.UnfinishedError
+		if err := r.ended(); !errors.As(err, &unfinished) || len(unfinished.Unsettled) < settles {
+			t.Errorf("got %v, want at least %d unsettled", err, settles)
+		}
+	})
+}
+
+func TestB1_ASingleWriterIsAskedOnceAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		_, tr := b.watchTraffic(nil)
+		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
+		b.pushMany(5_000)
+		b.drain(worker.Config{Concurrency: 20})
+		if tr.most != 1 {
+			t.Errorf("%d exchanges were under way at once", tr.most)
+		}
+	})
+}
