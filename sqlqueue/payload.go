@@ -43,23 +43,30 @@ func ParsePayload(payload []byte) (Payload, error) {
 	return p, p.check()
 }
 
+// What stands around the parts of a plain payload.
+const plainName, plainData = `{"job":"`, `","data":`
+
+// plain reports whether JSON has the same text for a name.
+func plain[T string | []byte](text T) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
+
 // parsePlain reads what nearly all payloads are, a name in plain ASCII and data, in a third of the time. Of anything else it says so.
 func parsePlain(payload []byte) (p Payload, ok bool) {
-	const name, data = `{"job":"`, `","data":`
-	rest, ok := bytes.CutPrefix(payload, []byte(name))
+	rest, ok := bytes.CutPrefix(payload, []byte(plainName))
 	if !ok {
 		return p, false
 	}
 	end := bytes.IndexByte(rest, '"')
-	for _, c := range rest[:max(end, 0)] {
-		if c < ' ' || c > '~' || c == '\\' {
-			return p, false
-		}
-	}
-	if end <= 0 || !bytes.HasPrefix(rest[end:], []byte(data)) {
+	if end <= 0 || !plain(rest[:end]) || !bytes.HasPrefix(rest[end:], []byte(plainData)) {
 		return p, false
 	}
-	p.Job, rest = string(rest[:end]), rest[end+len(data):]
+	p.Job, rest = string(rest[:end]), rest[end+len(plainData):]
 	// With settings after the data, what stands before the last brace is no JSON value.
 	if rest, ok = bytes.CutSuffix(rest, []byte("}")); !ok || !json.Valid(rest) {
 		return p, false
@@ -93,6 +100,19 @@ func (p *Payload) encode() ([]byte, error) {
 		return nil, err
 	}
 	return valid(marshal(p))
+}
+
+// encodePlain is encode of what nearly all payloads are, a name in plain ASCII and data, which must be JSON without space. Of anything else
+// it says so.
+func (p *Payload) encodePlain() ([]byte, bool) {
+	settings := p.Tries != nil || p.Timeout != nil || p.Backoff != nil || !p.RetryUntil.IsZero() || p.MaxExceptions != 0
+	if settings || p.Job == "" || !plain(p.Job) || !utf8.Valid(p.Data) {
+		return nil, false
+	}
+	payload := make([]byte, 0, len(plainName)+len(p.Job)+len(plainData)+len(p.Data)+len("}"))
+	payload = append(append(payload, plainName...), p.Job...)
+	payload = append(append(payload, plainData...), p.Data...)
+	return append(payload, '}'), true
 }
 
 func valid(payload []byte, err error) ([]byte, error) {

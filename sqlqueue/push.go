@@ -191,7 +191,7 @@ func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []NewJob, er
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := p.rows()
+	rows, err := p.rows(q.config.Codec == JSON)
 	return p, rows, err
 }
 
@@ -260,10 +260,17 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	return p, nil
 }
 
-func (p *push) rows() ([]NewJob, error) {
-	payload, err := p.payload.encode()
-	if err != nil {
-		return nil, fmt.Errorf("job %q: %w", p.payload.Job, err)
+// rows are what is stored of the job; dense: its data is JSON without space.
+func (p *push) rows(dense bool) ([]NewJob, error) {
+	var payload []byte
+	if dense {
+		payload, dense = p.payload.encodePlain()
+	}
+	if !dense {
+		var err error
+		if payload, err = p.payload.encode(); err != nil {
+			return nil, fmt.Errorf("job %q: %w", p.payload.Job, err)
+		}
 	}
 	rows := make([]NewJob, len(p.queues))
 	for i, queue := range p.queues {
