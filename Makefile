@@ -46,7 +46,7 @@ lint: ## check style and the architecture's arrows
 PEERS := $(if $(shell command -v npm),(cd peers && npm ci) &&)
 
 .PHONY: bench
-bench: ## compare with other queues and bare SQL on PostgreSQL: a quarter of an hour
+bench: ## compare with other queues and bare SQL on PostgreSQL: half an hour
 	cd bench && $(PEERS) go run .
 
 .PHONY: bench-full

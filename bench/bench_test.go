@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
+	"errors"
+	"io"
 	"log"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var small = []string{"drain", "drain-defaults", "enqueue-batch", "enqueue-8", "mixed-8", "processes-8", "latency-100", "latency-100-defaults", "held"}
+var small = []string{"drain", "drain-defaults", "enqueue-8", "mixed-8", "processes-8", "latency-100", "held-expire", "delayed-500", "failed-100"}
 
 // Every system in Go does each kind of workload, with few jobs.
 func TestSystemsDoTheWorkloads(t *testing.T) {
@@ -34,7 +38,6 @@ func TestSystemsDoTheWorkloads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := map[string]*host{}
 	for engine, dsn := range map[string]string{
 		postgres: os.Getenv(addressVariable(postgres)), mariadb: os.Getenv(addressVariable(mariadb)), sqlite: t.TempDir(),
 	} {
@@ -43,24 +46,56 @@ func TestSystemsDoTheWorkloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = h.admin.Close() })
-		hosts[engine] = h
-	}
-	for _, s := range systems() {
-		if s.open == nil { // needs node
-			continue
-		}
-		t.Run(s.name, func(t *testing.T) {
-			for _, w := range workloads(s.engine, size{jobs: 100, seconds: 0.4, hold: time.Second}) {
-				if !slices.Contains(small, w.name) || !w.suits(s) {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel() // but not the systems on one server, which has connections for so many
+			for _, s := range systems() {
+				if s.engine != engine || s.open == nil { // the latter need node
 					continue
 				}
-				r, err := one(t.Context(), hosts[s.engine], s, w)
-				if err != nil {
-					t.Errorf("%s: %v", w.name, err)
-				} else if r.Rate <= 0 {
-					t.Errorf("%s: %+v has no rate", w.name, r)
-				}
+				t.Run(s.name, func(t *testing.T) { doSmall(t, h, s) })
 			}
 		})
+	}
+}
+
+func doSmall(t *testing.T, h *host, s system) {
+	for _, w := range workloads(s.engine, size{jobs: 100, seconds: 0.8, hold: time.Second, beside: 100}) {
+		if !slices.Contains(small, w.name) || !w.suits(s) {
+			continue
+		}
+		r, err := one(t.Context(), h, s, w)
+		if err != nil {
+			t.Errorf("%s: %v", w.name, err)
+		} else if r.Rate <= 0 {
+			t.Errorf("%s: %+v has no rate", w.name, r)
+		}
+	}
+}
+
+// The chart is well-formed, and its bars are as long as the rates: also of one that failed, and of what is measured in milliseconds.
+func TestChart(t *testing.T) {
+	r := report{Engine: postgres, Rounds: 2, Sections: []section{
+		{Workload: "drain", Title: "Drain <all>", Systems: []*measured{
+			{System: "sqlqueue", Results: []result{{Rate: 300}, {Rate: 500}}},
+			{System: "gue", Results: []result{{Rate: 200}, {Rate: 200}}},
+			{System: "River", Error: "no such server"},
+		}},
+		{Workload: "latency-10", Title: "Latency", Systems: []*measured{{System: "sqlqueue", Results: []result{{Rate: 10, P50: 2}}}}},
+	}}
+	var svg strings.Builder
+	r.chart(&svg)
+	for decoder := xml.NewDecoder(strings.NewReader(svg.String())); ; {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, n := range map[string]int{
+		`class="ours" x="215" y="89" width="340.0"`: 1, `class="peer" x="215" y="109" width="170.0"`: 1, "<path": 1, ">400<": 1, "Drain &lt;all&gt;": 1, "River": 0, "Latency": 0,
+	} {
+		if got := strings.Count(svg.String(), text); got != n {
+			t.Errorf("%s is there %d times, want %d:\n%s", text, got, n, &svg)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,10 +35,13 @@ func main() {
 	flag.IntVar(&o.size.jobs, "jobs", 100_000, "jobs to drain")
 	flag.Float64Var(&o.size.seconds, "seconds", 8, "length of mixed; latency takes half, enqueue a quarter of it")
 	flag.DurationVar(&o.size.hold, "hold", time.Minute, "how long the snapshot is held open")
+	flag.IntVar(&o.size.beside, "beside", 1_000_000, "rows of delayed and of failed jobs to drain beside, and five times the delayed")
 	flag.BoolVar(&o.full, "full", false, "all workloads")
 	flag.StringVar(&o.only, "workloads", "", "regular expression: these workloads only, also those of -full")
 	flag.StringVar(&o.systems, "systems", "", "regular expression: these systems only")
 	flag.StringVar(&o.json, "json", "", "also write every measurement to this file")
+	flag.StringVar(&o.chart, "chart", "", "also write a chart to this file, in SVG")
+	flag.StringVar(&o.from, "from", "", "measure nothing: report what -json has written to this file")
 	flag.StringVar(&profiles, "profiles", "", "write CPU and allocation profiles of sqlqueue's workers to this directory")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -50,13 +54,25 @@ func main() {
 }
 
 type options struct {
-	engine, dsn, only, systems, json string
-	rounds                           int
-	full                             bool
-	size                             size
+	engine, dsn, only, systems string
+	json, chart, from          string
+	rounds                     int
+	full                       bool
+	size                       size
 }
 
 func (o *options) run(ctx context.Context) (err error) {
+	if o.from != "" {
+		text, err := os.ReadFile(o.from)
+		if err != nil {
+			return err
+		}
+		var r report
+		if err := json.Unmarshal(text, &r); err != nil {
+			return err
+		}
+		return o.write(r)
+	}
 	if o.dsn == "" && o.engine == sqlite {
 		if o.dsn, err = os.MkdirTemp("", "sqlqueue-bench-"); err != nil {
 			return err
@@ -108,12 +124,22 @@ func (o *options) run(ctx context.Context) (err error) {
 
 	r := report{Engine: o.engine, Machine: describe(ctx, h.admin, o.engine), Rounds: o.rounds}
 	r.Sections, err = measure(ctx, h, chosen, competitors, o.rounds)
+	return errors.Join(err, o.write(r))
+}
+
+func (o *options) write(r report) error {
 	r.markdown(os.Stdout)
+	var errs []error
 	if o.json != "" {
-		text, marshalError := json.MarshalIndent(r, "", "  ")
-		err = errors.Join(err, marshalError, os.WriteFile(o.json, text, 0o644))
+		text, err := json.MarshalIndent(r, "", "  ")
+		errs = append(errs, err, os.WriteFile(o.json, text, 0o644))
 	}
-	return err
+	if o.chart != "" {
+		var b bytes.Buffer
+		r.chart(&b)
+		errs = append(errs, os.WriteFile(o.chart, b.Bytes(), 0o644))
+	}
+	return errors.Join(errs...)
 }
 
 // measure runs the workloads, round by round, each time beginning with another system. Each workload is done by the systems that run

@@ -20,6 +20,12 @@ import (
 
 const oursLeft = `SELECT count(*) FROM jobs WHERE available_at <= created_at`
 
+// oursFailed makes failed jobs, from numbers n that a source gives.
+func oursFailed(now, numbers string) string {
+	return `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+SELECT n, 'default', 0, '{"job":"job","data":{"t":1,"pad":"` + pad + `"}}', 25, 'smtp: connection refused', '', ` + now + `, ` + now + ` FROM ` + numbers
+}
+
 // ours is sqlqueue, on any database.
 type ours struct {
 	queue  *sqlqueue.Queue
@@ -32,6 +38,12 @@ func tuned() worker.Config {
 }
 
 func byDefault() worker.Config { return worker.Config{} }
+
+func expiring() worker.Config {
+	config := tuned()
+	config.Expire = 5 * time.Second
+	return config
+}
 
 func openPostgres(config func() worker.Config) func(context.Context, string, bool) (queue, error) {
 	return func(ctx context.Context, dsn string, setup bool) (queue, error) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"log/slog"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,9 +13,16 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-const riverLeft = `SELECT count(*) FROM river_job WHERE state NOT IN ('completed', 'scheduled')`
+const riverLeft = `SELECT count(*) FROM river_job WHERE state NOT IN ('completed', 'scheduled', 'discarded')`
+
+const riverFailed = `
+INSERT INTO river_job (args, kind, state, attempt, max_attempts, attempted_at, finalized_at, errors)
+SELECT '{"t":1,"pad":"x"}', 'job', 'discarded', 25, 25, now(), now(), ARRAY['{"error":"smtp: connection refused"}'::jsonb] FROM generate_series(1, %d)`
 
 const riverCooldown = 2 * time.Millisecond
+
+// riverLogger is its own but for the place: standard output is the runner's.
+var riverLogger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 type riverQueue struct {
 	pool   *pgxpool.Pool
@@ -37,7 +46,7 @@ func openRiver(tuned int, cooldown time.Duration) func(context.Context, string, 
 				return nil, err
 			}
 		}
-		insert, err := river.NewClient(riverpgxv5.New(pool), &river.Config{FetchCooldown: cooldown})
+		insert, err := river.NewClient(riverpgxv5.New(pool), &river.Config{FetchCooldown: cooldown, Logger: riverLogger})
 		return &riverQueue{pool, insert, tuned}, err
 	}
 }
@@ -63,6 +72,7 @@ func (r *riverQueue) Work(ctx context.Context, concurrency int, handle func(args
 	config := &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 100}},
 		Workers: river.NewWorkers(),
+		Logger:  riverLogger,
 	}
 	if r.tuned > 0 {
 		config.Queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: r.tuned}

@@ -14,6 +14,7 @@ type workload struct {
 	title    string
 	kind     string // for system.without and system.only
 	defaults bool   // for systems as they come
+	few      bool   // for systems that name its kind, in only or also
 	full     bool   // not in a run of minutes
 	once     bool   // one round
 	run      func(ctx context.Context, st *stage) (result, error)
@@ -37,25 +38,29 @@ type size struct {
 	jobs    int
 	seconds float64 // of the timed workloads
 	hold    time.Duration
+	beside  int // rows of other jobs in the tables
 }
 
 // suits tells whether a system does the workload.
 func (w workload) suits(s system) bool {
+	if w.few {
+		return s.only == w.kind || s.also == w.kind
+	}
 	return s.defaults == w.defaults && (s.only == "" || s.only == w.kind) && !slices.Contains(s.without, w.kind)
 }
 
 func workloads(engine string, s size) []workload {
 	all := []workload{
-		{name: "drain", title: fmt.Sprintf("Drain %d jobs, no-op handlers, one process", s.jobs), run: drain{jobs: s.jobs}.run},
-		{name: "drain-defaults", title: fmt.Sprintf("The same with %d, everything at its defaults", s.jobs/10), defaults: true, run: drain{jobs: s.jobs / 10}.run},
+		{name: "drain", title: fmt.Sprintf("Drain %s jobs, no-op handlers, one process", whole(s.jobs)), run: drain{jobs: s.jobs}.run},
+		{name: "drain-defaults", title: fmt.Sprintf("The same with %s, everything at its defaults", whole(s.jobs/10)), defaults: true, run: drain{jobs: s.jobs / 10}.run},
 		{name: "enqueue-batch", kind: "enqueue", title: "Enqueue, batches of 1,000, one client", run: enqueue{clients: 1, batch: 1000, seconds: s.seconds / 4}.run},
 		{name: "enqueue-1", kind: "enqueue", title: "Enqueue one at a time, one client", run: enqueue{clients: 1, batch: 1, seconds: s.seconds / 4}.run},
 		{name: "enqueue-8", kind: "enqueue", title: "Enqueue one at a time, 8 clients", run: enqueue{clients: 8, batch: 1, seconds: s.seconds / 4}.run},
 		{name: "enqueue-64", kind: "enqueue", title: "Enqueue one at a time, 64 clients in one process", full: true, run: enqueue{clients: 64, batch: 1, seconds: s.seconds / 4}.run},
 		{name: "mixed-batch", title: fmt.Sprintf("Push and run at once for %g s, batches of 1,000", s.seconds), run: mixed{batch: 1000, clients: 1, seconds: s.seconds}.run},
-		{name: "mixed-8", title: fmt.Sprintf("Push and run at once for %g s, 8 clients that push one at a time", s.seconds), run: mixed{batch: 1, clients: 8, seconds: s.seconds}.run},
-		{name: "sleep", kind: "sleep", title: fmt.Sprintf("Drain %d jobs, handlers that sleep 10 ms, 1,000 at once", s.jobs), run: drain{jobs: s.jobs, sleep: 10, concurrency: 1000}.run},
-		{name: "processes-8", title: fmt.Sprintf("Drain %d jobs, 8 processes", s.jobs), full: true, run: drain{jobs: s.jobs, processes: 8}.run},
+		{name: "mixed-8", kind: "producers", title: fmt.Sprintf("Push and run at once for %g s, 8 clients that push one at a time", s.seconds), run: mixed{batch: 1, clients: 8, seconds: s.seconds}.run},
+		{name: "sleep", kind: "sleep", title: fmt.Sprintf("Drain %s jobs, handlers that sleep 10 ms, 1,000 at once", whole(s.jobs)), run: drain{jobs: s.jobs, sleep: 10, concurrency: 1000}.run},
+		{name: "processes-8", title: fmt.Sprintf("Drain %s jobs, 8 processes", whole(s.jobs)), full: true, run: drain{jobs: s.jobs, processes: 8}.run},
 	}
 	for _, rate := range []int{10, 100, 1000} {
 		all = append(all, workload{
@@ -66,25 +71,49 @@ func workloads(engine string, s size) []workload {
 			title: fmt.Sprintf("From before the push to the handler, %d pushes a second, defaults", rate), run: latency{rate: rate, seconds: s.seconds / 2}.run,
 		})
 	}
-	for _, rows := range []int{1_000_000, 5_000_000} {
+	for _, rows := range []int{s.beside, 5 * s.beside} {
 		all = append(all, workload{
-			name: fmt.Sprintf("delayed-%d", rows), full: true, once: true,
-			title: fmt.Sprintf("Drain %d jobs beside %d delayed ones", s.jobs, rows), run: drain{jobs: s.jobs, delayed: rows}.run,
+			name: fmt.Sprintf("delayed-%d", rows), kind: "delayed", full: true, once: true,
+			title: fmt.Sprintf("Drain %s jobs beside %s delayed ones", whole(s.jobs), whole(rows)), run: drain{jobs: s.jobs, beside: beside{delayed: rows}}.run,
 		})
 	}
+	all = append(all, workload{
+		name: fmt.Sprintf("failed-%d", s.beside), kind: "failed", full: true, once: true,
+		title: fmt.Sprintf("Drain %s jobs beside %s failed ones", whole(s.jobs), whole(s.beside)), run: drain{jobs: s.jobs, beside: beside{failed: s.beside}}.run,
+	})
 	if engine == sqlite { // a reader only keeps its log from being reused
 		return all
 	}
-	return append(all, workload{
-		name: "held", full: true, once: true, title: fmt.Sprintf("Push and run at once for %v, batches of 1,000, while a snapshot is held open", s.hold),
-		run: mixed{batch: 1000, clients: 1, seconds: s.hold.Seconds(), hold: true}.run,
-	})
+	held := mixed{batch: 1000, clients: 1, seconds: s.hold.Seconds(), hold: true}
+	title := fmt.Sprintf("Push and run at once for %v, batches of 1,000, while a snapshot is held open", s.hold)
+	return append(all,
+		workload{name: "held", once: true, title: title, run: held.run},
+		workload{name: "held-expire", kind: "expire", few: true, full: true, once: true, title: title + ", with reservations of 5 s", run: held.run})
 }
 
 // drain runs jobs that are there before.
 type drain struct {
-	jobs, delayed, processes int
-	concurrency, sleep       int
+	jobs, processes    int
+	beside             beside
+	concurrency, sleep int
+}
+
+// beside is what else lies in the tables.
+type beside struct{ delayed, failed int }
+
+func (b beside) fill(ctx context.Context, st *stage, producer *child) error {
+	const most = 1_000_000 // in one request: they must be answered within patience
+	for left := b.delayed; left > 0; left -= most {
+		if _, err := producer.ask(request{Op: "fill", Jobs: min(left, most), Delay: 7200}); err != nil {
+			return err
+		}
+	}
+	if b.failed > 0 {
+		if _, err := st.db.ExecContext(ctx, fmt.Sprintf(st.system.failed, b.failed)); err != nil {
+			return fmt.Errorf("failed jobs: %w", err)
+		}
+	}
+	return nil
 }
 
 func (d drain) run(ctx context.Context, st *stage) (r result, err error) {
@@ -92,10 +121,8 @@ func (d drain) run(ctx context.Context, st *stage) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if d.delayed > 0 {
-		if _, err := producer.ask(request{Op: "fill", Jobs: d.delayed, Delay: 7200}); err != nil {
-			return r, err
-		}
+	if err := d.beside.fill(ctx, st, producer); err != nil {
+		return r, err
 	}
 	if _, err := producer.ask(request{Op: "fill", Jobs: d.jobs}); err != nil {
 		return r, err
@@ -163,7 +190,8 @@ func await(ctx context.Context, workers []*child, jobs int, most time.Duration) 
 			last, since = n, time.Now()
 		}
 		if time.Since(since) > 10*time.Second {
-			return fmt.Errorf("nothing was handled for 10 s, after %d jobs of %d", n, jobs)
+			_, err := stop(workers) // one may have ended with an error
+			return errors.Join(fmt.Errorf("nothing was handled for 10 s, after %d jobs of %d", n, jobs), err)
 		}
 		if !wait(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("%d jobs of %d: %w", n, jobs, ctx.Err())
@@ -236,8 +264,7 @@ func (m mixed) run(ctx context.Context, st *stage) (r result, err error) {
 	if _, err := producer.ask(request{Op: "push", Clients: m.clients, Batch: m.batch, Ahead: ahead}); err != nil {
 		return r, err
 	}
-	// the first second warms up
-	if _, err := relay(ctx, producer, worker, time.Second); err != nil {
+	if _, err := relay(ctx, producer, worker, warmUp(m.seconds)); err != nil {
 		return r, err
 	}
 	if m.hold {
@@ -278,6 +305,11 @@ func (m mixed) run(ctx context.Context, st *stage) (r result, err error) {
 		r.Kept = 100 * float64(counts[k]-counts[k-10]) / float64(counts[10]-counts[0])
 	}
 	return r, nil
+}
+
+// warmUp is how long to go on before a measurement of so many seconds: a second, unless that is much.
+func warmUp(seconds float64) time.Duration {
+	return min(time.Second, time.Duration(seconds/4*float64(time.Second)))
 }
 
 // pair starts a process that pushes and one that works.
@@ -350,7 +382,7 @@ func (l latency) run(ctx context.Context, st *stage) (r result, err error) {
 	if _, err := worker.ask(request{Op: "work"}); err != nil {
 		return r, err
 	}
-	push := request{Op: "push", Clients: min(l.rate, 8), Batch: 1, Rate: l.rate, Seconds: 1}
+	push := request{Op: "push", Clients: min(l.rate, 8), Batch: 1, Rate: l.rate, Seconds: warmUp(l.seconds).Seconds()}
 	warm, err := producer.ask(push)
 	if err != nil {
 		return r, err

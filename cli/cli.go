@@ -109,6 +109,7 @@ func Command(options Options) *cobra.Command {
 		p.restartCommand(),
 		p.downCommand(),
 		p.upCommand(),
+		p.benchCommand(),
 		p.demoCommand(),
 		p.versionCommand(),
 	)

@@ -20,7 +20,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "sqlqueue needs a command: clear, completion, demo, down, failed,"},
+		{nil, "sqlqueue needs a command: bench, clear, completion, demo, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
 		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},
@@ -60,7 +60,7 @@ func TestContextThatHasEnded(t *testing.T) {
 	s := migrated(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, args := range [][]string{{"push", "a"}, {"queues"}, {"clear"}, {"migrate", "down", "--all"}} {
+	for _, args := range [][]string{{"push", "a"}, {"queues"}, {"clear"}, {"bench"}, {"migrate", "down", "--all"}} {
 		got := runWith(ctx, Options{DSN: s.dsn}, "", args...)
 		checkFailure(t, got, 1, []string{"context canceled"}, args)
 	}

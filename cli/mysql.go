@@ -47,3 +47,6 @@ func mysqlConfig(a address) (*mysql.Config, error) {
 	c.Logger = &mysql.NopLogger{} // errors come back as errors
 	return c, nil
 }
+
+// mysqlSettings reads what decides how fast a commit is.
+const mysqlSettings = `SHOW VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog')`

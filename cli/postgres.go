@@ -43,3 +43,9 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 		pool.Close()
 	}}, nil
 }
+
+// postgresSettings reads what decides how fast a commit is, for this session.
+const postgresSettings = `
+SELECT 'version', current_setting('server_version')
+UNION ALL SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes')
+ORDER BY 1`

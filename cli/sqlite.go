@@ -31,3 +31,9 @@ func openSQLite(a address, config sqlqueue.Config) (*database, error) {
 	}
 	return &database{address: a, queue: queue, db: db, close: func() { _ = db.Close() }}, nil
 }
+
+// sqliteSettings reads what decides how fast a commit is, for this connection.
+const sqliteSettings = `
+SELECT 'version', sqlite_version()
+UNION ALL SELECT 'journal_mode', upper(journal_mode) FROM pragma_journal_mode
+UNION ALL SELECT 'synchronous', CASE synchronous WHEN 0 THEN 'OFF' WHEN 1 THEN 'NORMAL' WHEN 2 THEN 'FULL' ELSE 'EXTRA' END FROM pragma_synchronous`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ func TestCommand(t *testing.T) {
 			{"killed worker", testKilledWorker},
 			{"signal", testSignal},
 			{"restart", testRestart},
+			{"bench", testBench},
 			{"unreachable server", testUnreachable},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -374,6 +376,41 @@ func testRestart(t *testing.T, c *command) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// testBench: the measurement tells what the server is and has set, explains each setting, and leaves nothing.
+func testBench(t *testing.T, c *command) {
+	c.ok("migrate", "up")
+	c.ok("push", "a")
+	var got struct {
+		Engine   string            `json:"engine"`
+		Drain    float64           `json:"drain_per_second"`
+		P95      float64           `json:"latency_p95_ms"`
+		Settings map[string]string `json:"settings"`
+	}
+	if err := json.Unmarshal([]byte(c.ok("bench", "--jobs", "50", "--json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Engine != c.server.Engine || !strings.HasPrefix(got.Settings["version"], c.server.Version) || got.Drain <= 0 || got.P95 <= 0 {
+		t.Errorf("on %s the result is %+v", c.server, got)
+	}
+	names := []string{"innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog"}
+	if c.server.Engine == "postgres" {
+		names = []string{"fsync", "full_page_writes", "synchronous_commit"}
+		c.dsn += "&synchronous_commit=off"
+	}
+	out := c.ok("bench", "--jobs", "1")
+	for _, name := range names {
+		if got.Settings[name] == "" || !regexp.MustCompile(`(?m)^`+name+` = \w+: \w`).MatchString(out) {
+			t.Errorf("%s is %q, and is told as\n%s", name, got.Settings[name], out)
+		}
+	}
+	if c.server.Engine == "postgres" && (got.Settings["synchronous_commit"] != "on" || !strings.Contains(out, "synchronous_commit = off: a commit returns before it is on disk")) {
+		t.Errorf("synchronous_commit is %q, and then off is told as\n%s", got.Settings["synchronous_commit"], out)
+	}
+	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].Queue != "default" {
+		t.Errorf("left are %+v", jobs)
 	}
 }
 
