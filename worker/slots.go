@@ -48,11 +48,12 @@ func (s *slots) add(runs ...*run) {
 	s.fill()
 }
 
-// fill starts jobs. It is called with mu locked.
+// fill starts a job in a slot of its own, which then calls fill in turn: handlers that return at once so leave the next job to a slot that is
+// there, and those that wait hold up nobody. It is called with mu locked.
 //
 //nolint:contextcheck // theirs comes from the loop
 func (s *slots) fill() {
-	for s.busy < s.most && s.more() {
+	if s.busy < s.most && s.more() {
 		s.busy++
 		in := &slot{}
 		s.begin(in)
@@ -104,6 +105,9 @@ func (s *slots) interrupt(r *run, cause error) {
 //nolint:contextcheck // each slot has its own
 func (s *slots) serve(in *slot) {
 	defer s.leave(in) // also when a handler ends the goroutine
+	s.mu.Lock()
+	s.fill()
+	s.mu.Unlock()
 	for in.run != nil {
 		s.execute(in.ctx, in.run)
 		s.next(in)
