@@ -211,7 +211,8 @@ func TestMySQLPlans(t *testing.T) {
 				x := everything(t, db, q)
 				before := rowsRead(t, db)
 				record, sent = true, nil
-				answer := mustExchange(t, mysqlQueue(t, db), x) // which looks for lanes first
+				anew := mysqlQueue(t, db)
+				answer := mustExchange(t, anew, x) // which looks for lanes first
 				record = false
 				const settled, touched, abandoned, requeued, reserved = 60, 60, 60, 60, 260
 				if len(answer.Lost)+len(answer.Locked) > 0 || answer.Requeued != requeued || len(answer.Reserved) != reserved {
@@ -225,6 +226,27 @@ func TestMySQLPlans(t *testing.T) {
 				if len(sent) < kinds {
 					t.Errorf("the exchange sent %d statements, want %d at least: has one gone, or was it not seen?", len(sent), kinds)
 				}
+				// And one that begins at the marks, and one that looks for lanes from there.
+				if _, err := q.PushMany(t.Context(), named(100), sqlqueue.OnQueue("mail")); err != nil {
+					t.Fatal(err)
+				}
+				for _, marked := range [][2]string{{"SELECT id", " AND available_at >= "}, {"EXISTS", " AND expires_at >= "}, {"(SELECT priority", " AND available_at >= "}} {
+					with := len(sent)
+					for try, start := 0, time.Now(); !slices.ContainsFunc(sent[with:], func(s string) bool {
+						return strings.Contains(s, marked[0]) && strings.Contains(s, marked[1])
+					}); try++ {
+						if time.Since(start) > 30*time.Second {
+							t.Fatalf("no statement has %q", marked)
+						}
+						record, sent = true, sent[:with]
+						before := rowsRead(t, db)
+						mustExchange(t, anew, sqlqueue.Exchange{Requeue: 1, Number: fmt.Sprint("v-", with, "-", try), Limit: 1, Reserve: x.Reserve})
+						if read := rowsRead(t, db) - before; read > most {
+							t.Errorf("the exchange read %d rows, want at most %d", read, most)
+						}
+					}
+				}
+				record = false
 				if delayed == 0 { // nearly empty, a scan looks cheapest
 					mustExec(t, db, "DELETE FROM jobs WHERE id % 50 <> 0", "ANALYZE TABLE jobs")
 				}
@@ -405,6 +427,7 @@ func TestMySQLDSN(t *testing.T) {
 			{"sql_mode": "''"},
 			{"sql_mode": "'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE'"},
 			{"sql_mode": "'NO_BACKSLASH_ESCAPES'", "interpolateParams": "true"},
+			{"sql_mode": "'PAD_CHAR_TO_FULL_LENGTH'"},
 			{"sql_mode": "'TRADITIONAL,NO_AUTO_VALUE_ON_ZERO,NO_UNSIGNED_SUBTRACTION'"},
 			{"time_zone": "'+08:00'"},
 			{isolation[s.Engine]: "'SERIALIZABLE'"},
@@ -490,7 +513,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	if answer := mustExchange(t, q, x); len(answer.Lost)+len(answer.Locked) > 0 {
 		t.Errorf("%+v", answer)
 	}
-	if j, err := q.Job(ctx, ids[0]); err != nil || !j.Reserved {
+	if j, err := q.Job(ctx, ids[0]); err != nil || !j.Reserved || j.ReservedBy != answer.Reserved[0].ReservedBy {
 		t.Errorf("%+v, %v", j, err)
 	} else {
 		near("the touched expires_at", j.ExpiresAt, start.Add(time.Hour))
@@ -960,6 +983,94 @@ func TestMySQLLanes(t *testing.T) {
 			if !slices.Equal(got, twice) {
 				t.Errorf("round %d: %v, want %v", round, got, twice)
 			}
+		}
+	})
+}
+
+// TestMySQLMarks: exchanges do not walk over what is behind the marks, and what comes to light there is found all the same.
+func TestMySQLMarks(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		ctx, start := t.Context(), time.Now()
+		inTime := func() {
+			t.Helper()
+			if time.Since(start) > 30*time.Second {
+				t.Fatal("it takes too long")
+			}
+		}
+		db, other := s.Open(t, dsn), s.Open(t, dsn)
+		db.SetMaxOpenConns(1)
+		q, producer := mysqlQueue(t, db), mysqlQueue(t, other)
+		count := 0
+		reserve := func(n int) []sqlqueue.Job {
+			t.Helper()
+			inTime()
+			count++
+			return mustExchange(t, q, sqlqueue.Exchange{Number: fmt.Sprint("w-", count), Limit: n, Reserve: fromQueue("default", time.Hour)}).Reserved
+		}
+		push := func(q *sqlqueue.Queue, n int) {
+			t.Helper()
+			if _, err := q.PushMany(ctx, named(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		const many = 3000
+		push(q, many+100)
+		reserve(many)
+		least := many
+		for range 100 {
+			before := rowsRead(t, db)
+			reserve(1)
+			least = min(least, rowsRead(t, db)-before)
+		}
+		if most := many / 2; least > most {
+			t.Errorf("a reservation read %d rows at least, want at most %d", least, most)
+		}
+
+		const late, lateBy = 30, 700 * time.Millisecond
+		tx, err := other.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback() }()
+		push(mysqlqueue.WithTx(producer, tx), late)
+		for since := time.Now(); time.Since(since) < lateBy; reserve(2) {
+			push(producer, 1)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		for found := 0; found < late; {
+			n := len(reserve(1))
+			if n == 0 && found > 0 {
+				t.Fatalf("%d of %d jobs are found, and no more at once", found, late)
+			}
+			found += n
+		}
+
+		for range 5 {
+			id, err := q.Push(ctx, sqlqueue.Named("x", nil), sqlqueue.At(time.Now().Add(-time.Hour)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if jobs := reserve(1); len(jobs) != 1 || jobs[0].ID != id {
+				t.Fatalf("a job pushed for a time that has passed is not found at once: %+v", jobs)
+			}
+		}
+
+		requeued := func() int {
+			inTime()
+			return mustExchange(t, q, sqlqueue.Exchange{Requeue: 10}).Requeued
+		}
+		requeued()
+		const expired = 30
+		mustExec(t, other, fmt.Sprintf("UPDATE jobs SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 HOUR ORDER BY id LIMIT %d", expired))
+		n := requeued()
+		for n == 0 {
+			n = requeued()
+		}
+		if more, all := requeued(), requeued(); n != 10 || more != 10 || all != 10 {
+			t.Errorf("of %d that had expired long ago %d, %d and %d are requeued, want them by ten", expired, n, more, all)
 		}
 	})
 }

@@ -1,5 +1,8 @@
 -- For MySQL 8.0.16 and MariaDB 10.6 or later. Names of tables and indexes stand in backquotes, and nothing else does: that is how
 -- a table prefix finds them. All times are UTC.
+--
+-- The format of jobs is REDUNDANT, and reserved_by is a CHAR, because then a row has room for its NULL columns of fixed length, and a
+-- reservation is written in place. In the other formats it makes each row longer, which splits nearly every page.
 
 -- +goose Up
 CREATE TABLE `jobs` (
@@ -19,7 +22,7 @@ CREATE TABLE `jobs` (
         COMMENT 'Whether a worker has the job',
     reserved_at  DATETIME(6) NULL
         COMMENT 'When the worker got it; NULL while not reserved',
-    reserved_by  VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NULL
+    reserved_by  CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NULL
         COMMENT 'The number of the reservation, used once: the id of the worker and a count; NULL while not reserved',
     expires_at   DATETIME(6) NULL
         COMMENT 'When the reservation ends unless its worker keeps it; NULL while not reserved, and for a reservation that never ends',
@@ -38,7 +41,7 @@ CREATE TABLE `jobs` (
     KEY `jobs_ready` (queue, priority, available_at, id),
     KEY `jobs_expiry` (expires_at),
     UNIQUE KEY `jobs_unique` (queue, unique_key)
-) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+) ENGINE = InnoDB ROW_FORMAT = REDUNDANT DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Jobs that wait, are delayed or are running. An INSERT of queue and payload is a valid push';
 
 CREATE TABLE `failed_jobs` (

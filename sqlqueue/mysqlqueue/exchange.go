@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
@@ -26,22 +25,23 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	if _, err := s.session(ctx, s.DB); err != nil {
 		return sqlqueue.Exchanged{}, err
 	}
-	lanes, err := s.lanes(ctx, x)
+	where, err := s.search(ctx, x)
 	if err != nil {
 		return sqlqueue.Exchanged{}, err
 	}
 	var seen *view
 	if x.Worker == nil && x.Unseen == 0 && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
-		if seen, err = s.look(ctx, s.DB, x, lanes, true); err != nil {
+		if seen, err = s.look(ctx, s.DB, x, where, true); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
 		if !seen.work(x) {
+			s.mark(where, x, &seen.answer)
 			return seen.answer, nil
 		}
 	}
 	var answer sqlqueue.Exchanged
 	err = s.tx(ctx, func(db operator.DB) error {
-		c := &conversation{store: s, db: db, x: x, lanes: lanes, seen: seen}
+		c := &conversation{store: s, db: db, x: x, where: where, seen: seen}
 		seen = nil // it is too old for another try
 		err := c.run(ctx)
 		answer = c.answer
@@ -50,6 +50,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	if err != nil {
 		return sqlqueue.Exchanged{}, err
 	}
+	s.mark(where, x, &answer)
 	return answer, nil
 }
 
@@ -78,7 +79,7 @@ type conversation struct {
 	store  *store
 	db     operator.DB
 	x      sqlqueue.Exchange
-	lanes  []lane.Lane
+	where  *search
 	seen   *view // nil: to be looked at
 	answer sqlqueue.Exchanged
 }

@@ -12,7 +12,19 @@ import (
 // one more round trip (unless the DSN has interpolateParams), and lists of ids would be limited to 65,535.
 
 // text is s as a literal that means the same under every sql_mode, whatever s is.
-func text(s string) string { return "_utf8mb4 X'" + hex.EncodeToString([]byte(s)) + "'" }
+func text(s string) string { return string(appendText(nil, s)) }
+
+// appendText appends s as a literal. Where a quote or a backslash stands in it, it is written in hexadecimal.
+func appendText[T string | []byte](b []byte, s T) []byte {
+	b = append(b, "_utf8mb4"...)
+	for i := range len(s) {
+		if s[i] == '\'' || s[i] == '\\' {
+			b = append(b, " X'"...)
+			return append(hex.AppendEncode(b, []byte(s)), '\'')
+		}
+	}
+	return append(append(append(b, '\''), s...), '\'')
+}
 
 // texts is a list for IN.
 func texts(values []string) string {
@@ -36,6 +48,9 @@ func integers(ids []int64) string {
 	}
 	return string(list)
 }
+
+// unpadded is a CHAR without the spaces that PAD_CHAR_TO_FULL_LENGTH, a deprecated sql_mode, leaves at its end.
+func unpadded(s string) string { return strings.TrimRight(s, " ") }
 
 // after is the time now, moved by d.
 func after(d time.Duration) string {

@@ -35,16 +35,19 @@ func (v *view) work(x sqlqueue.Exchange) bool {
 	return x.Requeue > 0 && v.expired || x.Limit > 0 && len(v.lanes) > 0
 }
 
-// The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
-// of a statement. %[1]s the worker's id, %[2]s when reservations had expired.
+// %[1]s the worker's id.
 const lookSQL = `
-SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s),
-    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[2]s AND reserved = 1)`
+SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s)`
 
-// Whether a job is due. %[1]s queue, %[2]d priority.
+// The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
+// of a statement. %[1]s when reservations had expired, %[2]s from where on.
+const isExpiredSQL = `,
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[1]s AND reserved = 1%[2]s)`
+
+// Whether a job is due. %[1]s queue, %[2]d priority, %[3]s from where on.
 const isDueSQL = `,
     EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_ready})
-        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0)`
+        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0%[3]s)`
 
 // When the next job will be due. %[1]s queue, %[2]d priority.
 const nextDueSQL = `,
@@ -54,15 +57,16 @@ const nextDueSQL = `,
 
 // look reads the clock, what operators want, and what there is to do. Whoever tries the lanes anyway need not ask whether jobs are due in
 // them: then all count as if there were.
-func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, lanes []lane.Lane, ask bool) (*view, error) {
+func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, where *search, ask bool) (*view, error) {
 	v := &view{}
+	lanes := where.lanes
 	worker, _, _ := strings.Cut(x.Number, "-")
 	if x.Worker != nil {
 		worker = x.Worker.ID
 	}
 	if len(x.Reserve) > 0 {
 		var err error
-		if v.answer.Controls, err = s.Controls(ctx, db, queuesOf(x)); err != nil {
+		if v.answer.Controls, err = s.controls(ctx, db, queuesOf(x)); err != nil {
 			return nil, err
 		}
 	}
@@ -73,19 +77,28 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, l
 		var clock int64
 		var wanted sql.NullInt64
 		due, next := make([]bool, len(part)), make([]sql.NullInt64, len(part))
-		statement := s.sql(lookSQL, text(worker), expiredAt(x))
-		dest := []any{&clock, &wanted, &v.expired}
+		statement := s.sql(lookSQL, text(worker))
+		dest := []any{&clock, &wanted}
+		if first && x.Requeue > 0 {
+			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[0]))
+			dest = append(dest, &v.expired)
+		}
 		for i, l := range part {
 			queue := text(l.Queue)
 			if due[i] = !ask; ask {
-				statement += s.sql(isDueSQL, queue, l.Priority)
+				statement += s.sql(isDueSQL, queue, l.Priority, since("available_at", where.from[l]))
 				dest = append(dest, &due[i])
 			}
 			statement += s.sql(nextDueSQL, queue, l.Priority)
 			dest = append(dest, &next[i])
 		}
+		began := time.Now()
 		if err := one(ctx, db, statement, dest...); err != nil {
 			return nil, err
+		}
+		where.expiryTook += time.Since(began)
+		if ask {
+			where.took += time.Since(began)
 		}
 		v.answer.Now, v.answer.WantedConcurrency = timeOf(clock), int(wanted.Int64)
 		for i, l := range part {
@@ -98,6 +111,17 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, l
 		}
 	}
 	return v, nil
+}
+
+// controls is Controls without arguments, for which the driver would prepare a statement each time.
+func (s *store) controls(ctx context.Context, db operator.DB, queues []string) (controls []sqlqueue.Control, err error) {
+	statement := s.SelectControls() + " WHERE queue IN (" + texts(append([]string{""}, queues...)) + ")"
+	err = each(ctx, db, statement, func(scan func(...any) error) error {
+		control, err := operator.ScanControl(scan)
+		controls = append(controls, control)
+		return err
+	})
+	return controls, err
 }
 
 // stopped reports whether nothing is to be reserved from the queue.

@@ -60,7 +60,17 @@ type store struct {
 // known is what a store has found out and keeps, bound or not.
 type known struct {
 	lanes  lane.Set
+	expiry lane.Set
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
+}
+
+// Jobs is that of sqlqueue.Store.
+func (s *store) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
+	jobs, err := s.Queries.Jobs(ctx, f)
+	for i := range jobs {
+		jobs[i].ReservedBy = unpadded(jobs[i].ReservedBy)
+	}
+	return jobs, err
 }
 
 func (s *store) bind(tx *sql.Tx) *store {

@@ -6,9 +6,10 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
@@ -17,6 +18,8 @@ const (
 	mostRows      = 1000     // of one INSERT
 	mostBytes     = 1 << 20  // of one INSERT of more than one row
 	aroundPayload = 16 << 10 // bytes of whatever else is in a packet with a payload, on its way in and out, at most
+	around        = 100      // bytes of a row without its texts
+	packetPart    = 4        // what is written into a statement, which may double it, has at most a fourth of a packet
 )
 
 // connection is a *sql.Conn or a *sql.Tx.
@@ -52,6 +55,9 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	}
 	for _, job := range jobs {
 		s.known.lanes.Learn(job.Queue, job.Priority)
+		if !job.At.IsZero() {
+			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
+		}
 	}
 	return p.pushed, nil
 }
@@ -70,14 +76,13 @@ type push struct {
 
 // plan sorts the jobs into statements.
 func (p *push) plan() error {
-	const around = 100 // bytes of a row without its texts
-	largest, room := p.packet-aroundPayload, min(mostBytes, p.packet/4)
+	most, room := p.packet-aroundPayload, min(mostBytes, p.packet/packetPart)
 	var chunk []int
 	size := 0
 	for i, job := range p.jobs {
-		if n := len(job.Payload); n > largest {
+		if n := len(job.Payload); n > most {
 			return fmt.Errorf("the payload of job %d of %d has %d bytes: the server takes %d, which is its max_allowed_packet less %d",
-				i+1, len(p.jobs), n, largest, aroundPayload)
+				i+1, len(p.jobs), n, most, aroundPayload)
 		}
 		if job.UniqueKey != "" {
 			p.keyed = append(p.keyed, i)
@@ -133,7 +138,7 @@ func (p *push) run(ctx context.Context) error {
 func (p *push) insertMany(ctx context.Context, which []int) error {
 	step := int64(1)
 	if len(which) > 1 {
-		if err := p.one(ctx, "SELECT @@auto_increment_increment", nil, &step); err != nil {
+		if err := p.one(ctx, "SELECT @@auto_increment_increment", &step); err != nil {
 			return err
 		}
 	}
@@ -175,65 +180,81 @@ func (p *push) insertKeyed(ctx context.Context, i int) error {
 	}
 }
 
-const holderSQL = `SELECT id FROM {jobs} WHERE queue = ? AND unique_key = ?`
+// %[1]s queue, %[2]s unique key.
+const holderSQL = `SELECT id FROM {jobs} WHERE queue = %[1]s AND unique_key = %[2]s`
 
 // holder returns the id of the job that has the key of job i, or 0.
 func (p *push) holder(ctx context.Context, i int) (id int64, err error) {
-	err = p.one(ctx, p.store.sql(holderSQL), []any{p.jobs[i].Queue, p.jobs[i].UniqueKey}, &id)
+	err = p.one(ctx, p.store.sql(holderSQL, text(p.jobs[i].Queue), text(p.jobs[i].UniqueKey)), &id)
 	return id, err
 }
 
-// %[1]s rows.
-const pushSQL = `INSERT INTO {jobs} (queue, priority, payload, available_at, unique_key, created_at) VALUES %[1]s`
+const pushSQL = `INSERT INTO {jobs} (queue, priority, payload, available_at, unique_key) VALUES `
 
 // insert runs one INSERT and returns the id of its first row.
 func (p *push) insert(ctx context.Context, which []int) (int64, error) {
-	size := 0
-	var rows strings.Builder
-	args := make([]any, 0, 3*len(which))
-	for n, i := range which {
-		job := &p.jobs[i]
-		if n > 0 {
-			rows.WriteString(", ")
-		}
-		at, key := after(job.Delay), "NULL"
-		if !job.At.IsZero() {
-			at = momentOf(job.At)
-		}
-		size += len(job.Payload)
-		args = append(args, job.Queue, string(job.Payload))
-		if job.UniqueKey != "" {
-			key = "?"
-			args = append(args, job.UniqueKey)
-		}
-		fmt.Fprintf(&rows, "(?, %d, ?, %s, %s, UTC_TIMESTAMP(6))", job.Priority, at, key)
-	}
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
-	query := p.store.sql(pushSQL, rows.String())
-	exec := func() (sql.Result, error) { return p.on.ExecContext(ctx, query, args...) }
-	if size > p.packet/2 {
-		// With interpolateParams the driver would write the payload into the statement, up to twice as long, which the server refuses by
-		// breaking the connection. An argument of a prepared statement goes as it is.
-		statement, err := p.on.PrepareContext(ctx, query)
-		if err != nil {
-			return 0, err
-		}
-		defer func() { _ = statement.Close() }()
-		exec = func() (sql.Result, error) { return statement.ExecContext(ctx, args...) }
+	if len(p.jobs[which[0]].Payload) > p.packet/packetPart {
+		return p.insertLarge(ctx, which[0])
 	}
-	result, err := exec()
+	result, err := p.on.ExecContext(ctx, string(p.rows(which, func(b []byte, i int) []byte { return appendText(b, p.jobs[i].Payload) })))
+	return p.first(result, err)
+}
+
+// insertLarge inserts one job whose payload could, written into the statement, be too long for the server, which would break the connection.
+// An argument of a prepared statement goes as it is.
+func (p *push) insertLarge(ctx context.Context, i int) (int64, error) {
+	statement, err := p.on.PrepareContext(ctx, string(p.rows([]int{i}, func(b []byte, _ int) []byte { return append(b, '?') })))
 	if err != nil {
-		if p.alone {
-			err = outcome(err)
-		}
 		return 0, err
 	}
-	return result.LastInsertId()
+	defer func() { _ = statement.Close() }()
+	return p.first(statement.ExecContext(ctx, string(p.jobs[i].Payload)))
+}
+
+// rows is the statement. Payload writes the payload of a job.
+func (p *push) rows(which []int, payload func(b []byte, i int) []byte) []byte {
+	size := 0
+	for _, i := range which {
+		size += len(p.jobs[i].Payload) + around
+	}
+	b := append(make([]byte, 0, size+around), p.store.sql(pushSQL)...)
+	for n, i := range which {
+		job := &p.jobs[i]
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(b, '('), job.Queue)
+		b = strconv.AppendInt(append(b, ','), int64(job.Priority), 10)
+		b = payload(append(b, ','), i)
+		at := after(job.Delay)
+		if !job.At.IsZero() {
+			at = momentOf(job.At)
+		}
+		b = append(append(append(b, ','), at...), ',')
+		if job.UniqueKey == "" {
+			b = append(b, "NULL)"...)
+		} else {
+			b = append(appendText(b, job.UniqueKey), ')')
+		}
+	}
+	return b
+}
+
+// first is the id of the first row that was inserted.
+func (p *push) first(result sql.Result, err error) (int64, error) {
+	if err == nil {
+		return result.LastInsertId()
+	}
+	if p.alone {
+		err = outcome(err)
+	}
+	return 0, err
 }
 
 // one reads a row of one column, if there is one.
-func (p *push) one(ctx context.Context, query string, args []any, dest *int64) error {
-	return operator.Each(ctx, operator.SQL(p.on, translate), query, args, func(scan func(...any) error) error { return scan(dest) })
+func (p *push) one(ctx context.Context, query string, dest *int64) error {
+	return each(ctx, operator.SQL(p.on, translate), query, func(scan func(...any) error) error { return scan(dest) })
 }

@@ -37,7 +37,8 @@ func expiredAt(x sqlqueue.Exchange) string {
 // requeue releases expired reservations, and returns how many.
 func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
-	err := c.claim(ctx, c.x.Requeue, "expires_at", func(goOn string, size int) string {
+	var err error
+	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[0], &c.where.expiryTook, func(goOn string, size int) string {
 		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(append([]int64{0}, c.x.Keep...)))
 	}, func(ids []int64, n int) ([]int64, error) {
 		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))

@@ -16,7 +16,7 @@ import (
 func (c *conversation) lookAndReserve(ctx context.Context) error {
 	v, err := c.seen, error(nil)
 	if v == nil {
-		if v, err = c.store.look(ctx, c.db, c.x, c.lanes, len(c.lanes) > 1); err != nil {
+		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
 			return err
 		}
 	}
@@ -30,7 +30,7 @@ func (c *conversation) lookAndReserve(ctx context.Context) error {
 		}
 	}
 	if c.answer.Requeued > 0 { // they are due now
-		lanes = slices.DeleteFunc(slices.Clone(c.lanes), func(l lane.Lane) bool { return stopped(v.answer.Controls, l.Queue, c.x.Force) })
+		lanes = slices.DeleteFunc(slices.Clone(c.where.lanes), func(l lane.Lane) bool { return stopped(v.answer.Controls, l.Queue, c.x.Force) })
 	}
 	for _, l := range lanes {
 		if len(c.answer.Reserved) >= c.x.Limit {
@@ -63,10 +63,11 @@ LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 // fetch locks up to n jobs of a lane that are due, and returns them as they will be.
 func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
-	err := c.claim(ctx, n, "available_at", func(goOn string, size int) string {
+	_, err := c.claim(ctx, n, "available_at", c.where.from[l], &c.where.took, func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
 	}, func(ids []int64, n int) ([]int64, error) {
-		var locked []int64
+		jobs = slices.Grow(jobs, len(ids))
+		locked := make([]int64, 0, len(ids))
 		err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n), func(scan func(...any) error) error {
 			j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
 			var payload []byte
@@ -87,36 +88,38 @@ func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueu
 	return jobs, err
 }
 
-// claim locks the first n rows that a statement finds and others have not locked. Find is the statement, from a place on, in the order of a
-// column and id; lock locks up to n of the ids that are free, and returns them. After two tries in vain it offers more ids at a time,
-// twice as many each time, and takes what it gets of them: many workers that want one job each would else try one by one.
-func (c *conversation) claim(ctx context.Context, n int, column string, find func(goOn string, size int) string,
-	lock func(ids []int64, n int) ([]int64, error),
-) error {
+// claim locks the first n rows that a statement finds and others have not locked, and returns where the first is that it left; zero: it left
+// none. Find is the statement, from a place on, in the order of a column and id, and took is told how long it took; lock locks up to n of the
+// ids that are free, and returns them. After two tries in vain it offers more ids at a time, twice as many each time, and takes what it gets of
+// them: many workers that want one job each would else try one by one.
+func (c *conversation) claim(ctx context.Context, n int, column string, from time.Time, took *time.Duration,
+	find func(goOn string, size int) string, lock func(ids []int64, n int) ([]int64, error),
+) (left time.Time, err error) {
 	const ahead = 20
 	claimed := map[int64]bool{}
 	inVain := 0
-	for goOn := ""; len(claimed) < n; {
+	for goOn := since(column, from); ; {
 		size := min(max(n-len(claimed), ahead), mostIDs)
-		var found []int64
-		var at int64
+		var found, at []int64
+		began := time.Now()
 		if err := each(ctx, c.db, find(goOn, size), func(scan func(...any) error) error {
-			var id int64
-			err := scan(&id, &at)
-			found = append(found, id)
+			var id, place int64
+			err := scan(&id, &place)
+			found, at = append(found, id), append(at, place)
 			return err
-		}); err != nil || len(found) == 0 {
-			return err
+		}); err != nil {
+			return left, err
 		}
+		*took += time.Since(began)
 		// A row that was found at one place may have had another when it was locked, and be found again there.
-		left := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
-		for len(left) > 0 && len(claimed) < n {
+		free := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
+		for len(free) > 0 && len(claimed) < n {
 			need := n - len(claimed)
-			part := left[:min(max(need, 1<<min(max(inVain-1, 0), 10)), len(left))]
-			left = left[len(part):]
+			part := free[:min(max(need, 1<<min(max(inVain-1, 0), 10)), len(free))]
+			free = free[len(part):]
 			locked, err := lock(part, need)
 			if err != nil {
-				return err
+				return left, err
 			}
 			if inVain++; len(locked) > 0 {
 				inVain = 0
@@ -125,13 +128,21 @@ func (c *conversation) claim(ctx context.Context, n int, column string, find fun
 				claimed[id] = true
 			}
 		}
-		if len(found) < size {
-			return nil
+		if first := slices.IndexFunc(found, func(id int64) bool { return !claimed[id] }); left.IsZero() && first >= 0 {
+			left = timeOf(at[first])
 		}
-		last := momentOf(timeOf(at))
-		goOn = fmt.Sprintf(" AND %[1]s >= %[2]s AND (%[1]s > %[2]s OR id > %[3]d)", column, last, found[len(found)-1])
+		if len(found) < size {
+			return left, nil
+		}
+		last := timeOf(at[len(at)-1])
+		if len(claimed) >= n {
+			if left.IsZero() {
+				left = last
+			}
+			return left, nil
+		}
+		goOn = fmt.Sprintf(" AND %[1]s >= %[2]s AND (%[1]s > %[2]s OR id > %[3]d)", column, momentOf(last), found[len(found)-1])
 	}
-	return nil
 }
 
 // %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved is what makes owners single: TiDB reads SKIP

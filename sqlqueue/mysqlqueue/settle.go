@@ -105,6 +105,7 @@ func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation
 		var r sqlqueue.Reservation
 		var queue, key sql.NullString
 		err := scan(&r.ID, &r.By, &queue, &key)
+		r.By = unpadded(r.By)
 		if toDelete, ok := asked[r]; ok {
 			locked[r] = true
 			if toDelete && key.Valid {
@@ -135,6 +136,7 @@ func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation
 	if err := each(ctx, c.db, c.store.sql(stillSQL, idsOf(left), numbersOf(left)), func(scan func(...any) error) error {
 		var r sqlqueue.Reservation
 		err := scan(&r.ID, &r.By)
+		r.By = unpadded(r.By)
 		still[r] = true
 		return err
 	}); err != nil {
