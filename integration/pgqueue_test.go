@@ -104,7 +104,7 @@ func exchangeStatements(t *testing.T, dsn string) (settings string, statements [
 	if _, err := q.Exchange(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	const want = 8 // lanes, delete, release, fail, touch, requeue, reserve, look
+	const want = 9 // lanes, delete, release, fail, touch, requeue, what it left, reserve, look
 	if len(sent.statements) != want {
 		t.Fatalf("an exchange sent %d statements, want %d", len(sent.statements), want)
 	}

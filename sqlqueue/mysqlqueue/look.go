@@ -80,13 +80,13 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, w
 		statement := s.sql(lookSQL, text(worker))
 		dest := []any{&clock, &wanted}
 		if first && x.Requeue > 0 {
-			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[0]))
+			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[expiring]))
 			dest = append(dest, &v.expired)
 		}
 		for i, l := range part {
 			queue := text(l.Queue)
 			if due[i] = !ask; ask {
-				statement += s.sql(isDueSQL, queue, l.Priority, since("available_at", where.from[l]))
+				statement += s.sql(isDueSQL, queue, l.Priority, since("available_at", where.scan.From[l]))
 				dest = append(dest, &due[i])
 			}
 			statement += s.sql(nextDueSQL, queue, l.Priority)

@@ -38,7 +38,7 @@ func expiredAt(x sqlqueue.Exchange) string {
 func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
 	var err error
-	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[0], &c.where.expiryTook, func(goOn string, size int) string {
+	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[expiring], &c.where.expiryTook, func(goOn string, size int) string {
 		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(append([]int64{0}, c.x.Keep...)))
 	}, func(ids []int64, n int) ([]int64, error) {
 		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))

@@ -63,7 +63,7 @@ LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 // fetch locks up to n jobs of a lane that are due, and returns them as they will be.
 func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
-	_, err := c.claim(ctx, n, "available_at", c.where.from[l], &c.where.took, func(goOn string, size int) string {
+	_, err := c.claim(ctx, n, "available_at", c.where.scan.From[l], &c.where.took, func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
 	}, func(ids []int64, n int) ([]int64, error) {
 		jobs = slices.Grow(jobs, len(ids))

@@ -10,8 +10,7 @@ import (
 
 // search is where an exchange looks for jobs and for what has expired, and how long that took. See lane.Set for the marks at which it begins.
 type search struct {
-	lanes []lane.Lane             // in order
-	from  map[lane.Lane]time.Time // where each is looked at; zero: from the start
+	lanes []lane.Lane // in order, with those that were found just now
 	scan  lane.Scan
 	took  time.Duration
 
@@ -26,17 +25,14 @@ var expiring = lane.Lane{}
 // search returns the lanes of the exchange's queues after looking for those that other processes have opened.
 func (s *store) search(ctx context.Context, x sqlqueue.Exchange) (*search, error) {
 	queues, at := queuesOf(x), time.Now()
-	f := &search{from: map[lane.Lane]time.Time{}}
+	f := &search{}
 	if x.Requeue > 0 {
 		f.expiry = s.known.expiry.Scan([]string{expiring.Queue}, at)
 	}
 	if x.Limit > 0 {
 		f.scan = s.known.lanes.Scan(queues, at)
-		for i, l := range f.scan.Lanes {
-			f.from[l] = f.scan.From[i]
-		}
 		if stale := s.known.lanes.Stale(queues, at); len(stale) > 0 {
-			found, err := s.findLanes(ctx, stale, f.from)
+			found, err := s.findLanes(ctx, stale, f.scan.From)
 			if err != nil {
 				return nil, err
 			}

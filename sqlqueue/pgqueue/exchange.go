@@ -29,16 +29,20 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return c.settleBound(ctx)
 	}
 	if x.Limit > 0 {
-		if err := s.findLanes(ctx, c.queues); err != nil {
+		c.scan = s.lanes.Scan(c.queues, time.Now())
+		if err := s.findLanes(ctx, c.queues, c.scan); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
+	}
+	if x.Requeue > 0 {
+		c.expiry = s.expiry.Scan([]string{expiring.Queue}, time.Now())
 	}
 	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
 		return sqlqueue.Exchanged{}, err
 	}
+	c.sort()
 	c.mark()
 	c.explain(ctx, s.DB)
-	c.sort()
 	return c.answer, nil
 }
 
@@ -50,6 +54,8 @@ type conversation struct {
 	answer sqlqueue.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
 	scan   lane.Scan
+	expiry lane.Scan // in the lane expiring
+	left   time.Time // when the first had expired that was not released; zero: all were
 	sent   time.Time
 }
 
@@ -65,7 +71,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
-	c.answer, c.done = sqlqueue.Exchanged{}, nil
+	c.answer, c.done, c.left = sqlqueue.Exchanged{}, nil, time.Time{}
 	conn, err := c.store.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -267,26 +273,37 @@ func (c *conversation) giveBack(batch *pgx.Batch) {
 	}
 }
 
-// $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to pass over.
+// $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to pass over, $4 from where on.
 const requeueSQL = `
 UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = clock_timestamp()
 WHERE id = ANY (ARRAY(
-    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND id <> ALL ($3::bigint[])
+    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND expires_at >= $4 AND id <> ALL ($3::bigint[])
     ORDER BY expires_at LIMIT $1
     FOR UPDATE SKIP LOCKED))`
 
+// What is left: because it was locked, passed over or too much. $1 when it had expired, or NULL for now, $2 from where on.
+const leftSQL = `
+SELECT expires_at FROM "jobs" WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
+ORDER BY expires_at LIMIT 1`
+
 func (c *conversation) requeue(batch *pgx.Batch) {
-	if c.x.Requeue > 0 {
-		var expired *time.Time
-		if !c.x.Expired.IsZero() {
-			expired = &c.x.Expired
-		}
-		batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...)).Query(func(rows pgx.Rows) error {
-			rows.Close()
-			c.answer.Requeued = int(rows.CommandTag().RowsAffected())
-			return rows.Err()
-		})
+	if c.x.Requeue == 0 {
+		return
 	}
+	var expired *time.Time
+	if !c.x.Expired.IsZero() {
+		expired = &c.x.Expired
+	}
+	from := mark(c.expiry.From[expiring])
+	batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...), from).Query(func(rows pgx.Rows) error {
+		rows.Close()
+		c.answer.Requeued = int(rows.CommandTag().RowsAffected())
+		return rows.Err()
+	})
+	batch.Queue(c.store.names.in(leftSQL), expired, from).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&c.left}, func() error { return nil })
+		return err
+	})
 }
 
 // One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
@@ -321,14 +338,13 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	if c.x.Limit <= 0 {
 		return
 	}
-	c.scan = c.store.lanes.Scan(c.queues, c.sent)
-	queues, priorities := split(c.scan.Lanes)
+	queues, priorities, since := split(c.store.lanes.Of(c.queues), c.scan.From)
 	expires := make([]*int64, len(c.x.Reserve))
 	for i, r := range c.x.Reserve {
 		expires[i] = orNever(r.Expire)
 	}
 	query := c.store.names.in(reserveSQL)
-	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, sinces(c.scan.From)).Query(func(rows pgx.Rows) error {
+	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since).Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var queue, payload pgtype.DriverBytes
 		var expiresAt pgtype.Timestamptz
@@ -358,47 +374,41 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	})
 }
 
-// sinces are the places where scans begin.
-func sinces(from []time.Time) []pgtype.Timestamptz {
-	since := make([]pgtype.Timestamptz, len(from))
-	for i, at := range from {
-		since[i] = pgtype.Timestamptz{Time: at, Valid: true}
-		if at.IsZero() {
-			since[i].InfinityModifier = pgtype.NegativeInfinity
+// expiring is the lane of reservations that expire, in a Set of its own. Its mark is the time up to which all that had expired were released.
+var expiring = lane.Lane{}
+
+// mark notes how far the lanes are reserved, and what had expired is released. A scan that has found less than it was to, and has not seen
+// everything, is to be followed by one that does. One that was cut short may have left more behind the mark: the next goes on from there.
+func (c *conversation) mark() {
+	took := time.Since(c.sent)
+	if c.x.Requeue > 0 {
+		to := c.answer.Now
+		if !c.x.Expired.IsZero() && c.x.Expired.Before(to) {
+			to = c.x.Expired
+		}
+		c.store.expiry.Scanned(c.expiry, map[lane.Lane]time.Time{expiring: to}, c.answer.Now, took)
+		if !c.left.IsZero() {
+			c.store.expiry.Rewind(expiring, c.left)
 		}
 	}
-	return since
-}
-
-// mark notes how far the lanes are reserved. A scan that has found less than it was to, and has not seen everything, is to be followed by one
-// that does.
-func (c *conversation) mark() {
 	if c.x.Limit <= 0 {
 		return
 	}
 	latest := map[lane.Lane]time.Time{}
+	var last lane.Lane
 	for i := range c.answer.Reserved {
 		j := &c.answer.Reserved[i]
-		l := lane.Lane{Queue: j.Queue, Priority: j.Priority}
-		if j.AvailableAt.After(latest[l]) {
-			latest[l] = j.AvailableAt
+		last = lane.Lane{Queue: j.Queue, Priority: j.Priority}
+		if j.AvailableAt.After(latest[last]) {
+			latest[last] = j.AvailableAt
 		}
 	}
-	again := c.store.lanes.Scanned(c.scan, latest, c.answer.Now, time.Since(c.sent))
-	if again == 0 || len(c.answer.Reserved) == c.x.Limit {
-		return
-	}
-	if at := c.answer.Now.Add(again); c.answer.NextDue.IsZero() || at.Before(c.answer.NextDue) {
+	again := c.store.lanes.Scanned(c.scan, latest, c.answer.Now, took)
+	if len(c.answer.Reserved) == c.x.Limit {
+		c.store.lanes.Rewind(last, latest[last])
+	} else if at := c.answer.Now.Add(again); again > 0 && (c.answer.NextDue.IsZero() || at.Before(c.answer.NextDue)) {
 		c.answer.NextDue = at
 	}
-}
-
-func split(lanes []lane.Lane) ([]string, []int16) {
-	queues, priorities := make([]string, len(lanes)), make([]int16, len(lanes))
-	for i, l := range lanes {
-		queues[i], priorities[i] = l.Queue, l.Priority
-	}
-	return queues, priorities
 }
 
 // sort puts the reserved jobs into the order in which they should run: an UPDATE returns them in any.
@@ -426,7 +436,7 @@ SELECT clock_timestamp(),
 
 // look reads the clock and what operators want.
 func (c *conversation) look(batch *pgx.Batch) {
-	queues, priorities := split(c.store.lanes.Of(c.queues))
+	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
 	if c.x.Worker != nil {
 		worker = c.x.Worker.ID

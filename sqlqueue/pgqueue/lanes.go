@@ -2,35 +2,62 @@ package pgqueue
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// $1 queues. It goes from one priority to the next by the index, however many jobs a lane has.
+// It goes from one priority to the next by the index, however many jobs a lane has, between those that are known. Whether a known one has jobs
+// is looked up from its mark on.
+//
+// $1 queues, $2 priorities, from and $3 to which nothing is known; $4 queues, $5 priorities and $6 marks of the lanes that are known.
 const lanesSQL = `
-SELECT q.queue, p.priority FROM unnest($1::text[]) AS q(queue)
+SELECT r.queue, p.priority FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS r(queue, first, last)
 CROSS JOIN LATERAL (
     WITH RECURSIVE p AS (
-        (SELECT priority FROM "jobs" WHERE queue = q.queue AND NOT reserved ORDER BY priority LIMIT 1)
+        (SELECT priority FROM "jobs" WHERE queue = r.queue AND NOT reserved AND priority BETWEEN r.first AND r.last ORDER BY priority LIMIT 1)
         UNION ALL
-        SELECT (SELECT j.priority FROM "jobs" j WHERE j.queue = q.queue AND NOT j.reserved AND j.priority > p.priority
+        SELECT (SELECT j.priority FROM "jobs" j WHERE j.queue = r.queue AND NOT j.reserved AND j.priority > p.priority AND j.priority <= r.last
                 ORDER BY j.priority LIMIT 1)
         FROM p WHERE p.priority IS NOT NULL)
-    SELECT priority FROM p WHERE priority IS NOT NULL) p`
+    SELECT priority FROM p WHERE priority IS NOT NULL) p
+UNION ALL
+SELECT l.queue, l.priority FROM unnest($4::text[], $5::smallint[], $6::timestamptz[]) AS l(queue, priority, since)
+CROSS JOIN LATERAL (
+    SELECT FROM "jobs" WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at >= l.since
+    ORDER BY available_at LIMIT 1) j`
 
 // findLanes looks for lanes that other processes have opened.
-func (s *store) findLanes(ctx context.Context, queues []string) error {
+func (s *store) findLanes(ctx context.Context, queues []string, scan lane.Scan) error {
 	at := time.Now()
 	stale := s.lanes.Stale(queues, at)
 	if stale == nil {
 		return nil
 	}
+	var between gaps
+	var known []lane.Lane
+	for _, queue := range stale {
+		first := math.MinInt16
+		for _, l := range scan.Lanes {
+			if l.Queue == queue {
+				known = append(known, l)
+				between.add(queue, first, int(l.Priority)-1)
+				first = int(l.Priority) + 1
+			}
+		}
+		between.add(queue, first, math.MaxInt16)
+	}
+	names, priorities, marks := split(known, scan.From)
 	found := map[string][]int16{}
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
-	batch.Queue(s.names.in(lanesSQL), stale).Query(func(rows pgx.Rows) error {
+	args := []any{between.queues, between.first, between.last, names, priorities, marks}
+	batch.Queue(s.names.in(lanesSQL), args...).Query(func(rows pgx.Rows) error {
 		var queue string
 		var priority int16
 		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
@@ -47,4 +74,32 @@ func (s *store) findLanes(ctx context.Context, queues []string) error {
 		s.lanes.Found(queue, found[queue], at)
 	}
 	return nil
+}
+
+// gaps are ranges of priorities between the lanes that are known.
+type gaps struct {
+	queues      []string
+	first, last []int16
+}
+
+func (g *gaps) add(queue string, first, last int) {
+	if first <= last {
+		g.queues, g.first, g.last = append(g.queues, queue), append(g.first, int16(first)), append(g.last, int16(last))
+	}
+}
+
+// split returns the parts of lanes, and where their scans begin, as arguments.
+func split(lanes []lane.Lane, from map[lane.Lane]time.Time) (queues []string, priorities []int16, since []pgtype.Timestamptz) {
+	for _, l := range lanes {
+		queues, priorities, since = append(queues, l.Queue), append(priorities, l.Priority), append(since, mark(from[l]))
+	}
+	return queues, priorities, since
+}
+
+// mark is where a scan begins; zero: at the start.
+func mark(at time.Time) pgtype.Timestamptz {
+	if at.IsZero() {
+		return pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.NegativeInfinity}
+	}
+	return pgtype.Timestamptz{Time: at, Valid: true}
 }

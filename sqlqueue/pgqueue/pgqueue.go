@@ -24,7 +24,10 @@ import (
 
 // New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
-	s := &store{pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}}
+	s := &store{
+		pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, expiry: &lane.Set{},
+		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{},
+	}
 	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: pgxDB{pool}, Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
@@ -67,9 +70,10 @@ func bind(q *sqlqueue.Queue, as func(*store) *store) *sqlqueue.Queue {
 // store is the sqlqueue.Store. Its operators' methods are those of Queries.
 type store struct {
 	*operator.Queries
-	names *names
-	lanes *lane.Set
-	pool  *pgxpool.Pool // nil when bound to a transaction
+	names  *names
+	lanes  *lane.Set
+	expiry *lane.Set     // with the lane expiring
+	pool   *pgxpool.Pool // nil when bound to a transaction
 
 	notifier *notifier
 	batch    *atomic.Int64   // how many jobs the last exchange that found any has reserved

@@ -63,6 +63,28 @@ var transactionCases = []testCase{
 		}),
 	},
 	{
+		"A9 of many that are committed late, the first brings the others with it",
+		"each that is looked for by itself would take as long as the first",
+		inEachWay(func(f *fixture, c *client, way Transactions) {
+			const late, lateBy = 30, 700 * time.Millisecond
+			worker := f.open()
+			bound, tx := c.begin(way)
+			ids := bound.pushMany(late)
+			if start := worker.now(); f.db.RowLocks {
+				f.eventually("workers have come further", func() bool {
+					c.pushMany(2)
+					worker.reserve(2, "default")
+					return worker.now().Sub(start) > lateBy
+				})
+			}
+			f.end(tx, true)
+			f.sameIDs(worker.reserve(1, "default"), ids[0])
+			for _, id := range ids[1:] {
+				f.sameIDs(worker.take(1, "default"), id)
+			}
+		}),
+	},
+	{
 		"A9 a duplicate key does not spoil the transaction",
 		"on PostgreSQL, an error inside would make the caller's commit impossible",
 		inEachWay(func(f *fixture, c *client, way Transactions) {

@@ -29,7 +29,7 @@ func (m *marks) wholeDue() time.Time { return m.whole.Add(max(wholeEvery, wholeS
 // Scan is where to look for jobs now.
 type Scan struct {
 	Lanes []Lane
-	From  []time.Time // where in each lane; zero: at the start
+	From  map[Lane]time.Time // where in each lane; zero: at the start
 
 	whole  []string  // queues of which all is looked at
 	marked bool      // others are not
@@ -63,9 +63,9 @@ func (s *Set) Scan(queues []string, now time.Time) Scan {
 		}
 		scan.marked = true
 	}
-	scan.From = make([]time.Time, len(scan.Lanes))
-	for i, l := range scan.Lanes {
-		scan.From[i] = from[l.Queue](l.Priority)
+	scan.From = make(map[Lane]time.Time, len(scan.Lanes))
+	for _, l := range scan.Lanes {
+		scan.From[l] = from[l.Queue](l.Priority)
 	}
 	return scan
 }
@@ -105,7 +105,7 @@ func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, too
 	return max(scan.again.Sub(scan.at), time.Millisecond)
 }
 
-// Rewind notes that the store has pushed a job for a time that has passed.
+// Rewind notes that a job may wait behind the mark of a lane: the store has pushed one for a time that has passed, or a scan was cut short there.
 func (s *Set) Rewind(l Lane, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -35,7 +34,7 @@ func TestScansBeginAtTheMark(t *testing.T) {
 			var at time.Time
 			for i, after := range c.after {
 				scan := s.Scan([]string{"mail"}, began.Add(after))
-				if from := scan.From[slices.Index(scan.Lanes, mail)]; !from.Equal(c.want[i](at)) {
+				if from := scan.From[mail]; !from.Equal(c.want[i](at)) {
 					t.Errorf("scan %d, after %v, begins at %v, and the mark is %v", i, after, from, at)
 				}
 				at = epoch.Add(time.Duration(i) * time.Second)
@@ -59,7 +58,7 @@ func TestMarks(t *testing.T) {
 	}
 	from := func(s *Set, l Lane) time.Time {
 		scan := s.Scan([]string{"mail", "other"}, now.Add(time.Millisecond))
-		return scan.From[slices.Index(scan.Lanes, l)]
+		return scan.From[l]
 	}
 	if s := known(); !from(s, mail).Equal(epoch) || !from(s, late).Equal(epoch) || !from(s, Lane{"other", 0}).IsZero() {
 		t.Error("marks are not each lane's own")
