@@ -14,6 +14,7 @@ const (
 	exitDone   = 0
 	exitError  = 1
 	exitUsage  = 2
+	exitAlert  = 2  // monitor
 	exitMemory = 12 // a memory limit was reached
 )
 

@@ -12,15 +12,29 @@ import (
 )
 
 func (p *program) flushCommand() *cobra.Command {
-	var filter sqlqueue.FailedFilter
-	var yes bool
-	cmd := &cobra.Command{
+	return p.deleteFailed(&cobra.Command{
 		Use:   "flush",
 		Short: "Delete all failed jobs, or the old ones",
 		Example: `  sqlqueue flush --hours 48
   sqlqueue flush --queue mail --yes`,
-		Args: between(0, 0),
-	}
+	}, 0)
+}
+
+func (p *program) pruneFailedCommand() *cobra.Command {
+	return p.deleteFailed(&cobra.Command{
+		Use:   "prune-failed",
+		Short: "Delete the failed jobs of days past",
+		Long:  "Delete the failed jobs of days past: flush with a limit of 24 hours, for cron.",
+		Example: `  sqlqueue prune-failed
+  sqlqueue prune-failed --hours 168 --queue mail`,
+	}, 24*time.Hour)
+}
+
+// deleteFailed makes cmd delete failed jobs, by default those that failed so long ago.
+func (p *program) deleteFailed(cmd *cobra.Command, olderThan time.Duration) *cobra.Command {
+	filter := sqlqueue.FailedFilter{OlderThan: olderThan}
+	var yes bool
+	cmd.Args = between(0, 0)
 	cmd.Flags().Var(hours{&filter.OlderThan}, "hours", "only jobs that failed at least so many hours ago")
 	queue := oneQueueFlag(cmd, "only failed jobs of this queue")
 	yesFlag(cmd, &yes)

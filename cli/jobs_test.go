@@ -339,6 +339,8 @@ func TestFailedJobs(t *testing.T) {
 	}
 	s.exec("UPDATE failed_jobs SET failed_at = failed_at - 7200000000 WHERE id = ?", failed[1].ID)
 	for _, step := range []struct{ args, want string }{
+		{"prune-failed", "forgot 0 failed jobs\n"},
+		{"prune-failed --hours 3", "forgot 0 failed jobs\n"},
 		{"flush --hours 3", "forgot 0 failed jobs\n"},
 		{"flush --hours 1.5", "forgot 1 failed job\n"},
 		{"flush --queue nothing-here", "forgot 0 failed jobs\n"},
@@ -350,6 +352,13 @@ func TestFailedJobs(t *testing.T) {
 	}
 	s.fails(1, []string{"no such job"}, "forget", "99")
 	s.fails(2, []string{"--hours"}, "flush", "--hours", "-1")
+
+	s.ok("push", "a", "--count", "2")
+	s.work("exit 65")
+	s.exec("UPDATE failed_jobs SET failed_at = failed_at - 90000000000 WHERE id = (SELECT max(id) FROM failed_jobs)") // 25 hours
+	if got := s.ok("prune-failed"); got != "forgot 1 failed job\n" {
+		t.Errorf("printed %q", got)
+	}
 }
 
 // A failed job whose key another job has by now stays failed.

@@ -58,7 +58,7 @@ func TestNoDatabase(t *testing.T) {
 	s := newShell(t)
 	for _, command := range []string{
 		"migrate down", "migrate status", "migrate version", "migrate validate", "push a", "work --exec true", "queues", "jobs list", "failed",
-		"retry --all", "pause", "clear", "flush",
+		"retry --all", "pause", "clear", "flush", "prune-failed", "monitor a",
 	} {
 		args := strings.Fields(command)
 		s.fails(1, []string{"there is no database", s.file(), "run sqlqueue migrate up"}, args...)
