@@ -12,6 +12,9 @@ import (
 const (
 	exchangeTimeout = 15 * time.Second // an answer that takes longer is not waited for
 	requeueLimit    = 100              // expired reservations that one exchange releases
+
+	// requeueEvery is how often a busy worker looks for expired reservations: in each exchange it would be a good part of a small one.
+	requeueEvery = 500 * time.Millisecond
 )
 
 // compose says what the worker has to tell and to ask.
@@ -28,7 +31,7 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
 	}
 	expires := slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire > 0 })
-	if expires && l.registered && l.stopping == "" && l.outage.mayRequeue(now) {
+	if expires && l.registered && l.stopping == "" && l.outage.mayRequeue(now) && now.Sub(l.requeued) >= requeueEvery {
 		x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
 		for r := range l.locks {
 			x.Keep = append(x.Keep, r.info.ID)
@@ -131,6 +134,9 @@ func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged,
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
 		l.registered, l.seen = true, sent
+	}
+	if x.Requeue > 0 && answer.Requeued < x.Requeue { // otherwise there may be more
+		l.requeued = sent
 	}
 }
 

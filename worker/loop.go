@@ -46,6 +46,7 @@ type loop struct {
 	self       sqlqueue.Worker
 	registered bool      // its row is written
 	seen       time.Time // when its row was written last
+	requeued   time.Time // when all that had expired was released
 	count      int       // of exchanges
 
 	held      []*run        // reserved, and not at its end

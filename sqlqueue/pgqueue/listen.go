@@ -73,21 +73,25 @@ func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// notifyEvery is how often a process tells of pushes to a queue: a notification takes a lock of the whole server at its commit.
-const notifyEvery = 5 * time.Millisecond
+// A process tells of pushes to a queue once in notifyEvery, because a notification takes a lock of the whole server at its commit. So many more
+// may come at once, after a time with fewer: pushes that come close together, and seldom, are each told of without delay.
+const (
+	notifyEvery = 5 * time.Millisecond
+	notifyBurst = 10
+)
 
-// notifier tells of pushes: of the first at once, in its own transaction, and of those in the time after that together, at its end. It is
-// safe for concurrent use.
+// notifier tells of pushes: of as many as it may at once, in their own transactions, and of those that come then together, at the end of a
+// time. It is safe for concurrent use.
 type notifier struct {
 	channel string
 
 	mu      sync.Mutex
-	told    map[string]time.Time // by queue, when it was last told of
+	even    map[string]time.Time // by queue, from when on one in notifyEvery would be as many as there were
 	pending map[string]bool      // queues that a timer will tell of
 }
 
 func newNotifier(prefix string) *notifier {
-	return &notifier{channel: prefix + "sqlqueue", told: map[string]time.Time{}, pending: map[string]bool{}}
+	return &notifier{channel: prefix + "sqlqueue", even: map[string]time.Time{}, pending: map[string]bool{}}
 }
 
 // soon is which delayed jobs are told of. A worker learns of others in time, because it asks every second when the next is due.
@@ -110,14 +114,28 @@ func (n *notifier) due(queues []string) (now, later []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, queue := range queues {
-		if n.pending[queue] || time.Since(n.told[queue]) < notifyEvery {
+		if n.pending[queue] || n.wait(queue) > 0 {
 			later = append(later, queue)
 			continue
 		}
-		n.told[queue] = time.Now()
+		n.note(queue)
 		now = append(now, queue)
 	}
 	return now, later
+}
+
+// wait is how long it takes until a queue may be told of. It is called with mu locked.
+func (n *notifier) wait(queue string) time.Duration {
+	return time.Until(n.even[queue].Add(-(notifyBurst - 1) * notifyEvery))
+}
+
+// note counts a notification. It is called with mu locked.
+func (n *notifier) note(queue string) {
+	from := time.Now()
+	if even := n.even[queue]; even.After(from) {
+		from = even
+	}
+	n.even[queue] = from.Add(notifyEvery)
 }
 
 // later tells of the queues when the time has come. What was committed before that is told of.
@@ -131,9 +149,9 @@ func (n *notifier) later(pool *pgxpool.Pool, queues []string) {
 			continue
 		}
 		n.pending[queue] = true
-		time.AfterFunc(notifyEvery-time.Since(n.told[queue]), func() {
+		time.AfterFunc(n.wait(queue), func() {
 			n.mu.Lock()
-			n.told[queue] = time.Now()
+			n.note(queue)
 			delete(n.pending, queue)
 			n.mu.Unlock()
 			const patience = 5 * time.Second
