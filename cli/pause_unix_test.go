@@ -24,6 +24,7 @@ func TestD8_USR2PausesAndCONTGoesOn(t *testing.T) {
 		}
 		return nil
 	})
+	p.says("msg=processed")
 	if log := p.stderr.String(); strings.Index(log, "msg=processed") < strings.Index(log, "worker goes on") {
 		t.Errorf("the job was taken in the pause:\n%s", log)
 	}
