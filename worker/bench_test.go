@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -26,15 +24,7 @@ func (letter) JobName() string { return "send_letter" }
 // letters returns a queue, on a database of its own, and a function that pushes n jobs with data of so many bytes.
 func letters(tb testing.TB, bytes int) (*sqlqueue.Queue, func(n int)) {
 	tb.Helper()
-	file, err := tables()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	path := filepath.Join(tb.TempDir(), "q.db")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
+	db, err := sql.Open("sqlite", newFile(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

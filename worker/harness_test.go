@@ -53,19 +53,26 @@ var tables = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path)
 })
 
+// newFile makes a database that has been migrated, and returns its address.
+func newFile(tb testing.TB) (dsn string) {
+	tb.Helper()
+	file, err := tables()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(tb.TempDir(), "q.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return "file:" + path + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate"
+}
+
 // bubble runs a test over a database of its own in a bubble.
 func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
-	file, err := tables()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "q.db")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dsn := newFile(t)
 	synctest.Test(t, func(t *testing.T) {
-		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_txlock=immediate")
+		db, err := sql.Open("sqlite", dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
