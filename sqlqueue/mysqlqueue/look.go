@@ -80,7 +80,7 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, w
 		statement := s.sql(lookSQL, text(worker))
 		dest := []any{&clock, &wanted}
 		if first && x.Requeue > 0 {
-			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[expiring]))
+			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[lane.Expiring]))
 			dest = append(dest, &v.expired)
 		}
 		for i, l := range part {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
 // %[1]s where to go on, %[2]d how many, %[3]s when they had expired, %[4]s ids to pass over.
@@ -38,7 +39,7 @@ func expiredAt(x sqlqueue.Exchange) string {
 func (c *conversation) requeue(ctx context.Context) (int, error) {
 	var expired []int64
 	var err error
-	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[expiring], &c.where.expiryTook, func(goOn string, size int) string {
+	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[lane.Expiring], &c.where.expiryTook, func(goOn string, size int) string {
 		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(append([]int64{0}, c.x.Keep...)))
 	}, func(ids []int64, n int) ([]int64, error) {
 		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))

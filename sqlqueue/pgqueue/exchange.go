@@ -35,7 +35,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		}
 	}
 	if x.Requeue > 0 {
-		c.expiry = s.expiry.Scan([]string{expiring.Queue}, time.Now())
+		c.expiry = s.expiry.Scan([]string{lane.Expiring.Queue}, time.Now())
 	}
 	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
 		return sqlqueue.Exchanged{}, err
@@ -54,7 +54,7 @@ type conversation struct {
 	answer sqlqueue.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
 	scan   lane.Scan
-	expiry lane.Scan // in the lane expiring
+	expiry lane.Scan // in the lane Expiring
 	left   time.Time // when the first had expired that was not released; zero: all were
 	sent   time.Time
 }
@@ -294,7 +294,7 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 	if !c.x.Expired.IsZero() {
 		expired = &c.x.Expired
 	}
-	from := mark(c.expiry.From[expiring])
+	from := mark(c.expiry.From[lane.Expiring])
 	batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...), from).Query(func(rows pgx.Rows) error {
 		rows.Close()
 		c.answer.Requeued = int(rows.CommandTag().RowsAffected())
@@ -374,40 +374,14 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	})
 }
 
-// expiring is the lane of reservations that expire, in a Set of its own. Its mark is the time up to which all that had expired were released.
-var expiring = lane.Lane{}
-
-// mark notes how far the lanes are reserved, and what had expired is released. A scan that has found less than it was to, and has not seen
-// everything, is to be followed by one that does. One that was cut short may have left more behind the mark: the next goes on from there.
+// mark notes how far the lanes are reserved, and what had expired is released.
 func (c *conversation) mark() {
 	took := time.Since(c.sent)
 	if c.x.Requeue > 0 {
-		to := c.answer.Now
-		if !c.x.Expired.IsZero() && c.x.Expired.Before(to) {
-			to = c.x.Expired
-		}
-		c.store.expiry.Scanned(c.expiry, map[lane.Lane]time.Time{expiring: to}, c.answer.Now, took)
-		if !c.left.IsZero() {
-			c.store.expiry.Rewind(expiring, c.left)
-		}
+		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, took)
 	}
-	if c.x.Limit <= 0 {
-		return
-	}
-	latest := map[lane.Lane]time.Time{}
-	var last lane.Lane
-	for i := range c.answer.Reserved {
-		j := &c.answer.Reserved[i]
-		last = lane.Lane{Queue: j.Queue, Priority: j.Priority}
-		if j.AvailableAt.After(latest[last]) {
-			latest[last] = j.AvailableAt
-		}
-	}
-	again := c.store.lanes.Scanned(c.scan, latest, c.answer.Now, took)
-	if len(c.answer.Reserved) == c.x.Limit {
-		c.store.lanes.Rewind(last, latest[last])
-	} else if at := c.answer.Now.Add(again); again > 0 && (c.answer.NextDue.IsZero() || at.Before(c.answer.NextDue)) {
-		c.answer.NextDue = at
+	if c.x.Limit > 0 {
+		c.store.lanes.Reserved(c.scan, c.x.Limit, &c.answer, took)
 	}
 }
 

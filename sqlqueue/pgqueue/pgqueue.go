@@ -72,7 +72,7 @@ type store struct {
 	*operator.Queries
 	names  *names
 	lanes  *lane.Set
-	expiry *lane.Set     // with the lane expiring
+	expiry *lane.Set     // with the lane Expiring
 	pool   *pgxpool.Pool // nil when bound to a transaction
 
 	notifier *notifier

@@ -1,6 +1,10 @@
 package lane
 
-import "time"
+import (
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
 
 // Jobs that were reserved leave dead entries at the head of an index, which the database cannot remove while anybody holds an older snapshot
 // open. Whoever scans from the start walks over all of them, each time. So a lane has a mark: the time from which the last job that was
@@ -103,6 +107,42 @@ func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, too
 		return 0
 	}
 	return max(scan.again.Sub(scan.at), time.Millisecond)
+}
+
+// Reserved is Scanned for an exchange that has reserved, in the order of the lanes, up to so many jobs. One that has found fewer, and has not
+// looked everywhere, is to be followed by one that does. One that was cut short may have left more behind the mark: the next goes on from there.
+func (s *Set) Reserved(scan Scan, limit int, answer *sqlqueue.Exchanged, took time.Duration) {
+	latest := map[Lane]time.Time{}
+	var last Lane
+	for i := range answer.Reserved {
+		j := &answer.Reserved[i]
+		last = Lane{j.Queue, j.Priority}
+		if j.AvailableAt.After(latest[last]) {
+			latest[last] = j.AvailableAt
+		}
+	}
+	again := s.Scanned(scan, latest, answer.Now, took)
+	if len(answer.Reserved) == limit {
+		s.Rewind(last, latest[last])
+	} else if at := answer.Now.Add(again); again > 0 && (answer.NextDue.IsZero() || at.Before(answer.NextDue)) {
+		answer.NextDue = at
+	}
+}
+
+// Expiring is the lane of reservations that expire, in a Set of its own. Its mark is the time up to which all that had expired were released.
+var Expiring = Lane{}
+
+// Released is Scanned for an exchange that has released what had expired at a time, zero for the clock's: all but what had expired from left on;
+// zero: it left nothing.
+func (s *Set) Released(scan Scan, expired, left, clock time.Time, took time.Duration) {
+	to := clock
+	if !expired.IsZero() && expired.Before(to) {
+		to = expired
+	}
+	s.Scanned(scan, map[Lane]time.Time{Expiring: to}, clock, took)
+	if !left.IsZero() {
+		s.Rewind(Expiring, left)
+	}
 }
 
 // Rewind notes that a job may wait behind the mark of a lane: the store has pushed one for a time that has passed, or a scan was cut short there.
