@@ -258,3 +258,24 @@ func TestGatheredPushesThatFail(t *testing.T) {
 		})
 	}
 }
+
+// Where only one has gathered, the failure is its own.
+func TestAPushThatGatheredAloneAndFailsIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		all := pushers(t, q, 1, 2)
+		calls, _ := g.take()
+		calls[0].pass <- nil
+		calls, _ = g.take()
+		refused := errors.New("refused")
+		calls[0].pass <- refused
+		if again, sizes := g.take(); len(again) > 0 {
+			t.Errorf("then calls of %v jobs", sizes)
+			again[0].pass <- nil
+		}
+		synctest.Wait()
+		if !errors.Is(all[1].err, refused) {
+			t.Errorf("got %v, want %v", all[1].err, refused)
+		}
+	})
+}
