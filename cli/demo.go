@@ -348,7 +348,7 @@ func (d *demo) settled(ctx context.Context) error {
 
 // left counts the jobs in the queues.
 func (d *demo) left(ctx context.Context) (left int64, err error) {
-	queues, err := d.db.queue.Queues(ctx)
+	queues, err := d.db.queue.Queues(ctx, 0)
 	for _, q := range queues {
 		left += q.Ready + q.Delayed + q.Reserved
 	}

@@ -65,7 +65,7 @@ type monitored struct {
 }
 
 func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64, workers int) ([]monitored, error) {
-	held, err := q.Queues(cmd.Context())
+	held, err := q.Queues(cmd.Context(), 0)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (p *program) queuesCommand() *cobra.Command {
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				queues, err := q.Queues(cmd.Context())
+				queues, err := q.Queues(cmd.Context(), 0)
 				if err != nil {
 					return err
 				}

@@ -1215,7 +1215,7 @@ func TestMySQLCheck(t *testing.T) {
 			"failed":  func() error { _, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{}); return err },
 			"retry":   func() error { _, err := q.Retry(ctx, sqlqueue.FailedFilter{}); return err },
 			"forget":  func() error { _, err := q.Forget(ctx, sqlqueue.FailedFilter{}); return err },
-			"queues":  func() error { _, err := q.Queues(ctx); return err },
+			"queues":  func() error { _, err := q.Queues(ctx, 0); return err },
 			"control": func() error { return q.Control(ctx, "", sqlqueue.ControlChange{Restart: true}) },
 			"workers": func() error { _, err := q.Workers(ctx); return err },
 		} {

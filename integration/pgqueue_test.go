@@ -293,7 +293,7 @@ func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
 	if answer, err = q.Exchange(ctx, sqlqueue.Exchange{Settle: x.Settle}); err != nil || answer.Lost != nil {
 		t.Fatalf("settle: %+v, %v", answer, err)
 	}
-	queues, err := q.Queues(ctx)
+	queues, err := q.Queues(ctx, 0)
 	if err != nil || len(queues) != 1 || queues[0].Ready != 1 || queues[0].Failed != 1 {
 		t.Errorf("left are %+v, %v, want one ready and one failed", queues, err)
 	}

@@ -85,7 +85,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 		quote = "`"
 	}
 	table := func(name string) string { return quote + d.prefix + name + quote }
-	for _, name := range []string{"jobs", "failed_jobs", "queues", "workers"} {
+	for _, name := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"} {
 		if _, err := db.ExecContext(tb.Context(), "DELETE FROM "+table(name)); err != nil {
 			tb.Fatal(err)
 		}

@@ -17,6 +17,9 @@ var (
 	// ErrNotReserved: no worker has the job, so there is nothing to release. From Release.
 	ErrNotReserved = errors.New("no worker has reserved the job")
 
+	// ErrNoSubscription: no subscription has the name. From Unsubscribe.
+	ErrNoSubscription = errors.New("no such subscription")
+
 	// ErrNoWorker: no worker has the id. From SetConcurrency.
 	ErrNoWorker = errors.New("no such worker")
 )
@@ -73,6 +76,16 @@ func (e *DuplicateError) Error() string {
 		says = append(says, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(says, "; ")
+}
+
+// SubscribedError says that a queue has a subscription already. From Subscribe.
+type SubscribedError struct {
+	Queue string
+	Name  string // of the subscription that it has
+}
+
+func (e *SubscribedError) Error() string {
+	return fmt.Sprintf("queue %q has the subscription %q: a queue has one at most", e.Queue, e.Name)
 }
 
 // wrap gives a store's error the name of the operation.

@@ -45,11 +45,20 @@ type JobFilter struct {
 	Queue         string
 	State         State
 	NotReserved   bool
-	Name          string    // the handler's name in the payload
-	CreatedAfter  time.Time // inclusive
-	CreatedBefore time.Time // exclusive
-	After         int64     // only ids greater than this: the last id of the page before
-	Limit         int       // default 100, at most 1,000
+	Name          string        // the handler's name in the payload
+	Fields        []Field       // of the payload's data; each must be there
+	OlderThan     time.Duration // pushed at least so long ago
+	CreatedAfter  time.Time     // inclusive
+	CreatedBefore time.Time     // exclusive
+	After         int64         // only ids greater than this: the last id of the page before
+	Limit         int           // default 100, at most 1,000
+}
+
+// Field is a condition on the data of a job: the value at the path of keys, as text, is Value. The text of a string is the string
+// itself, that of any other value its JSON (42, true, null); values that are objects or arrays are never equal.
+type Field struct {
+	Path  []string // at least one key, none empty
+	Value string
 }
 
 // JobChange is what ChangeJobs does. Fields left nil stay as they are.
@@ -83,6 +92,7 @@ type FailedFilter struct {
 	IDs       []int64 // ids of failed jobs, not the ids that they had as jobs; at most 1,000
 	Queue     string
 	Name      string        // the handler's name in the payload
+	Error     string        // a part of the error; each * in it stands for any text
 	OlderThan time.Duration // failed at least so long ago
 	Before    int64         // only ids smaller than this: the last id of the page before
 	Limit     int           // default 100, at most 1,000
@@ -97,15 +107,28 @@ const (
 	ForgetFailed                         // deleted
 )
 
-// QueueInfo is what a queue holds.
+// FailedGroup is failed jobs of one queue and one name with like errors.
+type FailedGroup struct {
+	Queue string    `json:"queue"`
+	Name  string    `json:"name"`
+	Error string    `json:"error"` // its beginning, with a * for what differs: FailedFilter.Error takes it
+	Count int64     `json:"count"`
+	First time.Time `json:"first_failed_at"`
+	Last  time.Time `json:"last_failed_at"`
+	ID    int64     `json:"id"` // of the newest
+}
+
+// QueueInfo is what a queue holds. No number is greater than CountedTo, if that is not zero: one that is as great stands for so many
+// or more.
 type QueueInfo struct {
-	Queue    string    `json:"queue"`
-	Ready    int64     `json:"ready"`
-	Delayed  int64     `json:"delayed"`
-	Reserved int64     `json:"reserved"`
-	Failed   int64     `json:"failed"`
-	Oldest   time.Time `json:"oldest,omitzero"` // since when the oldest ready job has been available; zero: none is ready
-	Control  Control   `json:"control"`
+	Queue     string    `json:"queue"`
+	Ready     int64     `json:"ready"`
+	Delayed   int64     `json:"delayed"`
+	Reserved  int64     `json:"reserved"`
+	Failed    int64     `json:"failed"`
+	Oldest    time.Time `json:"oldest,omitzero"` // since when the oldest ready job has been available; zero: none is ready
+	CountedTo int64     `json:"counted_to,omitzero"`
+	Control   Control   `json:"control"`
 }
 
 // Control is what operators have said about a queue, or under the empty name about all queues.
@@ -143,4 +166,35 @@ type Worker struct {
 	WantedConcurrency int       `json:"wanted_concurrency,omitzero"`
 	StartedAt         time.Time `json:"started_at,omitzero"`
 	SeenAt            time.Time `json:"seen_at,omitzero"`
+}
+
+// Count is what happened in a queue in one minute.
+type Count struct {
+	Minute   time.Time `json:"minute"` // its start, by the database's clock
+	Queue    string    `json:"queue"`
+	Pushed   int64     `json:"pushed"`   // jobs that were pushed in this minute
+	Done     int64     `json:"done"`     // jobs that ended well, or were discarded
+	Failed   int64     `json:"failed"`   // jobs that failed for good
+	Released int64     `json:"released"` // runs that ended with an error or a release, and whose jobs run again
+}
+
+// Counts is what happened in the queues.
+type Counts struct {
+	// Minutes are those in which something happened, by minute and queue.
+	Minutes []Count
+
+	// PushedSince is the time before which Pushed is too small, because more jobs wait than were looked at. Zero: it is right everywhere.
+	PushedSince time.Time
+
+	// Now is the database's clock.
+	Now time.Time
+}
+
+// Subscription sends the jobs of a queue to a URL.
+type Subscription struct {
+	Name      string    `json:"name"` // of the subscription
+	URL       string    `json:"url"`  // may have a password in it
+	Queue     string    `json:"queue"`
+	Secret    string    `json:"-"` // signs what is sent; empty: nothing is signed
+	CreatedAt time.Time `json:"created_at,omitzero"`
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -19,16 +21,29 @@ func (q *Queue) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	if err != nil {
 		return nil, wrap("jobs", err)
 	}
-	if err := checkFilter(&f.Limit, f.IDs); err != nil {
+	if err := f.check(); err != nil {
 		return nil, wrap("jobs", err)
-	}
-	switch f.State {
-	case "", Ready, Delayed, Reserved:
-	default:
-		return nil, wrap("jobs", fmt.Errorf("unknown state %q: use ready, delayed or reserved", f.State))
 	}
 	jobs, err := store.Jobs(ctx, f)
 	return jobs, wrap("jobs", err)
+}
+
+// CountJobs counts the jobs that pass the filter, up to most. The filter's Limit is not used.
+func (q *Queue) CountJobs(ctx context.Context, f JobFilter, most int) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("count jobs", err)
+	}
+	if most < 1 {
+		return 0, wrap("count jobs", fmt.Errorf("a count up to %d: it must be at least 1", most))
+	}
+	f.Limit = 0
+	if err := f.check(); err != nil {
+		return 0, wrap("count jobs", err)
+	}
+	f.Limit = most
+	n, err := store.CountJobs(ctx, f)
+	return n, wrap("count jobs", err)
 }
 
 // Job returns one job, or ErrNotFound.
@@ -152,6 +167,40 @@ func (q *Queue) changeEach(ctx context.Context, operation string, ids []int64, f
 	return total, wrap(operation, errors.Join(errs...))
 }
 
+// CancelAll deletes the jobs that pass the filter and that no worker has, a thousand in a transaction, from the oldest to the newest, and
+// returns how many it deleted. The filter's Limit is not used. Progress is told after each transaction how many it was until then.
+func (q *Queue) CancelAll(ctx context.Context, f JobFilter, progress ...func(deleted int)) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("cancel", err)
+	}
+	f.Limit, f.NotReserved = batch, true
+	if err := f.check(); err != nil {
+		return 0, wrap("cancel", err)
+	}
+	total, err := deleteAll(ctx, store, f, progress)
+	return total, wrap("cancel", err)
+}
+
+// deleteAll deletes what passes the filter, page by page.
+func deleteAll(ctx context.Context, store Store, f JobFilter, progress []func(int)) (total int, err error) {
+	for {
+		deleted, err := store.ChangeJobs(ctx, f, JobChange{Delete: true})
+		total += len(deleted)
+		tell(progress, total)
+		if err != nil || len(deleted) < f.Limit {
+			return total, err
+		}
+		f.After = slices.Max(deleted)
+	}
+}
+
+func tell(progress []func(int), n int) {
+	for _, told := range progress {
+		told(n)
+	}
+}
+
 // why tells whether a job that was not changed is not there at all.
 func (q *Queue) why(ctx context.Context, id int64, otherwise error) error {
 	_, err := q.Job(ctx, id)
@@ -165,20 +214,14 @@ func (q *Queue) why(ctx context.Context, id int64, otherwise error) error {
 }
 
 // Clear deletes the jobs of a queue, or under the empty name all jobs, a thousand at a time, and returns how many it deleted. Jobs that a
-// worker has are deleted only with includeReserved: their workers then lose their reservations.
-func (q *Queue) Clear(ctx context.Context, queue string, includeReserved bool) (int, error) {
+// worker has are deleted only with includeReserved: their workers then lose their reservations. Progress: see CancelAll.
+func (q *Queue) Clear(ctx context.Context, queue string, includeReserved bool, progress ...func(deleted int)) (int, error) {
 	store, err := q.open(ctx)
 	if err != nil {
 		return 0, wrap("clear", err)
 	}
-	f := JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}
-	for total := 0; ; {
-		deleted, err := store.ChangeJobs(ctx, f, JobChange{Delete: true})
-		total += len(deleted)
-		if err != nil || len(deleted) < batch {
-			return total, wrap("clear", err)
-		}
-	}
+	total, err := deleteAll(ctx, store, JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}, progress)
+	return total, wrap("clear", err)
 }
 
 // FailedJobs returns failed jobs, the newest first, a page at a time: FailedFilter.Before takes the last id of the page before.
@@ -206,21 +249,36 @@ func (q *Queue) FailedJob(ctx context.Context, id int64) (FailedJob, error) {
 	return jobs[0], nil
 }
 
+// FailedGroups groups the newest failed jobs that pass the filter, at most most of them, by queue, name and like errors: their words with
+// digits are taken for the same, but for numbers of up to three digits. The largest group comes first. The filter's Limit is not used.
+func (q *Queue) FailedGroups(ctx context.Context, f FailedFilter, most int) ([]FailedGroup, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, wrap("failed groups", err)
+	}
+	if most < 1 {
+		return nil, wrap("failed groups", fmt.Errorf("groups of %d failed jobs: it must be at least 1", most))
+	}
+	f.Limit = most
+	groups, err := store.FailedGroups(ctx, f)
+	return likeErrors(groups), wrap("failed groups", err)
+}
+
 // Retry moves all failed jobs that pass the filter back to their queues, with new ids, no attempts and available now, a thousand in a
 // transaction, and returns how many it moved. Jobs whose unique key another job has by now stay failed, and are told by a
-// *DuplicateError; ids that are not there by ErrNotFound. The filter's Limit is not used.
-func (q *Queue) Retry(ctx context.Context, f FailedFilter) (int, error) {
-	return q.changeFailed(ctx, "retry", f, RetryFailed)
+// *DuplicateError; ids that are not there by ErrNotFound. The filter's Limit is not used. Progress: see CancelAll.
+func (q *Queue) Retry(ctx context.Context, f FailedFilter, progress ...func(retried int)) (int, error) {
+	return q.changeFailed(ctx, "retry", f, RetryFailed, progress)
 }
 
 // Forget deletes all failed jobs that pass the filter, a thousand in a transaction, and returns how many it deleted. Ids that are not
-// there are told by ErrNotFound. The filter's Limit is not used.
-func (q *Queue) Forget(ctx context.Context, f FailedFilter) (int, error) {
-	return q.changeFailed(ctx, "forget", f, ForgetFailed)
+// there are told by ErrNotFound. The filter's Limit is not used. Progress: see CancelAll.
+func (q *Queue) Forget(ctx context.Context, f FailedFilter, progress ...func(forgotten int)) (int, error) {
+	return q.changeFailed(ctx, "forget", f, ForgetFailed, progress)
 }
 
 // changeFailed goes through all failed jobs that pass the filter, from the newest to the oldest.
-func (q *Queue) changeFailed(ctx context.Context, operation string, f FailedFilter, c FailedChange) (int, error) {
+func (q *Queue) changeFailed(ctx context.Context, operation string, f FailedFilter, c FailedChange, progress []func(int)) (int, error) {
 	store, err := q.open(ctx)
 	if err != nil {
 		return 0, wrap(operation, err)
@@ -232,6 +290,7 @@ func (q *Queue) changeFailed(ctx context.Context, operation string, f FailedFilt
 		f.Limit = batch
 		ids, left, err := store.ChangeFailed(ctx, f, c)
 		total += len(ids)
+		tell(progress, total)
 		duplicates = append(duplicates, left...)
 		for _, d := range left {
 			ids = append(ids, d.Failed)
@@ -268,13 +327,17 @@ func (q *Queue) changeFailed(ctx context.Context, operation string, f FailedFilt
 	return total, wrap(operation, errors.Join(errs...))
 }
 
-// Queues counts what the queues hold: see Store.
-func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
+// Queues returns what the queues hold, by name; under the empty name stands what was said about all queues. Each number is counted up to
+// most, so that millions of jobs take no longer: see QueueInfo.CountedTo. 0: however far it goes.
+func (q *Queue) Queues(ctx context.Context, most int64) ([]QueueInfo, error) {
 	store, err := q.open(ctx)
 	if err != nil {
 		return nil, wrap("queues", err)
 	}
-	queues, err := store.Queues(ctx)
+	if most < 0 {
+		return nil, wrap("queues", fmt.Errorf("a count up to %d: it must be at least 1, or 0 for no limit", most))
+	}
+	queues, err := store.Queues(ctx, most)
 	return queues, wrap("queues", err)
 }
 
@@ -328,6 +391,28 @@ func (q *Queue) SetConcurrency(ctx context.Context, worker string, n int) error 
 		err = fmt.Errorf("%q: %w", worker, ErrNoWorker)
 	}
 	return wrap("set concurrency", err)
+}
+
+func (f *JobFilter) check() error {
+	if err := checkFilter(&f.Limit, f.IDs); err != nil {
+		return err
+	}
+	switch f.State {
+	case "", Ready, Delayed, Reserved:
+	default:
+		return fmt.Errorf("unknown state %q: use ready, delayed or reserved", f.State)
+	}
+	for _, field := range f.Fields {
+		if len(field.Path) == 0 {
+			return errors.New("a condition on a field of the data names none")
+		}
+		for _, key := range field.Path {
+			if key == "" || strings.ContainsAny(key, "\"\\\x00") || !utf8.ValidString(key) {
+				return fmt.Errorf("no field of the data is looked for by the key %q: it must not be empty or have a quote or a backslash", key)
+			}
+		}
+	}
+	return nil
 }
 
 func checkFilter(limit *int, ids []int64) error {

@@ -152,7 +152,7 @@ func TestControlRefuses(t *testing.T) {
 	if err := q.Control(t.Context(), "a,b", sqlqueue.ControlChange{Pause: true}); err == nil {
 		t.Error("a queue of a wrong name was paused")
 	}
-	if queues, err := q.Queues(t.Context()); err != nil || len(queues) != 0 {
+	if queues, err := q.Queues(t.Context(), 0); err != nil || len(queues) != 0 {
 		t.Errorf("something was written: %+v, %v", queues, err)
 	}
 }

@@ -79,7 +79,7 @@ func everyOperation(ctx context.Context, q *sqlqueue.Queue) map[string]error {
 	_, failedJob := q.FailedJob(ctx, 1)
 	_, retry := q.Retry(ctx, sqlqueue.FailedFilter{})
 	_, forget := q.Forget(ctx, sqlqueue.FailedFilter{})
-	_, queues := q.Queues(ctx)
+	_, queues := q.Queues(ctx, 0)
 	_, workers := q.Workers(ctx)
 	return map[string]error{
 		"check": q.Check(ctx), "push": push, "pushMany": pushMany, "later": later, "exchange": exchange, "jobs": jobs, "job": job, "cancel": cancel,

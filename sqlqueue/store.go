@@ -43,6 +43,9 @@ type Store interface {
 	// Jobs returns the jobs that pass the filter, by ascending id.
 	Jobs(ctx context.Context, f JobFilter) ([]Job, error)
 
+	// CountJobs counts the jobs that pass the filter, up to f.Limit.
+	CountJobs(ctx context.Context, f JobFilter) (int, error)
+
 	// ChangeJobs changes, releases or deletes the jobs that pass the filter, at most f.Limit, and returns their ids. It waits for row
 	// locks. A change of queue that meets a unique key of another job returns a *DuplicateError and changes nothing.
 	ChangeJobs(ctx context.Context, f JobFilter, c JobChange) ([]int64, error)
@@ -50,13 +53,21 @@ type Store interface {
 	// FailedJobs returns the failed jobs that pass the filter, by descending id.
 	FailedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, error)
 
+	// FailedGroups groups the newest f.Limit of the failed jobs that pass the filter, in any order. Their errors are those of the table,
+	// cut to at most 200 characters.
+	FailedGroups(ctx context.Context, f FailedFilter) ([]FailedGroup, error)
+
 	// ChangeFailed retries or forgets the failed jobs that pass the filter, at most f.Limit, and returns the ids that they had as failed
 	// jobs, and what it left because another job has the unique key.
 	ChangeFailed(ctx context.Context, f FailedFilter, c FailedChange) ([]int64, []Duplicate, error)
 
 	// Queues counts the jobs of every queue that has jobs, failed jobs or a Control, and returns them by name; the Control for all
-	// queues comes first, under the empty name.
-	Queues(ctx context.Context) ([]QueueInfo, error)
+	// queues comes first, under the empty name. Each number is counted up to most; 0: however far it goes.
+	Queues(ctx context.Context, most int64) ([]QueueInfo, error)
+
+	// Counts adds up what Exchange.Counts has told of the minutes of the last since, the present one included. To Pushed it adds the
+	// jobs that are in the table: the newest of them, at most most.
+	Counts(ctx context.Context, since time.Duration, most int) (Counts, error)
 
 	// Control writes what an operator says about a queue, or under the empty name about all.
 	Control(ctx context.Context, queue string, c ControlChange) error
@@ -66,6 +77,16 @@ type Store interface {
 
 	// ChangeWorker writes the concurrency that is wanted of a worker, 0 for its own, and reports whether there is such a worker.
 	ChangeWorker(ctx context.Context, id string, wanted int) (bool, error)
+
+	// Subscriptions returns the subscriptions, by name.
+	Subscriptions(ctx context.Context) ([]Subscription, error)
+
+	// Subscribe writes a subscription in place of the one of its name, which keeps its CreatedAt. The error is a *SubscribedError if its
+	// queue has a subscription of another name.
+	Subscribe(ctx context.Context, s Subscription) error
+
+	// Unsubscribe deletes a subscription, and reports whether it was there.
+	Unsubscribe(ctx context.Context, name string) (bool, error)
 }
 
 // NewJob is a job to insert. Its values have been checked.
@@ -97,6 +118,10 @@ type Exchange struct {
 	Worker *Worker
 	Leave  bool
 	Unseen time.Duration
+
+	// Counts are inserted, for Store.Counts. OldCounts deletes those of minutes so long ago, some at a time; 0: none.
+	Counts    []Count
+	OldCounts time.Duration
 
 	Settle []Settlement
 	Touch  []Touch

@@ -25,6 +25,7 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 		self := l.self
 		self.Concurrency = l.control.slots
 		x.Worker, x.Unseen = &self, unseenFor
+		l.counts.tell(&x, now)
 	}
 	x.Settle = settlements(l.refusal.next(l.unsettled))
 	for _, r := range l.touching {
@@ -112,6 +113,7 @@ func (l *loop) waiting() int {
 // failedExchange keeps everything for the next exchange, and returns how long to wait for it.
 func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
+	l.counts.keep(x)
 	l.refusal.failed(l.unsettled)
 	return l.outage.next(&l.log, err)
 }
@@ -221,6 +223,7 @@ func (l *loop) report(r *run) {
 		l.unhandled++
 	}
 	l.log.ended(r, l.unhandled)
+	l.counts.ended(r, l.outage.serverTime(time.Now()))
 
 	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
 	if r.timedOut {

@@ -64,6 +64,7 @@ type loop struct {
 	unhandled int // how often a job was put back because no handler has its name
 	turns     int // exchanges that have asked for jobs
 
+	counts    counts
 	control   control
 	outage    outage
 	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
@@ -255,7 +256,9 @@ func (l *loop) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, promptly)
 	defer cancel()
-	_, _ = l.queue.Exchange(ctx, sqlqueue.Exchange{Worker: &l.self, Leave: true})
+	x := sqlqueue.Exchange{Worker: &l.self, Leave: true}
+	l.counts.tell(&x, time.Now())
+	_, _ = l.queue.Exchange(ctx, x)
 }
 
 // leftover says what is unfinished at the end.

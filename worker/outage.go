@@ -74,7 +74,10 @@ func (o *outage) answered(clock, sent, now time.Time) {
 
 // expired is when reservations must have expired that an exchange sent now is to release, by the database's clock: it may lie there for
 // long, if the database stands still, and at its end owners that live must be able to speak first. So must they after such a time.
-func (o *outage) expired(now time.Time) time.Time { return o.clock.Add(now.Sub(o.read) - o.slow) }
+func (o *outage) expired(now time.Time) time.Time { return o.serverTime(now).Add(-o.slow) }
+
+// serverTime is now by the database's clock.
+func (o *outage) serverTime(now time.Time) time.Time { return o.clock.Add(now.Sub(o.read)) }
 
 func (o *outage) mayRequeue(now time.Time) bool { return !o.on() && !now.Before(o.requeueFrom) }
 

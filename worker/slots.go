@@ -147,25 +147,29 @@ func (s *slots) leave(in *slot) {
 // end hands a job to the loop; late: after it was given up.
 func (s *slots) end(r *run, late bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if late {
 		s.late = append(s.late, r)
 	} else {
 		s.ended = append(s.ended, r)
 	}
-	worth := len(s.ended)+len(s.late) >= s.news
-	s.mu.Unlock()
-	if worth {
+	if len(s.ended)+len(s.late) >= s.news {
 		s.tell()
 	}
 }
 
-// alert sets how many jobs must have come to their end for the loop to be told.
+// alert sets how many jobs must have come to their end for the loop to be told. What it was told of fewer is taken back.
 func (s *slots) alert(news int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.news = news
 	if len(s.ended)+len(s.late) >= news {
 		s.tell()
+		return
+	}
+	select {
+	case <-s.wake:
+	default:
 	}
 }
 

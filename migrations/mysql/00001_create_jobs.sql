@@ -112,7 +112,43 @@ CREATE TABLE `workers` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Workers that run, each written before its first reservation';
 
+CREATE TABLE `counts` (
+    id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY
+        COMMENT 'Rows are inserted and never changed, so that no worker waits for another',
+    minute   DATETIME(6) NOT NULL
+        COMMENT 'Its start',
+    queue    VARCHAR(191) NOT NULL
+        COMMENT 'The name of the queue',
+    pushed   BIGINT NOT NULL
+        COMMENT 'Jobs pushed in this minute that have come to an end, then or later',
+    done     BIGINT NOT NULL
+        COMMENT 'Jobs that ended well in this minute, or were discarded',
+    failed   BIGINT NOT NULL
+        COMMENT 'Jobs that failed for good in this minute',
+    released BIGINT NOT NULL
+        COMMENT 'Runs that ended in this minute with an error or a release, and whose jobs run again',
+    KEY `counts_minute` (minute)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+  COMMENT = 'What workers have counted; the sums over a minute and a queue matter';
+
+CREATE TABLE `subscriptions` (
+    name       VARCHAR(191) NOT NULL PRIMARY KEY
+        COMMENT 'What the operator calls it',
+    url        TEXT NOT NULL
+        COMMENT 'Where each job of the queue is sent to',
+    queue      VARCHAR(191) NOT NULL
+        COMMENT 'The name of the queue',
+    secret     TEXT NOT NULL
+        COMMENT 'Signs what is sent; empty: nothing is signed',
+    created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
+        COMMENT 'When it was first written',
+    UNIQUE KEY `subscriptions_queue` (queue)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+  COMMENT = 'Queues whose jobs are sent to a URL';
+
 -- +goose Down
+DROP TABLE `subscriptions`;
+DROP TABLE `counts`;
 DROP TABLE `workers`;
 DROP TABLE `queues`;
 DROP TABLE `failed_jobs`;

@@ -113,7 +113,45 @@ COMMENT ON COLUMN "workers".wanted_concurrency IS 'How many it should run, when 
 COMMENT ON COLUMN "workers".started_at IS 'When it started';
 COMMENT ON COLUMN "workers".seen_at IS 'When it last wrote this row';
 
+CREATE TABLE "counts" (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    minute   timestamptz NOT NULL,
+    queue    text        COLLATE "C" NOT NULL,
+    pushed   bigint      NOT NULL,
+    done     bigint      NOT NULL,
+    failed   bigint      NOT NULL,
+    released bigint      NOT NULL
+);
+
+CREATE INDEX "counts_minute" ON "counts" (minute);
+
+COMMENT ON TABLE "counts" IS 'What workers have counted; the sums over a minute and a queue matter';
+COMMENT ON COLUMN "counts".id IS 'Rows are inserted and never changed, so that no worker waits for another';
+COMMENT ON COLUMN "counts".minute IS 'Its start';
+COMMENT ON COLUMN "counts".queue IS 'The queue''s name';
+COMMENT ON COLUMN "counts".pushed IS 'Jobs pushed in this minute that have come to an end, then or later';
+COMMENT ON COLUMN "counts".done IS 'Jobs that ended well in this minute, or were discarded';
+COMMENT ON COLUMN "counts".failed IS 'Jobs that failed for good in this minute';
+COMMENT ON COLUMN "counts".released IS 'Runs that ended in this minute with an error or a release, and whose jobs run again';
+
+CREATE TABLE "subscriptions" (
+    name       text        COLLATE "C" PRIMARY KEY,
+    url        text        NOT NULL,
+    queue      text        COLLATE "C" NOT NULL UNIQUE,
+    secret     text        NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+COMMENT ON TABLE "subscriptions" IS 'Queues whose jobs are sent to a URL';
+COMMENT ON COLUMN "subscriptions".name IS 'What the operator calls it';
+COMMENT ON COLUMN "subscriptions".url IS 'Where each job of the queue is sent to';
+COMMENT ON COLUMN "subscriptions".queue IS 'The queue''s name';
+COMMENT ON COLUMN "subscriptions".secret IS 'Signs what is sent; empty: nothing is signed';
+COMMENT ON COLUMN "subscriptions".created_at IS 'When it was first written';
+
 -- +goose Down
+DROP TABLE "subscriptions";
+DROP TABLE "counts";
 DROP TABLE "workers";
 DROP TABLE "queues";
 DROP TABLE "failed_jobs";

@@ -79,7 +79,31 @@ CREATE TABLE "workers" (
     seen_at            INTEGER NOT NULL               -- when it last wrote this row
 );
 
+-- What workers have counted; the sums over a minute and a queue matter. Rows are inserted and never changed.
+CREATE TABLE "counts" (
+    id       INTEGER PRIMARY KEY,
+    minute   INTEGER NOT NULL,  -- its start
+    queue    TEXT    NOT NULL,  -- the queue's name
+    pushed   INTEGER NOT NULL,  -- jobs pushed in this minute that have come to an end, then or later
+    done     INTEGER NOT NULL,  -- jobs that ended well in this minute, or were discarded
+    failed   INTEGER NOT NULL,  -- jobs that failed for good in this minute
+    released INTEGER NOT NULL   -- runs that ended in this minute with an error or a release, and whose jobs run again
+);
+
+CREATE INDEX "counts_minute" ON "counts" (minute);
+
+-- Queues whose jobs are sent to a URL.
+CREATE TABLE "subscriptions" (
+    name       TEXT    NOT NULL PRIMARY KEY,  -- what the operator calls it
+    url        TEXT    NOT NULL,              -- where each job of the queue is sent to
+    queue      TEXT    NOT NULL UNIQUE,       -- the queue's name
+    secret     TEXT    NOT NULL,              -- signs what is sent; empty: nothing is signed
+    created_at INTEGER NOT NULL               -- when it was first written
+);
+
 -- +goose Down
+DROP TABLE "subscriptions";
+DROP TABLE "counts";
 DROP TABLE "workers";
 DROP TABLE "queues";
 DROP TABLE "failed_jobs";

@@ -30,7 +30,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return sqlqueue.Exchanged{}, err
 	}
 	var seen *view
-	if x.Worker == nil && x.Unseen == 0 && len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
+	if x.Worker == nil && x.Unseen == 0 && x.OldCounts == 0 && len(x.Counts)+len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
 		if seen, err = s.look(ctx, s.DB, x, where, true); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
@@ -58,7 +58,7 @@ const clockSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(
 
 // settleBound settles in the caller's transaction.
 func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	if x.Worker != nil || x.Unseen > 0 || len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
+	if x.Worker != nil || x.Unseen+x.OldCounts > 0 || len(x.Counts)+len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
 		return sqlqueue.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c := &conversation{store: s, db: s.DB, x: x}
@@ -85,7 +85,7 @@ type conversation struct {
 }
 
 func (c *conversation) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{c.worker, c.unseen, c.settle, c.giveBack, c.lookAndReserve} {
+	for _, step := range []func(context.Context) error{c.worker, c.unseen, c.counts, c.settle, c.giveBack, c.lookAndReserve} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -137,6 +137,8 @@ func (c *conversation) unseen(ctx context.Context) error {
 	}
 	return nil
 }
+
+func (c *conversation) counts(ctx context.Context) error { return c.store.WriteCounts(ctx, c.db, c.x) }
 
 // leave deletes a worker's row, unless it is locked.
 func (c *conversation) leave(ctx context.Context, id string) error {

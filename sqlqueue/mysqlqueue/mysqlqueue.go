@@ -93,8 +93,17 @@ var dialect = operator.Dialect{
 	Now:         now,
 	Time:        moment,
 	Micros:      micros,
-	NameIs:      "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job')) = CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
+	Name:        "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job'))",
+	Field:       "JSON_UNQUOTE(JSON_EXTRACT(payload, %[1]s))",
+	Text:        "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
+	Path:        operator.JSONPath,
+	Like:        "%[1]s LIKE %[2]s ESCAPE '!'",
+	Pattern:     operator.LikePattern,
+	Reserved:    "expires_at IS NOT NULL",
+	Endless:     "reserved AND expires_at IS NULL",
+	Force:       " FORCE INDEX (%s)",
 	ForUpdate:   "FOR UPDATE",
+	SkipLocked:  "FOR UPDATE SKIP LOCKED",
 	OnConflict:  " ON DUPLICATE KEY UPDATE queue = queue",
 	ByID:        " FORCE INDEX (PRIMARY)",
 	Delete:      "DELETE t FROM %s t FORCE INDEX (PRIMARY)",

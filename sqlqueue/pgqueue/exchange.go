@@ -83,6 +83,7 @@ func (c *conversation) run(ctx context.Context) error {
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
 	c.worker(batch)
+	c.counts(batch)
 	for _, step := range c.settle() {
 		c.collect(batch.Queue(c.store.names.in(step.query), step.args...))
 	}
@@ -132,6 +133,34 @@ func (c *conversation) worker(batch *pgx.Batch) {
 	}
 	if c.x.Unseen > 0 {
 		batch.Queue(c.store.names.in(unseenSQL), c.x.Unseen.Microseconds())
+	}
+}
+
+// $1 minutes in microseconds, $2 queues, $3 pushed, $4 done, $5 failed, $6 released.
+const countSQL = `
+INSERT INTO "counts" (minute, queue, pushed, done, failed, released)
+SELECT timestamptz 'epoch' + c.minute * interval '1 microsecond', c.queue, c.pushed, c.done, c.failed, c.released
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS c(minute, queue, pushed, done, failed, released)`
+
+// $1 microseconds.
+const oldCountsSQL = `
+DELETE FROM "counts" WHERE id = ANY (ARRAY(
+    SELECT id FROM "counts" WHERE minute < statement_timestamp() - $1 * interval '1 microsecond' ORDER BY minute LIMIT 1000 FOR UPDATE SKIP LOCKED))`
+
+func (c *conversation) counts(batch *pgx.Batch) {
+	if n := len(c.x.Counts); n > 0 {
+		minutes, queues := make([]int64, n), make([]string, n)
+		var numbers [4][]int64
+		for i, of := range c.x.Counts {
+			minutes[i], queues[i] = of.Minute.UnixMicro(), of.Queue
+			for j, number := range []int64{of.Pushed, of.Done, of.Failed, of.Released} {
+				numbers[j] = append(numbers[j], number)
+			}
+		}
+		batch.Queue(c.store.names.in(countSQL), minutes, queues, numbers[0], numbers[1], numbers[2], numbers[3])
+	}
+	if c.x.OldCounts > 0 {
+		batch.Queue(c.store.names.in(oldCountsSQL), c.x.OldCounts.Microseconds())
 	}
 }
 
@@ -501,7 +530,7 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 // settleBound settles in the caller's transaction.
 func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, error) {
 	only := sqlqueue.Exchange{Settle: c.x.Settle}
-	if c.x.Worker != nil || c.x.Unseen > 0 || len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
+	if c.x.Worker != nil || c.x.Unseen+c.x.OldCounts > 0 || len(c.x.Counts)+len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c.x, c.done = only, nil

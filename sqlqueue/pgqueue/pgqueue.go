@@ -88,18 +88,28 @@ func (s *store) bound(db operator.DB) *store {
 	return &b
 }
 
+// extractable is the condition for payloads of which a field can be taken: for a json value that fails, for the whole statement, where any
+// string of it has \u0000 or half a surrogate pair.
+const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text !~
+		E'\\\\u0000|\\\\u[dD][89abAB]..(?!\\\\u[dD][c-fC-F])|(?<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]')`
+
 var dialect = operator.Dialect{
 	Quote:       `"`,
 	Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) },
 	Now:         "clock_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
-	// Taking a field out of a json value fails, for the whole statement, where any string of it has \u0000 or half a surrogate pair.
-	NameIs: `CASE WHEN strpos(payload::text, E'\\u') = 0 OR payload::text !~
-		E'\\\\u0000|\\\\u[dD][89abAB]..(?!\\\\u[dD][c-fC-F])|(?<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]'
-		THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END = %s`,
-	ForUpdate:  "FOR UPDATE",
-	OnConflict: " ON CONFLICT DO NOTHING",
+	Name:        "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
+	Field:       "CASE WHEN " + extractable + " THEN coalesce(payload #>> %[1]s::text[], (payload #> %[1]s::text[])::text) END",
+	Text:        "%s",
+	Path:        func(keys []string) any { return keys },
+	Like:        "%[1]s LIKE %[2]s ESCAPE '!'",
+	Pattern:     operator.LikePattern,
+	Waiting:     " AND NOT reserved",
+	Reserved:    "reserved",
+	ForUpdate:   "FOR UPDATE",
+	SkipLocked:  "FOR UPDATE SKIP LOCKED",
+	OnConflict:  " ON CONFLICT DO NOTHING",
 }
 
 // Check is that of sqlqueue.Store.
@@ -146,7 +156,7 @@ func newNames(prefix string) *names {
 		return &names{}
 	}
 	var pairs []string
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers"} {
+	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts"} {
 		pairs = append(pairs, `"`+table+`"`, `"`+prefix+table+`"`)
 	}
 	return &names{replacer: strings.NewReplacer(pairs...)}

@@ -41,7 +41,7 @@ func Example_push() {
 	var duplicate *sqlqueue.DuplicateError
 	fmt.Println(id, errors.As(err, &duplicate))
 
-	queues, err := q.Queues(ctx)
+	queues, err := q.Queues(ctx, 0)
 	for _, queue := range queues {
 		fmt.Printf("%s: %d ready, %d delayed\n", queue.Queue, queue.Ready, queue.Delayed)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Exchange: see sqlqueue.Store. Nothing is ever Locked.
 func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	tells := x.Worker != nil || x.Unseen > 0 || len(x.Touch)+len(x.Abandoned) > 0
+	tells := x.Worker != nil || x.Unseen+x.OldCounts > 0 || len(x.Counts)+len(x.Touch)+len(x.Abandoned) > 0
 	switch {
 	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
 		return sqlqueue.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
@@ -32,7 +32,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	err := s.promptly(ctx, func(tx operator.Executor) error {
 		e = s.newExchange(operator.SQL(tx, translate), x)
 		for _, step := range []func(context.Context) error{
-			e.writeWorker, e.dropUnseen, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
+			e.writeWorker, e.dropUnseen, e.counts, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -99,6 +99,8 @@ func (e *exchange) dropUnseen(ctx context.Context) error {
 	_, err := e.db.Exec(ctx, e.sql.text[deleteUnseen], e.now-e.asked.Unseen.Microseconds())
 	return err
 }
+
+func (e *exchange) counts(ctx context.Context) error { return e.WriteCounts(ctx, e.db, e.asked) }
 
 func (e *exchange) writeWorker(ctx context.Context) error {
 	w := e.asked.Worker

@@ -71,7 +71,7 @@ func TestIDsInOrder(t *testing.T) {
 	if len(ids) != n || !slices.IsSorted(ids) {
 		t.Fatalf("%d ids, ascending: %v", len(ids), slices.IsSorted(ids))
 	}
-	stored := must(q.Queues(t.Context()))(t)
+	stored := must(q.Queues(t.Context(), 0))(t)
 	if len(stored) != 2 || stored[1].Queue != "default" || stored[1].Ready != n {
 		t.Fatalf("stored: %+v", stored)
 	}

@@ -38,6 +38,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -125,8 +126,21 @@ var dialect = operator.Dialect{
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
 	Micros:      "%s",
-	NameIs:      "json_extract(payload, '$.job') = %s",
-	OnConflict:  " ON CONFLICT DO NOTHING",
+	Name:        "json_extract(payload, '$.job')",
+	Field: `CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'
+		ELSE CAST(payload ->> %[1]s AS TEXT) END`,
+	Text:       "%s",
+	Path:       operator.JSONPath,
+	Like:       "%[1]s GLOB %[2]s", // LIKE takes A for a
+	Pattern:    globPattern,
+	Waiting:    " AND NOT reserved",
+	Reserved:   "reserved",
+	OnConflict: " ON CONFLICT DO NOTHING",
+}
+
+func globPattern(parts []string) string {
+	escaped := strings.NewReplacer("?", "[?]", "[", "[[]")
+	return "*" + escaped.Replace(strings.Join(parts, "*")) + "*"
 }
 
 // Check: see sqlqueue.Store.

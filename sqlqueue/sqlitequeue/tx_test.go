@@ -311,7 +311,7 @@ func TestInMemoryOnOneConnection(t *testing.T) {
 		if err := q.Delete(t.Context(), answer.Reserved[0]); err != nil {
 			t.Error(err)
 		}
-		if queues := must(q.Queues(t.Context()))(t); len(queues) != 0 {
+		if queues := must(q.Queues(t.Context(), 0))(t); len(queues) != 0 {
 			t.Errorf("left over: %+v", queues)
 		}
 		_ = db.Close()

@@ -115,7 +115,7 @@ func (q *Queue) run(mux *worker.Mux, how worker.Config) []Result {
 // names returns the queues that there are, by name.
 func (q *Queue) names() []string {
 	q.t.Helper()
-	queues, err := q.Queues(q.ctx())
+	queues, err := q.Queues(q.ctx(), 0)
 	if err != nil {
 		q.t.Fatalf("sqlqueuetest: %v", err)
 	}

@@ -216,7 +216,7 @@ func insertBadRows(f *fixture) {
 			f.Errorf("jobs named %q: %v", name, err)
 		}
 	}
-	queues, err := c.Queues(f.Context())
+	queues, err := c.Queues(f.Context(), 0)
 	if err != nil || len(queues) != 1 || queues[0].Ready != int64(len(ids)) {
 		f.Errorf("queues are %+v, %v", queues, err)
 	}

@@ -182,7 +182,7 @@ var controlCases = []testCase{
 			c := f.open()
 			c.push()
 			c.control("", sqlqueue.ControlChange{Pause: true, PauseFor: time.Hour})
-			queues, err := c.Queues(f.Context())
+			queues, err := c.Queues(f.Context(), 0)
 			f.must(err)
 			if len(queues) != 2 || queues[0].Queue != "" || !queues[0].Control.Paused || queues[1].Queue != "default" || queues[1].Control.Paused {
 				f.Errorf("got %+v", queues)

@@ -257,7 +257,7 @@ func (f *fixture) exec(query string, args ...any) {
 }
 
 func (f *fixture) sql(query string) string {
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "sqlqueue_migrations"} {
+	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions", "sqlqueue_migrations"} {
 		query = strings.ReplaceAll(query, "{"+table+"}", f.db.Table(table))
 	}
 	n := 0

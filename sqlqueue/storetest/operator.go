@@ -384,7 +384,7 @@ func countQueues(f *fixture) {
 	first, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Queue: "mail", State: sqlqueue.Ready})
 	f.must(err)
 
-	got, err := f.open().Queues(f.Context())
+	got, err := f.open().Queues(f.Context(), 0)
 	f.must(err)
 	want := []sqlqueue.QueueInfo{
 		{Queue: "broken", Failed: 2},
@@ -461,7 +461,7 @@ func operateWhileWorking(f *fixture) {
 		case 1:
 			_, err = operator.Cancel(ctx, ids[:min(1, len(ids))]...)
 		case 2:
-			_, err = operator.Queues(ctx)
+			_, err = operator.Queues(ctx, 0)
 		case 3:
 			_, err = operator.Retry(ctx, sqlqueue.FailedFilter{})
 		case 4:

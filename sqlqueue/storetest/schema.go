@@ -26,7 +26,7 @@ var schemaCases = []testCase{
 			_, failedJobs := c.FailedJobs(ctx, sqlqueue.FailedFilter{})
 			_, retry := c.Retry(ctx, sqlqueue.FailedFilter{})
 			_, forget := c.Forget(ctx, sqlqueue.FailedFilter{})
-			_, queues := c.Queues(ctx)
+			_, queues := c.Queues(ctx, 0)
 			_, workers := c.Workers(ctx)
 			for operation, err := range map[string]error{
 				"check": c.Check(ctx), "push": push, "exchange": exchange, "jobs": jobs, "cancel": cancel, "failed jobs": failedJobs,

@@ -230,7 +230,7 @@ var transactionCases = []testCase{
 					f.Errorf("forgot %d, %v", n, err)
 				}
 				f.must(bound.Control(ctx, "mail", sqlqueue.ControlChange{Pause: true}))
-				queues, err := bound.Queues(ctx)
+				queues, err := bound.Queues(ctx, 0)
 				if err != nil || len(queues) != 2 || !queues[1].Control.Paused || queues[1].Ready != 1 {
 					f.Errorf("in the transaction the queues are %+v, %v", queues, err)
 				}
@@ -319,7 +319,7 @@ func inEachWay(test func(f *fixture, c *client, way Transactions)) func(*fixture
 func (f *fixture) wipe() {
 	f.Helper()
 	f.checkHistory()
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers"} {
+	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"} {
 		f.exec("DELETE FROM {" + table + "}")
 	}
 	f.history = &history{}

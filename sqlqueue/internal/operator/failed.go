@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -42,9 +43,31 @@ func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
 	if f.Name != "" {
 		s.whereName(f.Name)
 	}
+	if f.Error != "" {
+		s.add(" AND "+s.dialect.Like, "error", s.arg(s.dialect.Pattern(strings.Split(f.Error, "*"))))
+	}
 	if f.OlderThan != 0 {
 		s.add(" AND failed_at <= %s", s.after(-f.OlderThan))
 	}
+}
+
+// FailedGroups is that of sqlqueue.Store.
+func (q *Queries) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
+	s := q.statement("SELECT queue, name, error, count(*), "+q.Dialect.Micros+", "+q.Dialect.Micros+", max(id)", "min(failed_at)", "max(failed_at)")
+	s.add(" FROM (SELECT id, queue, coalesce(%s, '') AS name, substr(error, 1, 200) AS error, failed_at FROM %s",
+		q.Dialect.Name, q.Table("failed_jobs"))
+	s.whereFailed(f)
+	s.add(" ORDER BY id DESC LIMIT %d) AS newest GROUP BY queue, name, error", f.Limit)
+	var groups []sqlqueue.FailedGroup
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var g sqlqueue.FailedGroup
+		var first, last micros
+		err := scan(&g.Queue, &g.Name, &g.Error, &g.Count, &first, &last, &g.ID)
+		g.First, g.Last = first.time(), last.time()
+		groups = append(groups, g)
+		return err
+	})
+	return groups, err
 }
 
 func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter) ([]int64, error) {

@@ -55,6 +55,13 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 	if f.Name != "" {
 		s.whereName(f.Name)
 	}
+	for _, field := range f.Fields {
+		path := s.arg(s.dialect.Path(append([]string{"data"}, field.Path...)))
+		s.add(" AND %s = "+s.dialect.Text, fmt.Sprintf(s.dialect.Field, path), s.arg(field.Value))
+	}
+	if f.OlderThan != 0 {
+		s.add(" AND created_at <= %s", s.after(-f.OlderThan))
+	}
 	if !f.CreatedAfter.IsZero() {
 		s.add(" AND created_at >= %s", s.time(f.CreatedAfter))
 	}
@@ -64,7 +71,16 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 }
 
 func (s *statement) whereName(name string) {
-	s.add(" AND "+s.dialect.NameIs, s.arg(name))
+	s.add(" AND %s = "+s.dialect.Text, s.dialect.Name, s.arg(name))
+}
+
+// CountJobs is that of sqlqueue.Store.
+func (q *Queries) CountJobs(ctx context.Context, f sqlqueue.JobFilter) (n int, err error) {
+	s := q.statement("SELECT count(*) FROM (SELECT id FROM %s", q.Table("jobs"))
+	s.whereJobs(f)
+	s.add(" LIMIT %d) AS found", f.Limit)
+	err = s.each(ctx, q.DB, func(scan func(...any) error) error { return scan(&n) })
+	return n, err
 }
 
 // ChangeJobs is that of sqlqueue.Store.

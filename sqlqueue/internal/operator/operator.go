@@ -31,19 +31,47 @@ type Rows interface {
 
 // Dialect is how a database writes what the others write differently.
 type Dialect struct {
-	Quote       string           // around the names of tables
-	Placeholder func(int) string // the nth argument, from 1
-	Now         string           // the time now, as the tables keep it; empty where Go's clock counts
-	Time        string           // microseconds since 1970 (%s) as the tables keep times
-	Micros      string           // a time of the tables (%s) as microseconds since 1970
-	NameIs      string           // whether the payload's name is the argument %s
-	ForUpdate   string           // what makes a SELECT lock its rows
-	OnConflict  string           // what makes an INSERT into queues leave an existing row alone
+	Quote       string                      // around the names of tables
+	Placeholder func(int) string            // the nth argument, from 1
+	Now         string                      // the time now, as the tables keep it; empty where Go's clock counts
+	Time        string                      // microseconds since 1970 (%s) as the tables keep times
+	Micros      string                      // a time of the tables (%s) as microseconds since 1970
+	Name        string                      // the payload's name; NULL if it has none
+	Field       string                      // the text of the payload's field at the path %[1]s
+	Text        string                      // the argument %s as a text that is compared byte by byte
+	Path        func([]string) any          // the path as an argument
+	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s
+	Pattern     func(parts []string) string // what has the parts in it, in this order
+	ForUpdate   string                      // what makes a SELECT lock its rows
+	SkipLocked  string                      // ForUpdate that leaves out what others have locked
+	OnConflict  string                      // what makes an INSERT into queues leave an existing row alone
 
 	// What is locked or changed by id must be looked up by id, so that no rows of others are in the way. ByID stands after the table's
 	// name and sees to it; Delete is a DELETE from the table %s up to its condition. Empty: the planner does it by itself.
 	ByID, Delete string
+
+	// Force stands after the table's name and makes a statement use the index %s. Empty: the planner does it by itself.
+	Force string
+
+	// Waiting is what the conditions of a search in jobs_ready need, where that index has only jobs that are not reserved. Reserved is
+	// what those of a search for reserved jobs in jobs_expiry are.
+	Waiting, Reserved string
+
+	// Endless is the condition of the reserved jobs that Reserved leaves out. Empty: it leaves out none.
+	Endless string
 }
+
+// LikePattern is a Dialect's Pattern for LIKE with ESCAPE '!'.
+func LikePattern(parts []string) string {
+	escaped := make([]string, len(parts))
+	for i, part := range parts {
+		escaped[i] = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(part)
+	}
+	return "%" + strings.Join(escaped, "%") + "%"
+}
+
+// JSONPath is a Dialect's Path for functions that take a text such as $."data"."id". Keys have no quotes in them.
+func JSONPath(keys []string) any { return `$."` + strings.Join(keys, `"."`) + `"` }
 
 // Queries are the operators' part of a store.
 type Queries struct {

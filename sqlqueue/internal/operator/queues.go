@@ -13,15 +13,40 @@ import (
 )
 
 // Queues is that of sqlqueue.Store.
-func (q *Queries) Queues(ctx context.Context) ([]sqlqueue.QueueInfo, error) {
+func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo, error) {
 	queues := map[string]*sqlqueue.QueueInfo{}
 	queue := func(name string) *sqlqueue.QueueInfo {
 		if queues[name] == nil {
-			queues[name] = &sqlqueue.QueueInfo{Queue: name, Control: sqlqueue.Control{Queue: name}}
+			queues[name] = &sqlqueue.QueueInfo{Queue: name, CountedTo: most, Control: sqlqueue.Control{Queue: name}}
 		}
 		return queues[name]
 	}
+	var err error
+	if most == 0 {
+		err = q.countAll(ctx, queue)
+	} else {
+		err = q.countTo(ctx, most, queue)
+	}
+	if err != nil {
+		return nil, err
+	}
 
+	controls, err := q.Controls(ctx, q.DB, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range controls {
+		queue(c.Queue).Control = c
+	}
+	var infos []sqlqueue.QueueInfo
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		infos = append(infos, *queues[name])
+	}
+	return infos, nil
+}
+
+// countAll reads both tables.
+func (q *Queries) countAll(ctx context.Context, queue func(name string) *sqlqueue.QueueInfo) error {
 	s := q.statement("SELECT queue, ")
 	s.add("count(CASE WHEN NOT reserved AND available_at <= %s THEN 1 END), ", s.now())
 	s.add("count(CASE WHEN NOT reserved AND available_at > %s THEN 1 END), ", s.now())
@@ -38,32 +63,16 @@ func (q *Queries) Queues(ctx context.Context) ([]sqlqueue.QueueInfo, error) {
 		to.Ready, to.Delayed, to.Reserved, to.Oldest = counted.Ready, counted.Delayed, counted.Reserved, oldest.time()
 		return nil
 	}); err != nil {
-		return nil, err
+		return err
 	}
-
 	s = q.statement("SELECT queue, count(*) FROM %s GROUP BY queue", q.Table("failed_jobs"))
-	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+	return s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var name string
 		var count int64
 		err := scan(&name, &count)
 		queue(name).Failed = count
 		return err
-	}); err != nil {
-		return nil, err
-	}
-
-	controls, err := q.Controls(ctx, q.DB, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range controls {
-		queue(c.Queue).Control = c
-	}
-	var infos []sqlqueue.QueueInfo
-	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		infos = append(infos, *queues[name])
-	}
-	return infos, nil
+	})
 }
 
 // Controls returns the controls of the queues, and of all under the empty name; every control there is when queues is nil.

@@ -1,0 +1,71 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// Subscriptions is that of sqlqueue.Store.
+func (q *Queries) Subscriptions(ctx context.Context) ([]sqlqueue.Subscription, error) {
+	s := q.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name", fmt.Sprintf(q.Dialect.Micros, "created_at"), q.Table("subscriptions"))
+	var found []sqlqueue.Subscription
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
+		var of sqlqueue.Subscription
+		var created micros
+		err := scan(&of.Name, &of.URL, &of.Queue, &of.Secret, &created)
+		of.CreatedAt = created.time()
+		found = append(found, of)
+		return err
+	})
+	return found, err
+}
+
+// Subscribe is that of sqlqueue.Store.
+func (q *Queries) Subscribe(ctx context.Context, of sqlqueue.Subscription) error {
+	return q.Tx(ctx, func(db DB) error {
+		s := q.statement("SELECT name FROM %s", q.Table("subscriptions"))
+		s.add(" WHERE queue = %s OR name = %s %s", s.arg(of.Queue), s.arg(of.Name), q.Dialect.ForUpdate)
+		var other string
+		there := false
+		if err := s.each(ctx, db, func(scan func(...any) error) error {
+			var name string
+			err := scan(&name)
+			if name == of.Name {
+				there = true
+			} else {
+				other = name
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		if other != "" {
+			return &sqlqueue.SubscribedError{Queue: of.Queue, Name: other}
+		}
+		if there {
+			s = q.statement("UPDATE %s SET", q.Table("subscriptions"))
+			s.add(" url = %s, queue = %s, secret = %s", s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
+			s.add(" WHERE name = %s", s.arg(of.Name))
+		} else {
+			s = q.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", q.Table("subscriptions"))
+			s.add("(%s, %s, %s, %s, ", s.arg(of.Name), s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
+			s.add("%s)", s.now())
+		}
+		_, err := s.exec(ctx, db)
+		return err
+	})
+}
+
+// Unsubscribe is that of sqlqueue.Store.
+func (q *Queries) Unsubscribe(ctx context.Context, name string) (found bool, err error) {
+	err = q.Tx(ctx, func(db DB) error {
+		s := q.statement("DELETE FROM %s", q.Table("subscriptions"))
+		s.add(" WHERE name = %s", s.arg(name))
+		n, err := s.exec(ctx, db)
+		found = n > 0
+		return err
+	})
+	return found, err
+}

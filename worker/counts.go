@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const (
+	countsEvery    = 10 * time.Second // how often a worker writes what it has counted
+	oldCountsEvery = time.Minute      // how often it has old counts deleted
+)
+
+// counts is what the worker has counted and not written yet.
+type counts struct {
+	of      map[countKey]*sqlqueue.Count
+	written time.Time
+	cleared time.Time // when old counts were deleted
+}
+
+type countKey struct {
+	queue  string
+	minute int64
+}
+
+// ended counts a job that came to the end of a run, at now by the database's clock.
+func (c *counts) ended(r *run, now time.Time) {
+	switch r.verdict.kind {
+	case processed, discarded:
+		c.at(r.info.Queue, now).Done++
+	case failed:
+		c.at(r.info.Queue, now).Failed++
+	case released:
+		c.at(r.info.Queue, now).Released++
+		return
+	case snoozed, kept, unknown, dropped, unstarted:
+		return
+	}
+	c.at(r.info.Queue, r.info.CreatedAt).Pushed++
+}
+
+func (c *counts) at(queue string, t time.Time) *sqlqueue.Count {
+	key := countKey{queue, t.Truncate(time.Minute).Unix()}
+	of := c.of[key]
+	if of == nil {
+		if c.of == nil {
+			c.of = map[countKey]*sqlqueue.Count{}
+		}
+		of = &sqlqueue.Count{Queue: queue, Minute: time.Unix(key.minute, 0).UTC()}
+		c.of[key] = of
+	}
+	return of
+}
+
+// tell moves what is to be written now into an exchange.
+func (c *counts) tell(x *sqlqueue.Exchange, now time.Time) {
+	if now.Sub(c.written) < countsEvery && !x.Leave {
+		return
+	}
+	for _, of := range c.of {
+		x.Counts = append(x.Counts, *of)
+	}
+	c.of, c.written = nil, now
+	if now.Sub(c.cleared) >= oldCountsEvery {
+		x.OldCounts, c.cleared = sqlqueue.CountsKept, now
+	}
+}
+
+// keep takes back what an exchange has not written.
+func (c *counts) keep(x sqlqueue.Exchange) {
+	for _, of := range x.Counts {
+		again := c.at(of.Queue, of.Minute)
+		again.Pushed += of.Pushed
+		again.Done += of.Done
+		again.Failed += of.Failed
+		again.Released += of.Released
+	}
+}
