@@ -69,6 +69,20 @@ func Own(t *testing.T, name string) *OwnServer {
 	return o
 }
 
+// OwnLike starts a server of the test's own like s: of the same engine and version. It returns nil if what is installed here is another one.
+func OwnLike(t *testing.T, s *Server) *OwnServer {
+	t.Helper()
+	e := engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == s.Engine })]
+	if _, err := e.installed(t.Context()); isNotHere(err) {
+		return nil
+	}
+	own := Own(t, s.Engine)
+	if own.Version != s.Version {
+		return nil
+	}
+	return own
+}
+
 // Start starts the server and waits until it answers.
 func (o *OwnServer) Start(t *testing.T) {
 	t.Helper()

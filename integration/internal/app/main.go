@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli"
+	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -28,10 +29,11 @@ func main() {
 	if os.Getenv("APP_LEASH") != "" {
 		go leash()
 	}
-	a, err := open(os.Getenv("SQLQUEUE_DSN"))
+	database, err := opened.Open(os.Getenv("SQLQUEUE_DSN"))
 	if err != nil {
 		log.Fatal(err)
 	}
+	a := &application{database}
 	mux := worker.NewMux()
 	for name, handle := range map[string]func(context.Context, *job) error{
 		"quick":    func(context.Context, *job) error { return nil },
@@ -139,17 +141,13 @@ func allocate(ctx context.Context, j *job) error {
 }
 
 // application is where the application's own table, effects, is.
-type application struct {
-	db    *sql.DB
-	queue *sqlqueue.Queue
-	bind  func(*sqlqueue.Queue, *sql.Tx) *sqlqueue.Queue
-}
+type application struct{ *opened.Database }
 
 const insertEffect = "INSERT INTO effects (job, attempts) VALUES (%d, %d)"
 
 // effect is a side effect that commits by itself: it happens at least once.
 func (a *application) effect(ctx context.Context, j *job) error {
-	_, err := a.db.ExecContext(ctx, fmt.Sprintf(insertEffect, j.ID, j.Attempts))
+	_, err := a.ExecContext(ctx, fmt.Sprintf(insertEffect, j.ID, j.Attempts))
 	return err
 }
 
@@ -191,12 +189,12 @@ func (a *application) long(ctx context.Context, j *job) error {
 
 // transaction runs f in a transaction that holds the job.
 func (a *application) transaction(ctx context.Context, options *sql.TxOptions, f func(*sqlqueue.Queue, *sql.Tx) error, j *job) error {
-	tx, err := a.db.BeginTx(ctx, options)
+	tx, err := a.BeginTx(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	q := a.bind(a.queue, tx)
+	q := a.Bind(a.Queue, tx)
 	if err := q.Hold(ctx, j); err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-package main
+// Package opened opens the addresses that workers take, for their handlers.
+package opened
 
 import (
 	"context"
@@ -17,8 +18,15 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
-// open opens the address of the workers, for the handlers.
-func open(dsn string) (*application, error) {
+// Database is an open database, with its queue.
+type Database struct {
+	*sql.DB
+	Queue *sqlqueue.Queue
+	Bind  func(*sqlqueue.Queue, *sql.Tx) *sqlqueue.Queue // binds it to a transaction of the database
+}
+
+// Open opens the address of a migrated database.
+func Open(dsn string) (*Database, error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
 		return openSQLite(path)
 	}
@@ -35,10 +43,10 @@ func open(dsn string) (*application, error) {
 	}
 	queue, err := pgqueue.New(pool, sqlqueue.Config{})
 	bind := func(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue { return pgqueue.WithSQLTx(q, tx) }
-	return &application{stdlib.OpenDBFromPool(pool), queue, bind}, err
+	return &Database{stdlib.OpenDBFromPool(pool), queue, bind}, err
 }
 
-func openMySQL(address *url.URL) (*application, error) {
+func openMySQL(address *url.URL) (*Database, error) {
 	config, err := mysql.ParseDSN("/?" + address.RawQuery)
 	if err != nil {
 		return nil, err
@@ -52,15 +60,15 @@ func openMySQL(address *url.URL) (*application, error) {
 	}
 	db := sql.OpenDB(connector)
 	queue, err := mysqlqueue.New(db, sqlqueue.Config{})
-	return &application{db, queue, mysqlqueue.WithTx}, err
+	return &Database{db, queue, mysqlqueue.WithTx}, err
 }
 
-func openSQLite(path string) (*application, error) {
+func openSQLite(path string) (*Database, error) {
 	const settings = "?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
 	db, err := sql.Open("sqlite", "file:"+path+settings)
 	if err != nil {
 		return nil, err
 	}
 	queue, err := sqlitequeue.New(db, sqlqueue.Config{})
-	return &application{db, queue, sqlitequeue.WithTx}, err
+	return &Database{db, queue, sqlitequeue.WithTx}, err
 }

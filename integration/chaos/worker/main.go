@@ -1,0 +1,156 @@
+// Command worker is the application that chaos starts and breaks: sqlqueue's commands with handlers that write their history.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli"
+	"github.com/sqlqueue/sqlqueue/integration/chaos"
+	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// version is another one in the binary of a rolling deploy.
+var version = "old"
+
+func main() {
+	dir := os.Getenv("CHAOS_HISTORY")
+	if dir == "" { // an operator's command
+		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Options{Name: "worker"}))
+	}
+	go leash()
+	database, err := opened.Open(os.Getenv("SQLQUEUE_DSN"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	journal, err := chaos.Create(dir, "worker")
+	if err != nil {
+		log.Fatal(err)
+	}
+	a := &application{database, journal}
+	mux := worker.NewMux()
+	for kind, handle := range map[string]func(context.Context, *job) error{
+		chaos.Plain:    func(ctx context.Context, j *job) error { return wait(ctx, j.data.Takes) },
+		chaos.Slow:     func(ctx context.Context, j *job) error { return wait(ctx, j.data.Takes) },
+		chaos.Flaky:    flaky,
+		chaos.Doomed:   func(context.Context, *job) error { return errors.New("never ends well") },
+		chaos.Transfer: a.transfer,
+		chaos.Poison:   poison,
+		chaos.New:      func(context.Context, *job) error { return nil },
+	} {
+		if kind == chaos.New && version == "old" {
+			continue
+		}
+		mux.HandleFunc(kind, func(ctx context.Context, of *worker.Job[json.RawMessage]) error {
+			j := &job{JobInfo: of.JobInfo}
+			if err := json.Unmarshal(of.Data, &j.data); err != nil {
+				return worker.Fail(err)
+			}
+			if err := a.write(chaos.Begun, of.JobInfo); err != nil {
+				return worker.Fail(err)
+			}
+			return handle(ctx, j)
+		})
+	}
+	tell := func(what string) func(worker.JobInfo, worker.Result) {
+		return func(job worker.JobInfo, _ worker.Result) { a.tell(what, job) }
+	}
+	os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Options{Name: "worker", Mux: mux, Worker: worker.Config{Events: worker.Events{
+		Processed: tell(chaos.Done), Released: tell(chaos.Released), Failed: tell(chaos.Failed),
+		Lost: func(job worker.JobInfo) { a.tell(chaos.Lost, job) },
+	}}}))
+}
+
+// leash ends the process when standard input ends, which is when the test that holds its other end is gone.
+func leash() {
+	const killed = 137
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(killed)
+}
+
+type application struct {
+	*opened.Database
+	journal *chaos.Journal
+}
+
+func (a *application) write(what string, job worker.JobInfo) error {
+	var payload struct{ Data data }
+	if err := json.Unmarshal(job.Payload, &payload); err != nil {
+		return err
+	}
+	return a.journal.Write(chaos.Event{What: what, Kind: job.Name, Token: payload.Data.Token, Job: job.ID, Attempt: job.Attempts})
+}
+
+func (a *application) tell(what string, job worker.JobInfo) {
+	if err := a.write(what, job); err != nil {
+		log.Fatal(err) // without its history nothing can be checked
+	}
+}
+
+// job is a job with its data.
+type job struct {
+	worker.JobInfo
+	data data
+}
+
+type data struct {
+	Token string `json:"token"`
+	Takes int    `json:"takes"` // milliseconds
+	Bad   int    `json:"bad"`   // runs that do not end well, at the beginning
+}
+
+func wait(ctx context.Context, milliseconds int) error {
+	timer := time.NewTimer(time.Duration(milliseconds) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func flaky(_ context.Context, j *job) error {
+	if j.Attempts <= j.data.Bad {
+		return fmt.Errorf("attempt %d does not end well", j.Attempts)
+	}
+	return nil
+}
+
+// poison ends the process, without a word.
+func poison(_ context.Context, j *job) error {
+	if j.Attempts <= j.data.Bad {
+		os.Exit(3)
+	}
+	return nil
+}
+
+// transfer has its effect once, whatever happens.
+func (a *application) transfer(ctx context.Context, j *job) error {
+	tx, err := a.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	q := a.Bind(a.Queue, tx)
+	if err := q.Hold(ctx, j); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO effects (token) VALUES ('%s')", j.data.Token)); err != nil {
+		return err
+	}
+	if err := wait(ctx, j.data.Takes); err != nil {
+		return err
+	}
+	if err := q.Delete(ctx, j); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
