@@ -80,5 +80,10 @@ func buildWorkers(t *testing.T) map[string]string {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
+	const hours = 3600
+	for version, off := range map[string]int{"ahead": 5 * hours, "behind": -7 * hours} {
+		binaries[version] = filepath.Join(t.TempDir(), version)
+		buildWithClock(t, binaries[version], off)
+	}
 	return binaries
 }

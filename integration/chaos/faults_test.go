@@ -50,14 +50,21 @@ var faults = []fault{
 			w.pass(800 * time.Millisecond)
 		}
 	}},
-	{name: "a rolling deploy", do: func(w *world) {
-		for _, m := range w.team.members {
-			w.team.mu.Lock()
-			m.version = "new"
-			w.team.mu.Unlock()
-			w.team.signal(m, syscall.SIGTERM)
-			w.pass(700 * time.Millisecond)
-		}
+	{name: "a rolling deploy, and back", do: func(w *world) {
+		w.deploy("new")
+		w.deploy("old")
+	}},
+	{name: "workers reach their memory limit", do: func(w *world) {
+		w.team.replace("old", "--memory", "10")
+		w.pass(3 * time.Second)
+		w.team.replace("old")
+	}},
+	{name: "the clocks of workers are off by hours", server: true, do: func(w *world) {
+		w.team.replace("ahead")
+		w.pass(time.Second)
+		w.deploy("behind")
+		w.pass(2 * time.Second)
+		w.team.replace("old")
 	}},
 
 	{name: "kill -9 of the server", server: true, own: true, do: func(w *world) { w.restart(true) }},
@@ -132,6 +139,14 @@ func (w *world) impossible(f fault) string {
 		return "the server is not the test's own"
 	}
 	return ""
+}
+
+// deploy replaces the workers one after the other.
+func (w *world) deploy(version string) {
+	for i := range w.team.members {
+		w.team.replaceOne(i, version)
+		w.pass(500 * time.Millisecond)
+	}
 }
 
 func (w *world) restart(kill bool) {

@@ -19,6 +19,7 @@ type pushJob struct {
 	Takes int    `json:"takes,omitzero"`
 	Bad   int    `json:"bad,omitzero"`
 	Text  string `json:"text,omitzero"`
+	Sum   string `json:"sum,omitzero"` // of Text
 }
 
 func (j pushJob) JobName() string { return j.kind }
@@ -86,6 +87,7 @@ func (w *world) produce(producers int, m mix) {
 		})
 	}
 	w.pushing = func() { cancel(); group.Wait() }
+	w.Cleanup(w.pushing)
 }
 
 // pushSome pushes one to five jobs in one of the ways, and writes what became of them.

@@ -26,9 +26,8 @@ type team struct {
 type member struct {
 	version string
 	flags   []string
-	env     []string
-	process *os.Process // of now; nil: it is between two
-	said    string      // file
+	extra   []string    // flags
+	process *os.Process // nil: it is between two
 }
 
 // work starts a team.
@@ -45,8 +44,8 @@ func (w *world) work(members int, flags ...string) {
 var always = []string{"work", "--expire", expire.String(), "--sleep", "0.2", "--concurrency", "8", "--grace", "5", "--memory", "0"}
 
 // join adds a member.
-func (t *team) join(version string, flags []string, env ...string) *member {
-	m := &member{version: version, flags: slices.Concat(always, flags), env: env, said: filepath.Join(t.history, "said-"+version)}
+func (t *team) join(version string, flags []string) {
+	m := &member{version: version, flags: slices.Concat(always, flags)}
 	t.mu.Lock()
 	t.members = append(t.members, m)
 	t.mu.Unlock()
@@ -60,23 +59,22 @@ func (t *team) join(version string, flags []string, env ...string) *member {
 			}
 		}
 	})
-	return m
 }
 
 // run runs a member's process to its end.
 func (t *team) run(m *member) {
 	t.mu.Lock()
-	binary := t.binaries[m.version]
+	version, flags := m.version, slices.Concat(m.flags, m.extra)
 	t.mu.Unlock()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, m.flags...)
-	cmd.Env = slices.Concat(os.Environ(), []string{"SQLQUEUE_DSN=" + t.dsn, "CHAOS_HISTORY=" + t.history}, m.env)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), t.binaries[version], flags...)
+	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+t.dsn, "CHAOS_HISTORY="+t.history)
 	leash, err := cmd.StdinPipe()
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer func() { _ = leash.Close() }()
-	said, err := os.OpenFile(m.said, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	said, err := os.OpenFile(filepath.Join(t.history, "said-"+version), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Error(err)
 		return
@@ -115,6 +113,21 @@ func (t *team) signal(m *member, s syscall.Signal) {
 	if m.process != nil {
 		_ = m.process.Signal(s) // one that has just ended
 	}
+}
+
+// replace has all members start anew, with flags beside their own.
+func (t *team) replace(version string, extra ...string) {
+	for i := range t.members {
+		t.replaceOne(i, version, extra...)
+	}
+}
+
+func (t *team) replaceOne(i int, version string, extra ...string) {
+	t.mu.Lock()
+	m := t.members[i]
+	m.version, m.extra = version, extra
+	t.mu.Unlock()
+	t.signal(m, syscall.SIGTERM)
 }
 
 // any returns one of the members.

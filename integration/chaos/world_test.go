@@ -82,20 +82,19 @@ func newWorld(t *testing.T, at place, binaries map[string]string, random *rand.R
 	default:
 		w.useServer(at.server)
 	}
-	w.migrate("up")
-	w.createEffects()
-	var err error
-	w.produced, err = Create(w.history, "producers")
-	w.must(err)
-	t.Cleanup(func() { w.must(w.produced.Close()) })
+	w.begin()
 	return w
 }
 
-func (w *world) createEffects() {
+// begin makes the tables and the producers' journal.
+func (w *world) begin() {
 	w.Helper()
-	database := w.open(w.direct)
-	_, err := database.ExecContext(w.Context(), "CREATE TABLE effects (token VARCHAR(100) NOT NULL)")
+	w.migrate("up")
+	_, err := w.open(w.direct).ExecContext(w.Context(), "CREATE TABLE effects (token VARCHAR(100) NOT NULL)")
 	w.must(err)
+	w.produced, err = Create(w.history, "producers")
+	w.must(err)
+	w.Cleanup(func() { w.must(w.produced.Close()) })
 }
 
 // user is the name of the application's user: the administrator is let in when others are not.

@@ -30,6 +30,12 @@ type OwnServer struct {
 // the test is skipped, with the reason.
 func Own(t *testing.T, name string) *OwnServer {
 	t.Helper()
+	return OwnIn(t, name, "")
+}
+
+// OwnIn is Own with the server's data in a directory of parent; empty: where temporary files are.
+func OwnIn(t *testing.T, name, parent string) *OwnServer {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), localStartTimeout)
 	defer cancel()
 	o := &OwnServer{engine: engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == name })]}
@@ -42,7 +48,7 @@ func Own(t *testing.T, name string) *OwnServer {
 	must(t, err)
 	port, err := freePort(ctx)
 	must(t, err)
-	o.dir, err = os.MkdirTemp("", "sqlqueue-own-"+name+"-") // the server's account could not get into t.TempDir
+	o.dir, err = os.MkdirTemp(parent, "sqlqueue-own-"+name+"-") // the server's account could not get into t.TempDir
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(o.dir)) })
 	if o.account != nil {
@@ -110,6 +116,14 @@ func (o *OwnServer) Start(t *testing.T) {
 			t.Fatal(err)
 		}
 		// It ended: of a server that was killed, other processes can still be there for a moment.
+	}
+}
+
+// Ensure starts the server if it has ended by itself.
+func (o *OwnServer) Ensure(t *testing.T) {
+	t.Helper()
+	if o.running.ended() != nil {
+		o.Start(t)
 	}
 }
 

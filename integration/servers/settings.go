@@ -2,6 +2,7 @@ package servers
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -80,4 +81,10 @@ func list(s string) []string {
 		}
 	}
 	return entries
+}
+
+// Without reports whether an engine was switched off.
+func Without(name string) bool {
+	s, err := readSettings(os.Getenv)
+	return err == nil && s.without[name]
 }

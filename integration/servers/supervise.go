@@ -36,6 +36,7 @@ func superviseServer(ctx context.Context, account *syscall.Credential, variables
 	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: account}
 	var log tail
 	shell.Stdout, shell.Stderr = &log, &log
+	shell.WaitDelay = time.Second // what the server has started may live on, and hold them
 	pipe, err := shell.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +39,7 @@ func main() {
 	a := &application{database, journal}
 	mux := worker.NewMux()
 	for kind, handle := range map[string]func(context.Context, *job) error{
-		chaos.Plain:    func(ctx context.Context, j *job) error { return wait(ctx, j.data.Takes) },
+		chaos.Plain:    plain,
 		chaos.Slow:     func(ctx context.Context, j *job) error { return wait(ctx, j.data.Takes) },
 		chaos.Flaky:    flaky,
 		chaos.Doomed:   func(context.Context, *job) error { return errors.New("never ends well") },
@@ -104,6 +106,8 @@ type data struct {
 	Token string `json:"token"`
 	Takes int    `json:"takes"` // milliseconds
 	Bad   int    `json:"bad"`   // runs that do not end well, at the beginning
+	Text  string `json:"text"`
+	Sum   string `json:"sum"` // of Text; empty: not to be checked
 }
 
 func wait(ctx context.Context, milliseconds int) error {
@@ -115,6 +119,13 @@ func wait(ctx context.Context, milliseconds int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+func plain(ctx context.Context, j *job) error {
+	if sum := sha256.Sum256([]byte(j.data.Text)); j.data.Sum != "" && hex.EncodeToString(sum[:]) != j.data.Sum {
+		return worker.Fail(errors.New("the text is not what was pushed"))
+	}
+	return wait(ctx, j.data.Takes)
 }
 
 func flaky(_ context.Context, j *job) error {

@@ -1,0 +1,65 @@
+package chaos
+
+import (
+	"fmt"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+)
+
+// TestPgbouncer: workers and producers talk to PostgreSQL through pgbouncer in transaction mode, which is killed and started while
+// connections behind it are killed too.
+func TestPgbouncer(t *testing.T) {
+	binaries := buildWorkers(t)
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("not run: pgbouncer is for PostgreSQL")
+		}
+		w := newWorld(t, place{server: s}, binaries, newRandom(t))
+		bouncer := w.bounce()
+		w.work(3)
+		w.produce(3, usual)
+		w.pass(time.Second)
+		for range 10 {
+			w.killConnection()
+			w.pass(100 * time.Millisecond)
+		}
+		bouncer.Kill(t)
+		w.pass(expire)
+		bouncer.Start(t)
+		w.team.signal(w.team.any(), syscall.SIGKILL)
+		w.pass(2 * time.Second)
+		w.settle()
+	})
+}
+
+// bounce puts a pgbouncer between the workload and the proxy.
+func (w *world) bounce() *servers.Program {
+	w.Helper()
+	address, err := url.Parse(w.dsn)
+	w.must(err)
+	port := servers.FreePort(w.T)
+	settings := fmt.Sprintf(`[databases]
+* = host=%s port=%s
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %s
+unix_socket_dir =
+auth_type = plain
+auth_file = users
+pool_mode = transaction
+default_pool_size = 15
+max_client_conn = 500
+`, address.Hostname(), address.Port(), port)
+	bouncer := servers.NewProgram(w.T, "postgres", "pgbouncer -q settings", map[string]string{
+		"settings": settings, "users": fmt.Sprintf("%q %q\n", user, "secret"),
+	})
+	bouncer.Start(w.T)
+	address.Host = "127.0.0.1:" + port
+	address.RawQuery += "&default_query_exec_mode=exec"
+	w.dsn = address.String()
+	return bouncer
+}
