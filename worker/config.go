@@ -16,7 +16,7 @@ import (
 
 // Config holds a Worker's settings. Its zero value works. It is copied.
 //
-// A job's own settings for tries, timeout and backoff beat those here.
+// A job's own settings for tries, timeout and backoff beat its handler's (see Settings), and these beat those here.
 type Config struct {
 	// Queues are served in strict order: a job of a later queue is taken only when none of an earlier one is due. Space at the ends of
 	// a name is removed, and a name that comes again is left out. Default: the queue of the Queue's Config.

@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -30,11 +32,20 @@ type Mux struct {
 	wrong      []error
 }
 
-// entry is a handler with what belongs to it.
+// Settings are a handler's own. A field that is zero is not set: the worker's Config holds. A job's own settings beat both. In sync mode
+// they do not count.
+type Settings struct {
+	Tries   int           // how often a job runs at most; -1: no limit
+	Timeout time.Duration // how long the handler may run; -1: no limit
+	Backoff Backoff       // how long a job waits after an error
+}
+
+// entry is a handler with what belongs to it. The zero value is none.
 type entry struct {
-	plain  Handler
-	handle Handler    // plain inside the middleware; nil until it is needed
-	failed FailedFunc // the data's own method Failed, or nil
+	plain    Handler
+	handle   Handler    // plain inside the middleware; nil until it is needed
+	failed   FailedFunc // the data's own method Failed, or nil
+	settings Settings
 }
 
 // NewMux returns a Mux without handlers.
@@ -49,8 +60,10 @@ type named[T any] interface {
 // Handle registers the handler of the jobs that are pushed as a T. Data that does not fit a T moves the job to the failed jobs at once.
 //
 // If T or *T has a method Failed(context.Context, error) error, it is called when a job has failed for good: see Config.OnFailed.
-func Handle[T any, P named[T]](m *Mux, handler func(ctx context.Context, job *Job[T]) error) {
-	e := &entry{failed: failedOf[T]()}
+//
+// Here and below, of several settings the last one that has a field counts for it.
+func Handle[T any, P named[T]](m *Mux, handler func(ctx context.Context, job *Job[T]) error, settings ...Settings) {
+	e := &entry{failed: failedOf[T](), settings: merge(settings)}
 	if handler != nil {
 		e.plain = func(ctx context.Context, job *Job[json.RawMessage]) error {
 			typed, err := decode[T](job)
@@ -68,27 +81,33 @@ func Handle[T any, P named[T]](m *Mux, handler func(ctx context.Context, job *Jo
 func HandleSelf[T any, P interface {
 	named[T]
 	Handle(ctx context.Context) error
-}](m *Mux) {
+}](m *Mux, settings ...Settings) {
 	Handle[T, P](m, func(ctx context.Context, job *Job[T]) error {
 		return P(&job.Data).Handle(withInfo(ctx, job.JobInfo))
-	})
+	}, settings...)
 }
 
 // HandleFunc registers a handler by name, for data of any kind: it stands as JSON in Job.Data.
-func (m *Mux) HandleFunc(name string, handler Handler) { m.add(name, &entry{plain: handler}) }
+func (m *Mux) HandleFunc(name string, handler Handler, settings ...Settings) {
+	m.add(name, &entry{plain: handler, settings: merge(settings)})
+}
 
 // HandleAll registers a handler for all names that have none of their own. Without one, a job of an unknown name is put back for a
 // minute, its attempt not spent.
-func (m *Mux) HandleAll(handler Handler) {
+func (m *Mux) HandleAll(handler Handler, settings ...Settings) {
+	e := &entry{plain: handler, settings: merge(settings)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	wrong := e.settings.check()
 	switch {
 	case handler == nil:
 		m.wrong = append(m.wrong, errors.New("the handler for all names is nil"))
 	case m.rest != nil:
 		m.wrong = append(m.wrong, errors.New("there are two handlers for all names"))
+	case wrong != nil:
+		m.wrong = append(m.wrong, fmt.Errorf("the handler for all names: %w", wrong))
 	default:
-		m.rest = &entry{plain: handler}
+		m.rest = e
 	}
 }
 
@@ -116,6 +135,7 @@ func (m *Mux) Use(middleware ...func(Handler) Handler) {
 func (m *Mux) add(name string, e *entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	wrong := e.settings.check()
 	switch {
 	case name == "":
 		m.wrong = append(m.wrong, errors.New("a handler's name is empty"))
@@ -123,9 +143,32 @@ func (m *Mux) add(name string, e *entry) {
 		m.wrong = append(m.wrong, fmt.Errorf("the handler of %q is nil", name))
 	case m.named[name] != nil:
 		m.wrong = append(m.wrong, fmt.Errorf("%q has two handlers", name))
+	case wrong != nil:
+		m.wrong = append(m.wrong, fmt.Errorf("the handler of %q: %w", name, wrong))
 	default:
 		m.named[name] = e
 	}
+}
+
+// merge returns the last of each field that is set.
+func merge(settings []Settings) (all Settings) {
+	for _, s := range settings {
+		all.Tries, all.Timeout = cmp.Or(s.Tries, all.Tries), cmp.Or(s.Timeout, all.Timeout)
+		if s.Backoff != nil {
+			all.Backoff = s.Backoff
+		}
+	}
+	return all
+}
+
+func (s Settings) check() error {
+	switch {
+	case s.Tries < -1:
+		return fmt.Errorf("tries is %d: it must be at least 1, or -1 for no limit", s.Tries)
+	case s.Timeout < -1:
+		return fmt.Errorf("timeout is %v: it must be more than 0, or -1 for no limit", s.Timeout)
+	}
+	return nil
 }
 
 // check says what is wrong with the registrations. Middleware is called here for the first time, so that what goes wrong there does so
@@ -148,8 +191,8 @@ func (m *Mux) check() error {
 	return nil
 }
 
-// find returns the handler of a name inside the middleware, and the data's own method Failed; nil if there is none.
-func (m *Mux) find(name string) (handle Handler, failed FailedFunc) {
+// find returns the handler of a name, inside the middleware, with what belongs to it; zero if there is none.
+func (m *Mux) find(name string) entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.named[name]
@@ -157,10 +200,10 @@ func (m *Mux) find(name string) (handle Handler, failed FailedFunc) {
 		e = m.rest
 	}
 	if e == nil {
-		return nil, nil
+		return entry{}
 	}
 	m.wrap(e)
-	return e.handle, e.failed
+	return *e
 }
 
 // wrap puts a handler into the middleware.

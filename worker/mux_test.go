@@ -217,12 +217,17 @@ func TestWhatIsWrongIsToldByRun(t *testing.T) {
 	nothing := func(*worker.Mux, *worker.Config) {}
 	one := func(m *worker.Mux) { m.HandleFunc("job", answers(nil)) }
 	for want, set := range map[string]func(m *worker.Mux, c *worker.Config){
-		"the mux has no handlers":          nothing,
-		`"job" has two handlers`:           func(m *worker.Mux, _ *worker.Config) { one(m); one(m) },
-		"a handler's name is empty":        func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("", answers(nil)) },
-		`the handler of "job" is nil`:      func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", nil) },
-		"the handler for all names is nil": func(m *worker.Mux, _ *worker.Config) { m.HandleAll(nil) },
-		`the handler of "by_value" is nil`: func(m *worker.Mux, _ *worker.Config) { worker.Handle[byValue](m, nil) },
+		"the mux has no handlers":           nothing,
+		`"job" has two handlers`:            func(m *worker.Mux, _ *worker.Config) { one(m); one(m) },
+		"a handler's name is empty":         func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("", answers(nil)) },
+		`the handler of "job" is nil`:       func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", nil) },
+		"the handler for all names is nil":  func(m *worker.Mux, _ *worker.Config) { m.HandleAll(nil) },
+		`the handler of "by_value" is nil`:  func(m *worker.Mux, _ *worker.Config) { worker.Handle[byValue](m, nil) },
+		`the handler of "job": tries is -2`: func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", answers(nil), worker.Settings{Tries: -2}) },
+		`the handler of "by_value": timeout is -1s`: func(m *worker.Mux, _ *worker.Config) {
+			worker.Handle(m, func(context.Context, *worker.Job[byValue]) error { return nil }, worker.Settings{Timeout: -time.Second})
+		},
+		"the handler for all names: tries is -3": func(m *worker.Mux, _ *worker.Config) { m.HandleAll(answers(nil), worker.Settings{Tries: -3}) },
 		"there are two handlers for all names": func(m *worker.Mux, _ *worker.Config) {
 			m.HandleAll(answers(nil))
 			m.HandleAll(answers(nil))
@@ -294,4 +299,65 @@ func TestA10_F3_HoldAndDeleteOfAnInlineJob(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A job's own setting beats its handler's, and that beats the worker's, here and for handlers that run elsewhere.
+func TestC4_C5_SettingsOfAHandler(t *testing.T) {
+	own := []worker.Settings{{Tries: 2, Timeout: time.Minute}, {Timeout: 5 * time.Second, Backoff: worker.FixedBackoff(7 * time.Second)}}
+	config := worker.Config{Once: true, Tries: 3, Timeout: 20 * time.Second, Backoff: worker.FixedBackoff(time.Second)}
+	for name, c := range map[string]struct {
+		settings []worker.Settings
+		payload  string
+		timeout  time.Duration // 0: none
+		wait     time.Duration
+		tries    int // 0: no limit
+	}{
+		"the worker's":        {payload: `{"job":"%s"}`, timeout: 20 * time.Second, wait: time.Second, tries: 3},
+		"the handler's":       {settings: own, payload: `{"job":"%s"}`, timeout: 5 * time.Second, wait: 7 * time.Second, tries: 2},
+		"the handler's: none": {settings: []worker.Settings{{Tries: -1, Timeout: -1}}, payload: `{"job":"%s"}`, wait: time.Second},
+		"the job's":           {settings: own, payload: `{"job":"%s","tries":4,"timeout":6,"backoff":[9]}`, timeout: 6 * time.Second, wait: 9 * time.Second, tries: 4},
+		"the job's: none":     {settings: own, payload: `{"job":"%s","tries":0,"timeout":0,"backoff":0}`},
+	} {
+		for _, job := range []string{"by_value", "self", "job", "other"} {
+			for _, remote := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, remote %v", name, job, remote), func(t *testing.T) {
+					bubble(t, func(t *testing.T, b *bench) {
+						var timeout time.Duration
+						b.mux.Use(func(worker.Handler) worker.Handler {
+							return func(ctx context.Context, _ *raw) error {
+								timeout = 0
+								if deadline, ok := ctx.Deadline(); ok {
+									timeout = time.Until(deadline)
+								}
+								return errBroken
+							}
+						})
+						worker.Handle(b.mux, func(context.Context, *worker.Job[byValue]) error { return nil }, c.settings...)
+						worker.HandleSelf[self](b.mux, c.settings...)
+						b.mux.HandleFunc("job", answers(nil), c.settings...)
+						b.mux.HandleAll(answers(nil), c.settings...)
+						if remote {
+							b.remote(nil)
+						}
+						id := b.raw(fmt.Sprintf(c.payload, job))
+						for run := 1; run < 5; run++ {
+							b.drain(config)
+							if timeout != c.timeout {
+								t.Fatalf("the timeout is %v, want %v", timeout, c.timeout)
+							}
+							if run == c.tries {
+								b.wantFailed(id, "broken")
+								return
+							}
+							b.waits(id, run, c.wait)
+							pass(c.wait)
+						}
+						if c.tries != 0 {
+							t.Fatalf("still there after 4 runs, tries is %d", c.tries)
+						}
+					})
+				})
+			}
+		}
+	}
 }

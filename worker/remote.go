@@ -18,7 +18,7 @@ import (
 type RemoteCall func(ctx context.Context, job JobInfo, request []byte) (answer []byte, err error)
 
 // Remote returns a Mux whose handlers, and whose jobs' own methods Failed, run in another process, by call. That process also has the
-// middleware. From m comes nothing but what is wrong with its registrations.
+// middleware. From m come the handlers' Settings, as they are now, and what is wrong with its registrations.
 //
 // What a handler there returns comes back with its text, and as what it says becomes of the job. Errors of this package and of package
 // context are still found in it by errors.Is and errors.As, others are not; the value of a panic has become its text.
@@ -27,13 +27,25 @@ func (m *Mux) Remote(call RemoteCall) *Mux {
 	if err := m.check(); err != nil {
 		remote.wrong = []error{err}
 	}
-	remote.rest = &entry{
-		plain: func(ctx context.Context, job *Job[json.RawMessage]) error {
-			return askRemote(ctx, call, job, nil)
-		},
-		failed: func(ctx context.Context, job *Job[json.RawMessage], err error) error {
-			return askRemote(ctx, call, job, packError(err))
-		},
+	ask := func(settings Settings) *entry {
+		return &entry{
+			plain: func(ctx context.Context, job *Job[json.RawMessage]) error {
+				return askRemote(ctx, call, job, nil)
+			},
+			failed: func(ctx context.Context, job *Job[json.RawMessage], err error) error {
+				return askRemote(ctx, call, job, packError(err))
+			},
+			settings: settings,
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, e := range m.named {
+		remote.named[name] = ask(e.settings)
+	}
+	remote.rest = ask(Settings{}) // what it does not know, that process may
+	if m.rest != nil {
+		remote.rest.settings = m.rest.settings
 	}
 	return remote
 }
@@ -86,14 +98,14 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 		ctx, end := p.context(ctx)
 		defer end()
 
-		handle, failed := m.find(job.Name)
+		e := m.find(job.Name)
 		switch {
 		case p.Failure != nil:
-			return tellPacked(ctx, job, p.Failure.unpack(), failed, onFailed)
-		case handle == nil:
+			return tellPacked(ctx, job, p.Failure.unpack(), e.failed, onFailed)
+		case e.handle == nil:
 			return &outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler}
 		}
-		return handle(ctx, job)
+		return e.handle(ctx, job)
 	})
 	var packed *packedError
 	if broken := protect(func() error { packed = packError(err); return nil }); broken != nil { // by a method of the handler's error

@@ -60,21 +60,21 @@ func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	r.info.Name = payload.Job
 	r.data = payload.Data
-	r.rules = rulesOf(payload, &l.config)
-	handle, failed := l.mux.find(payload.Job)
+	e := l.mux.find(payload.Job)
+	r.rules = rulesOf(payload, e.settings, &l.config)
 	switch {
 	case err != nil:
 		r.refuse(Fail(err))
-	case handle == nil:
+	case e.handle == nil:
 		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
 	default:
 		if err := r.rules.refuse(job, now); err != nil {
 			r.refuse(err)
 		} else {
-			r.handle, r.starts, r.untold = handle, true, r.rules.spent(job.Attempts)
+			r.handle, r.starts, r.untold = e.handle, true, r.rules.spent(job.Attempts)
 		}
 	}
-	for _, f := range []FailedFunc{failed, l.config.OnFailed} {
+	for _, f := range []FailedFunc{e.failed, l.config.OnFailed} {
 		if f != nil {
 			r.failed = append(r.failed, f)
 		}

@@ -22,7 +22,7 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	handle, _ := m.find(payload.Job)
+	handle := m.find(payload.Job).handle
 	if handle == nil {
 		return fmt.Errorf("worker: job %q: %w", payload.Job, ErrNoHandler)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// rules are what holds for one job: its own settings before the worker's.
+// rules are what holds for one job: its own settings before its handler's, and these before the worker's.
 type rules struct {
 	tries   int           // 0: no limit
 	timeout time.Duration // 0: no limit
@@ -19,8 +19,15 @@ type rules struct {
 	exceptions int // how many runs may end with an error; 0: no limit
 }
 
-func rulesOf(p sqlqueue.Payload, c *Config) rules {
-	r := rules{tries: c.Tries, timeout: c.Timeout, backoff: c.Backoff, until: p.RetryUntil, exceptions: p.MaxExceptions}
+func rulesOf(p sqlqueue.Payload, s Settings, c *Config) rules {
+	r := rules{
+		tries:   max(cmp.Or(s.Tries, c.Tries), 0),
+		timeout: max(cmp.Or(s.Timeout, c.Timeout), 0),
+		backoff: c.Backoff, until: p.RetryUntil, exceptions: p.MaxExceptions,
+	}
+	if s.Backoff != nil {
+		r.backoff = s.Backoff
+	}
 	if p.Tries != nil {
 		r.tries = *p.Tries
 	}
