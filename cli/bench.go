@@ -306,28 +306,12 @@ func (b *bench) begin(step string) {
 
 // showProgress tells on a terminal how far it is, until the function is called.
 func (b *bench) showProgress(w io.Writer) (stop func()) {
-	if !isTerminal(w) {
-		return func() {}
-	}
 	b.begin("starting")
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				fmt.Fprint(w, "\r\x1b[K")
-				return
-			case <-tick.C:
-				text := *b.step.Load()
-				if n := b.done.Load(); n > 0 {
-					text += fmt.Sprintf(": %d", n)
-				}
-				fmt.Fprintf(w, "\r%s\x1b[K", text)
-			}
+	return showLine(w, func() string {
+		text := *b.step.Load()
+		if n := b.done.Load(); n > 0 {
+			text += fmt.Sprintf(": %d", n)
 		}
-	}()
-	return func() { close(end); <-ended }
+		return text
+	})
 }

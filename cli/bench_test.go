@@ -154,17 +154,3 @@ func TestEngineOf(t *testing.T) {
 		}
 	}
 }
-
-func TestWrap(t *testing.T) {
-	for width, want := range map[int]string{
-		0:  "ab = on: a commit of änother\n",
-		28: "ab = on: a commit of änother\n",
-		27: "ab = on: a commit of\n  änother\n",
-		9:  "ab = on:\n  a\n  commit\n  of\n  änother\n",
-		1:  "ab\n  =\n  on:\n  a\n  commit\n  of\n  änother\n",
-	} {
-		if got := wrap("ab = on: a commit of änother", width); got != want {
-			t.Errorf("at %d it is %q, want %q", width, got, want)
-		}
-	}
-}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,13 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
+	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// childFlags are about the child processes of work and listen.
+// childFlags are about what runs the jobs of work and listen: child processes, URLs, or the application's own handlers.
 type childFlags struct {
 	command   string
+	file      string                  // of handlers
+	handlers  map[string]*fileHandler // of the file
+	delivers  bool                    // to subscriptions
+	publicly  bool                    // only to public addresses
 	killAfter time.Duration
 	memory    int // in MB
 
@@ -31,29 +37,49 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 	c.killAfter = 2 * time.Second
 	flags := cmd.Flags()
 	flags.StringVar(&c.command, "exec", "", "run each job as this command, a line for sh -c")
+	flags.StringVar(&c.file, "handlers", "", "run each job by its name's command or URL, from this file of YAML or JSON")
+	flags.BoolVar(&c.delivers, "subscriptions", false, "post jobs to their queues' subscriptions, also in a program with handlers of its own")
+	flags.BoolVar(&c.publicly, "public-urls-only", false, "post to no loopback, private or other address that is not public; link-local ones are always refused")
 	flags.Var(seconds{&c.killAfter, notNegative}, "kill-after", "how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
 	flags.Var(counter{value: &c.memory}, "child-memory", "megabytes that a child process may use, with all its children: with more it is killed; 0 for no limit")
 }
 
-func (w *working) checkChildren(cmd *cobra.Command) error {
+// own says whether the application's own handlers run the jobs.
+func (w *working) own() bool {
+	return w.children.command == "" && w.children.file == "" && !w.children.delivers
+}
+
+// checkChildren reads the file of handlers, too.
+func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 	c := &w.children
+	ways := 0
+	for _, flag := range []string{"exec", "handlers", "subscriptions"} {
+		if cmd.Flags().Changed(flag) {
+			ways++
+		}
+	}
+	commands := c.command != "" || c.file != ""
+	c.delivers = c.delivers || !commands && w.options.Mux == nil
 	switch {
-	case c.command == "" && w.options.Mux == nil:
-		return usagef(`this program has no handlers of its own: give --exec COMMAND, such as --exec 'cat >&2'`)
-	case c.command == "" && c.listens && !child.CanServe:
-		return usagef("on this system, %s needs --exec COMMAND", cmd.CommandPath())
-	case c.memory > 0 && c.command == "" && !c.listens:
-		return usagef("--child-memory is for child processes: give --exec COMMAND, or use listen")
+	case ways > 1:
+		return usagef("give one of --exec, --handlers and --subscriptions")
+	case w.own() && c.listens && !child.CanServe:
+		return usagef("on this system, %s needs --exec COMMAND or --handlers FILE", cmd.CommandPath())
+	case c.memory > 0 && !commands && (!c.listens || c.delivers):
+		return usagef("--child-memory is for child processes: give --exec COMMAND or --handlers FILE, or use listen")
 	case c.memory > 0 && !supervise.CanLimitMemory:
 		return usagef("--child-memory needs Linux")
 	}
-	return nil
+	if c.file != "" {
+		c.handlers, err = readHandlers(c.file)
+	}
+	return err
 }
 
-// handlers returns what runs the jobs: the application's own handlers, here or in children, or a command. The children end at the end of
-// atOnce, and whatever is left of them when the function is called.
+// handlers returns what runs the jobs: the application's own handlers, here or in children, commands, or URLs. The children end at the end
+// of atOnce, and whatever is left of them when the function is called.
 func (w *working) handlers(atOnce context.Context, config *worker.Config, out io.Writer) (mux *worker.Mux, endChildren func(), err error) {
-	if w.children.command == "" && !w.children.listens {
+	if w.own() && !w.children.listens {
 		return w.options.Mux, func() {}, nil
 	}
 	supervisor := &supervise.Supervisor{}
@@ -64,10 +90,25 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 		Memory:     int64(w.children.memory) * megabyte,
 		Output:     passOn(out, w.logFormat, config.Logger),
 	}
-	if w.children.command != "" {
+	if !w.own() {
+		client := deliver.New(w.children.publicly)
 		mux = worker.NewMux()
-		mux.HandleAll(execHandler(atOnce, child.Command{Settings: settings, Args: child.Shell(w.children.command)}, config.Backoff))
-		return mux, supervisor.Close, nil
+		for name, h := range w.named() {
+			handler := urlHandler(atOnce, client, h.target)
+			if h.command != nil {
+				backoff := config.Backoff
+				if h.settings.Backoff != nil {
+					backoff = h.settings.Backoff
+				}
+				handler = execHandler(atOnce, child.Command{Settings: settings, Args: h.command}, backoff)
+			}
+			if name == otherNames {
+				mux.HandleAll(handler, h.settings)
+			} else {
+				mux.HandleFunc(name, handler, h.settings)
+			}
+		}
+		return mux, func() { client.Close(); supervisor.Close() }, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -77,6 +118,23 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	config.OnFailed = nil // it is called in a child
 	mux = w.options.Mux.Remote(callChild(atOnce, pool, config.Logger))
 	return mux, func() { pool.Close(); supervisor.Close() }, nil
+}
+
+// named returns the handlers of the file, or the command for all names.
+func (w *working) named() map[string]*fileHandler {
+	if w.children.command != "" {
+		return map[string]*fileHandler{otherNames: {command: child.Shell(w.children.command)}}
+	}
+	return w.children.handlers
+}
+
+// urlHandler returns a handler that posts each job. The end of atOnce ends the handlers' contexts too.
+func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target) worker.Handler {
+	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
+		ctx, end := endsWith(ctx, atOnce)
+		defer end()
+		return client.Post(ctx, to, job)
+	}
 }
 
 // untilTimeout returns a context that ends when a job has timed out, if that is wanted, and a function that says which one it was.

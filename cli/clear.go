@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,7 +10,7 @@ import (
 )
 
 func (p *program) clearCommand() *cobra.Command {
-	var includeReserved, yes bool
+	var includeReserved bool
 	cmd := &cobra.Command{
 		Use:   "clear",
 		Short: "Delete the jobs of a queue, or of all queues",
@@ -21,17 +22,23 @@ func (p *program) clearCommand() *cobra.Command {
 	}
 	queue := oneQueueFlag(cmd, "only jobs of this queue")
 	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also jobs that a worker has")
-	yesFlag(cmd, &yes)
+	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			what := "all jobs"
+			of := "all queues"
 			if queue() != "" {
-				what = fmt.Sprintf("the jobs of queue %q", queue())
+				of = fmt.Sprintf("queue %q", queue())
 			}
-			if err := confirm(cmd, yes, "This deletes "+what+" for good."); err != nil {
+			goOn, err := consent.given(cmd, "delete", func() (extent, error) {
+				n, err := q.CountJobs(cmd.Context(), sqlqueue.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
+				return extent{n: n, text: countTo(n, "job") + " of " + of + " for good"}, err
+			})
+			if !goOn {
 				return err
 			}
-			n, err := q.Clear(cmd.Context(), queue(), includeReserved)
+			n, err := inBatches(cmd, "deleted", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
+				return q.Clear(ctx, queue(), includeReserved, progress)
+			})
 			return reportCount(cmd, "deleted", n, "job", err)
 		})
 	}

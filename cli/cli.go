@@ -54,8 +54,13 @@ const defaultDSN = "sqlite:sqlqueue.db"
 // program is what the commands of one tree share.
 type program struct {
 	options Options
+	root    *cobra.Command
 	dsn     string
 	prefix  string
+	config  string // the name of the file
+
+	file *configFile
+	from map[*pflag.Flag]string // where the values of settings came from
 }
 
 // Main runs the command that args name, without the program's own name, and returns the exit code: what main gives to os.Exit. It
@@ -76,15 +81,18 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 
 // Command returns the command tree, for an application that has commands of its own. Errors are returned, not printed: [ExitCode] has
 // the exit code of each. The Options' Name is the name of the command.
-func Command(options Options) *cobra.Command {
-	p := &program{options: options}
+func Command(options Options) *cobra.Command { return newTree(options).root }
+
+func newTree(options Options) *program {
+	p := &program{options: options, file: &configFile{}, from: map[*pflag.Flag]string{}}
 	p.options.Config.Queue = cmp.Or(os.Getenv("SQLQUEUE_QUEUE"), options.Config.Queue, "default")
 	root := group(&cobra.Command{
 		Use:   cmp.Or(options.Name, "sqlqueue"),
 		Short: "Jobs in the database that you already have",
 		Long: "Jobs in the database that you already have: PostgreSQL, MySQL, MariaDB or SQLite.\n\n" +
-			"Durations are seconds (90) or have a unit (1.5s, 10m). Data goes to standard output, everything else to standard error.\n" +
-			"Exit codes: 0 done, 1 error, 2 a mistake in what was typed, or an alert, 12 memory limit.",
+			"Durations are seconds (90) or have a unit (1.5s, 10m, 2h, 1d, 1w). Data goes to standard output, everything else to standard error.\n" +
+			"Exit codes: 0 done, 1 error, 2 a mistake in what was typed, or an alert, 12 memory limit.\n" +
+			"Settings can also come from the environment and from a file: config --help tells how.",
 		Example: `  sqlqueue migrate up
   sqlqueue push send_invoice '{"order_id":42}'
   sqlqueue work --exec 'jq .order_id'
@@ -98,6 +106,7 @@ func Command(options Options) *cobra.Command {
 		p.listenCommand(),
 		p.jobsCommand(),
 		p.queuesCommand(),
+		p.statsCommand(),
 		p.workersCommand(),
 		p.monitorCommand(),
 		p.failedCommand(),
@@ -111,30 +120,46 @@ func Command(options Options) *cobra.Command {
 		p.restartCommand(),
 		p.downCommand(),
 		p.upCommand(),
+		p.subscribeCommand(),
+		p.subscriptionsCommand(),
+		p.unsubscribeCommand(),
 		p.benchCommand(),
 		p.demoCommand(),
+		p.configCommand(),
+		p.completionCommand(),
 		p.versionCommand(),
 	)
+	p.root = root
 	flags := root.PersistentFlags()
-	flags.StringVar(&p.dsn, "dsn", cmp.Or(os.Getenv("SQLQUEUE_DSN"), options.DSN, defaultDSN),
+	flags.StringVar(&p.config, "config", "", "file with settings (environment: SQLQUEUE_CONFIG) (default sqlqueue.yaml, if it is there)")
+	flags.StringVar(&p.dsn, "dsn", cmp.Or(options.DSN, defaultDSN),
 		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN)")
-	flags.StringVar(&p.prefix, "prefix", cmp.Or(os.Getenv("SQLQUEUE_PREFIX"), options.Config.Prefix),
-		"before the names of the tables (environment: SQLQUEUE_PREFIX)")
+	flags.StringVar(&p.prefix, "prefix", options.Config.Prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
 	flags.Lookup("dsn").DefValue = "" // help shows no password
 	if options.DSN == "" {
 		flags.Lookup("dsn").DefValue = defaultDSN
 	}
 	root.SetFlagErrorFunc(flagError)
-	finish(root, root.Name())
-	return root
+	fitHelp(root)
+	p.finish(root, root.Name())
+	return p
 }
 
-// finish puts the program's name into the examples of a tree, and keeps cobra from printing errors, also below another's root.
-func finish(cmd *cobra.Command, name string) {
+// finish puts the program's name into the examples of a tree, has its commands take settings, and keeps cobra from printing errors, also
+// below another's root.
+func (p *program) finish(cmd *cobra.Command, name string) {
 	cmd.Example = strings.ReplaceAll(cmd.Example, "sqlqueue ", name+" ")
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	completeFlags(cmd)
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := p.configure(cmd); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
 	for _, child := range cmd.Commands() {
-		finish(child, name)
+		p.finish(child, name)
 	}
 }
 

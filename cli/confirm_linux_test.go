@@ -1,83 +1,73 @@
 package cli
 
 import (
-	"bufio"
-	"fmt"
-	"os"
 	"strings"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
-// What destroys asks when a person is at the terminal, and only then; --yes keeps it from asking.
+// What destroys asks when a person is at the terminal, and only then; --yes keeps it from asking. It says what would be destroyed.
 func TestConfirm(t *testing.T) {
+	const jobs = "This would delete 2 jobs of all queues for good. Go on? [y/N]"
+	const failed = "This would forget 3 failed jobs:\n2  default  a  exit status 65\n1  default  b  exit status 65\nGo on? [y/N]"
 	for _, test := range []struct {
-		args, answer string
-		asks         bool
-		left         int
+		args, answer, asks string
+		code               int
+		left               int // jobs, and failed jobs
 	}{
-		{"clear", "n\n", true, 1},
-		{"clear", "\n", true, 1},
-		{"clear", "y\n", true, 0},
-		{"clear", "YES\n", true, 0},
-		{"clear --yes", "", false, 0},
-		{"jobs cancel 1", "", false, 0},
-		{"flush", "n\n", true, 1},
-		{"migrate down", "n\n", true, 1},
+		{"clear", "n\n", jobs, 1, 5},
+		{"clear", "\n", jobs, 1, 5},
+		{"clear", "\x04", jobs, 1, 5}, // Ctrl-D
+		{"clear", "y\n", jobs, 0, 3},
+		{"clear", "YES\n", jobs, 0, 3},
+		{"clear --yes", "", "", 0, 3},
+		{"clear --dry-run", "", "", 0, 5},
+		{"clear --queue nothing-here", "", "", 0, 5},
+		{"clear --queue default", "y\n", `This would delete 2 jobs of queue "default" for good. Go on? [y/N]`, 0, 3},
+		{"jobs cancel 4", "", "", 0, 4},
+		{"jobs cancel --name a", "n\n", "This would cancel 2 jobs. Go on? [y/N]", 1, 5},
+		{"jobs cancel --name a", "y\n", "This would cancel 2 jobs. Go on? [y/N]", 0, 3},
+		{"jobs cancel --name a --yes", "", "", 0, 3},
+		{"jobs cancel --name a --dry-run", "", "", 0, 5},
+		{"flush", "n\n", failed, 1, 5},
+		{"flush", "y\n", failed, 0, 2},
+		{"forget --all --name a", "y\n", "This would forget 2 failed jobs:\n2  default  a  exit status 65\nGo on? [y/N]", 0, 3},
+		{"forget --all --yes", "", "", 0, 2},
+		{"forget 1", "", "", 0, 4},
+		{"retry --all", "", "", 0, 5},
+		{"migrate down", "n\n", "This removes tables with all the jobs in them. Go on? [y/N]", 1, 5},
 	} {
 		t.Run(test.args+" "+strings.TrimSpace(test.answer), func(t *testing.T) {
 			s := migrated(t)
-			s.ok("push", "a")
-			keyboard, terminal := openTerminal(t)
-			if _, err := keyboard.WriteString(test.answer); err != nil {
-				t.Fatal(err)
+			s.ok("push", "a", "--count", "2")
+			s.ok("push", "b")
+			s.work("exit 65")
+			s.ok("push", "a", "--count", "2")
+			shown, code := s.onTerminal(100, test.answer, strings.Fields(test.args)...)
+			if asks := strings.Contains(shown, "Go on?"); asks != (test.asks != "") || !strings.Contains(shown, test.asks) {
+				t.Errorf("it does not ask %q: %q", test.asks, shown)
 			}
-			root := Command(Options{DSN: s.dsn})
-			root.SetIn(terminal)
-			root.SetErr(terminal)
-			root.SetOut(&strings.Builder{})
-			code := execute(t.Context(), root, strings.Fields(test.args))
-			if _, err := fmt.Fprint(terminal, "\nEND\n"); err != nil {
-				t.Fatal(err)
-			}
-			var shown string
-			for lines := bufio.NewScanner(keyboard); lines.Scan() && strings.TrimSpace(lines.Text()) != "END"; {
-				shown += lines.Text() + "\n"
-			}
-			if got := strings.Contains(shown, "Go on? [y/N]"); got != test.asks {
-				t.Errorf("asks: %t, want %t: %q", got, test.asks, shown)
-			}
-			if refused := test.left > 0; refused != (code == 1) || refused != strings.Contains(shown, "nothing done") {
+			if code != test.code || strings.Contains(shown, "nothing done") != (code == 1) {
 				t.Errorf("exit code %d: %q", code, shown)
 			}
-			if n := len(s.jobs()); n != test.left {
+			if n := len(s.jobs()) + len(s.failed()); n != test.left {
 				t.Errorf("%d jobs are left, want %d", n, test.left)
 			}
 		})
 	}
 }
 
-// openTerminal returns a terminal and what a person types into it and sees of it.
-func openTerminal(t *testing.T) (person, terminal *os.File) {
-	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
+// Ctrl-C instead of an answer leaves everything as it is.
+func TestConfirmInterrupted(t *testing.T) {
+	s := migrated(t)
+	s.ok("push", "a")
+	p := s.startOnTerminal("clear")
+	p.says("Go on? [y/N] ")
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code == 0 {
+		t.Errorf("exit code %d", code)
 	}
-	t.Cleanup(func() { _ = person.Close() })
-	fd := int(person.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
+	if n := len(s.jobs()); n != 1 {
+		t.Errorf("%d jobs are left", n)
 	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = terminal.Close() })
-	return person, terminal
 }

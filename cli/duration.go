@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +12,15 @@ import (
 // maxSeconds is the longest duration that a time.Duration holds, in seconds.
 const maxSeconds = float64(math.MaxInt64) / float64(time.Second)
 
-// parseDuration reads a number of seconds, or a duration with units such as 1.5s, 10m and 1h30m.
+const (
+	day  = 24 * time.Hour
+	week = 7 * day
+)
+
+// daysAndWeeks is the part of a duration that time.ParseDuration does not read.
+var daysAndWeeks = regexp.MustCompile(`^([+-]?)(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?`)
+
+// parseDuration reads a number of seconds, or a duration with units such as 1.5s, 10m, 1h30m, 2d and 1w.
 func parseDuration(s string) (time.Duration, error) {
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		if math.IsNaN(n) || math.Abs(n) >= maxSeconds {
@@ -19,15 +28,32 @@ func parseDuration(s string) (time.Duration, error) {
 		}
 		return time.Duration(math.Round(n * float64(time.Second))), nil
 	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration: use seconds, or a number with a unit such as 1.5s, 10m or 2h", s)
+	parts := daysAndWeeks.FindStringSubmatch(s)
+	weeks, _ := strconv.ParseFloat(parts[2], 64)
+	days, _ := strconv.ParseFloat(parts[3], 64)
+	rest := s[len(parts[0]):]
+	var d time.Duration
+	if rest != "" || parts[2]+parts[3] == "" {
+		var err error
+		if d, err = time.ParseDuration(parts[1] + rest); err != nil || strings.ContainsAny(rest, "+-") {
+			return 0, fmt.Errorf("%q is not a duration: use seconds, or a number with a unit such as 1.5s, 10m, 2h, 1d or 1w", s)
+		}
 	}
-	return d, nil
+	long := weeks*week.Seconds() + days*day.Seconds()
+	if parts[1] == "-" {
+		long = -long
+	}
+	if math.Abs(long+d.Seconds()) >= maxSeconds {
+		return 0, fmt.Errorf("%s is out of range", s)
+	}
+	return d + time.Duration(math.Round(long*float64(time.Second))), nil
 }
 
-// formatDuration writes a duration as a user would type it: 3s, 10m, not 10m0s.
+// formatDuration writes a duration as a user would type it: 3s, 10m, 2d, not 10m0s.
 func formatDuration(d time.Duration) string {
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -18,17 +18,25 @@ func (p *program) failedCommand() *cobra.Command {
 	cmd.Use = "failed"
 	cmd.Short = "List and show failed jobs"
 	cmd.Example = `  sqlqueue failed --queue mail
+  sqlqueue failed --group
+  sqlqueue failed --error 'connection*refused' --older-than 1d
   sqlqueue failed show 7`
-	cmd.Long = "List failed jobs, the newest first (as failed list does), or show one.\n\n" +
-		"retry and forget take a failed job's own id, the first column, not the id that it had as a job."
+	cmd.Long = "List failed jobs, the newest first (as failed list does), or show one.\n\n" + failedLong
 	return cmd
 }
+
+const failedLong = `With --group it counts the newest 100,000 by queue, handler and error. Errors are alike if they differ in words with digits only, such as
+ids, times and addresses, for which a * stands; --error takes an error of a group as it is shown there.
+
+retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
 
 func (p *program) failedListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List failed jobs, the newest first",
+		Long:  "List failed jobs, the newest first.\n\n" + failedLong,
 		Example: `  sqlqueue failed list --queue mail
+  sqlqueue failed list --group --older-than 1d
   sqlqueue failed list --json | jq '.[].error'`,
 		Args: between(0, 0),
 	}
@@ -38,18 +46,21 @@ func (p *program) failedListCommand() *cobra.Command {
 
 // listFailed makes cmd list failed jobs.
 func (p *program) listFailed(cmd *cobra.Command) {
-	var filter sqlqueue.FailedFilter
-	var asJSON bool
+	var grouped, asJSON bool
 	limit, before := 100, 0
-	queue := oneQueueFlag(cmd, "only jobs of this queue")
-	cmd.Flags().StringVar(&filter.Name, "name", "", "only jobs for this handler")
+	flags := addFailedFilter(cmd, "")
+	cmd.Flags().BoolVar(&grouped, "group", false, "count the jobs of one queue and handler whose errors are alike, the most frequent first")
 	cmd.Flags().Var(counter{value: &before}, "before", "only failed jobs with smaller ids: for the next page")
 	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
 	jsonFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		filter.Queue, filter.Before = queue(), int64(before)
+		filter := flags.of()
+		filter.Before = int64(before)
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			jobs, more, err := pages(limit, func(n int) ([]sqlqueue.FailedJob, error) {
+			if grouped {
+				return listGroups(cmd, q, filter, limit, asJSON)
+			}
+			jobs, err := pages(limit+1, func(n int) ([]sqlqueue.FailedJob, error) {
 				filter.Limit = n
 				page, err := q.FailedJobs(cmd.Context(), filter)
 				if len(page) > 0 {
@@ -60,27 +71,53 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			if err != nil {
 				return err
 			}
-			if more {
+			more := len(jobs) > limit
+			jobs = jobs[:min(len(jobs), limit)]
+			if asJSON {
+				err = writeArray(cmd.OutOrStdout(), jobs)
+			} else {
+				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+			}
+			if more && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --before %d\n", jobs[len(jobs)-1].ID)
 			}
-			if asJSON {
-				return writeArray(cmd.OutOrStdout(), jobs)
-			}
-			return failedTable(cmd.OutOrStdout(), jobs, time.Now())
+			return err
 		})
 	}
 }
 
-func failedTable(w io.Writer, jobs []sqlqueue.FailedJob, now time.Time) error {
-	rows := [][]string{{"ID", "JOB", "QUEUE", "NAME", "ATTEMPTS", "FAILED", "ERROR"}}
+func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter sqlqueue.FailedFilter, limit int, asJSON bool) error {
+	groups, err := q.FailedGroups(cmd.Context(), filter, countedTo)
+	if err != nil {
+		return err
+	}
+	var jobs int64
+	for _, g := range groups {
+		jobs += g.Count
+	}
+	shown := groups[:min(len(groups), limit)]
+	if asJSON {
+		err = writeArray(cmd.OutOrStdout(), shown)
+	} else {
+		err = groupTable(shown, time.Now()).writeTo(cmd.OutOrStdout())
+	}
+	if jobs >= countedTo && err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are more failed jobs: these groups are of the newest %d\n", countedTo)
+	}
+	if more := len(groups) - limit; more > 0 && err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are %s more: --limit\n", count(more, "group"))
+	}
+	return err
+}
+
+func failedTable(jobs []sqlqueue.FailedJob, now time.Time) *grid {
+	t := newGrid(number("ID"), spare(number("JOB")), text("QUEUE", 30), text("NAME", 30), spare(number("ATTEMPTS")), word("FAILED"), text("ERROR", 80))
 	for _, j := range jobs {
 		name, _ := nameAndData(j.Payload)
-		rows = append(rows, []string{
-			strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), brief(j.Queue, 30), brief(name, 30), strconv.Itoa(j.Attempts),
-			ago(j.FailedAt, now), brief(strings.TrimSpace(j.Error), 80),
-		})
+		t.add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
+			ago(j.FailedAt, now), strings.TrimSpace(j.Error))
 	}
-	return table(w, rows)
+	return t
 }
 
 func (p *program) failedShowCommand() *cobra.Command {
@@ -102,7 +139,7 @@ func showFailed(w io.Writer, j sqlqueue.FailedJob, now time.Time) error {
 	if j.UniqueKey != "" {
 		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
 	}
-	if err := table(w, rows); err != nil {
+	if err := fields(w, rows); err != nil {
 		return err
 	}
 	if err := showPayload(w, j.Payload); err != nil {

@@ -33,20 +33,13 @@ func (p *program) pruneFailedCommand() *cobra.Command {
 // deleteFailed makes cmd delete failed jobs, by default those that failed so long ago.
 func (p *program) deleteFailed(cmd *cobra.Command, olderThan time.Duration) *cobra.Command {
 	filter := sqlqueue.FailedFilter{OlderThan: olderThan}
-	var yes bool
 	cmd.Args = between(0, 0)
 	cmd.Flags().Var(hours{&filter.OlderThan}, "hours", "only jobs that failed at least so many hours ago")
 	queue := oneQueueFlag(cmd, "only failed jobs of this queue")
-	yesFlag(cmd, &yes)
+	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		filter.Queue = queue()
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			if err := confirm(cmd, yes, "This deletes failed jobs for good."); err != nil {
-				return err
-			}
-			n, err := q.Forget(cmd.Context(), filter)
-			return reportCount(cmd, "forgot", n, "failed job", err)
-		})
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error { return forget(cmd, consent, q, filter) })
 	}
 	return cmd
 }

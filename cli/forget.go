@@ -7,20 +7,27 @@ import (
 )
 
 func (p *program) forgetCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "forget ID…",
-		Short:   "Delete failed jobs",
-		Example: `  sqlqueue forget 7 8`,
-		Args:    between(1, -1, "ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ids, err := parseIDs(args)
-			if err != nil {
-				return err
-			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				n, err := q.Forget(cmd.Context(), sqlqueue.FailedFilter{IDs: ids})
-				return reportCount(cmd, "forgot", n, "failed job", err)
-			})
-		},
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "forget ID… | --all",
+		Short: "Delete failed jobs",
+		Long: "Delete failed jobs: by their ids, or with --all those that pass a filter. With --all it asks when a person is at the terminal, and\n" +
+			"says which they are. A thousand are deleted in a transaction.",
+		Example: `  sqlqueue forget 7 8
+  sqlqueue forget --all --name send_invoice --error 'HTTP 404' --dry-run`,
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "every failed job")
+	flags, consent := addFailedFilter(cmd, "with --all: "), consentFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		filter, err := flags.idsOrAll(all, args)
+		if err != nil {
+			return err
+		}
+		if !all && consent.dryRun {
+			return usagef("--dry-run goes with --all, not with ids")
+		}
+		consent.yes = consent.yes || !all
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error { return forget(cmd, consent, q, filter) })
+	}
+	return cmd
 }

@@ -19,6 +19,9 @@ func (p *program) jobsCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "jobs",
 		Short: "List, show, cancel, edit and release jobs",
+		Example: `  sqlqueue jobs list --state reserved
+  sqlqueue jobs show 42
+  sqlqueue jobs cancel --queue mail --older-than 1d --dry-run`,
 	},
 		p.jobsListCommand(),
 		p.jobsShowCommand(),
@@ -29,87 +32,63 @@ func (p *program) jobsCommand() *cobra.Command {
 }
 
 func (p *program) jobsListCommand() *cobra.Command {
-	var filter sqlqueue.JobFilter
-	var state string
 	var asJSON bool
 	limit, after := 100, 0
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List jobs, the oldest first",
+		Long:  "List jobs, the oldest first.\n\n" + jobFilterLong,
 		Example: `  sqlqueue jobs list --state reserved
-  sqlqueue jobs list --queue mail --name send_invoice --limit 20
+  sqlqueue jobs list --queue mail --name send_invoice --older-than 1d --limit 20
+  sqlqueue jobs list --field customer.id=42
   sqlqueue jobs list --json | jq '.[].payload.data'`,
 		Args: between(0, 0),
 	}
-	queue := oneQueueFlag(cmd, "only jobs of this queue")
-	cmd.Flags().StringVar(&state, "state", "", "only jobs that are ready, delayed or reserved")
-	cmd.Flags().StringVar(&filter.Name, "name", "", "only jobs for this handler")
-	cmd.Flags().Var(moment{&filter.CreatedAfter}, "since", "only jobs pushed at or after this time")
-	cmd.Flags().Var(moment{&filter.CreatedBefore}, "until", "only jobs pushed before this time")
+	flags := addJobFilter(cmd)
 	cmd.Flags().Var(counter{value: &after}, "after", "only jobs with greater ids: for the next page")
 	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
 	jsonFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch filter.State = sqlqueue.State(state); filter.State {
-		case "", sqlqueue.Ready, sqlqueue.Delayed, sqlqueue.Reserved:
-		default:
-			return usagef("unknown state %q: use ready, delayed or reserved", state)
+		if err := flags.check(); err != nil {
+			return err
 		}
-		filter.Queue, filter.After = queue(), int64(after)
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			jobs, more, err := pages(limit, func(n int) ([]sqlqueue.Job, error) {
-				filter.Limit = n
-				page, err := q.Jobs(cmd.Context(), filter)
-				if len(page) > 0 {
-					filter.After = page[len(page)-1].ID
-				}
-				return page, err
-			})
+			filter, err := flags.of(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
-			if more {
+			filter.After = int64(after)
+			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
+			jobs, err := searchJobs(cmd.Context(), q, filter, limit+1)
+			stop()
+			if err != nil {
+				return err
+			}
+			more := len(jobs) > limit
+			jobs = jobs[:min(len(jobs), limit)]
+			if asJSON {
+				err = writeArray(cmd.OutOrStdout(), jobs)
+			} else {
+				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+			}
+			if more && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --after %d\n", jobs[len(jobs)-1].ID)
 			}
-			if asJSON {
-				return writeArray(cmd.OutOrStdout(), jobs)
-			}
-			return jobTable(cmd.OutOrStdout(), jobs, time.Now())
+			return err
 		})
 	}
 	return cmd
 }
 
-// pages collects up to limit rows, a thousand at a time, and tells whether there are more.
-func pages[T any](limit int, page func(n int) ([]T, error)) (rows []T, more bool, err error) {
-	const most = 1000
-	for {
-		n := min(limit-len(rows), most)
-		got, err := page(n)
-		if err != nil {
-			return nil, false, err
-		}
-		rows = append(rows, got...)
-		if len(got) < n {
-			return rows, false, nil
-		}
-		if len(rows) == limit {
-			next, err := page(1)
-			return rows, len(next) > 0, err
-		}
-	}
-}
-
-func jobTable(w io.Writer, jobs []sqlqueue.Job, now time.Time) error {
-	rows := [][]string{{"ID", "QUEUE", "STATE", "NAME", "ATTEMPTS", "PRIORITY", "AVAILABLE", "CREATED", "DATA"}}
+func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
+	t := newGrid(number("ID"), text("QUEUE", 30), word("STATE"), text("NAME", 30), spare(number("ATTEMPTS")), spare(number("PRIORITY")),
+		word("AVAILABLE"), word("CREATED"), text("DATA", 60))
 	for _, j := range jobs {
 		name, data := nameAndData(j.Payload)
-		rows = append(rows, []string{
-			strconv.FormatInt(j.ID, 10), brief(j.Queue, 30), string(stateOf(j, now)), brief(name, 30), strconv.Itoa(j.Attempts),
-			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), brief(data, 60),
-		})
+		t.add(strconv.FormatInt(j.ID, 10), j.Queue, string(stateOf(j, now)), name, strconv.Itoa(j.Attempts),
+			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), data)
 	}
-	return table(w, rows)
+	return t
 }
 
 func stateOf(j sqlqueue.Job, now time.Time) sqlqueue.State {
@@ -191,7 +170,7 @@ func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
 			[]string{"reserved by", printable(j.ReservedBy)},
 			[]string{"expires", expires})
 	}
-	if err := table(w, rows); err != nil {
+	if err := fields(w, rows); err != nil {
 		return err
 	}
 	return showPayload(w, j.Payload)
@@ -209,56 +188,6 @@ func indented(payload []byte) string {
 		return "  " + printable(string(payload))
 	}
 	return "  " + printableLines(b.String())
-}
-
-func (p *program) jobsCancelCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "cancel ID…",
-		Short:   "Delete jobs that no worker has",
-		Example: `  sqlqueue jobs cancel 42 43`,
-		Args:    between(1, -1, "ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.changeJobs(cmd, args, "cancelled", (*sqlqueue.Queue).Cancel)
-		},
-	}
-}
-
-func (p *program) jobsReleaseCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "release ID…",
-		Short: "Put reserved jobs back, available now",
-		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
-			"A worker that is still running such a job loses its reservation.",
-		Example: `  sqlqueue jobs release 42`,
-		Args:    between(1, -1, "ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.changeJobs(cmd, args, "released", (*sqlqueue.Queue).Release)
-		},
-	}
-}
-
-// changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
-func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
-	change func(*sqlqueue.Queue, context.Context, ...int64) (int, error),
-) error {
-	ids, err := parseIDs(args)
-	if err != nil {
-		return err
-	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		n, err := change(q, cmd.Context(), ids...)
-		return reportCount(cmd, did, n, "job", err)
-	})
-}
-
-// reportCount prints how many rows were changed, also before an error.
-func reportCount(cmd *cobra.Command, did string, n int, noun string, err error) error {
-	if n > 0 || err == nil {
-		if _, printError := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, count(n, noun)); printError != nil {
-			return printError
-		}
-	}
-	return err
 }
 
 func (p *program) jobsEditCommand() *cobra.Command {

@@ -210,10 +210,10 @@ func TestQueues(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	want := "" +
-		"QUEUE  READY  DELAYED  RESERVED  FAILED  OLDEST  CONTROL\n" +
-		"chat   0      0        0         0       -       paused, ends in 59m\n" +
-		"mail   2      1        1         0       3m ago  -\n" +
-		"sms    1      0        0         0       now     paused, ends in 59m\n"
+		"QUEUE  READY  DELAYED  RESERVED  FAILED  OLDEST  CONTROL              PUSHED/MIN  DONE/MIN  FAILED/MIN\n" +
+		"chat       0        0         0       0  -       paused, ends in 59m           0         0           0\n" +
+		"mail       2        1         1       0  3m ago  -                             0         0           0\n" +
+		"sms        1        0         0       0  now     paused, ends in 59m           0         0           0\n"
 	if got := s.ok("queues"); got != want {
 		t.Errorf("the table is\n%swant\n%s", got, want)
 	}
@@ -237,7 +237,7 @@ func TestPauseAndResume(t *testing.T) {
 	if got := s.ok("pause"); got != "paused all queues\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.ok("queues"); !strings.Contains(got, "\n(all)  0      0        0         0       -       paused\n") {
+	if got := s.ok("queues"); !strings.Contains(got, "\n(all)      0        0         0       0  -       paused  ") {
 		t.Errorf("the queues are\n%s", got)
 	}
 	s.work("true", "--queue", "x")
@@ -330,7 +330,7 @@ func TestFailedJobs(t *testing.T) {
 	}
 	s.fails(2, []string{"needs ids of failed jobs, or --all"}, "retry")
 	s.fails(2, []string{"give ids or --all, not both"}, "retry", "--all", "1")
-	s.fails(2, []string{"--queue and --name go with --all"}, "retry", "--queue", "mail")
+	s.fails(2, []string{"--queue, --name, --error and --older-than go with --all"}, "retry", "--queue", "mail")
 
 	s.work("exit 65", "--queue", "default,mail")
 	failed := s.failed()

@@ -19,8 +19,8 @@ killed, with all that descends from it. The job is settled at once, and the work
 itself is killed.
 
 An application's own handlers run in processes of the same program, which is read again for each: a new version is used from the next
-child on. A child serves --child-jobs jobs, one after the other, and needs no connection to the database of the jobs. With --exec each
-job is a command, as in work.
+child on. A child serves --child-jobs jobs, one after the other, and needs no connection to the database of the jobs. With --exec and
+--handlers each job is a command or posted to a URL, as in work, and so are subscriptions.
 
 Whatever a child prints goes to standard error, with the job's id before each line.`
 
@@ -32,11 +32,12 @@ func (p *program) listenCommand() *cobra.Command {
 		Long:  listenLong,
 		Example: `  sqlqueue listen --exec './send-invoice' --timeout 30 --child-memory 256
   sqlqueue listen --queue high,default --concurrency 4 --exec 'php artisan handle "$SQLQUEUE_JOB_NAME"'
+  sqlqueue listen --handlers handlers.yaml --kill-after 5
   sqlqueue listen --child-jobs 100 --child-memory 512
   sqlqueue listen --exit-on-timeout --exec './nightly-report'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if child.Serves() && p.options.Mux != nil && w.children.command == "" {
+			if child.Serves() && p.options.Mux != nil && w.own() {
 				return p.serveChild(cmd)
 			}
 			return w.run(cmd)

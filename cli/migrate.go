@@ -15,6 +15,8 @@ func (p *program) migrateCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "migrate",
 		Short: "Make, change and remove the tables",
+		Example: `  sqlqueue migrate up
+  sqlqueue migrate status`,
 		Long: "Make, change and remove the tables. Any number of processes may do it at once: one works, the others wait.\n" +
 			"The steps are plain goose files, which the goose command can run too.",
 	},
@@ -53,7 +55,7 @@ func (p *program) migrateDownCommand() *cobra.Command {
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
-				if err := confirm(cmd, yes, "This removes tables with all the jobs in them."); err != nil {
+				if err := confirm(cmd, yes, "This removes tables with all the jobs in them. "); err != nil {
 					return err
 				}
 				down := m.Down
@@ -86,15 +88,15 @@ func (p *program) migrateStatusCommand() *cobra.Command {
 				if asJSON {
 					return writeArray(cmd.OutOrStdout(), stepRows(steps))
 				}
-				rows := [][]string{{"VERSION", "NAME", "APPLIED"}}
+				t := newGrid(number("VERSION"), text("NAME", 60), word("APPLIED"))
 				for _, s := range steps {
 					applied := "no"
 					if s.Applied {
 						applied = timestamp(s.AppliedAt, time.Now())
 					}
-					rows = append(rows, []string{fmt.Sprint(s.Version), printable(s.Name), applied})
+					t.add(fmt.Sprint(s.Version), s.Name, applied)
 				}
-				return table(cmd.OutOrStdout(), rows)
+				return t.writeTo(cmd.OutOrStdout())
 			})
 		},
 	}

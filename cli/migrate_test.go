@@ -22,6 +22,20 @@ func (s *shell) exec(statement string, args ...any) {
 	}
 }
 
+// number reads one from the database, beside the program.
+func (s *shell) number(query string) (n int) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.file()+"?_busy_timeout=10000")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRowContext(s.t.Context(), query).Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
 func (s *shell) file() string { return strings.TrimPrefix(s.dsn, "sqlite:") }
 
 func TestMigrate(t *testing.T) {
@@ -39,7 +53,7 @@ func TestMigrate(t *testing.T) {
 		{"down --all", "nothing to do: no step is applied\n"},
 		{"version", "0\n"},
 		{"status --json", "[{\"version\":1,\"name\":\"create_jobs\",\"applied\":false}]\n"},
-		{"status", "VERSION  NAME         APPLIED\n1        create_jobs  no\n"},
+		{"status", "VERSION  NAME         APPLIED\n      1  create_jobs  no\n"},
 		{"up", "applied 1 create_jobs\n"},
 		{"down --all --yes", "took back 1 create_jobs\n"},
 	} {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,9 +14,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
-const aliveFor = 30 * time.Second
-
 func (p *program) monitorCommand() *cobra.Command {
 	most, workers := 1000, 0
 	var asJSON bool
@@ -23,7 +21,7 @@ func (p *program) monitorCommand() *cobra.Command {
 		Use:   "monitor QUEUE…",
 		Short: "Exit 2 when a queue has too many ready jobs, or too few workers",
 		Long: "Exit 2 when a queue has more ready jobs than --max, or fewer workers than --min-workers, and say which. Jobs that are delayed or\n" +
-			"reserved do not count; a worker counts if it has written its row within 30 s.",
+			"reserved do not count, and no more than one too many are counted; a worker counts if it has written its row within 30 s.",
 		Example: `  sqlqueue monitor mail default --max 500
   sqlqueue monitor mail --min-workers 1 || notify-send 'mail is stuck'`,
 		Args: between(1, -1, "QUEUE"),
@@ -43,7 +41,7 @@ func (p *program) monitorCommand() *cobra.Command {
 				if asJSON {
 					err = writeArray(cmd.OutOrStdout(), found)
 				} else {
-					err = table(cmd.OutOrStdout(), monitorRows(found, time.Now()))
+					err = monitorTable(found, time.Now()).writeTo(cmd.OutOrStdout())
 				}
 				return errors.Join(err, alert(found))
 			})
@@ -57,15 +55,16 @@ func (p *program) monitorCommand() *cobra.Command {
 
 // monitored is a queue that monitor looks at.
 type monitored struct {
-	Queue   string    `json:"queue"`
-	Ready   int64     `json:"ready"`
-	Oldest  time.Time `json:"oldest,omitzero"`
-	Workers int       `json:"workers"`
-	Alerts  []string  `json:"alerts"`
+	Queue     string    `json:"queue"`
+	Ready     int64     `json:"ready"`
+	CountedTo int64     `json:"counted_to,omitzero"` // one more than too many: as great, Ready stands for so many or more
+	Oldest    time.Time `json:"oldest,omitzero"`
+	Workers   int       `json:"workers"`
+	Alerts    []string  `json:"alerts"`
 }
 
 func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64, workers int) ([]monitored, error) {
-	held, err := q.Queues(cmd.Context(), 0)
+	held, err := q.Queues(cmd.Context(), most+1)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +72,17 @@ func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64,
 	if err != nil {
 		return nil, err
 	}
-	clock, err := q.Exchange(cmd.Context(), sqlqueue.Exchange{}) // the database's, like the workers' rows
+	now, err := clock(cmd.Context(), q) // of the workers' rows
 	if err != nil {
 		return nil, err
 	}
-	running = slices.DeleteFunc(running, func(w sqlqueue.Worker) bool { return clock.Now.Sub(w.SeenAt) > aliveFor })
+	running = slices.DeleteFunc(running, func(w sqlqueue.Worker) bool { return now.Sub(w.SeenAt) > aliveFor })
 	found := make([]monitored, len(queues))
 	for i, queue := range queues {
 		m := monitored{Queue: queue, Alerts: []string{}}
 		for _, info := range held {
 			if info.Queue == queue {
-				m.Ready, m.Oldest = info.Ready, info.Oldest
+				m.Ready, m.CountedTo, m.Oldest = info.Ready, info.CountedTo, info.Oldest
 			}
 		}
 		for _, w := range running {
@@ -92,7 +91,7 @@ func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64,
 			}
 		}
 		if m.Ready > most {
-			m.Alerts = append(m.Alerts, fmt.Sprintf("%d ready jobs, more than %d", m.Ready, most))
+			m.Alerts = append(m.Alerts, fmt.Sprintf("more than %d ready jobs", most))
 		}
 		if m.Workers < workers {
 			m.Alerts = append(m.Alerts, fmt.Sprintf("%d workers, fewer than %d", m.Workers, workers))
@@ -102,16 +101,15 @@ func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64,
 	return found, nil
 }
 
-func monitorRows(found []monitored, now time.Time) [][]string {
-	rows := [][]string{{"QUEUE", "READY", "OLDEST", "WORKERS", "ALERT"}}
+func monitorTable(found []monitored, now time.Time) *grid {
+	t := newGrid(text("QUEUE", 60), number("READY"), word("OLDEST"), number("WORKERS"), text("ALERT", 120))
 	for _, m := range found {
-		says := "-"
+		t.add(m.Queue, upTo(m.Ready, m.CountedTo), ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
 		if len(m.Alerts) > 0 {
-			says = strings.Join(m.Alerts, "; ")
+			t.paint("ALERT", red)
 		}
-		rows = append(rows, []string{brief(m.Queue, 60), strconv.FormatInt(m.Ready, 10), ago(m.Oldest, now), strconv.Itoa(m.Workers), says})
 	}
-	return rows
+	return t
 }
 
 // alert is the error of queues that need somebody, or nil.

@@ -6,28 +6,54 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // table prints rows in columns, the first row being the head.
 func table(w io.Writer, rows [][]string) error {
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		if _, err := fmt.Fprintln(columns, strings.Join(row, "\t")); err != nil {
-			return err
-		}
+	const most = 1000
+	var columns []column
+	for _, head := range rows[0] {
+		columns = append(columns, text(head, most))
 	}
-	return columns.Flush()
+	g := newGrid(columns...)
+	g.rows = rows[1:]
+	return g.writeTo(w)
+}
+
+// fields prints names and values.
+func fields(w io.Writer, rows [][]string) error {
+	g := newGrid(word(""), word(""))
+	for _, row := range rows {
+		g.add(row...)
+	}
+	return g.writeTo(w)
 }
 
 // writeJSON prints v on one line.
 func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, printableJSON(strings.TrimSuffix(b.String(), "\n")))
+	return err
+}
+
+// printableJSON escapes the characters of encoded JSON that a terminal could take for something else. They are in strings only, so it means
+// the same.
+func printableJSON(s string) string {
+	return mapUnprintable(s, func(r rune, _ string) string {
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+		}
+		return fmt.Sprintf(`\u%04x`, r)
+	})
 }
 
 // writeArray prints an array, one element on each line.
@@ -58,6 +84,14 @@ func writeArray[T any](w io.Writer, elements []T) error {
 // printable makes text of others safe to show on a terminal, on one line: what is not a printable character is shown as Go writes it
 // in a string, such as \n, \x1b or \u202e.
 func printable(s string) string {
+	return mapUnprintable(s, func(_ rune, text string) string {
+		quoted := strconv.Quote(text)
+		return quoted[1 : len(quoted)-1]
+	})
+}
+
+// mapUnprintable replaces what is not a printable character; utf8.RuneError is a byte that belongs to none.
+func mapUnprintable(s string, replace func(r rune, text string) string) string {
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
 		return s
@@ -68,8 +102,7 @@ func printable(s string) string {
 		if clean(r) {
 			b.WriteRune(r)
 		} else {
-			quoted := strconv.Quote(s[:size])
-			b.WriteString(quoted[1 : len(quoted)-1])
+			b.WriteString(replace(r, s[:size]))
 		}
 		s = s[size:]
 	}
@@ -87,6 +120,9 @@ func printableLines(s string) string {
 
 // brief is printable text of at most n characters.
 func brief(s string, n int) string {
+	if most := (n + 1) * utf8.UTFMax; len(s) > most {
+		s = s[:most] // more is not shown, however much there is
+	}
 	s = printable(s)
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -111,7 +147,6 @@ func ago(t, now time.Time) string {
 
 // roughly writes a duration in its largest unit.
 func roughly(d time.Duration) string {
-	const day = 24 * time.Hour
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", d/time.Second)
@@ -137,4 +172,15 @@ func count(n int, noun string) string {
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// countedTo is how far rows are counted to tell people how many they are.
+const countedTo = 100_000
+
+// countTo writes a number with its noun. As great as countedTo, it stands for so many or more.
+func countTo(n int, noun string) string {
+	if n < countedTo {
+		return count(n, noun)
+	}
+	return fmt.Sprintf("%d+ %ss", n, noun)
 }

@@ -2,7 +2,5 @@
 
 package cli
 
-import "github.com/sqlqueue/sqlqueue/worker"
-
 // There are no signals for it.
-func pauseOnSignals(*worker.Worker) (stop func()) { return func() {} }
+func pauseOnSignals(runner) (stop func()) { return func() {} }

@@ -6,12 +6,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// pauseOnSignals pauses a worker at USR2 and lets it go on at CONT, until the function is called.
-func pauseOnSignals(w *worker.Worker) (stop func()) {
+// pauseOnSignals pauses a runner at USR2 and lets it go on at CONT, until the function is called.
+func pauseOnSignals(w runner) (stop func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGUSR2, syscall.SIGCONT)
 	go func() {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,24 +149,22 @@ func (p *pushing) push(cmd *cobra.Command, q *sqlqueue.Queue, job sqlqueue.Pusha
 	const most = 1000
 	var ids []int64
 	batch := max(1, most/len(p.queues))
-	progress := func() {}
-	if p.count > 10*batch && isTerminal(cmd.ErrOrStderr()) {
-		progress = func() { fmt.Fprintf(cmd.ErrOrStderr(), "\rpushed %d of %d\x1b[K", len(ids), p.count*len(p.queues)) }
-		defer fmt.Fprint(cmd.ErrOrStderr(), "\r\x1b[K")
-	}
-	for left := p.count; left > 0; left -= batch {
-		jobs := make([]sqlqueue.Pushable, min(left, batch))
-		for i := range jobs {
-			jobs[i] = job
+	_, err := inBatches(cmd, "pushed", "job", count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
+		for left := p.count; left > 0; left -= batch {
+			jobs := make([]sqlqueue.Pushable, min(left, batch))
+			for i := range jobs {
+				jobs[i] = job
+			}
+			pushed, err := q.PushMany(ctx, jobs, options...)
+			ids = append(ids, pushed...)
+			progress(len(ids))
+			if err != nil {
+				return len(ids), err
+			}
 		}
-		pushed, err := q.PushMany(cmd.Context(), jobs, options...)
-		ids = append(ids, pushed...)
-		progress()
-		if err != nil {
-			return ids, err
-		}
-	}
-	return ids, nil
+		return len(ids), nil
+	})
+	return ids, err
 }
 
 func (p *pushing) print(cmd *cobra.Command, ids []int64, duplicate bool) error {

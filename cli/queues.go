@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -12,48 +13,110 @@ import (
 )
 
 func (p *program) queuesCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, exact bool
 	cmd := &cobra.Command{
 		Use:   "queues",
-		Short: "List the queues and what they hold",
+		Short: "List the queues, what they hold, and how fast it changes",
 		Long: "List the queues and what they hold: jobs that are ready, delayed and reserved, failed jobs, and since when the oldest ready\n" +
-			"job has been available. The queue with the empty name, shown as (all), stands for what was said about all queues.",
+			"job has been available. The last columns are of the last five whole minutes; stats tells more of that. The queue with the empty\n" +
+			"name, shown as (all), stands for what was said about all queues.\n\n" +
+			"Numbers are counted up to 100000, shown as 100000+ (counted_to in the JSON), unless --exact is given.",
 		Example: `  sqlqueue queues
+  sqlqueue queues --exact
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				queues, err := q.Queues(cmd.Context(), 0)
+				most := int64(countedTo)
+				if exact {
+					most = 0
+				}
+				infos, err := heldQueues(cmd.Context(), q, most)
 				if err != nil {
 					return err
 				}
-				if len(queues) > 0 && queues[0].Queue == "" && told(queues[0].Control, time.Now()) == "" {
-					queues = queues[1:]
+				counts, err := q.Counts(cmd.Context(), queuesRates)
+				if err != nil {
+					return err
+				}
+				queues := make([]listedQueue, len(infos))
+				for i, info := range infos {
+					r := ratesOf(counts, info.Queue, queuesRates)
+					queues[i] = listedQueue{info, r.Pushed, r.Done, r.Failed}
 				}
 				if asJSON {
 					return writeArray(cmd.OutOrStdout(), queues)
 				}
-				return table(cmd.OutOrStdout(), queueRows(queues, time.Now()))
+				return queueTable(queues, time.Now()).writeTo(cmd.OutOrStdout())
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&exact, "exact", false, "count every job: with millions this takes a while")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func queueRows(queues []sqlqueue.QueueInfo, now time.Time) [][]string {
-	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	rows := [][]string{{"QUEUE", "READY", "DELAYED", "RESERVED", "FAILED", "OLDEST", "CONTROL"}}
-	for _, i := range queues {
-		name := brief(i.Queue, 60)
-		if name == "" {
-			name = "(all)"
-		}
-		rows = append(rows, []string{
-			name, number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
-		})
+// queuesRates is what the rates of queues are taken over.
+const queuesRates = 5 * time.Minute
+
+// listedQueue is a row of `queues --json`.
+type listedQueue struct {
+	sqlqueue.QueueInfo
+	Pushed float64 `json:"pushed_per_minute"`
+	Done   float64 `json:"done_per_minute"`
+	Failed float64 `json:"failed_per_minute"`
+}
+
+// heldQueues returns what the queues hold, and all queues only if something was said about them.
+func heldQueues(ctx context.Context, q *sqlqueue.Queue, most int64) ([]sqlqueue.QueueInfo, error) {
+	queues, err := q.Queues(ctx, most)
+	if len(queues) > 0 && queues[0].Queue == "" && told(queues[0].Control, time.Now()) == "" {
+		queues = queues[1:]
 	}
-	return rows
+	return queues, err
+}
+
+func queueTable(queues []listedQueue, now time.Time) *grid {
+	t := newGrid(append(queueColumns(), spare(number("PUSHED/MIN")), spare(number("DONE/MIN")), spare(number("FAILED/MIN")))...)
+	for _, i := range queues {
+		t.add(append(queueCells(i.QueueInfo, now), perMinute(i.Pushed), perMinute(i.Done), perMinute(i.Failed))...)
+		paintQueue(t, i.QueueInfo)
+		if i.Failed > 0 {
+			t.paint("FAILED/MIN", red)
+		}
+	}
+	return t
+}
+
+func queueColumns() []column {
+	return []column{
+		text("QUEUE", 60), number("READY"), number("DELAYED"), number("RESERVED"), number("FAILED"), word("OLDEST"), spare(text("CONTROL", 60)),
+	}
+}
+
+func queueCells(i sqlqueue.QueueInfo, now time.Time) []string {
+	number := func(n int64) string { return upTo(n, i.CountedTo) }
+	return []string{
+		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
+	}
+}
+
+func paintQueue(t *grid, i sqlqueue.QueueInfo) {
+	if i.Failed > 0 {
+		t.paint("FAILED", red)
+	}
+	if i.Control.Paused || i.Control.Maintenance {
+		t.paint("CONTROL", yellow)
+	}
+}
+
+// upTo writes a number that was counted up to a limit, 0 for none.
+func upTo(n, limit int64) string {
+	text := strconv.FormatInt(n, 10)
+	if limit > 0 && n >= limit {
+		text += "+"
+	}
+	return text
 }
 
 // told says what operators have said about a queue.

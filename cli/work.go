@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -34,8 +36,10 @@ how it went:
 The error's text is the end of the command's standard error. Whatever the command prints goes to standard error, with the job's id
 before each line. A command that is to end (--timeout, the end of --grace) gets TERM, and after --kill-after it is killed, with all that it
 has started.
-
-A job's own tries, timeout and backoff beat those given here.`
+` + handlersHelp + `
+Without --exec and --handlers, a program that has no handlers of its own posts each job to the subscription of its queue, and serves all
+queues that have one, or those of --queue: see subscribe --help. A subscription that comes, changes or goes is heeded within seconds.
+` + processesLong
 
 const megabyte = 1 << 20
 
@@ -47,12 +51,16 @@ func (p *program) workCommand() *cobra.Command {
 		Long:  workLong,
 		Example: `  sqlqueue work --exec './send-invoice'
   sqlqueue work --queue high,default --concurrency 20 --exec 'php artisan handle "$SQLQUEUE_JOB_NAME"'
+  sqlqueue work --handlers handlers.yaml --tries 5
+  sqlqueue work --processes 4 --exec './send-invoice'
   sqlqueue work --once --exec 'cat >&2'
   sqlqueue work --stop-when-empty --tries 3 --backoff 1,5,10 --exec 'curl -fsS --data-binary @- https://example.com/jobs'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.flags(cmd)
+	cmd.Flags().Var(counter{&w.processes, 1}, "processes", "how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
+	cmd.Flags().Lookup("processes").DefValue = ""
 	return cmd
 }
 
@@ -62,6 +70,9 @@ type working struct {
 	children  childFlags
 	config    worker.Config // of the Options; flags that were given are put in by settings
 	logFormat string
+	processes int // 0: none
+
+	queuesGiven bool // by --queue
 
 	tries   int
 	backoff []time.Duration
@@ -151,6 +162,7 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	const none = -1 // where 0 is the default
 	config := w.config
 	changed := cmd.Flags().Changed
+	w.queuesGiven = changed("queue")
 	config.Tries, config.Timeout, config.Expire, config.Logger = w.tries, w.timeout, w.expire, logger
 	if config.Tries == 0 {
 		config.Tries = none
@@ -173,7 +185,7 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	}
 	config.MaxMemory = int64(w.memory) * megabyte
 	switch {
-	case w.children.listens, w.children.command != "":
+	case w.children.listens, !w.own():
 		config.StuckAfter = w.children.killAfter + 3*time.Second // the kill comes before
 	case changed("kill-after"):
 		config.StuckAfter = max(w.children.killAfter, time.Millisecond)
@@ -194,6 +206,9 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 func (w *working) run(cmd *cobra.Command) error {
 	if err := w.checkChildren(cmd); err != nil {
 		return err
+	}
+	if w.processes > 0 && !canRunProcesses {
+		return usagef("--processes needs Unix")
 	}
 	out := &lockedWriter{w: cmd.ErrOrStderr()}
 	var logger *slog.Logger
@@ -217,26 +232,73 @@ func (w *working) run(cmd *cobra.Command) error {
 	if err := d.connect(cmd.Context()); isRefused(err) {
 		return err // others are waited for by the worker
 	}
+	if w.processes > 0 {
+		return w.runProcesses(cmd.Context(), d, config)
+	}
 
 	const toKill = 2 * time.Second
 	moment := toKill
-	if w.children.command == "" && !w.children.listens {
+	if w.own() && !w.children.listens {
 		moment = 0 // nothing ends a handler
 	}
 	return untilSignal(cmd.Context(), logger, moment, func(ctx, atOnce context.Context) error {
-		mux, endChildren, err := w.handlers(atOnce, &config, out)
+		ctx, timedOut := w.children.untilTimeout(ctx, &config)
+		runner, end, err := w.runner(atOnce, d, &config, out)
 		if err != nil {
 			return err
 		}
-		defer endChildren()
-		ctx, timedOut := w.children.untilTimeout(ctx, &config)
-		runner := worker.New(d.queue, mux, config)
+		defer end()
 		defer pauseOnSignals(runner)()
 		if err := runner.Run(ctx); err != nil {
 			return err
 		}
 		return timedOut()
 	})
+}
+
+// runProcesses runs workers in processes of their own. What is wrong with the tables is an error here, and not of each of them.
+func (w *working) runProcesses(ctx context.Context, d *database, config worker.Config) error {
+	if err := d.checkTables(ctx); err != nil {
+		return err
+	}
+	d.close()
+	f, err := newFleet(w.processes, config)
+	if err != nil {
+		return err
+	}
+	return f.run(ctx)
+}
+
+// checkTables says why there is no use in waiting for a database that is there. Of one that is away it says nothing.
+func (d *database) checkTables(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	err := d.queue.Check(ctx)
+	_, version := errors.AsType[*sqlqueue.SchemaError](err)
+	if version || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
+		return err
+	}
+	return nil
+}
+
+// runner is a worker, or what stands for several.
+type runner interface {
+	Run(ctx context.Context) error
+	Pause()
+	Resume()
+}
+
+// runner returns what runs the jobs, and a function for its end.
+func (w *working) runner(atOnce context.Context, d *database, config *worker.Config, out io.Writer) (runner, func(), error) {
+	if w.children.delivers {
+		client := deliver.New(w.children.publicly)
+		return newDelivery(atOnce, d, client, *config, w.queuesGiven), client.Close, nil
+	}
+	mux, endChildren, err := w.handlers(atOnce, config, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	return worker.New(d.queue, mux, *config), endChildren, nil
 }
 
 var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")

@@ -17,7 +17,7 @@ func (p *program) workersCommand() *cobra.Command {
 		Use:   "workers",
 		Short: "List the workers: who runs, where, since when",
 		Long: "List the workers by their start. Each writes its row when it starts and every 5 s while it runs, and removes it when it ends. The row\n" +
-			"of one that was killed stays for 10 minutes: SEEN tells.",
+			"of one that was killed stays for 10 minutes; one that has not written it for 30 s is shown as dead.",
 		Example: `  sqlqueue workers
   sqlqueue workers --json | jq -r '.[].host'
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
@@ -28,10 +28,14 @@ func (p *program) workersCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return writeArray(cmd.OutOrStdout(), workers)
+				now, err := clock(cmd.Context(), q) // of the workers' rows
+				if err != nil {
+					return err
 				}
-				return table(cmd.OutOrStdout(), workerRows(workers, time.Now()))
+				if asJSON {
+					return writeArray(cmd.OutOrStdout(), listed(workers, now))
+				}
+				return workerTable(listed(workers, now), now).writeTo(cmd.OutOrStdout())
 			})
 		},
 	}
@@ -40,19 +44,41 @@ func (p *program) workersCommand() *cobra.Command {
 	return cmd
 }
 
-func workerRows(workers []sqlqueue.Worker, now time.Time) [][]string {
-	rows := [][]string{{"ID", "NAME", "HOST", "PID", "QUEUES", "CONCURRENCY", "STARTED", "SEEN"}}
-	for _, w := range workers {
-		concurrency := strconv.Itoa(w.Concurrency)
-		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
-			concurrency += fmt.Sprintf(" (%d wanted)", w.WantedConcurrency)
-		}
-		rows = append(rows, []string{
-			w.ID, brief(w.Name, 40), brief(w.Host, 40), strconv.Itoa(w.PID), brief(strings.Join(w.Queues, ","), 40), concurrency,
-			ago(w.StartedAt, now), ago(w.SeenAt, now),
-		})
+// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
+const aliveFor = 30 * time.Second
+
+// listedWorker is a row of `workers --json`.
+type listedWorker struct {
+	sqlqueue.Worker
+	Dead bool `json:"dead"`
+}
+
+func listed(workers []sqlqueue.Worker, now time.Time) []listedWorker {
+	rows := make([]listedWorker, len(workers))
+	for i, w := range workers {
+		rows[i] = listedWorker{w, now.Sub(w.SeenAt) > aliveFor}
 	}
 	return rows
+}
+
+func workerTable(workers []listedWorker, now time.Time) *grid {
+	t := newGrid(word("ID"), text("NAME", 40), text("HOST", 40), spare(number("PID")), text("QUEUES", 40), number("CONCURRENCY"), spare(word("WANTED")),
+		word("STATE"), spare(word("STARTED")), spare(word("SEEN")))
+	for _, w := range workers {
+		wanted, state := "-", "running"
+		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
+			wanted = strconv.Itoa(w.WantedConcurrency)
+		}
+		if w.Dead {
+			state = "dead"
+		}
+		t.add(w.ID, w.Name, w.Host, strconv.Itoa(w.PID), strings.Join(w.Queues, ","), strconv.Itoa(w.Concurrency), wanted, state,
+			ago(w.StartedAt, now), ago(w.SeenAt, now))
+		if w.Dead {
+			t.paint("STATE", yellow)
+		}
+	}
+	return t
 }
 
 func (p *program) workersSetCommand() *cobra.Command {

@@ -44,12 +44,12 @@ func TestE7_Workers(t *testing.T) {
 	}
 	var rows []map[string]json.RawMessage
 	fromJSON(t, s.ok("workers", "--json"), &rows)
-	for _, column := range []string{"id", "name", "host", "pid", "queues", "concurrency", "started_at", "seen_at"} {
+	for _, column := range []string{"id", "name", "host", "pid", "queues", "concurrency", "started_at", "seen_at", "dead"} {
 		if _, ok := rows[0][column]; !ok {
 			t.Errorf("there is no %s in %v", column, rows[0])
 		}
 	}
-	if out := s.ok("workers"); !strings.Contains(out, w.ID+"  mailer  ") || !strings.Contains(out, "  high,default  2  ") {
+	if out := s.ok("workers"); !strings.Contains(out, w.ID+"  mailer  ") || !strings.Contains(out, "  high,default            2  ") {
 		t.Errorf("the table is\n%s", out)
 	}
 

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// failedFilter is the flags that select failed jobs.
+type failedFilter struct {
+	cmd    *cobra.Command
+	filter sqlqueue.FailedFilter
+	queue  func() string
+}
+
+var failedFilterNames = []string{"queue", "name", "error", "older-than"}
+
+// addFailedFilter adds the flags. Their explanations begin with the condition.
+func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
+	f := &failedFilter{cmd: cmd, queue: oneQueueFlag(cmd, condition+"only failed jobs of this queue")}
+	flags := cmd.Flags()
+	flags.StringVar(&f.filter.Name, "name", "", condition+"only failed jobs for this handler")
+	flags.StringVar(&f.filter.Error, "error", "", condition+"only failed jobs with this text in their error; a * stands for any text")
+	flags.Var(seconds{&f.filter.OlderThan, positive}, "older-than", condition+"only jobs that failed at least so long ago, such as 1d")
+	flags.Lookup("older-than").DefValue = ""
+	return f
+}
+
+func (f *failedFilter) of() sqlqueue.FailedFilter {
+	filter := f.filter
+	filter.Queue = f.queue()
+	return filter
+}
+
+// idsOrAll returns the filter of a command that takes ids, or --all with conditions.
+func (f *failedFilter) idsOrAll(all bool, args []string) (filter sqlqueue.FailedFilter, err error) {
+	switch {
+	case all && len(args) > 0:
+		return filter, usagef("give ids or --all, not both")
+	case all:
+		return f.of(), nil
+	case slices.ContainsFunc(failedFilterNames, f.cmd.Flags().Changed):
+		return filter, usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
+	case len(args) == 0:
+		return filter, usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
+	}
+	filter.IDs, err = parseIDs(args)
+	return filter, err
+}
+
+// forget deletes the failed jobs that pass a filter, with consent: which they are, in large groups, is told to the person who is asked.
+func forget(cmd *cobra.Command, consent *consent, q *sqlqueue.Queue, filter sqlqueue.FailedFilter) error {
+	goOn, err := consent.given(cmd, "forget", func() (extent, error) {
+		groups, err := q.FailedGroups(cmd.Context(), filter, countedTo)
+		return extentOf(groups, widthOf(cmd.ErrOrStderr())), err
+	})
+	if !goOn {
+		return err
+	}
+	n, err := inBatches(cmd, "forgot", "failed job", "", func(ctx context.Context, progress func(int)) (int, error) {
+		return q.Forget(ctx, filter, progress)
+	})
+	return reportCount(cmd, "forgot", n, "failed job", err)
+}
+
+// extentOf tells how many failed jobs there are, and the largest groups of them.
+func extentOf(groups []sqlqueue.FailedGroup, line int) extent {
+	const most = 5
+	var found extent
+	for _, g := range groups {
+		found.n += int(g.Count)
+	}
+	found.text = countTo(found.n, "failed job")
+	t := newGrid(number(""), text("", 30), text("", 30), text("", 80))
+	for i, g := range groups {
+		if i == most {
+			break
+		}
+		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, g.Error)
+	}
+	var b strings.Builder
+	_ = t.writeLines(&b, line, false)
+	if more := len(groups) - most; more > 0 {
+		fmt.Fprintf(&b, "and %s\n", count(more, "other group"))
+	}
+	found.details = b.String()
+	return found
+}
+
+// groupTable shows groups of failed jobs.
+func groupTable(groups []sqlqueue.FailedGroup, now time.Time) *grid {
+	t := newGrid(number("COUNT"), text("QUEUE", 30), text("NAME", 30), spare(word("FIRST")), word("LAST"), number("NEWEST"), text("ERROR", 120))
+	for _, g := range groups {
+		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, ago(g.First, now), ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
+	}
+	return t
+}

@@ -1,0 +1,81 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+const (
+	mostText       = 1 << 10 // bytes of an answer that stand in the error
+	mostLocation   = 200     // characters of a redirect's target that do
+	mostRetryAfter = 24 * time.Hour
+)
+
+// outcome is what an answer makes of the job.
+func (t *Target) outcome(answer *http.Response, text []byte) error {
+	code := answer.StatusCode
+	if code >= 200 && code <= 299 {
+		return nil
+	}
+	says := strings.TrimSpace(fmt.Sprintf("%s answered %d %s", t, code, http.StatusText(code)))
+	if code >= 300 && code <= 399 {
+		if to := answer.Header.Get("Location"); to != "" {
+			says += ", a redirect to " + t.location(to)
+		}
+		return errors.New(says + ": redirects are not followed")
+	}
+	if text := t.private.Replace(printable(text)); text != "" {
+		says += ": " + text
+	}
+	switch code {
+	case http.StatusGone:
+		return worker.Fail(errors.New(says))
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok {
+			return fmt.Errorf("%s: %w", says, worker.Release(delay))
+		}
+	}
+	return errors.New(says)
+}
+
+// retryAfter reads a number of seconds, or a date.
+func retryAfter(text string, now time.Time) (delay time.Duration, ok bool) {
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(n, uint64(mostRetryAfter/time.Second))) * time.Second, true
+	}
+	date, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	return min(max(date.Sub(now), 0), mostRetryAfter), true
+}
+
+// location is the target of a redirect, fit to be shown.
+func (t *Target) location(text string) string {
+	to, err := url.Parse(text)
+	if err != nil {
+		return "what is not a URL"
+	}
+	shown := []rune(printable([]byte(Redact(t.url.ResolveReference(to)))))
+	if len(shown) > mostLocation {
+		shown = append(shown[:mostLocation-1], '…')
+	}
+	return string(shown)
+}
+
+// printable makes one line of what others have written: what is not printable, a character that the limit has cut included, is left out,
+// and space is one blank.
+func printable(text []byte) string {
+	return strings.Join(strings.FieldsFunc(string(text), func(r rune) bool {
+		return !unicode.IsPrint(r) || r == ' ' || r == utf8.RuneError
+	}), " ")
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+func (p *program) jobsCancelCommand() *cobra.Command {
+	return p.bulkCommand(&cobra.Command{
+		Use:   "cancel ID… | FILTER",
+		Short: "Delete jobs that no worker has",
+		Long: "Delete jobs that no worker has: by their ids, or all that pass a filter. Those that a worker has stay.\n\n" +
+			bulkLong + "\n\n" + jobFilterLong,
+		Example: `  sqlqueue jobs cancel 42 43
+  sqlqueue jobs cancel --queue mail --name send_invoice --older-than 1d --dry-run
+  sqlqueue jobs cancel --field customer.id=42 --yes`,
+	}, bulkChange{
+		does: "cancel", did: "cancelled",
+		narrow: func(f *sqlqueue.JobFilter) error {
+			if f.State == sqlqueue.Reserved {
+				return usagef("a job that a worker has is not cancelled: see jobs release")
+			}
+			f.NotReserved = true
+			return nil
+		},
+		each: (*sqlqueue.Queue).Cancel,
+		all:  (*sqlqueue.Queue).CancelAll,
+	})
+}
+
+func (p *program) jobsReleaseCommand() *cobra.Command {
+	return p.bulkCommand(&cobra.Command{
+		Use:   "release ID… | FILTER",
+		Short: "Put reserved jobs back, available now",
+		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
+			"A worker that is still running such a job loses its reservation.\n\n" + bulkLong + "\n\n" + jobFilterLong,
+		Example: `  sqlqueue jobs release 42
+  sqlqueue jobs release --queue mail --older-than 1h --dry-run`,
+	}, bulkChange{
+		does: "release", did: "released",
+		narrow: func(f *sqlqueue.JobFilter) error {
+			if f.State != "" && f.State != sqlqueue.Reserved {
+				return usagef("only reserved jobs are released, not %s ones", f.State)
+			}
+			f.State = sqlqueue.Reserved
+			return nil
+		},
+		each: (*sqlqueue.Queue).Release,
+		all:  (*sqlqueue.Queue).ReleaseAll,
+	})
+}
+
+const bulkLong = `With a filter it first says how many jobs they are, and asks when a person is at the terminal. They are changed a thousand in a
+transaction.`
+
+// bulkChange is what can be done to jobs by their ids, or to all that pass a filter.
+type bulkChange struct {
+	does, did string
+	narrow    func(*sqlqueue.JobFilter) error // to the jobs that it can be done to; its error is one of usage
+	each      func(*sqlqueue.Queue, context.Context, ...int64) (int, error)
+	all       func(*sqlqueue.Queue, context.Context, sqlqueue.JobFilter, ...func(int)) (int, error)
+}
+
+func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Command {
+	flags, consent := addJobFilter(cmd), consentFlags(cmd)
+	consent.says = true
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch narrowed := (sqlqueue.JobFilter{State: sqlqueue.State(flags.state)}); {
+		case len(args) > 0 && flags.given():
+			return usagef("give ids or a filter, not both")
+		case len(args) > 0 && consent.dryRun:
+			return usagef("--dry-run goes with a filter, not with ids")
+		case len(args) > 0:
+			return p.changeJobs(cmd, args, change.did, change.each)
+		case !flags.given():
+			return usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
+		default:
+			if err := flags.check(); err != nil {
+				return err
+			}
+			if err := change.narrow(&narrowed); err != nil {
+				return err
+			}
+		}
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			filter, err := flags.of(cmd.Context(), q)
+			if err == nil {
+				err = change.narrow(&filter)
+			}
+			if err != nil {
+				return err
+			}
+			found := extent{}
+			goOn, err := consent.given(cmd, change.does, func() (_ extent, err error) {
+				found.n, err = countJobs(cmd.Context(), q, filter)
+				found.text = countTo(found.n, "job")
+				return found, err
+			})
+			if !goOn {
+				return err
+			}
+			n, err := inBatches(cmd, change.did, "job", found.text, func(ctx context.Context, progress func(int)) (int, error) {
+				total := 0
+				err := inWindows(ctx, q, filter, func(f sqlqueue.JobFilter) (bool, error) {
+					n, err := change.all(q, ctx, f, func(n int) { progress(total + n) })
+					total += n
+					return false, err
+				})
+				return total, err
+			})
+			return reportCount(cmd, change.did, n, "job", err)
+		})
+	}
+	return cmd
+}
+
+// changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
+func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
+	change func(*sqlqueue.Queue, context.Context, ...int64) (int, error),
+) error {
+	ids, err := parseIDs(args)
+	if err != nil {
+		return err
+	}
+	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		n, err := change(q, cmd.Context(), ids...)
+		return reportCount(cmd, did, n, "job", err)
+	})
+}

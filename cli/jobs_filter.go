@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const jobFilterLong = `--field KEY=VALUE looks into the jobs' data: dots in KEY lead from an object to one in it. VALUE is text, such as 42, true or anna.
+Given several times, each must be so. Conditions that no index helps with, such as --name and --field, read every job of the queue.`
+
+// jobFilter is the flags that select jobs.
+type jobFilter struct {
+	cmd       *cobra.Command
+	filter    sqlqueue.JobFilter
+	state     string
+	newerThan time.Duration
+	queue     func() string
+}
+
+var jobFilterNames = []string{"queue", "state", "name", "field", "older-than", "newer-than", "since", "until"}
+
+func addJobFilter(cmd *cobra.Command) *jobFilter {
+	f := &jobFilter{cmd: cmd, queue: oneQueueFlag(cmd, "only jobs of this queue")}
+	flags := cmd.Flags()
+	flags.StringVar(&f.state, "state", "", "only jobs that are ready, delayed or reserved")
+	flags.StringVar(&f.filter.Name, "name", "", "only jobs for this handler")
+	flags.Var(fieldList{&f.filter.Fields}, "field", "only jobs with this value in their data, such as customer.id=42")
+	flags.Var(seconds{&f.filter.OlderThan, positive}, "older-than", "only jobs pushed at least so long ago, such as 1d")
+	flags.Var(seconds{&f.newerThan, positive}, "newer-than", "only jobs pushed within so long")
+	flags.Var(moment{&f.filter.CreatedAfter}, "since", "only jobs pushed at or after this time")
+	flags.Var(moment{&f.filter.CreatedBefore}, "until", "only jobs pushed before this time")
+	flags.Lookup("older-than").DefValue, flags.Lookup("newer-than").DefValue = "", ""
+	return f
+}
+
+// given reports whether there is any of the flags.
+func (f *jobFilter) given() bool { return slices.ContainsFunc(jobFilterNames, f.cmd.Flags().Changed) }
+
+// check looks for mistakes in what was typed.
+func (f *jobFilter) check() error {
+	switch state := sqlqueue.State(f.state); state {
+	case "", sqlqueue.Ready, sqlqueue.Delayed, sqlqueue.Reserved:
+	default:
+		return usagef("unknown state %q: use ready, delayed or reserved", f.state)
+	}
+	if f.newerThan != 0 && !f.filter.CreatedAfter.IsZero() {
+		return usagef("give --newer-than or --since, not both")
+	}
+	return nil
+}
+
+// of returns the filter for a queue's database, whose clock decides.
+func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (sqlqueue.JobFilter, error) {
+	filter := f.filter
+	filter.State, filter.Queue = sqlqueue.State(f.state), f.queue()
+	if f.newerThan != 0 {
+		now, err := clock(ctx, q)
+		if err != nil {
+			return filter, err
+		}
+		filter.CreatedAfter = now.Add(-f.newerThan)
+	}
+	return filter, nil
+}
+
+// clock returns the time by the database's clock.
+func clock(ctx context.Context, q *sqlqueue.Queue) (time.Time, error) {
+	answer, err := q.Exchange(ctx, sqlqueue.Exchange{})
+	return answer.Now, err
+}
+
+// fieldList is a flag that takes conditions on the data of jobs.
+type fieldList struct{ value *[]sqlqueue.Field }
+
+func (l fieldList) String() string {
+	if l.value == nil {
+		return ""
+	}
+	var texts []string
+	for _, f := range *l.value {
+		texts = append(texts, strings.Join(f.Path, ".")+"="+f.Value)
+	}
+	return strings.Join(texts, ",")
+}
+
+func (l fieldList) Type() string { return "key=value" }
+
+func (l fieldList) Set(text string) error {
+	key, value, found := strings.Cut(text, "=")
+	path := strings.Split(key, ".")
+	if !found || slices.Contains(path, "") {
+		return errors.New("use KEY=VALUE, with dots between the keys of objects in objects: customer.id=42")
+	}
+	*l.value = append(*l.value, sqlqueue.Field{Path: path, Value: value})
+	return nil
+}

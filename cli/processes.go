@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+const processesLong = `
+With --processes N, N worker processes run under this one, each with the options given here: limits hold for each. It passes on TERM, INT,
+QUIT, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that grows
+when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
+highest of the last exit codes. No worker is left behind when this process is killed.`
+
+// fleet is what is known of the worker processes under this one.
+type fleet struct {
+	count  int
+	path   string        // of the program
+	args   []string      // of each
+	finite bool          // one that exits 0 is done
+	grace  time.Duration // after a signal, until what is left is killed; negative: never
+	logger *slog.Logger
+}
+
+const (
+	firstRestart = time.Second // the wait before a process that has ended is started again; twice as long each time
+	mostRestart  = time.Minute
+	healthyAfter = time.Minute // one that has run so long begins with the first wait again
+
+	toEnd = 10 * time.Second // that a worker may take at its end besides its grace
+)
+
+// newFleet returns a fleet of processes of this program, with its arguments but for --processes.
+func newFleet(count int, config worker.Config) (*fleet, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	grace := config.Grace
+	if grace >= 0 {
+		grace += config.StuckAfter + toEnd
+	}
+	return &fleet{
+		count:  count,
+		path:   path,
+		args:   withoutFlag(os.Args[1:], "--processes"),
+		finite: config.Once || config.StopWhenEmpty || config.MaxJobs > 0 || config.MaxTime > 0,
+		grace:  grace,
+		logger: config.Logger,
+	}, nil
+}
+
+// withoutFlag leaves out a flag and its value.
+func withoutFlag(args []string, name string) (rest []string) {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--":
+			return append(rest, args[i:]...)
+		case args[i] == name:
+			i++
+		case strings.HasPrefix(args[i], name+"="):
+		default:
+			rest = append(rest, args[i])
+		}
+	}
+	return rest
+}
+
+// restart says whether a process that has ended is started again, and after what wait; failures counts the ends in a row that were none of
+// its work's.
+func (f *fleet) restart(code int, lived time.Duration, failures *int) (again bool, wait time.Duration) {
+	switch {
+	case code == exitDone:
+		*failures = 0
+		return !f.finite, 0
+	case code == exitUsage:
+		return false, 0
+	case code == exitMemory, lived >= healthyAfter:
+		*failures = 0
+	}
+	wait = min(firstRestart<<min(*failures, 10), mostRestart)
+	*failures++
+	return true, wait
+}

@@ -1,0 +1,194 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
+)
+
+// canRunProcesses says whether a fleet can run on this system.
+const canRunProcesses = true
+
+// running is a fleet that runs.
+type running struct {
+	*fleet
+	supervisor supervise.Supervisor
+	stopping   chan struct{} // closed when no process is started any more
+
+	mu        sync.Mutex
+	processes []*supervise.Process
+	last      syscall.Signal // that was passed on to end them; 0: none
+	codes     []int          // the last ones
+}
+
+// run runs the processes until all are done, or until a signal, or the end of ctx, ends them. The error has their exit code.
+func (f *fleet) run(ctx context.Context) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2, syscall.SIGCONT)
+	defer signal.Stop(signals)
+	r := &running{fleet: f, stopping: make(chan struct{})}
+	defer r.supervisor.Close()
+	var all sync.WaitGroup
+	for range f.count {
+		all.Go(r.keep)
+	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	ended := ctx.Done()
+	var over <-chan time.Time
+	for {
+		select {
+		case <-done:
+			return r.result()
+		case s := <-signals:
+			if s, ok := s.(syscall.Signal); ok {
+				r.pass(s)
+			}
+		case <-ended:
+			ended = nil
+			r.pass(syscall.SIGTERM)
+		case <-over:
+			f.logger.Error("worker processes did not end: they are killed")
+			r.supervisor.Close()
+		}
+		if over == nil && f.grace >= 0 && r.isStopping() {
+			over = time.After(f.grace)
+		}
+	}
+}
+
+// result is the highest of the last exit codes.
+func (r *running) result() error {
+	code := slices.Max(append(r.codes, exitDone))
+	if code == exitDone {
+		return nil
+	}
+	return &codedError{code, fmt.Errorf("worker processes have ended with exit code %d", code)}
+}
+
+// pass passes a signal on. All but USR2 and CONT end the processes.
+func (r *running) pass(s syscall.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s != syscall.SIGUSR2 && s != syscall.SIGCONT {
+		r.last = s
+		r.stop()
+	}
+	for _, p := range r.processes {
+		_ = syscall.Kill(p.Pid, s)
+	}
+}
+
+// stop lets no process be started any more. It is called with mu locked.
+func (r *running) stop() {
+	select {
+	case <-r.stopping:
+	default:
+		close(r.stopping)
+	}
+}
+
+func (r *running) isStopping() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// keep runs one process, again and again, until it is done.
+func (r *running) keep() {
+	failures := 0
+	for {
+		began := time.Now()
+		code, how := r.once()
+		if r.isStopping() {
+			r.note(code)
+			return
+		}
+		again, wait := r.restart(code, time.Since(began), &failures)
+		if !again {
+			r.note(code)
+			return
+		}
+		r.logger.Info("a worker process has ended and is started again", "how", how, "after", wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-r.stopping:
+			timer.Stop()
+			r.note(code)
+			return
+		}
+	}
+}
+
+// note notes the last exit code of a process. One that tells of a mistake in what was typed ends them all.
+func (r *running) note(code int) {
+	r.mu.Lock()
+	r.codes = append(r.codes, code)
+	r.mu.Unlock()
+	if code == exitUsage && !r.isStopping() {
+		r.pass(syscall.SIGTERM)
+	}
+}
+
+// once runs a process to its end, and returns its exit code and how it ended.
+func (r *running) once() (code int, how string) {
+	p, err := r.start()
+	switch {
+	case err != nil:
+		return exitError, err.Error()
+	case p == nil:
+		return exitDone, ""
+	}
+	<-p.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.processes = slices.DeleteFunc(r.processes, func(one *supervise.Process) bool { return one == p })
+	p.Free()
+	exit := p.Exit()
+	switch {
+	case exit.Err == nil && exit.Code >= 0:
+		return exit.Code, exit.String()
+	case exit.Err == nil && r.last != 0 && exit.Signal == r.last: // it had not come to where it heeds signals
+		return exitDone, exit.String()
+	}
+	return exitError, exit.String()
+}
+
+// start starts a process, or none when they are to end.
+func (r *running) start() (*supervise.Process, error) {
+	input, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer input.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isStopping() {
+		return nil, nil
+	}
+	p, err := r.supervisor.Start(supervise.Command{
+		Path: r.path, Args: append([]string{os.Args[0]}, r.args...), Env: os.Environ(), Files: []*os.File{input, os.Stdout, os.Stderr},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.processes = append(r.processes, p)
+	r.logger.Info("a worker process was started", "pid", p.Pid)
+	return p, nil
+}

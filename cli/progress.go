@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// showLine keeps a line on a terminal up to date, until the function that it returns is called: that erases it. Elsewhere it does
+// nothing. line is called by another goroutine; an empty one is not shown.
+func showLine(w io.Writer, line func() string) (stop func()) {
+	if !canRedraw(w) {
+		return func() {}
+	}
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		shown := false
+		for {
+			select {
+			case <-end:
+				if shown {
+					fmt.Fprint(w, "\r\x1b[K")
+				}
+				return
+			case <-tick.C:
+				if text := line(); text != "" {
+					fmt.Fprintf(w, "\r%s\x1b[K", cut(text, widthOf(w)-1))
+					shown = true
+				}
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// inBatches runs work that changes rows, batch by batch, and tells of each how many it has been until then. They are shown on a terminal,
+// out of all of them if that is known. INT, TERM and HUP end the work after the batch that has begun: then the error is errInterrupted.
+// A second signal ends the program.
+func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.Context, progress func(n int)) (int, error)) (int, error) {
+	signalled, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(signalled, stop)
+	ctx, end := context.WithCancelCause(cmd.Context())
+	defer end(nil)
+
+	var done atomic.Int64
+	began := time.Now()
+	stopShowing := showLine(cmd.ErrOrStderr(), func() string {
+		n := int(done.Load())
+		if n == 0 {
+			return ""
+		}
+		line := did + " " + count(n, noun)
+		if all != "" {
+			line = fmt.Sprintf("%s %d of %s", did, n, all)
+		}
+		line += fmt.Sprintf(", %.0f/s", float64(n)/time.Since(began).Seconds())
+		if signalled.Err() != nil {
+			line += ", ending"
+		}
+		return line
+	})
+	n, err := work(ctx, func(n int) {
+		done.Store(int64(n))
+		if signalled.Err() != nil {
+			end(errInterrupted)
+		}
+	})
+	stopShowing()
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		err = errInterrupted
+	}
+	return n, err
+}
+
+// reportCount prints how many rows were changed, also before an error.
+func reportCount(cmd *cobra.Command, did string, n int, noun string, err error) error {
+	if errors.Is(err, errInterrupted) {
+		return fmt.Errorf("%w: %s %s", err, did, count(n, noun))
+	}
+	if n > 0 || err == nil {
+		if _, printError := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, count(n, noun)); printError != nil {
+			return printError
+		}
+	}
+	return err
+}

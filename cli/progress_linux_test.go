@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+// Long work tells on a terminal how far it is, in a line that is gone at the end, and nowhere else.
+func TestProgress(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	const jobs = "300000"
+	s := migrated(t)
+	shown, code := s.onTerminal(100, "", "push", "a", "--count", jobs, "--json")
+	progress, rest, erased := cutLast(shown, "\r\x1b[K")
+	if code != 0 || !erased || !strings.HasPrefix(rest, `{"ids":[1,2,`) || !strings.HasPrefix(progress, "\rpushed ") || !strings.Contains(progress, " of "+jobs+" jobs, ") {
+		t.Errorf("exit code %d, shown is %.300q", code, shown)
+	}
+	for text := range strings.SplitSeq(progress, "\r") {
+		if n := len(strings.TrimSuffix(text, "\x1b[K")); n >= 100 {
+			t.Errorf("a line of %d characters: %q", n, text)
+		}
+	}
+	shown, code = s.onTerminal(100, "", "clear", "--yes")
+	progress, rest, erased = cutLast(shown, "\r\x1b[K")
+	if code != 0 || !erased || rest != "deleted "+jobs+" jobs\n" || !strings.HasPrefix(progress, "\rdeleted ") || !strings.Contains(progress, "/s\x1b[K") {
+		t.Errorf("exit code %d, shown is %.300q", code, shown)
+	}
+	t.Setenv("TERM", "dumb")
+	s.ok("push", "a", "--count", jobs)
+	if shown, _ := s.onTerminal(100, "", "clear", "--yes"); shown != "deleted "+jobs+" jobs\n" {
+		t.Errorf("on a dumb terminal it shows %.300q", shown)
+	}
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}

@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const statsLong = `Show what the queues hold, and how many jobs a minute were pushed, were done, failed for good, and were released to run again (after an
+error, or because the handler said so): in the last whole minute, in the last five, and in all of --since, at most 48h.
+TREND draws what happened over --since, the present on the right, all rows of a queue on one scale.
+
+Workers write what they have counted every few seconds. A + marks a number that is only a lower bound: the sizes are counted up to
+100000, and of jobs that wait the newest 100,000 are looked at to tell when they were pushed.
+
+--json prints an array with an object for each queue: queue, ready, delayed, reserved, failed, oldest, counted_to and control as in
+queues; rates, an array of objects with minutes (over how many), pushed, done, failed and released (jobs per minute), and
+pushed_at_least if pushed is a lower bound; and minutes, an array of those in which something happened, oldest first, as objects with
+minute (its start), pushed, done, failed and released (jobs).
+
+--watch shows it again and again, every 2 s or as often as is said after it, until Ctrl-C, which is exit code 0.`
+
+func (p *program) statsCommand() *cobra.Command {
+	s := &stats{program: p, since: time.Hour}
+	var watch time.Duration
+	cmd := &cobra.Command{
+		Use:   "stats",
+		Short: "Show what the queues hold and what happened in them",
+		Long:  statsLong,
+		Example: `  sqlqueue stats
+  sqlqueue stats --queue mail --since 1d
+  sqlqueue stats --watch 5
+  sqlqueue stats --json | jq '.[] | {queue, done: .rates[1].done}'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("watch") && len(args) == 1 { // --watch 5
+				if err := cmd.Flags().Set("watch", args[0]); err != nil {
+					return flagError(cmd, err)
+				}
+				return nil
+			}
+			return between(0, 0)(cmd, args)
+		},
+	}
+	s.queue = oneQueueFlag(cmd, "only this queue")
+	cmd.Flags().Var(seconds{&s.since, period}, "since", "how far back to look, from 1m to 48h")
+	cmd.Flags().Var(seconds{&watch, positive}, "watch", "show it again every 2 s, or as often as this says")
+	cmd.Flags().Lookup("watch").DefValue, cmd.Flags().Lookup("watch").NoOptDefVal = "", "2s"
+	jsonFlag(cmd, &s.asJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			if watch > 0 {
+				return s.watch(cmd, q, watch)
+			}
+			return s.show(cmd.Context(), q, cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()), isColoured(cmd.OutOrStdout()))
+		})
+	}
+	return cmd
+}
+
+func period(d time.Duration) error {
+	if d < time.Minute || d > sqlqueue.CountsKept {
+		return fmt.Errorf("%s is not between 1m and %s", formatDuration(d), formatDuration(sqlqueue.CountsKept))
+	}
+	return nil
+}
+
+// stats is one run of stats.
+type stats struct {
+	*program
+	queue  func() string
+	since  time.Duration
+	asJSON bool
+}
+
+// queueStats is a row of `stats --json`.
+type queueStats struct {
+	sqlqueue.QueueInfo
+	Rates   []rates       `json:"rates"`
+	Minutes []minuteCount `json:"minutes"`
+}
+
+// minuteCount is what happened in a queue in a minute.
+type minuteCount struct {
+	Minute   time.Time `json:"minute"`
+	Pushed   int64     `json:"pushed"`
+	Done     int64     `json:"done"`
+	Failed   int64     `json:"failed"`
+	Released int64     `json:"released"`
+}
+
+// show prints all of it once, for lines of so many characters; 0: of any number.
+func (s *stats) show(ctx context.Context, q *sqlqueue.Queue, w io.Writer, line int, coloured bool) error {
+	queues, now, err := s.read(ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case s.asJSON:
+		return writeArray(w, queues)
+	}
+	sizes, trends := newGrid(queueColumns()...), s.trendTable(queues, now)
+	for _, i := range queues {
+		sizes.add(queueCells(i.QueueInfo, now)...)
+		paintQueue(sizes, i.QueueInfo)
+	}
+	if err := sizes.writeLines(w, line, coloured); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return trends.writeLines(w, line, coloured)
+}
+
+// read reads what the queues hold, also those that hold nothing any more but in which something happened. Now is the database's.
+func (s *stats) read(ctx context.Context, q *sqlqueue.Queue) (queues []queueStats, now time.Time, err error) {
+	infos, err := heldQueues(ctx, q, countedTo)
+	if err != nil {
+		return nil, now, err
+	}
+	since := s.since.Truncate(time.Minute)
+	counts, err := q.Counts(ctx, since)
+	if err != nil {
+		return nil, now, err
+	}
+	at := map[string]int{}
+	row := func(info sqlqueue.QueueInfo) int {
+		i, ok := at[info.Queue]
+		if !ok {
+			i = len(queues)
+			at[info.Queue] = i
+			queues = append(queues, queueStats{QueueInfo: info, Rates: []rates{}, Minutes: []minuteCount{}})
+		}
+		return i
+	}
+	for _, info := range infos {
+		row(info)
+	}
+	for _, c := range counts.Minutes {
+		i := row(sqlqueue.QueueInfo{Queue: c.Queue, CountedTo: countedTo, Control: sqlqueue.Control{Queue: c.Queue}})
+		queues[i].Minutes = append(queues[i].Minutes, minuteCount{c.Minute, c.Pushed, c.Done, c.Failed, c.Released})
+	}
+	queues = slices.DeleteFunc(queues, func(i queueStats) bool { return s.queue() != "" && i.Queue != s.queue() })
+	slices.SortFunc(queues, func(a, b queueStats) int { return strings.Compare(a.Queue, b.Queue) })
+	for i := range queues {
+		for _, last := range s.periods() {
+			queues[i].Rates = append(queues[i].Rates, ratesOf(counts, queues[i].Queue, last))
+		}
+	}
+	return queues, counts.Now, nil
+}
+
+// periods are those that rates are told of.
+func (s *stats) periods() []time.Duration {
+	since := s.since.Truncate(time.Minute)
+	periods := []time.Duration{time.Minute, 5 * time.Minute, since}
+	return slices.Compact(slices.DeleteFunc(periods, func(d time.Duration) bool { return d > since }))
+}
+
+// trendTable has rows for each queue in which something happened.
+func (s *stats) trendTable(queues []queueStats, now time.Time) *grid {
+	periods := s.periods()
+	step := trendStep(periods[len(periods)-1])
+	columns := []column{text("QUEUE", 60), word("PER MINUTE")}
+	for _, period := range periods {
+		columns = append(columns, number(strings.ToUpper(formatDuration(period))))
+	}
+	t := newGrid(append(columns, spare(word("TREND, EACH "+strings.ToUpper(formatDuration(step)))))...)
+	for _, i := range queues {
+		if len(i.Minutes) == 0 {
+			continue
+		}
+		pushed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Pushed })
+		done := s.trend(i, now, step, func(c minuteCount) int64 { return c.Done })
+		failed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Failed })
+		released := s.trend(i, now, step, func(c minuteCount) int64 { return c.Released })
+		most := slices.Max(slices.Concat(pushed, done, failed, released))
+		row := func(queue, event string, trend []int64, rate func(rates) float64) {
+			cells := []string{queue, event}
+			for _, r := range i.Rates {
+				text := perMinute(rate(r))
+				if event == "pushed" && r.AtLeast {
+					text += "+"
+				}
+				cells = append(cells, text)
+			}
+			t.add(append(cells, sparkline(trend, most))...)
+		}
+		row(i.Queue, "pushed", pushed, func(r rates) float64 { return r.Pushed })
+		row("", "done", done, func(r rates) float64 { return r.Done })
+		row("", "failed", failed, func(r rates) float64 { return r.Failed })
+		if slices.Max(failed) > 0 {
+			t.paint("PER MINUTE", red)
+		}
+		row("", "released", released, func(r rates) float64 { return r.Released })
+	}
+	return t
+}
+
+// mostSteps is how many blocks a trend has at most.
+const mostSteps = 30
+
+// trendStep returns how long each block of a trend stands for.
+func trendStep(period time.Duration) time.Duration {
+	for _, minutes := range []int{1, 2, 5, 10, 15, 30, 60} {
+		if step := time.Duration(minutes) * time.Minute; period <= mostSteps*step {
+			return step
+		}
+	}
+	return 2 * time.Hour
+}
+
+// trend sums up what happened in each step until now.
+func (s *stats) trend(i queueStats, now time.Time, step time.Duration, of func(minuteCount) int64) []int64 {
+	end := now.Truncate(time.Minute).Add(time.Minute)
+	steps := make([]int64, max(1, s.since/step))
+	for _, c := range i.Minutes {
+		if back := int((end.Sub(c.Minute) - time.Minute) / step); back < len(steps) {
+			steps[len(steps)-1-back] += of(c)
+		}
+	}
+	return steps
+}
+
+// watch shows it every so often, on a terminal in place, until a signal.
+func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	w := cmd.OutOrStdout()
+	inPlace := canRedraw(w) && !s.asJSON
+	if inPlace {
+		if _, err := io.WriteString(w, "\x1b[2J"); err != nil {
+			return err
+		}
+	}
+	ended := func() error {
+		if inPlace {
+			fmt.Fprintln(w) // after the terminal's ^C
+		}
+		return cmd.Context().Err()
+	}
+	for {
+		var frame bytes.Buffer
+		err := s.show(ctx, q, &frame, widthOf(w), isColoured(w))
+		switch {
+		case ctx.Err() != nil:
+			return ended()
+		case err != nil:
+			return err
+		case inPlace:
+			_, err = io.WriteString(w, inPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), formatDuration(every)), heightOf(w)))
+		default:
+			_, err = frame.WriteTo(w)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ended()
+		case <-tick.C:
+		}
+	}
+}
+
+// inPlaceOf writes a text, under a title, over what a terminal of so many lines shows.
+func inPlaceOf(text, title string, height int) string {
+	lines := strings.Split(title+"\n\n"+strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) >= height {
+		lines = append(lines[:max(height-2, 0)], "…")
+	}
+	return "\x1b[H" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J"
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+const subscribeLong = `Have the jobs of a queue posted to a URL, whatever their names. NAME is the subscription's own. Workers do it: work or listen,
+without --exec and --handlers.
+
+The body is JSON:
+  {"id": 1, "queue": "orders", "name": "send_invoice", "attempts": 1, "data": {"order_id": 42}}
+It is signed as Standard Webhooks says: webhook-id has the job's id, the same at every attempt, webhook-timestamp has seconds, and
+webhook-signature has v1, and the base64 of the HMAC-SHA256 of "id.timestamp.body" under the secret, which is base64 after whsec_.
+
+The answer's status says how it went:
+  2xx       done: the job is deleted
+  410       fail for good: the job moves to the failed jobs
+  429, 503  with Retry-After, in seconds or as a date, up to a day: the job is put back for so long
+  any other, a redirect, or no answer within the job's timeout: an error, as in work
+
+A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,
+its queue.`
+
+func (p *program) subscribeCommand() *cobra.Command {
+	s := &subscribing{program: p}
+	cmd := &cobra.Command{
+		Use:   "subscribe NAME URL [QUEUE]",
+		Short: "Have the jobs of a queue posted to a URL",
+		Long:  subscribeLong,
+		Example: `  sqlqueue subscribe shop https://example.com/jobs orders
+  sqlqueue subscribe shop https://example.com/jobs --new-secret --json | jq -r .secret
+  sqlqueue subscribe shop https://example.com/jobs --secret-file secret.txt`,
+		Args: between(2, 3, "NAME", "URL"),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.secretFile, "secret-file", "", "sign with the secret in this file, whsec_ and base64; - for standard input")
+	flags.BoolVar(&s.newSecret, "new-secret", false, "sign with a new secret, also if there is one already")
+	flags.BoolVar(&s.noSecret, "no-secret", false, "do not sign")
+	jsonFlag(cmd, &s.asJSON)
+	return cmd
+}
+
+// subscribing is one run of subscribe.
+type subscribing struct {
+	*program
+	secretFile          string
+	newSecret, noSecret bool
+	asJSON              bool
+}
+
+func (s *subscribing) run(cmd *cobra.Command, args []string) error {
+	if (s.secretFile != "" && (s.newSecret || s.noSecret)) || s.newSecret && s.noSecret {
+		return usagef("give one of --secret-file, --new-secret and --no-secret")
+	}
+	to := sqlqueue.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
+	if _, err := deliver.ParseURL(to.URL); err != nil {
+		return usagef("the URL: %w", err)
+	}
+	given, err := s.readSecret(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	return s.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		before, err := subscriptionOf(cmd, q, to.Name)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			to.Queue, to.Secret = before.Queue, before.Secret
+		}
+		if len(args) == 3 {
+			to.Queue = args[2]
+		}
+		tell := "" // a secret that nobody knows yet
+		switch {
+		case s.noSecret:
+			to.Secret = ""
+		case given != nil:
+			to.Secret = given.Text()
+		case s.newSecret, before == nil:
+			tell = deliver.NewSecret().Text()
+			to.Secret = tell
+		}
+		if err := q.Subscribe(cmd.Context(), to); err != nil {
+			return err
+		}
+		return s.print(cmd.OutOrStdout(), to, tell)
+	})
+}
+
+// readSecret returns what the file has, or nil without one.
+func (s *subscribing) readSecret(stdin io.Reader) (*deliver.Secret, error) {
+	if s.secretFile == "" {
+		return nil, nil
+	}
+	const most = 4 << 10
+	from := stdin
+	if s.secretFile != "-" {
+		file, err := os.Open(s.secretFile)
+		if err != nil {
+			return nil, usagef("--secret-file: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	text, err := io.ReadAll(io.LimitReader(from, most))
+	if err != nil {
+		return nil, usagef("--secret-file: %w", err)
+	}
+	secret, err := deliver.ParseSecret(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, usagef("--secret-file: %w", err)
+	}
+	return secret, nil
+}
+
+// subscriptionOf returns the subscription of the name, or nil.
+func subscriptionOf(cmd *cobra.Command, q *sqlqueue.Queue, name string) (*sqlqueue.Subscription, error) {
+	all, err := q.Subscriptions(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, func(s sqlqueue.Subscription) bool { return s.Name == name }); i >= 0 {
+		return &all[i], nil
+	}
+	return nil, nil
+}
+
+func (s *subscribing) print(w io.Writer, to sqlqueue.Subscription, secret string) error {
+	if s.asJSON {
+		return writeJSON(w, struct {
+			Name   string `json:"name"`
+			Queue  string `json:"queue"`
+			URL    string `json:"url"`
+			Secret string `json:"secret,omitempty"`
+		}{to.Name, to.Queue, redactURL(to.URL), secret})
+	}
+	lines := []string{fmt.Sprintf("%s: jobs of %s go to %s", to.Name, to.Queue, redactURL(to.URL))}
+	switch {
+	case secret != "":
+		lines = append(lines, "the secret, which is not shown again: "+secret)
+	case to.Secret == "":
+		lines = append(lines, "they are not signed")
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, printable(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// redactURL writes a URL without its credentials.
+func redactURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "not a URL"
+	}
+	return deliver.Redact(u)
+}
+
+func (p *program) subscriptionsCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "subscriptions",
+		Short: "List the subscriptions: which queue's jobs are posted where",
+		Long:  "List the subscriptions by name. Of a URL, the user, the password and the query are not shown; secrets never are.",
+		Example: `  sqlqueue subscriptions
+  sqlqueue subscriptions --json | jq -r '.[].url'`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+				all, err := q.Subscriptions(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for i := range all {
+					all[i].URL = redactURL(all[i].URL)
+				}
+				if asJSON {
+					return writeArray(cmd.OutOrStdout(), all)
+				}
+				return subscriptionTable(all, time.Now()).writeTo(cmd.OutOrStdout())
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func subscriptionTable(all []sqlqueue.Subscription, now time.Time) *grid {
+	t := newGrid(text("NAME", 40), text("QUEUE", 40), text("URL", 80), spare(word("CREATED")))
+	for _, s := range all {
+		t.add(s.Name, s.Queue, s.URL, ago(s.CreatedAt, now))
+	}
+	return t
+}
+
+func (p *program) unsubscribeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "unsubscribe NAME...",
+		Short:   "End subscriptions: their queues' jobs stay where they are",
+		Long:    "End subscriptions by their names. The jobs of their queues stay, and new ones are taken in.",
+		Example: "  sqlqueue unsubscribe shop",
+		Args:    between(1, -1, "NAME"),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+				var errs []error
+				for _, name := range names {
+					err := q.Unsubscribe(cmd.Context(), name)
+					if err == nil {
+						_, err = fmt.Fprintln(cmd.OutOrStdout(), printable("unsubscribed "+name))
+					}
+					errs = append(errs, err)
+				}
+				return errors.Join(errs...)
+			})
+		},
+	}
+}
