@@ -35,12 +35,13 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// TestRandom does faults in a random order, some at the same time, for as long as it is told to.
+// TestRandom does faults in a random order for as long as it is told to.
 func TestRandom(t *testing.T) {
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))
 		w.work(4)
+		w.team.keepVeteran()
 		w.produce(3, usual)
 		var possible []fault
 		for _, f := range faults {
@@ -48,13 +49,16 @@ func TestRandom(t *testing.T) {
 				possible = append(possible, f)
 			}
 		}
+		done := map[string]int{}
 		for end := time.Now().Add(*lasts); time.Now().Before(end) && !t.Failed(); {
 			f := possible[w.random.IntN(len(possible))]
-			t.Log(f.name)
+			done[f.name]++
 			f.do(w)
 			w.pass(time.Duration(w.random.IntN(1000)) * time.Millisecond)
 		}
+		t.Log(done)
 		w.settle()
+		w.team.checkVeteran()
 	})
 }
 

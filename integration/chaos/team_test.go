@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +21,12 @@ type team struct {
 	group   sync.WaitGroup
 	mu      sync.Mutex
 	members []*member
+	veteran *member // nobody does anything to its process, in a long run; nil: there is none
 }
 
 // member is a place in the team.
 type member struct {
+	name    string
 	version string
 	flags   []string
 	extra   []string    // flags
@@ -45,10 +48,18 @@ var always = []string{"work", "--expire", expire.String(), "--sleep", "0.2", "--
 
 // join adds a member.
 func (t *team) join(version string, flags []string) {
-	m := &member{version: version, flags: slices.Concat(always, flags)}
-	t.mu.Lock()
+	m := &member{name: "member", version: version, flags: slices.Concat(always, flags)}
 	t.members = append(t.members, m)
-	t.mu.Unlock()
+	t.start(m)
+}
+
+// keepVeteran adds a member to whose process nobody does anything.
+func (t *team) keepVeteran() {
+	t.veteran = &member{name: "veteran", version: "old", flags: always}
+	t.start(t.veteran)
+}
+
+func (t *team) start(m *member) {
 	t.group.Go(func() {
 		for {
 			t.run(m)
@@ -67,7 +78,7 @@ func (t *team) run(m *member) {
 	version, flags := m.version, slices.Concat(m.flags, m.extra)
 	t.mu.Unlock()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), t.binaries[version], flags...)
-	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+t.dsn, "CHAOS_HISTORY="+t.history)
+	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+t.dsn, "CHAOS_HISTORY="+t.history, "CHAOS_MEMBER="+m.name)
 	leash, err := cmd.StdinPipe()
 	if err != nil {
 		t.Error(err)
@@ -132,8 +143,6 @@ func (t *team) replaceOne(i int, version string, extra ...string) {
 
 // any returns one of the members.
 func (t *team) any() *member {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	return t.members[t.random.IntN(len(t.members))]
 }
 
@@ -144,9 +153,10 @@ func (t *team) kill() { t.end(syscall.SIGKILL) }
 
 func (t *team) end(s syscall.Signal) {
 	t.close()
-	t.mu.Lock()
-	members := slices.Clone(t.members)
-	t.mu.Unlock()
+	members := t.members
+	if t.veteran != nil {
+		members = append(slices.Clone(members), t.veteran)
+	}
 	for _, m := range members {
 		t.signal(m, syscall.SIGCONT)
 		t.signal(m, s)
@@ -168,5 +178,37 @@ func (t *team) report() {
 			}
 		}
 		t.Logf("%s:\n%s", filepath.Base(name), strings.Join(lines[max(0, len(lines)-40):], ""))
+	}
+}
+
+// checkVeteran checks that neither the goroutines nor the heap of the veteran have grown: the most of the last quarter of its life against that
+// of the second.
+func (t *team) checkVeteran() {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(t.history, "vitals-veteran-*"))
+	t.must(err)
+	if len(names) != 1 {
+		t.Errorf("the veteran was %d processes", len(names))
+		return
+	}
+	text, err := os.ReadFile(names[0])
+	t.must(err)
+	var goroutines, heap []int
+	for line := range strings.Lines(string(text)) {
+		var g, h int
+		if _, err := fmt.Sscan(line, &g, &h); err == nil {
+			goroutines, heap = append(goroutines, g), append(heap, h)
+		}
+	}
+	n := len(heap) / 4
+	if n < 5 {
+		return // too short to say
+	}
+	for what, of := range map[string][]int{"goroutines": goroutines, "bytes": heap} {
+		before, after := slices.Max(of[n:2*n]), slices.Max(of[3*n:])
+		t.Logf("the veteran had at most %d %s in the second quarter, %d in the last", before, what, after)
+		if after > before*3/2 {
+			t.Errorf("the %s of the veteran grow: %d, %d", what, before, after)
+		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli"
@@ -28,6 +30,7 @@ func main() {
 		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Options{Name: "worker"}))
 	}
 	go leash()
+	go vitals(filepath.Join(dir, fmt.Sprintf("vitals-%s-%d", os.Getenv("CHAOS_MEMBER"), os.Getpid())))
 	database, err := opened.Open(os.Getenv("SQLQUEUE_DSN"))
 	if err != nil {
 		log.Fatal(err)
@@ -75,6 +78,23 @@ func leash() {
 	const killed = 137
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(killed)
+}
+
+// vitals writes, all five seconds, how many goroutines there are and how many bytes the heap has.
+func vitals(name string) {
+	file, err := os.Create(name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		time.Sleep(5 * time.Second)
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if _, err := fmt.Fprintln(file, runtime.NumGoroutine(), m.HeapAlloc); err != nil {
+			log.Fatal(err)
+		}
+	}
 }
 
 type application struct {
