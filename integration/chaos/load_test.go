@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -42,6 +43,8 @@ func some(n int, job func(i int) pushJob) []pushJob {
 	return jobs
 }
 
+var burstOf = flag.Int("chaos.burst", 2000, "how many jobs each of TestLoad's four bursts has")
+
 // TestLoad: bursts of jobs for a thousand handlers in eight processes, and jobs among them that kill their worker.
 func TestLoad(t *testing.T) {
 	binaries := buildWorkers(t)
@@ -53,7 +56,7 @@ func TestLoad(t *testing.T) {
 			w.push(q, some(3, func(i int) pushJob {
 				return pushJob{kind: Poison, Token: fmt.Sprintf("poison-%d-%d", burst, i), Bad: 2}
 			}))
-			w.push(q, some(2000, func(i int) pushJob {
+			w.push(q, some(*burstOf, func(i int) pushJob {
 				return pushJob{kind: Plain, Token: fmt.Sprintf("burst-%d-%d", burst, i), Takes: 20}
 			}))
 			w.pass(500 * time.Millisecond)
@@ -102,6 +105,33 @@ func TestSizes(t *testing.T) {
 			if what := w.push(q, []pushJob{job}); what != Committed {
 				t.Logf("a payload of %d bytes: %s", size, what)
 			}
+		}
+		w.settle()
+	})
+}
+
+// TestDeploy: jobs that only the new version of the workers knows are pushed while the old one runs, and lose nothing by it.
+func TestDeploy(t *testing.T) {
+	binaries := buildWorkers(t)
+	everywhere(t, func(t *testing.T, at place) {
+		w := newWorld(t, at, binaries, newRandom(t))
+		w.work(2)
+		w.produce(1, usual)
+		q := w.open(w.dsn).Queue
+		w.push(q, some(20, func(i int) pushJob { return pushJob{kind: New, Token: fmt.Sprintf("new-%d", i)} }))
+		w.says("said-old", "no handler")
+		w.deploy("new")
+		waiting, err := q.Jobs(t.Context(), sqlqueue.JobFilter{Name: New})
+		w.must(err)
+		if len(waiting) == 0 {
+			t.Error("nothing was put back")
+		}
+		now := time.Now()
+		for _, j := range waiting {
+			if j.Attempts != 0 {
+				t.Errorf("job %d has %d attempts: nobody could run it", j.ID, j.Attempts)
+			}
+			w.must(q.Edit(t.Context(), j.ID, sqlqueue.JobEdit{At: &now})) // instead of a minute later
 		}
 		w.settle()
 	})
