@@ -32,6 +32,32 @@ func TestMain(m *testing.M) {
 
 var small = []string{"drain", "drain-defaults", "enqueue-8", "mixed-8", "processes-8", "latency-100", "held-expire", "delayed-500", "failed-100"}
 
+// Every operation is there, and so is every command.
+func TestOperate(t *testing.T) {
+	logs, err := os.CreateTemp(t.TempDir(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for engine, dsn := range map[string]string{
+		postgres: os.Getenv(addressVariable(postgres)), mariadb: os.Getenv(addressVariable(mariadb)), sqlite: t.TempDir(),
+	} {
+		t.Run(engine, func(t *testing.T) {
+			h, err := openHost(engine, dsn, logs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = h.admin.Close() })
+			var table strings.Builder
+			if err := operate(t.Context(), h, size{jobs: 20_000, beside: 5_000}, 1, &table); err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(table.String(), " ms |\n"); n < 50 || strings.Contains(table.String(), "| – |") {
+				t.Errorf("%d operations were measured:\n%s", n, table.String())
+			}
+		})
+	}
+}
+
 // Every system in Go does each kind of workload, with few jobs.
 func TestSystemsDoTheWorkloads(t *testing.T) {
 	logs, err := os.CreateTemp(t.TempDir(), "log")

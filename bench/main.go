@@ -42,6 +42,7 @@ func main() {
 	flag.StringVar(&o.json, "json", "", "also write every measurement to this file")
 	flag.StringVar(&o.chart, "chart", "", "also write a chart to this file, in SVG")
 	flag.StringVar(&o.from, "from", "", "measure nothing: report what -json has written to this file")
+	flag.BoolVar(&o.operate, "operate", false, "measure what operators do instead, with so many -jobs and -beside failed jobs")
 	flag.StringVar(&profiles, "profiles", "", "write CPU and allocation profiles of sqlqueue's workers to this directory")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -57,7 +58,7 @@ type options struct {
 	engine, dsn, only, systems string
 	json, chart, from          string
 	rounds                     int
-	full                       bool
+	full, operate              bool
 	size                       size
 }
 
@@ -121,6 +122,9 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = h.admin.Close() }()
+	if o.operate {
+		return operate(ctx, h, o.size, o.rounds, os.Stdout)
+	}
 
 	r := report{Engine: o.engine, Machine: describe(ctx, h.admin, o.engine), Rounds: o.rounds}
 	r.Sections, err = measure(ctx, h, chosen, competitors, o.rounds)

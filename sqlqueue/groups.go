@@ -2,8 +2,9 @@ package sqlqueue
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // likeErrors puts groups together whose errors differ in ids, times and the like only. The largest comes first.
@@ -12,7 +13,7 @@ func likeErrors(groups []FailedGroup) []FailedGroup {
 	at := map[key]int{}
 	var merged []FailedGroup
 	for _, g := range groups {
-		g.Error = varying.ReplaceAllStringFunc(g.Error, unlessSmall)
+		g.Error = like(g.Error)
 		k := key{g.Queue, g.Name, g.Error}
 		i, ok := at[k]
 		if !ok {
@@ -36,15 +37,40 @@ func likeErrors(groups []FailedGroup) []FailedGroup {
 	return merged
 }
 
-// varying is a word with a digit in it, such as an id, a time, an address or a hash.
-var varying = regexp.MustCompile(`[\pL\pN_.:/+-]*\pN[\pL\pN_.:/+-]*`)
-
-var small = regexp.MustCompile(`^[0-9]{1,3}[.:]?$`)
-
-// unlessSmall keeps what is more likely a kind of error than one of many values: exit status 1, HTTP 404.
-func unlessSmall(word string) string {
-	if small.MatchString(word) {
-		return word
+// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. Small numbers stay: they are more
+// likely a kind of error than one of many values (exit status 1, HTTP 404).
+func like(text string) string {
+	var b strings.Builder
+	for text != "" {
+		word := text[:end(text, false)]
+		if word == "" {
+			word = text[:end(text, true)]
+			b.WriteString(word)
+		} else if strings.ContainsFunc(word, unicode.IsNumber) && !small(word) {
+			b.WriteByte('*')
+		} else {
+			b.WriteString(word)
+		}
+		text = text[len(word):]
 	}
-	return "*"
+	return b.String()
+}
+
+// end is where the text's first word ends, or what stands before it.
+func end(text string, before bool) int {
+	n := strings.IndexFunc(text, func(r rune) bool {
+		return before == (unicode.IsLetter(r) || unicode.IsNumber(r) || strings.ContainsRune("_.:/+-", r))
+	})
+	if n < 0 {
+		return len(text)
+	}
+	return n
+}
+
+func small(word string) bool {
+	digits := word
+	if last := len(word) - 1; word[last] == '.' || word[last] == ':' {
+		digits = word[:last]
+	}
+	return len(digits) <= 3 && strings.Trim(digits, "0123456789") == ""
 }

@@ -51,11 +51,12 @@ type JobFilter struct {
 	CreatedAfter  time.Time     // inclusive
 	CreatedBefore time.Time     // exclusive
 	After         int64         // only ids greater than this: the last id of the page before
+	Until         int64         // only ids up to this: see Queue.Window
 	Limit         int           // default 100, at most 1,000
 }
 
-// Field is a condition on the data of a job: the value at the path of keys, as text, is Value. The text of a string is the string
-// itself, that of any other value its JSON (42, true, null); values that are objects or arrays are never equal.
+// Field is a condition on the data of a job: the value at the path of keys of objects, as text, is Value. The text of a string is the
+// string itself, that of a number, true, false or null its JSON; that of an object or an array is different from database to database.
 type Field struct {
 	Path  []string // at least one key, none empty
 	Value string

@@ -46,6 +46,20 @@ func (q *Queue) CountJobs(ctx context.Context, f JobFilter, most int) (int, erro
 	return n, wrap("count jobs", err)
 }
 
+// Window returns the id of the nth job after an id, or of the last if there are fewer, or 0 if there are none. A search among millions of
+// jobs for a few of which no index knows takes long; it can go window by window, by JobFilter's After and Until, and tell how far it is.
+func (q *Queue) Window(ctx context.Context, after int64, n int) (int64, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("window", err)
+	}
+	if n < 1 {
+		return 0, wrap("window", fmt.Errorf("a window of %d jobs: it must be at least 1", n))
+	}
+	last, err := store.Window(ctx, after, n)
+	return last, wrap("window", err)
+}
+
 // Job returns one job, or ErrNotFound.
 func (q *Queue) Job(ctx context.Context, id int64) (Job, error) {
 	jobs, err := q.Jobs(ctx, JobFilter{IDs: []int64{id}})
@@ -178,20 +192,38 @@ func (q *Queue) CancelAll(ctx context.Context, f JobFilter, progress ...func(del
 	if err := f.check(); err != nil {
 		return 0, wrap("cancel", err)
 	}
-	total, err := deleteAll(ctx, store, f, progress)
+	total, err := changeAll(ctx, store, f, JobChange{Delete: true}, progress)
 	return total, wrap("cancel", err)
 }
 
-// deleteAll deletes what passes the filter, page by page.
-func deleteAll(ctx context.Context, store Store, f JobFilter, progress []func(int)) (total int, err error) {
+// ReleaseAll puts the reserved jobs that pass the filter back, as Release does, a thousand in a transaction, from the oldest to the newest,
+// and returns how many it released. The filter's Limit is not used. Progress: see CancelAll.
+func (q *Queue) ReleaseAll(ctx context.Context, f JobFilter, progress ...func(released int)) (int, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return 0, wrap("release", err)
+	}
+	if f.State != "" && f.State != Reserved {
+		return 0, wrap("release", fmt.Errorf("jobs that are %s: only those that are reserved are released", f.State))
+	}
+	f.Limit, f.State = batch, Reserved
+	if err := f.check(); err != nil {
+		return 0, wrap("release", err)
+	}
+	total, err := changeAll(ctx, store, f, JobChange{Release: true}, progress)
+	return total, wrap("release", err)
+}
+
+// changeAll changes what passes the filter, page by page.
+func changeAll(ctx context.Context, store Store, f JobFilter, c JobChange, progress []func(int)) (total int, err error) {
 	for {
-		deleted, err := store.ChangeJobs(ctx, f, JobChange{Delete: true})
-		total += len(deleted)
+		changed, err := store.ChangeJobs(ctx, f, c)
+		total += len(changed)
 		tell(progress, total)
-		if err != nil || len(deleted) < f.Limit {
+		if err != nil || len(changed) < f.Limit {
 			return total, err
 		}
-		f.After = slices.Max(deleted)
+		f.After = slices.Max(changed)
 	}
 }
 
@@ -220,7 +252,7 @@ func (q *Queue) Clear(ctx context.Context, queue string, includeReserved bool, p
 	if err != nil {
 		return 0, wrap("clear", err)
 	}
-	total, err := deleteAll(ctx, store, JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}, progress)
+	total, err := changeAll(ctx, store, JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}, JobChange{Delete: true}, progress)
 	return total, wrap("clear", err)
 }
 
@@ -258,6 +290,10 @@ func (q *Queue) FailedGroups(ctx context.Context, f FailedFilter, most int) ([]F
 	}
 	if most < 1 {
 		return nil, wrap("failed groups", fmt.Errorf("groups of %d failed jobs: it must be at least 1", most))
+	}
+	f.Limit = 0
+	if err := checkFilter(&f.Limit, f.IDs); err != nil {
+		return nil, wrap("failed groups", err)
 	}
 	f.Limit = most
 	groups, err := store.FailedGroups(ctx, f)

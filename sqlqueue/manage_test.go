@@ -3,6 +3,7 @@ package sqlqueue_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,5 +260,26 @@ func TestCancelInPages(t *testing.T) {
 	}
 	if n, err := q.Cancel(t.Context()); n != 0 || err != nil {
 		t.Errorf("cancelled %d of none, %v", n, err)
+	}
+}
+
+func TestReleaseAllInPages(t *testing.T) {
+	q := openSQLite(t)
+	for range 10 {
+		if _, err := q.PushMany(t.Context(), make120()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reserve(t, q, 1150, "w-1")
+	var told []int
+	n, err := q.ReleaseAll(t.Context(), sqlqueue.JobFilter{Queue: "default", Limit: 3}, func(n int) { told = append(told, n) })
+	if n != 1150 || err != nil || !slices.Equal(told, []int{1000, 1150}) {
+		t.Errorf("released %d, %v, and told of %v", n, err, told)
+	}
+	if left, err := q.CountJobs(t.Context(), sqlqueue.JobFilter{State: sqlqueue.Ready}, 2000); left != 1200 || err != nil {
+		t.Errorf("%d are ready, %v", left, err)
+	}
+	if _, err := q.ReleaseAll(t.Context(), sqlqueue.JobFilter{State: sqlqueue.Ready}); err == nil {
+		t.Error("jobs that are ready are released")
 	}
 }

@@ -46,6 +46,9 @@ type Store interface {
 	// CountJobs counts the jobs that pass the filter, up to f.Limit.
 	CountJobs(ctx context.Context, f JobFilter) (int, error)
 
+	// Window returns the id of the nth job after an id, or of the last if there are fewer, or 0 if there are none.
+	Window(ctx context.Context, after int64, n int) (int64, error)
+
 	// ChangeJobs changes, releases or deletes the jobs that pass the filter, at most f.Limit, and returns their ids. It waits for row
 	// locks. A change of queue that meets a unique key of another job returns a *DuplicateError and changes nothing.
 	ChangeJobs(ctx context.Context, f JobFilter, c JobChange) ([]int64, error)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -25,7 +26,7 @@ type countKey struct {
 
 // ended counts a job that came to the end of a run, at now by the database's clock.
 func (c *counts) ended(r *run, now time.Time) {
-	switch r.verdict.kind {
+	switch cmp.Or(r.verdict.instead, r.verdict.kind) {
 	case processed, discarded:
 		c.at(r.info.Queue, now).Done++
 	case failed:
@@ -36,7 +37,9 @@ func (c *counts) ended(r *run, now time.Time) {
 	case snoozed, kept, unknown, dropped, unstarted:
 		return
 	}
-	c.at(r.info.Queue, r.info.CreatedAt).Pushed++
+	if now.Sub(r.info.CreatedAt) < sqlqueue.CountsKept {
+		c.at(r.info.Queue, r.info.CreatedAt).Pushed++
+	}
 }
 
 func (c *counts) at(queue string, t time.Time) *sqlqueue.Count {

@@ -150,9 +150,10 @@ COMMENT ON COLUMN "subscriptions".secret IS 'Signs what is sent; empty: nothing 
 COMMENT ON COLUMN "subscriptions".created_at IS 'When it was first written';
 
 -- +goose Down
-DROP TABLE "subscriptions";
-DROP TABLE "counts";
+-- In the order in which exchanges take them, so that none waits for another.
 DROP TABLE "workers";
-DROP TABLE "queues";
-DROP TABLE "failed_jobs";
+DROP TABLE "counts";
 DROP TABLE "jobs";
+DROP TABLE "failed_jobs";
+DROP TABLE "queues";
+DROP TABLE "subscriptions";

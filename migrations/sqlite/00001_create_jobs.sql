@@ -102,9 +102,10 @@ CREATE TABLE "subscriptions" (
 );
 
 -- +goose Down
-DROP TABLE "subscriptions";
-DROP TABLE "counts";
+-- In the order in which exchanges take them, so that none waits for another.
 DROP TABLE "workers";
-DROP TABLE "queues";
-DROP TABLE "failed_jobs";
+DROP TABLE "counts";
 DROP TABLE "jobs";
+DROP TABLE "failed_jobs";
+DROP TABLE "queues";
+DROP TABLE "subscriptions";

@@ -94,19 +94,20 @@ var dialect = operator.Dialect{
 	Time:        moment,
 	Micros:      micros,
 	Name:        "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job'))",
-	Field:       "JSON_UNQUOTE(JSON_EXTRACT(payload, %[1]s))",
-	Text:        "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
-	Path:        operator.JSONPath,
-	Like:        "%[1]s LIKE %[2]s ESCAPE '!'",
-	Pattern:     operator.LikePattern,
-	Reserved:    "expires_at IS NOT NULL",
-	Endless:     "reserved AND expires_at IS NULL",
-	Force:       " FORCE INDEX (%s)",
-	ForUpdate:   "FOR UPDATE",
-	SkipLocked:  "FOR UPDATE SKIP LOCKED",
-	OnConflict:  " ON DUPLICATE KEY UPDATE queue = queue",
-	ByID:        " FORCE INDEX (PRIMARY)",
-	Delete:      "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
+	Field: func(arg func(any) string, keys []string) string {
+		return "JSON_UNQUOTE(JSON_EXTRACT(payload, " + arg(operator.JSONPath(keys)) + "))"
+	},
+	Text:       "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
+	Like:       "%[1]s LIKE %[2]s ESCAPE '!'",
+	Pattern:    operator.LikePattern,
+	Reserved:   "expires_at IS NOT NULL",
+	Endless:    "reserved AND expires_at IS NULL",
+	Force:      " FORCE INDEX (%s)",
+	ForUpdate:  "FOR UPDATE",
+	SkipLocked: "FOR UPDATE SKIP LOCKED",
+	OnConflict: " ON DUPLICATE KEY UPDATE queue = queue",
+	ByID:       " FORCE INDEX (PRIMARY)",
+	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
 }
 
 // tx is operator.Queries.Tx.

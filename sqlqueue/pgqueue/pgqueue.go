@@ -97,19 +97,25 @@ var dialect = operator.Dialect{
 	Quote:       `"`,
 	Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) },
 	Now:         "clock_timestamp()",
+	Began:       "statement_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
 	Name:        "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
-	Field:       "CASE WHEN " + extractable + " THEN coalesce(payload #>> %[1]s::text[], (payload #> %[1]s::text[])::text) END",
-	Text:        "%s",
-	Path:        func(keys []string) any { return keys },
-	Like:        "%[1]s LIKE %[2]s ESCAPE '!'",
-	Pattern:     operator.LikePattern,
-	Waiting:     " AND NOT reserved",
-	Reserved:    "reserved",
-	ForUpdate:   "FOR UPDATE",
-	SkipLocked:  "FOR UPDATE SKIP LOCKED",
-	OnConflict:  " ON CONFLICT DO NOTHING",
+	Field: func(arg func(any) string, keys []string) string {
+		value := "payload"
+		for _, key := range keys {
+			value += " -> " + arg(key) + "::text"
+		}
+		return fmt.Sprintf("CASE WHEN %s THEN coalesce((%[2]s) #>> '{}', (%[2]s)::text) END", extractable, value)
+	},
+	Text:       "%s",
+	Like:       "%[1]s LIKE %[2]s ESCAPE '!'",
+	Pattern:    operator.LikePattern,
+	Waiting:    " AND NOT reserved",
+	Reserved:   "reserved",
+	ForUpdate:  "FOR UPDATE",
+	SkipLocked: "FOR UPDATE SKIP LOCKED",
+	OnConflict: " ON CONFLICT DO NOTHING",
 }
 
 // Check is that of sqlqueue.Store.

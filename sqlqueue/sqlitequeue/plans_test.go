@@ -1,11 +1,15 @@
 package sqlitequeue
 
 import (
+	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
@@ -82,4 +86,112 @@ func explain(t *testing.T, db *sql.DB, text string) []string {
 		t.Fatal(err)
 	}
 	return steps
+}
+
+// noted is a DB that notes the statements of a test.
+type noted struct {
+	operator.DB
+	statements []string
+}
+
+func (n *noted) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+	n.statements = append(n.statements, query)
+	return n.DB.Query(ctx, query, args...)
+}
+
+// What operators look at goes by the indexes too.
+func TestOperatorPlans(t *testing.T) {
+	db := openFile(t)
+	s := newStore(db, "")
+	execute(t, db, `
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO jobs (queue, priority, payload, reserved, reserved_at, reserved_by, expires_at)
+SELECT 'queue-' || (n % 5), n % 3, '{"job":"x"}', n % 1000 = 0, CASE WHEN n % 1000 = 0 THEN n END, CASE WHEN n % 1000 = 0 THEN n END, NULL FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+SELECT n, 'queue-' || (n % 5), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO counts (minute, queue, pushed, done, failed, released)
+SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
+	ctx := t.Context()
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			execute(t, db, "ANALYZE")
+		}
+		for name, test := range map[string]struct {
+			do   func(q *operator.Queries) error
+			want []string
+		}{
+			"queues": {func(q *operator.Queries) error { _, err := q.Queues(ctx, 1000); return err }, []string{
+				"SCAN jobs USING INDEX jobs_expiry", // all that is reserved
+				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue=?)",
+				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue>?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at>?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue>?)",
+			}},
+			"counts": {func(q *operator.Queries) error { _, err := q.Counts(ctx, time.Hour, 1000); return err }, []string{
+				"SCAN jobs", // from its end
+				"SEARCH counts USING INDEX counts_minute (minute>?)",
+			}},
+			"old counts": {func(q *operator.Queries) error {
+				return q.WriteCounts(ctx, q.DB, sqlqueue.Exchange{OldCounts: time.Since(time.UnixMicro(0))})
+			}, []string{"SEARCH counts USING COVERING INDEX counts_minute (minute<?)"}},
+			"groups": {func(q *operator.Queries) error {
+				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Limit: 1000})
+				return err
+			}, []string{
+				"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>?)",
+			}},
+			"groups of a queue": {func(q *operator.Queries) error {
+				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Queue: "queue-1", Limit: 1000})
+				return err
+			}, []string{"SEARCH failed_jobs USING INDEX failed_jobs_queue (queue=? AND id>?)"}},
+			"a page": {func(q *operator.Queries) error {
+				_, err := q.Jobs(ctx, sqlqueue.JobFilter{After: 1000, Limit: 100})
+				return err
+			}, []string{
+				"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)",
+			}},
+			"a page of what waits in a queue": {func(q *operator.Queries) error {
+				f := sqlqueue.JobFilter{Queue: "queue-1", Name: "none", State: sqlqueue.Delayed, NotReserved: true, Limit: 100}
+				_, err := q.Jobs(ctx, f)
+				if err == nil {
+					_, err = q.ChangeJobs(ctx, f, sqlqueue.JobChange{Delete: true})
+				}
+				return err
+			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)"}},
+			"a window": {func(q *operator.Queries) error {
+				until, err := q.Window(ctx, 100, 1000)
+				if err == nil {
+					_, err = q.CountJobs(ctx, sqlqueue.JobFilter{After: 100, Until: until, Name: "none", Limit: 1000})
+				}
+				return err
+			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)"}},
+			"a page of failed jobs": {func(q *operator.Queries) error {
+				_, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Before: 1000, Limit: 100})
+				return err
+			}, []string{"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
+		} {
+			of := &noted{DB: s.DB}
+			queries := *s.Queries
+			queries.DB = of
+			queries.Tx = func(_ context.Context, f func(operator.DB) error) error { return f(of) }
+			if err := test.do(&queries); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			got := map[string]bool{}
+			for _, statement := range of.statements {
+				for _, step := range explain(t, db, statement) {
+					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " counts") {
+						got[step] = true
+					}
+				}
+			}
+			if steps := slices.Sorted(maps.Keys(got)); !slices.Equal(steps, test.want) {
+				t.Errorf("analyzed: %v, %s: plan %q\nwant %q", analyzed, name, steps, test.want)
+			}
+		}
+	}
 }

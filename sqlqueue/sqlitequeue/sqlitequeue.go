@@ -127,15 +127,17 @@ var dialect = operator.Dialect{
 	Time:        "%s",
 	Micros:      "%s",
 	Name:        "json_extract(payload, '$.job')",
-	Field: `CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'
-		ELSE CAST(payload ->> %[1]s AS TEXT) END`,
+	Field: func(arg func(any) string, keys []string) string {
+		return fmt.Sprintf("CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"+
+			" ELSE CAST(json_extract(payload, %[1]s) AS TEXT) END", arg(operator.JSONPath(keys)))
+	},
 	Text:       "%s",
-	Path:       operator.JSONPath,
 	Like:       "%[1]s GLOB %[2]s", // LIKE takes A for a
 	Pattern:    globPattern,
 	Waiting:    " AND NOT reserved",
 	Reserved:   "reserved",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	Paged:      " NOT INDEXED",
 }
 
 func globPattern(parts []string) string {

@@ -291,11 +291,14 @@ func (f *fixture) count(query string) (n int) {
 	return n
 }
 
-// dump reads the jobs and the failed jobs whole, to see whether anything changed.
+// dump reads the jobs, the failed jobs, the counts and the subscriptions whole, to see whether anything changed.
 func (f *fixture) dump() string {
 	f.Helper()
 	var out strings.Builder
-	for _, query := range []string{"SELECT * FROM {jobs} ORDER BY id", "SELECT * FROM {failed_jobs} ORDER BY id"} {
+	for _, query := range []string{
+		"SELECT * FROM {jobs} ORDER BY id", "SELECT * FROM {failed_jobs} ORDER BY id", "SELECT * FROM {counts} ORDER BY id",
+		"SELECT * FROM {subscriptions} ORDER BY name",
+	} {
 		f.must(f.each(f.Context(), query, func(rows *sql.Rows) error {
 			columns, err := rows.Columns()
 			if err != nil {

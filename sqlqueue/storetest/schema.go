@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -17,7 +18,7 @@ var schemaCases = []testCase{
 		"people who forgot to migrate must read what to do, whatever they called first",
 		func(f *fixture) {
 			c := f.open()
-			defer f.rename("jobs", "failed_jobs", "queues", "workers", "sqlqueue_migrations")()
+			defer f.rename("jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions", "sqlqueue_migrations")()
 			ctx := f.Context()
 			_, push := c.Push(ctx, sqlqueue.Named("job", nil))
 			_, exchange := c.Exchange(ctx, sqlqueue.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})
@@ -28,10 +29,20 @@ var schemaCases = []testCase{
 			_, forget := c.Forget(ctx, sqlqueue.FailedFilter{})
 			_, queues := c.Queues(ctx, 0)
 			_, workers := c.Workers(ctx)
+			_, counted := c.Queues(ctx, 10)
+			_, counts := c.Counts(ctx, time.Hour)
+			_, countJobs := c.CountJobs(ctx, sqlqueue.JobFilter{}, 10)
+			_, window := c.Window(ctx, 0, 10)
+			_, cancelAll := c.CancelAll(ctx, sqlqueue.JobFilter{})
+			_, groups := c.FailedGroups(ctx, sqlqueue.FailedFilter{}, 10)
+			_, subscriptions := c.Subscriptions(ctx)
 			for operation, err := range map[string]error{
 				"check": c.Check(ctx), "push": push, "exchange": exchange, "jobs": jobs, "cancel": cancel, "failed jobs": failedJobs,
 				"retry": retry, "forget": forget, "queues": queues, "workers": workers,
-				"control": c.Control(ctx, "mail", sqlqueue.ControlChange{Pause: true}),
+				"queues, to a limit": counted, "counts": counts, "count jobs": countJobs, "window": window, "cancel all": cancelAll, "groups": groups,
+				"subscriptions": subscriptions, "unsubscribe": c.Unsubscribe(ctx, "mailer"),
+				"subscribe": c.Subscribe(ctx, sqlqueue.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"}),
+				"control":   c.Control(ctx, "mail", sqlqueue.ControlChange{Pause: true}),
 			} {
 				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 					f.Errorf("%s: got %v, want ErrNotMigrated", operation, err)

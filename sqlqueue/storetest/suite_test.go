@@ -23,6 +23,10 @@ type broken struct {
 	retry  func(*sqlqueue.FailedFilter)
 	failed func([]sqlqueue.FailedJob)
 	jobs   func([]sqlqueue.Job)
+	queues func([]sqlqueue.QueueInfo)
+	counts func(*sqlqueue.Counts)
+	groups func([]sqlqueue.FailedGroup) []sqlqueue.FailedGroup
+	signed func(*sqlqueue.Subscription)
 	err    func(error) error
 }
 
@@ -79,6 +83,37 @@ func (b *broken) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job
 		b.jobs(jobs)
 	}
 	return jobs, err
+}
+
+func (b *broken) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo, error) {
+	queues, err := b.Store.Queues(ctx, most)
+	if b.queues != nil && most > 0 {
+		b.queues(queues)
+	}
+	return queues, b.wrong(err)
+}
+
+func (b *broken) Counts(ctx context.Context, since time.Duration, most int) (sqlqueue.Counts, error) {
+	counts, err := b.Store.Counts(ctx, since, most)
+	if b.counts != nil {
+		b.counts(&counts)
+	}
+	return counts, b.wrong(err)
+}
+
+func (b *broken) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
+	groups, err := b.Store.FailedGroups(ctx, f)
+	if b.groups != nil {
+		groups = b.groups(groups)
+	}
+	return groups, b.wrong(err)
+}
+
+func (b *broken) Subscribe(ctx context.Context, s sqlqueue.Subscription) error {
+	if b.signed != nil {
+		b.signed(&s)
+	}
+	return b.wrong(b.Store.Subscribe(ctx, s))
 }
 
 func (b *broken) wrong(err error) error {
@@ -177,6 +212,42 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 		{"retry takes every queue", failedCases, "retry many", func() *broken { return &broken{retry: func(f *sqlqueue.FailedFilter) { f.Queue = "" }} }},
 		{"failed jobs in another order", failedCases, "by queue, name, id", func() *broken { return &broken{failed: func(j []sqlqueue.FailedJob) { slices.Reverse(j) }} }},
 		{"jobs in another order", operatorCases, "by queue, state", func() *broken { return &broken{jobs: func(j []sqlqueue.Job) { slices.Reverse(j) }} }},
+		{"a filter's error does not matter", searchCases, "part of their error", func() *broken { return &broken{retry: func(f *sqlqueue.FailedFilter) { f.Error = "" }} }},
+		{"a filter cancels what workers have", searchCases, "cancel by filter: in batches", func() *broken {
+			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.NotReserved = false }}
+		}},
+		{"a filter cancels one batch", searchCases, "cancel by filter: in batches", func() *broken {
+			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.Limit = 999 }}
+		}},
+		{"fields do not matter", searchCases, "jobs by a field", func() *broken {
+			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.Fields = nil }}
+		}},
+		{"groups are of the oldest only", searchCases, "grouped by queue", func() *broken {
+			return &broken{groups: func(g []sqlqueue.FailedGroup) []sqlqueue.FailedGroup { return g[:min(len(g), 1)] }}
+		}},
+		{"the number of ready jobs is not to be trusted", countsCases, "counted up to a limit", func() *broken {
+			return &broken{queues: func(q []sqlqueue.QueueInfo) {
+				for i := range q {
+					q[i].Ready = q[i].CountedTo
+				}
+			}}
+		}},
+		{"the oldest is not looked for", countsCases, "counted up to a limit", func() *broken {
+			return &broken{queues: func(q []sqlqueue.QueueInfo) {
+				for i := range q {
+					q[i].Oldest = time.Time{}
+				}
+			}}
+		}},
+		{"counts are not written", countsCases, "added up over workers", asking(func(x *sqlqueue.Exchange) { x.Counts = nil })},
+		{"what waits is not counted", countsCases, "look at so many waiting", func() *broken { return &broken{counts: func(c *sqlqueue.Counts) { c.Minutes = nil }} }},
+		{"what was left out looks like silence", countsCases, "look at so many waiting", func() *broken { return &broken{counts: func(c *sqlqueue.Counts) { c.PushedSince = time.Time{} }} }},
+		{"old counts stay", countsCases, "old counts are deleted", asking(func(x *sqlqueue.Exchange) { x.OldCounts = 0 })},
+		{"every count is old", countsCases, "old counts are deleted", asking(func(x *sqlqueue.Exchange) { x.OldCounts = min(x.OldCounts, time.Hour) })},
+		{"the secret is lost", subscriptionCases, "written, listed by name", func() *broken { return &broken{signed: func(s *sqlqueue.Subscription) { s.Secret = "" }} }},
+		{"subscriptions have names of their own", subscriptionCases, "takes the place", func() *broken {
+			return &broken{signed: func(s *sqlqueue.Subscription) { s.Name += s.Queue }}
+		}},
 		{"errors do not say that the tables are missing", schemaCases, "missing tables", func() *broken {
 			return &broken{err: func(err error) error { return errors.New(err.Error()) }}
 		}},

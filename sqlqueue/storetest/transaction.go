@@ -261,6 +261,8 @@ var transactionCases = []testCase{
 				"touch":     {Touch: []sqlqueue.Touch{touch(j, time.Hour)}},
 				"requeue":   {Requeue: 1},
 				"give back": {Abandoned: []string{j.ReservedBy}},
+				"counts":    {Counts: []sqlqueue.Count{{Minute: time.Now().Truncate(time.Minute), Queue: "default", Done: 1}}},
+				"old":       {OldCounts: time.Hour},
 				"worker":    {Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}}},
 			} {
 				bound, tx := c.begin(way)

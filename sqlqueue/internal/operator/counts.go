@@ -101,7 +101,7 @@ func (q *Queries) WriteCounts(ctx context.Context, db DB, x sqlqueue.Exchange) e
 	}
 	var old []int64
 	s := q.statement("SELECT id FROM %s%s", q.Table("counts"), q.force("counts_minute"))
-	s.add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.after(-x.OldCounts), q.Dialect.SkipLocked)
+	s.add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.ago(x.OldCounts), q.Dialect.SkipLocked)
 	if err := s.each(ctx, db, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -47,23 +48,23 @@ func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
 		s.add(" AND "+s.dialect.Like, "error", s.arg(s.dialect.Pattern(strings.Split(f.Error, "*"))))
 	}
 	if f.OlderThan != 0 {
-		s.add(" AND failed_at <= %s", s.after(-f.OlderThan))
+		s.add(" AND failed_at <= %s", s.ago(f.OlderThan))
 	}
 }
 
-// FailedGroups is that of sqlqueue.Store.
+// FailedGroups is that of sqlqueue.Store. Each failed job is a group: most errors differ from each other somehow, and to find those that do
+// not would take the database longer than it takes to send them.
 func (q *Queries) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
-	s := q.statement("SELECT queue, name, error, count(*), "+q.Dialect.Micros+", "+q.Dialect.Micros+", max(id)", "min(failed_at)", "max(failed_at)")
-	s.add(" FROM (SELECT id, queue, coalesce(%s, '') AS name, substr(error, 1, 200) AS error, failed_at FROM %s",
-		q.Dialect.Name, q.Table("failed_jobs"))
+	s := q.statement("SELECT id, queue, coalesce(%s, ''), substr(error, 1, 200), %s FROM %s",
+		q.Dialect.Name, fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
 	s.whereFailed(f)
-	s.add(" ORDER BY id DESC LIMIT %d) AS newest GROUP BY queue, name, error", f.Limit)
+	s.add(" ORDER BY id DESC LIMIT %d", f.Limit)
 	var groups []sqlqueue.FailedGroup
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
-		var g sqlqueue.FailedGroup
-		var first, last micros
-		err := scan(&g.Queue, &g.Name, &g.Error, &g.Count, &first, &last, &g.ID)
-		g.First, g.Last = first.time(), last.time()
+		g := sqlqueue.FailedGroup{Count: 1}
+		var at micros
+		err := scan(&g.ID, &g.Queue, &g.Name, &g.Error, &at)
+		g.First, g.Last = at.time(), at.time()
 		groups = append(groups, g)
 		return err
 	})
@@ -71,8 +72,9 @@ func (q *Queries) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]
 }
 
 func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter) ([]int64, error) {
-	return q.lock(ctx, db, "failed_jobs", f.IDs, "id DESC", f.Limit, func(s *statement, ids []int64) {
-		f.IDs = ids
+	return q.lock(ctx, db, "failed_jobs", "", f.IDs, "id DESC", f.Limit, func(s *statement, ids []int64, after int64) {
+		f := f
+		f.IDs, f.Before = ids, cmp.Or(after, f.Before)
 		s.whereFailed(f)
 	})
 }

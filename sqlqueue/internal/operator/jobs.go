@@ -14,7 +14,7 @@ import (
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
 	s := q.statement("SELECT id, queue, priority, payload, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
-		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs"))
+		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
 	s.whereJobs(f)
 	s.add(" ORDER BY id LIMIT %d", f.Limit)
 	var jobs []sqlqueue.Job
@@ -38,14 +38,17 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 	if f.IDs != nil {
 		s.add(" AND %s", s.in("id", f.IDs))
 	}
+	if f.Until != 0 {
+		s.add(" AND id <= %s", s.arg(f.Until))
+	}
 	if f.Queue != "" {
 		s.add(" AND queue = %s", s.arg(f.Queue))
 	}
 	switch f.State {
 	case sqlqueue.Ready:
-		s.add(" AND NOT reserved AND available_at <= %s", s.now())
+		s.add(" AND NOT reserved AND available_at <= %s", s.ago(0))
 	case sqlqueue.Delayed:
-		s.add(" AND NOT reserved AND available_at > %s", s.now())
+		s.add(" AND NOT reserved AND available_at > %s", s.ago(0))
 	case sqlqueue.Reserved:
 		s.add(" AND reserved")
 	}
@@ -56,11 +59,11 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 		s.whereName(f.Name)
 	}
 	for _, field := range f.Fields {
-		path := s.arg(s.dialect.Path(append([]string{"data"}, field.Path...)))
-		s.add(" AND %s = "+s.dialect.Text, fmt.Sprintf(s.dialect.Field, path), s.arg(field.Value))
+		is := s.dialect.Field(s.arg, append([]string{"data"}, field.Path...))
+		s.add(" AND %s = "+s.dialect.Text, is, s.arg(field.Value))
 	}
 	if f.OlderThan != 0 {
-		s.add(" AND created_at <= %s", s.after(-f.OlderThan))
+		s.add(" AND created_at <= %s", s.ago(f.OlderThan))
 	}
 	if !f.CreatedAfter.IsZero() {
 		s.add(" AND created_at >= %s", s.time(f.CreatedAfter))
@@ -72,6 +75,15 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 
 func (s *statement) whereName(name string) {
 	s.add(" AND %s = "+s.dialect.Text, s.dialect.Name, s.arg(name))
+}
+
+// Window is that of sqlqueue.Store.
+func (q *Queries) Window(ctx context.Context, after int64, n int) (int64, error) {
+	s := q.statement("SELECT max(id) FROM (SELECT id FROM %s%s", q.Table("jobs"), q.Dialect.ByID)
+	s.add(" WHERE id > %s ORDER BY id LIMIT %d) AS passed", s.arg(after), n)
+	var last sql.NullInt64
+	err := s.each(ctx, q.DB, func(scan func(...any) error) error { return scan(&last) })
+	return last.Int64, err
 }
 
 // CountJobs is that of sqlqueue.Store.
@@ -87,8 +99,9 @@ func (q *Queries) CountJobs(ctx context.Context, f sqlqueue.JobFilter) (n int, e
 func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
-		if ids, err = q.lock(ctx, db, "jobs", f.IDs, "id", f.Limit, func(s *statement, ids []int64) {
-			f.IDs = ids
+		if ids, err = q.lock(ctx, db, "jobs", q.Dialect.Paged, f.IDs, "id", f.Limit, func(s *statement, ids []int64, after int64) {
+			f := f
+			f.IDs, f.After = ids, max(f.After, after)
 			s.whereJobs(f)
 		}); err != nil || len(ids) == 0 {
 			return err
@@ -137,26 +150,43 @@ func (s *statement) set(c sqlqueue.JobChange) bool {
 }
 
 // lock returns the ids of the rows that pass a filter, locked. Rows are looked up without locks first, so that only rows that pass are
-// ever locked, whatever index the filter goes by.
-func (q *Queries) lock(ctx context.Context, db DB, table string, ids []int64, order string, limit int,
-	where func(s *statement, ids []int64),
+// ever locked, whatever index the filter goes by. Others take the place of those that do not pass any more when they are locked: it
+// returns fewer than limit only if there are no more. The filter is for ids, if not nil, and for what follows in the order after a row,
+// if not 0. Hint stands after the table's name when they are looked up.
+func (q *Queries) lock(ctx context.Context, db DB, table, hint string, ids []int64, order string, limit int,
+	where func(s *statement, ids []int64, after int64),
 ) ([]int64, error) {
-	if ids == nil {
-		var err error
-		if ids, err = q.ids(ctx, db, q.Table(table), nil, order, limit, "", where); err != nil || len(ids) == 0 {
+	if ids != nil {
+		return q.lockIDs(ctx, db, table, ids, where)
+	}
+	var locked []int64
+	for after := int64(0); ; {
+		found, err := q.ids(ctx, db, q.Table(table)+hint, order, limit-len(locked), "", func(s *statement) { where(s, nil, after) })
+		if err != nil || len(found) == 0 {
+			return locked, err
+		}
+		more, err := q.lockIDs(ctx, db, table, found, where)
+		if err != nil {
 			return nil, err
 		}
+		full := len(locked)+len(found) == limit
+		locked = append(locked, more...)
+		if !full || len(more) == len(found) {
+			return locked, nil
+		}
+		after = found[len(found)-1]
 	}
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	return q.ids(ctx, db, q.Table(table)+q.Dialect.ByID, ids, "id", limit, q.Dialect.ForUpdate, where)
 }
 
-func (q *Queries) ids(ctx context.Context, db DB, table string, ids []int64, order string, limit int, lock string,
-	where func(s *statement, ids []int64),
-) ([]int64, error) {
+func (q *Queries) lockIDs(ctx context.Context, db DB, table string, ids []int64, where func(s *statement, ids []int64, after int64)) ([]int64, error) {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return q.ids(ctx, db, q.Table(table)+q.Dialect.ByID, "id", len(ids), q.Dialect.ForUpdate, func(s *statement) { where(s, ids, 0) })
+}
+
+func (q *Queries) ids(ctx context.Context, db DB, table, order string, limit int, lock string, where func(s *statement)) ([]int64, error) {
 	s := q.statement("SELECT id, queue FROM %s", table)
-	where(s, ids)
+	where(s)
 	s.add(" ORDER BY %s LIMIT %d %s", order, limit, lock)
 	var found []int64
 	err := s.each(ctx, db, func(scan func(...any) error) error {

@@ -13,9 +13,15 @@ import (
 // there are millions more.
 type tally struct {
 	*Queries
-	most  int64
-	now   time.Time
-	queue func(name string) *sqlqueue.QueueInfo
+	most     int64
+	now      time.Time
+	queue    func(name string) *sqlqueue.QueueInfo
+	expiring map[lane]int64 // reserved jobs that will expire
+}
+
+type lane struct {
+	queue    string
+	priority int
 }
 
 // countTo counts up to most.
@@ -24,7 +30,7 @@ func (q *Queries) countTo(ctx context.Context, most int64, queue func(name strin
 	if err != nil {
 		return err
 	}
-	t := &tally{q, most, now, queue}
+	t := &tally{q, most, now, queue, map[lane]int64{}}
 	if err := t.jobs(ctx); err != nil {
 		return err
 	}
@@ -71,23 +77,8 @@ func (t *tally) lanes(ctx context.Context, info *sqlqueue.QueueInfo) error {
 	const before = -1 << 15 // the least priority
 	priority, ok, err := t.nextPriority(ctx, info.Queue, before-1)
 	for ; ok && err == nil; priority, ok, err = t.nextPriority(ctx, info.Queue, priority) {
-		ready, oldest, err := t.lane(ctx, info.Queue, priority, "<=", t.most-info.Ready)
-		if err != nil {
+		if err := t.lane(ctx, info, lane{info.Queue, priority}); err != nil {
 			return err
-		}
-		delayed, _, err := t.lane(ctx, info.Queue, priority, ">", t.most-info.Delayed)
-		if err != nil {
-			return err
-		}
-		endless, err := t.endless(ctx, info.Queue, priority)
-		if err != nil {
-			return err
-		}
-		info.Ready += ready
-		info.Delayed += delayed
-		info.Reserved = min(info.Reserved+endless, t.most)
-		if ready > 0 && (info.Oldest.IsZero() || oldest.Before(info.Oldest)) {
-			info.Oldest = oldest
 		}
 	}
 	return err
@@ -104,37 +95,71 @@ func (t *tally) nextPriority(ctx context.Context, queue string, after int) (prio
 	return priority, ok, err
 }
 
-// lane counts the jobs of a lane that are available before (<=) or after (>) now, and returns the time of the oldest.
-func (t *tally) lane(ctx context.Context, queue string, priority int, side string, most int64) (count int64, oldest time.Time, err error) {
+// lane counts the ready and the delayed jobs of a lane. It reads the index alone: where that has reserved jobs too, all of them available
+// before now, their number is taken off.
+func (t *tally) lane(ctx context.Context, info *sqlqueue.QueueInfo, l lane) error {
+	var reserved int64
+	if t.Dialect.Endless != "" {
+		endless, err := t.endless(ctx, l)
+		if err != nil {
+			return err
+		}
+		info.Reserved = min(info.Reserved+endless, t.most)
+		reserved = endless + t.expiring[l]
+	}
+	ready, oldest, err := t.entries(ctx, l, "<=", t.Dialect.Waiting, max(t.most-info.Ready, 1)+reserved) // at least one: it may be the oldest
+	if err != nil {
+		return err
+	}
+	if ready -= reserved; reserved > 0 && ready > 0 {
+		if _, oldest, err = t.entries(ctx, l, "<=", " AND NOT reserved", 1); err != nil {
+			return err
+		}
+	}
+	if ready > 0 && (info.Oldest.IsZero() || oldest.Before(info.Oldest)) {
+		info.Oldest = oldest
+	}
+	info.Ready = min(info.Ready+max(ready, 0), t.most)
+	delayed, _, err := t.entries(ctx, l, ">", t.Dialect.Waiting, t.most-info.Delayed)
+	info.Delayed += delayed
+	return err
+}
+
+// entries counts the entries of a lane that are available before (<=) or after (>) now, and returns the time of the first.
+func (t *tally) entries(ctx context.Context, l lane, side, condition string, most int64) (count int64, first time.Time, err error) {
 	s := t.statement("SELECT count(*), "+t.Dialect.Micros, "min(available_at)")
 	s.add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
-	s.add(" WHERE queue = %s AND priority = %d AND NOT reserved AND available_at %s ", s.arg(queue), priority, side)
+	s.add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.arg(l.queue), l.priority, condition, side)
 	s.add("%s ORDER BY available_at LIMIT %d) AS lane", s.time(t.now), most)
-	var first micros
-	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count, &first) })
-	return count, first.time(), err
+	var at micros
+	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count, &at) })
+	return count, at.time(), err
 }
 
-// endless counts the reserved jobs of a lane that no index but jobs_ready has: they are at its beginning.
-func (t *tally) endless(ctx context.Context, queue string, priority int) (count int64, err error) {
-	if t.Dialect.Endless == "" {
-		return 0, nil
+// endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are reserved first,
+// they are at the lane's beginning: it looks no further when most jobs there are not reserved.
+func (t *tally) endless(ctx context.Context, l lane) (count int64, err error) {
+	for look := int64(1000); ; look *= 4 {
+		s := t.statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
+		s.add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s", s.arg(l.queue), l.priority, look, t.Dialect.Endless)
+		err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
+		if err != nil || count+t.expiring[l] < look/2 {
+			return count, err
+		}
 	}
-	s := t.statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
-	s.add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s", s.arg(queue), priority, t.most, t.Dialect.Endless)
-	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
-	return count, err
 }
 
-// reserved counts the reserved jobs of all queues.
+// reserved counts the reserved jobs of all queues. There are no more of them than workers can run.
 func (t *tally) reserved(ctx context.Context) error {
-	s := t.statement("SELECT queue, count(*) FROM (SELECT queue FROM %s%s WHERE %s ORDER BY expires_at LIMIT %d) AS r GROUP BY queue",
-		t.Table("jobs"), t.force("jobs_expiry"), t.Dialect.Reserved, t.most)
+	s := t.statement("SELECT queue, priority, count(*) FROM %s%s WHERE %s GROUP BY queue, priority",
+		t.Table("jobs"), t.force("jobs_expiry"), t.Dialect.Reserved)
 	return s.each(ctx, t.DB, func(scan func(...any) error) error {
-		var name string
+		var l lane
 		var n int64
-		err := scan(&name, &n)
-		t.queue(name).Reserved = n
+		err := scan(&l.queue, &l.priority, &n)
+		t.expiring[l] = n
+		info := t.queue(l.queue)
+		info.Reserved = min(info.Reserved+n, t.most)
 		return err
 	})
 }

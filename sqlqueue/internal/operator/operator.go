@@ -33,22 +33,29 @@ type Rows interface {
 type Dialect struct {
 	Quote       string                      // around the names of tables
 	Placeholder func(int) string            // the nth argument, from 1
-	Now         string                      // the time now, as the tables keep it; empty where Go's clock counts
+	Now         string                      // the time now, as the tables keep it, for values; empty where Go's clock counts
+	Began       string                      // the time when the statement began, for conditions, which then can go by an index; empty: Now
 	Time        string                      // microseconds since 1970 (%s) as the tables keep times
 	Micros      string                      // a time of the tables (%s) as microseconds since 1970
 	Name        string                      // the payload's name; NULL if it has none
-	Field       string                      // the text of the payload's field at the path %[1]s
 	Text        string                      // the argument %s as a text that is compared byte by byte
-	Path        func([]string) any          // the path as an argument
 	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s
 	Pattern     func(parts []string) string // what has the parts in it, in this order
 	ForUpdate   string                      // what makes a SELECT lock its rows
 	SkipLocked  string                      // ForUpdate that leaves out what others have locked
 	OnConflict  string                      // what makes an INSERT into queues leave an existing row alone
 
+	// Field is the text of the payload's value under the keys, one in the other; NULL if there is none. It has what it needs written as
+	// arguments.
+	Field func(arg func(any) string, keys []string) string
+
 	// What is locked or changed by id must be looked up by id, so that no rows of others are in the way. ByID stands after the table's
 	// name and sees to it; Delete is a DELETE from the table %s up to its condition. Empty: the planner does it by itself.
 	ByID, Delete string
+
+	// Paged stands after the name of jobs where they are read in the order of their ids, up to a limit, by conditions of which an index may
+	// know only some: it keeps the planner from an index that has it read and sort all that these leave. Empty: the planner knows better.
+	Paged string
 
 	// Force stands after the table's name and makes a statement use the index %s. Empty: the planner does it by itself.
 	Force string
@@ -70,8 +77,8 @@ func LikePattern(parts []string) string {
 	return "%" + strings.Join(escaped, "%") + "%"
 }
 
-// JSONPath is a Dialect's Path for functions that take a text such as $."data"."id". Keys have no quotes in them.
-func JSONPath(keys []string) any { return `$."` + strings.Join(keys, `"."`) + `"` }
+// JSONPath is the path of a value under keys, which have no quotes in them, for functions that take $."data"."id".
+func JSONPath(keys []string) string { return `$."` + strings.Join(keys, `"."`) + `"` }
 
 // Queries are the operators' part of a store.
 type Queries struct {
@@ -128,18 +135,26 @@ func (s *statement) time(t time.Time) string {
 	return fmt.Sprintf(s.dialect.Time, s.arg(t.UnixMicro()))
 }
 
-// after is the time now, moved by d.
-func (s *statement) after(d time.Duration) string {
-	if s.dialect.Now == "" {
+// after is the time now, moved by d: a value.
+func (s *statement) after(d time.Duration) string { return s.moved(s.dialect.Now, d) }
+
+// now is a value.
+func (s *statement) now() string { return s.after(0) }
+
+// ago is the time d ago, for a condition.
+func (s *statement) ago(d time.Duration) string {
+	return s.moved(cmp.Or(s.dialect.Began, s.dialect.Now), -d)
+}
+
+func (s *statement) moved(now string, d time.Duration) string {
+	if now == "" {
 		return s.time(time.Now().Add(d))
 	}
 	if d == 0 {
-		return s.dialect.Now
+		return now
 	}
-	return fmt.Sprintf(s.dialect.Time, "("+fmt.Sprintf(s.dialect.Micros, s.dialect.Now)+" + "+s.arg(d.Microseconds())+")")
+	return fmt.Sprintf(s.dialect.Time, "("+fmt.Sprintf(s.dialect.Micros, now)+" + "+s.arg(d.Microseconds())+")")
 }
-
-func (s *statement) now() string { return s.after(0) }
 
 // in is a condition on a column of ids. A list of 1,000 would be a subquery for MariaDB, for which it scans the table.
 func (s *statement) in(column string, ids []int64) string {

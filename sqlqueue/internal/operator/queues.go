@@ -48,11 +48,11 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 // countAll reads both tables.
 func (q *Queries) countAll(ctx context.Context, queue func(name string) *sqlqueue.QueueInfo) error {
 	s := q.statement("SELECT queue, ")
-	s.add("count(CASE WHEN NOT reserved AND available_at <= %s THEN 1 END), ", s.now())
-	s.add("count(CASE WHEN NOT reserved AND available_at > %s THEN 1 END), ", s.now())
+	s.add("count(CASE WHEN NOT reserved AND available_at <= %s THEN 1 END), ", s.ago(0))
+	s.add("count(CASE WHEN NOT reserved AND available_at > %s THEN 1 END), ", s.ago(0))
 	s.add("count(CASE WHEN reserved THEN 1 END), ")
-	s.add(q.Dialect.Micros, fmt.Sprintf("min(CASE WHEN NOT reserved AND available_at <= %s THEN available_at END)", s.now()))
-	s.add(" FROM %s GROUP BY queue", q.Table("jobs"))
+	s.add(q.Dialect.Micros, fmt.Sprintf("min(CASE WHEN NOT reserved AND available_at <= %s THEN available_at END)", s.ago(0)))
+	s.add(" FROM %s%s GROUP BY queue", q.Table("jobs"), q.Dialect.ByID)
 	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var counted sqlqueue.QueueInfo
 		var oldest micros

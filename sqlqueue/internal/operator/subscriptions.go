@@ -25,34 +25,26 @@ func (q *Queries) Subscriptions(ctx context.Context) ([]sqlqueue.Subscription, e
 // Subscribe is that of sqlqueue.Store.
 func (q *Queries) Subscribe(ctx context.Context, of sqlqueue.Subscription) error {
 	return q.Tx(ctx, func(db DB) error {
-		s := q.statement("SELECT name FROM %s", q.Table("subscriptions"))
-		s.add(" WHERE queue = %s OR name = %s %s", s.arg(of.Queue), s.arg(of.Name), q.Dialect.ForUpdate)
-		var other string
-		there := false
-		if err := s.each(ctx, db, func(scan func(...any) error) error {
-			var name string
-			err := scan(&name)
-			if name == of.Name {
-				there = true
-			} else {
-				other = name
-			}
-			return err
-		}); err != nil {
+		s := q.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", q.Table("subscriptions"))
+		s.add("(%s, %s, %s, %s, ", s.arg(of.Name), s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
+		s.add("%s)%s", s.now(), q.Dialect.OnConflict)
+		if _, err := s.exec(ctx, db); err != nil {
 			return err
 		}
-		if other != "" {
+
+		other := ""
+		s = q.statement("SELECT name FROM %s", q.Table("subscriptions"))
+		s.add(" WHERE queue = %s %s", s.arg(of.Queue), q.Dialect.ForUpdate)
+		if err := s.each(ctx, db, func(scan func(...any) error) error { return scan(&other) }); err != nil {
+			return err
+		}
+		if other != "" && other != of.Name {
 			return &sqlqueue.SubscribedError{Queue: of.Queue, Name: other}
 		}
-		if there {
-			s = q.statement("UPDATE %s SET", q.Table("subscriptions"))
-			s.add(" url = %s, queue = %s, secret = %s", s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
-			s.add(" WHERE name = %s", s.arg(of.Name))
-		} else {
-			s = q.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", q.Table("subscriptions"))
-			s.add("(%s, %s, %s, %s, ", s.arg(of.Name), s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
-			s.add("%s)", s.now())
-		}
+
+		s = q.statement("UPDATE %s SET", q.Table("subscriptions"))
+		s.add(" url = %s, queue = %s, secret = %s", s.arg(of.URL), s.arg(of.Queue), s.arg(of.Secret))
+		s.add(" WHERE name = %s", s.arg(of.Name))
 		_, err := s.exec(ctx, db)
 		return err
 	})

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// operation is something that an operator does.
+type operation struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+// operate measures what operators do beside a large table of jobs and one of failed jobs, in the process and by the command.
+func operate(ctx context.Context, h *host, size size, rounds int, out io.Writer) (err error) {
+	all := systems()
+	own := all[slices.IndexFunc(all, func(s system) bool {
+		return s.engine == h.engine && strings.HasPrefix(s.name, "sqlqueue") && !s.defaults
+	})]
+	st, err := h.open(ctx, own)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.close(ctx)) }()
+	opened, err := own.open(ctx, st.dsn, true)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	began := time.Now()
+	if err := fillForOperators(ctx, st, size); err != nil {
+		return err
+	}
+	log.Printf("the tables were filled in %v", time.Since(began).Round(time.Second))
+	command, remove, err := buildCommand(ctx)
+	if err != nil {
+		return err
+	}
+	defer remove()
+
+	_, _ = fmt.Fprintf(out, "## %s\n\n%s jobs in 5 queues of 3 priorities, a quarter of them delayed, %d reserved; %s failed jobs with errors of 20 kinds.\n"+
+		"Each operation was done %d times.\n\n", h.engine, whole(size.jobs), size.jobs/reservedEvery, whole(size.beside), rounds)
+	for _, line := range describe(ctx, h.admin, h.engine) {
+		_, _ = fmt.Fprintf(out, "- %s\n", line)
+	}
+	for _, group := range []struct {
+		title string
+		of    []operation
+	}{
+		{"library", libraryOperations(opened.(*ours).queue, size)},
+		{"command", commandOperations(opened.(*ours).queue, command, h.engine, st.dsn)},
+	} {
+		_, _ = fmt.Fprintf(out, "\n| %s | median | slowest |\n|---|--:|--:|\n", group.title)
+		for _, o := range group.of {
+			o.measure(ctx, rounds, out)
+		}
+	}
+	return ctx.Err()
+}
+
+// slow is what is not measured again.
+const slow = 3 * time.Second
+
+// measure writes a row of the table.
+func (o operation) measure(ctx context.Context, rounds int, out io.Writer) {
+	var took []time.Duration
+	for range rounds {
+		began := time.Now()
+		if err := o.do(ctx); err != nil {
+			_, _ = fmt.Fprintf(out, "| %s | – | %s |\n", o.name, oneLine(err.Error()))
+			return
+		}
+		if took = append(took, time.Since(began)); time.Since(began) > slow {
+			break
+		}
+	}
+	slices.Sort(took)
+	ms := func(d time.Duration) string { return number(float64(d.Microseconds())/1000) + " ms" }
+	_, _ = fmt.Fprintf(out, "| %s | %s | %s |\n", o.name, ms(took[(len(took)-1)/2]), ms(took[len(took)-1]))
+}
+
+func oneLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return strings.ReplaceAll(line[:min(len(line), 100)], "|", "/")
+}
+
+const reservedEvery = 10_000
+
+// fillForOperators makes jobs and failed jobs of many kinds, as if they had been pushed over two days.
+func fillForOperators(ctx context.Context, st *stage, size size) error {
+	conn, err := st.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	integer := "integer"
+	numbers, ago, after := "generate_series(%d::bigint, %d::bigint) AS g (n)", "now() - (%s) * interval '1 microsecond'", []string{"VACUUM ANALYZE jobs", "VACUUM ANALYZE failed_jobs"}
+	switch st.host.engine {
+	case mariadb:
+		if _, err := conn.ExecContext(ctx, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')"); err != nil {
+			return err
+		}
+		integer = "signed"
+		numbers, ago, after = "(SELECT CAST(seq AS SIGNED) AS n FROM seq_%d_to_%d) AS g", "UTC_TIMESTAMP(6) - INTERVAL (%s) MICROSECOND", []string{"ANALYZE TABLE jobs, failed_jobs"}
+	case sqlite:
+		numbers = "(WITH RECURSIVE g (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM g WHERE n < %d) SELECT n FROM g) AS g"
+		ago, after = fmt.Sprintf("%d - (%%s)", time.Now().UnixMicro()), []string{"PRAGMA wal_checkpoint(TRUNCATE)"}
+	}
+	payload := func(data string) string {
+		text := `'{"job":"job-' || (n % 7) || '","data":{"id":' || n || '` + data + `,"pad":"` + pad + `"}}'`
+		if st.host.engine == postgres {
+			return "CAST(" + text + " AS json)"
+		}
+		return text
+	}
+	at := func(micros string) string { return fmt.Sprintf(ago, micros) }
+	spread := func(n int) string { return at(fmt.Sprintf("(%d - n) * %d", n, 48*time.Hour.Microseconds()/int64(n))) }
+	jobs := `INSERT INTO jobs (queue, priority, payload, available_at, created_at, reserved, reserved_at, reserved_by, expires_at)
+SELECT 'queue-' || (n % 5), n % 3, ` + payload(`,"user":{"id":' || (n % 1000) || '}`) + `,
+	CASE WHEN n % 4 = 0 THEN ` + at("n - 86400000000") + ` ELSE ` + spread(size.jobs) + ` END, ` + spread(size.jobs) + `,
+	n % ` + fmt.Sprint(reservedEvery) + ` = 1, CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN ` + at("0") + ` END,
+	CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN 'worker-' || n END,
+	CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN ` + at("-3600000000") + ` END FROM `
+	failed := `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+SELECT n, 'queue-' || (n % 5), 0, ` + payload("") + `, 25,
+	'kind ' || substr('abcdefghijklmnopqrst', CAST(n % 20 + 1 AS ` + integer + `), 1) || ': order ' || (n * 7919) || ': no answer from 10.1.' || (n % 251) || '.' || (n % 241) || ':443 after 30 s',
+	'', ` + spread(size.beside) + `, ` + spread(size.beside) + ` FROM `
+	const batch = 100_000
+	for statement, n := range map[string]int{jobs: size.jobs, failed: size.beside} {
+		for from := 1; from <= n; from += batch {
+			if _, err := conn.ExecContext(ctx, statement+fmt.Sprintf(numbers, from, min(from+batch-1, n))); err != nil {
+				return err
+			}
+		}
+	}
+	for _, statement := range after {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// libraryOperations are what operators' programs ask of the library.
+func libraryOperations(q *sqlqueue.Queue, size size) []operation {
+	var store sqlqueue.Store
+	q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
+	jobs := func(f sqlqueue.JobFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.Jobs(ctx, f); return err }
+	}
+	count := func(f sqlqueue.JobFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.CountJobs(ctx, f, 100_000); return err }
+	}
+	failed := func(f sqlqueue.FailedFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.FailedJobs(ctx, f); return err }
+	}
+	groups := func(f sqlqueue.FailedFilter, most int) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.FailedGroups(ctx, f, most); return err }
+	}
+	queues := func(most int64) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.Queues(ctx, most); return err }
+	}
+	counts := func(since time.Duration) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := q.Counts(ctx, since); return err }
+	}
+	changeFailed := func(f sqlqueue.FailedFilter, c sqlqueue.FailedChange) func(context.Context) error {
+		f.Limit = 1000
+		return func(ctx context.Context) error { _, _, err := store.ChangeFailed(ctx, f, c); return err }
+	}
+	changeJobs := func(f sqlqueue.JobFilter, c sqlqueue.JobChange) func(context.Context) error {
+		f.Limit, f.NotReserved = 1000, true
+		return func(ctx context.Context) error { _, err := store.ChangeJobs(ctx, f, c); return err }
+	}
+	field := func(id int) []sqlqueue.Field {
+		return []sqlqueue.Field{{Path: []string{"id"}, Value: fmt.Sprint(id)}}
+	}
+	window := func(do func(context.Context, sqlqueue.JobFilter) error) func(context.Context) error {
+		return func(ctx context.Context) (err error) {
+			f := sqlqueue.JobFilter{After: int64(size.jobs / 2)}
+			if f.Until, err = q.Window(ctx, f.After, 100_000); err != nil {
+				return err
+			}
+			return do(ctx, f)
+		}
+	}
+	priority := int16(5)
+	return []operation{
+		{"Queues, to 10,000", queues(10_000)},
+		{"Queues, to 20,000", queues(20_000)},
+		{"Queues, to 100,000", queues(100_000)},
+		{"Queues, exact", queues(0)},
+		{"Counts, 1 h", counts(time.Hour)},
+		{"Counts, 48 h", counts(48 * time.Hour)},
+		{"CountJobs to 100,000, queue, name, older than 1 h", count(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-1", OlderThan: time.Hour})},
+		{"CountJobs to 100,000, queue, of a name that none has", count(sqlqueue.JobFilter{Queue: "queue-1", Name: "none"})},
+		{"Jobs, first page", jobs(sqlqueue.JobFilter{})},
+		{"Jobs, a page in the middle", jobs(sqlqueue.JobFilter{After: int64(size.jobs / 2)})},
+		{"Jobs, queue", jobs(sqlqueue.JobFilter{Queue: "queue-3"})},
+		{"Jobs, queue that has none", jobs(sqlqueue.JobFilter{Queue: "none"})},
+		{"Jobs, ready", jobs(sqlqueue.JobFilter{State: sqlqueue.Ready})},
+		{"Jobs, delayed", jobs(sqlqueue.JobFilter{State: sqlqueue.Delayed})},
+		{"Jobs, reserved", jobs(sqlqueue.JobFilter{State: sqlqueue.Reserved})},
+		{"Jobs, queue, reserved", jobs(sqlqueue.JobFilter{Queue: "queue-1", State: sqlqueue.Reserved})},
+		{"Jobs, name", jobs(sqlqueue.JobFilter{Name: "job-3"})},
+		{"Jobs, name that none has", jobs(sqlqueue.JobFilter{Name: "none"})},
+		{"Jobs, older than 47 h", jobs(sqlqueue.JobFilter{OlderThan: 47 * time.Hour})},
+		{"Jobs, newest hour", jobs(sqlqueue.JobFilter{CreatedAfter: time.Now().Add(-time.Hour)})},
+		{"Jobs, field, a match early", jobs(sqlqueue.JobFilter{Fields: field(1), Limit: 1})},
+		{"Jobs, field, a match at the end", jobs(sqlqueue.JobFilter{Fields: field(size.jobs), Limit: 1})},
+		{"Jobs, field, no match", jobs(sqlqueue.JobFilter{Fields: field(-1)})},
+		{"Jobs, queue, field, no match", jobs(sqlqueue.JobFilter{Queue: "queue-2", Fields: field(-1)})},
+		{"Jobs, field, no match, in a window of 100,000", window(func(ctx context.Context, f sqlqueue.JobFilter) error {
+			f.Fields = field(-1)
+			_, err := q.Jobs(ctx, f)
+			return err
+		})},
+		{"CountJobs, name and age, in a window of 100,000", window(func(ctx context.Context, f sqlqueue.JobFilter) error {
+			f.Queue, f.Name, f.OlderThan = "queue-1", "job-1", time.Hour
+			_, err := q.CountJobs(ctx, f, 100_000)
+			return err
+		})},
+		{"FailedJobs, first page", failed(sqlqueue.FailedFilter{})},
+		{"FailedJobs, queue", failed(sqlqueue.FailedFilter{Queue: "queue-1"})},
+		{"FailedJobs, name", failed(sqlqueue.FailedFilter{Name: "job-1"})},
+		{"FailedJobs, error", failed(sqlqueue.FailedFilter{Error: "kind c: order *: no answer"})},
+		{"FailedJobs, error that none has", failed(sqlqueue.FailedFilter{Error: "kind z: * no answer"})},
+		{"FailedJobs, older than 47 h", failed(sqlqueue.FailedFilter{OlderThan: 47 * time.Hour})},
+		{"FailedGroups of 20,000", groups(sqlqueue.FailedFilter{}, 20_000)},
+		{"FailedGroups of 100,000", groups(sqlqueue.FailedFilter{}, 100_000)},
+		{"FailedGroups of 20,000, queue", groups(sqlqueue.FailedFilter{Queue: "queue-1"}, 20_000)},
+		{"retry of 1,000 by error", changeFailed(sqlqueue.FailedFilter{Error: "kind d: *"}, sqlqueue.RetryFailed)},
+		{"forget of 1,000 by error", changeFailed(sqlqueue.FailedFilter{Error: "kind e: *"}, sqlqueue.ForgetFailed)},
+		{"forget of 1,000 by age", changeFailed(sqlqueue.FailedFilter{OlderThan: 24 * time.Hour}, sqlqueue.ForgetFailed)},
+		{"edit of 1,000 by queue and name", changeJobs(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-1"}, sqlqueue.JobChange{Priority: &priority})},
+		{"cancel of 1,000 by queue, name and age", changeJobs(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-2", OlderThan: time.Hour}, sqlqueue.JobChange{Delete: true})},
+	}
+}
+
+// commandOperations are command lines, each a process.
+func commandOperations(q *sqlqueue.Queue, command, engine, dsn string) (all []operation) {
+	if engine == sqlite {
+		dsn = "sqlite:" + dsn
+	}
+	for _, line := range []string{
+		"queues", "queues --json", "stats", "workers", "monitor queue-1 --max 1000000000", "pause --queue queue-4", "resume --queue queue-4",
+		"jobs list", "jobs list --queue queue-3 --state delayed", "jobs list --name job-3", "jobs list --field id=17 --limit 1",
+		"jobs show 4711", "jobs edit 4712 --priority 3", "jobs cancel --queue queue-1 --name job-1 --older-than 47h --dry-run",
+		"failed", "failed --group", "failed --queue queue-1 --name job-1", "failed --error c:*answer", "failed show N",
+		"push job", "retry N", "forget N", "prune-failed --hours 48",
+	} {
+		all = append(all, operation{"`sqlqueue " + line + "`", func(ctx context.Context) error {
+			line := line
+			if strings.Contains(line, "N") { // the newest that has failed
+				newest, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Limit: 1})
+				if err != nil || len(newest) == 0 {
+					return errors.Join(errors.New("no job has failed"), err)
+				}
+				line = strings.ReplaceAll(line, "N", fmt.Sprint(newest[0].ID))
+			}
+			cmd := exec.CommandContext(ctx, command, strings.Fields(line)...)
+			cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+dsn)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			if err := cmd.Run(); err != nil {
+				return errors.New(strings.TrimSpace(stderr.String()))
+			}
+			return nil
+		}})
+	}
+	return all
+}
+
+// buildCommand builds the stock binary.
+func buildCommand(ctx context.Context) (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "sqlqueue-bench-")
+	if err != nil {
+		return "", nil, err
+	}
+	path = filepath.Join(dir, "sqlqueue")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/sqlqueue")
+	build.Dir, build.Stderr = filepath.Join(sourceDir(), ".."), os.Stderr
+	return path, func() { _ = os.RemoveAll(dir) }, build.Run()
+}

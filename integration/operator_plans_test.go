@@ -1,0 +1,274 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+)
+
+// TestOperatorPlans: what an operator looks at goes by indexes on large tables.
+func TestOperatorPlans(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		dsn := migrated(t, s, "")
+		db := s.Open(t, dsn)
+		var sent recorded
+		q := sent.queue(t, s, dsn)
+		fillForOperators(t, s, db, q)
+		ctx := t.Context()
+		primary := func(table string) string {
+			if s.Engine == "postgres" {
+				return table + "_pkey"
+			}
+			return "PRIMARY"
+		}
+		for _, test := range []struct {
+			name    string
+			do      func() error
+			indexes []string // each is used, and nothing else
+		}{
+			{
+				"queues", func() error { _, err := q.Queues(ctx, 1000); return err },
+				[]string{"failed_jobs_queue", "jobs_expiry", "jobs_ready"},
+			},
+			{
+				"counts", func() error { _, err := q.Counts(ctx, time.Hour); return err },
+				[]string{"counts_minute", primary("jobs")},
+			},
+			{
+				"old counts", func() error {
+					_, err := q.Exchange(ctx, sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept - time.Hour})
+					return err
+				},
+				[]string{"counts_minute", primary("counts")},
+			},
+			{
+				"groups", func() error { _, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 1000); return err },
+				[]string{primary("failed_jobs")},
+			},
+			{
+				"groups of a queue", func() error {
+					_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Queue: "few"}, 1000)
+					return err
+				},
+				[]string{"failed_jobs_queue"},
+			},
+			{
+				"a page of jobs", func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{After: 1000}); return err },
+				[]string{primary("jobs")},
+			},
+			{
+				"a page of failed jobs", func() error { _, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Before: 1000}); return err },
+				[]string{primary("failed_jobs")},
+			},
+			{
+				"a page of a queue's failed jobs", func() error {
+					_, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Queue: "few", Before: 80_000})
+					return err
+				},
+				[]string{"failed_jobs_queue"},
+			},
+			{
+				"forget what is old", func() error { _, err := q.Forget(ctx, sqlqueue.FailedFilter{OlderThan: 1000 * time.Hour}); return err },
+				[]string{"failed_jobs_failed_at"},
+			},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				sent.start()
+				if err := test.do(); err != nil {
+					t.Fatal(err)
+				}
+				used := map[string]bool{}
+				for _, st := range sent.stop() {
+					for _, index := range plannedIndexes(t, s, db, st) {
+						used[index] = true
+					}
+				}
+				var got []string
+				for index := range used {
+					got = append(got, index)
+				}
+				slices.Sort(got)
+				want := slices.Sorted(slices.Values(test.indexes))
+				if !slices.Equal(got, want) {
+					t.Errorf("it uses the indexes %q, want %q", got, want)
+				}
+			})
+		}
+	})
+}
+
+// fillForOperators makes large tables, by doubling.
+func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Queue) {
+	t.Helper()
+	ctx := t.Context()
+	push := func(name, queue string, options ...sqlqueue.PushOption) {
+		t.Helper()
+		if _, err := q.Push(ctx, sqlqueue.Named(name, nil), append(options, sqlqueue.OnQueue(queue))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reserve := func(number string, limit int) []sqlqueue.Job {
+		t.Helper()
+		x := sqlqueue.Exchange{Number: number, Limit: limit}
+		for i := range 5 {
+			x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: fmt.Sprint("queue-", i), Expire: time.Hour})
+		}
+		answer, err := q.Exchange(ctx, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Reserved
+	}
+	for i := range 40 {
+		push("job", fmt.Sprint("queue-", i%5))
+	}
+	var x sqlqueue.Exchange
+	for _, j := range reserve("w-1", 40) {
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: "no"})
+	}
+	for i := range 1000 {
+		x.Counts = append(x.Counts, sqlqueue.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
+	}
+	if _, err := q.Exchange(ctx, x); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		push("job", fmt.Sprint("queue-", i%5), sqlqueue.Priority(i%3), sqlqueue.Delay(time.Duration(i%4/3)*time.Hour))
+	}
+	double := func(times int, statement string) {
+		t.Helper()
+		for range times {
+			mustExec(t, db, statement)
+		}
+	}
+	double(11, "INSERT INTO jobs (queue, priority, payload, available_at, created_at) SELECT queue, priority, payload, available_at, created_at FROM jobs")
+	double(11, `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+		SELECT job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at FROM failed_jobs`)
+	double(6, "INSERT INTO counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, pushed, done, failed, released FROM counts")
+	if n := len(reserve("w-2", 20)); n != 20 {
+		t.Fatalf("reserved %d jobs", n)
+	}
+	mustExec(t, db, "UPDATE failed_jobs SET queue = 'few' WHERE id % 1000 = 7")
+	for _, table := range []string{"jobs", "failed_jobs", "counts"} {
+		if s.Engine == "postgres" {
+			mustExec(t, db, "VACUUM ANALYZE "+table)
+		} else {
+			mustExec(t, db, "ANALYZE TABLE "+table)
+		}
+	}
+}
+
+// recorded notes the statements of a queue.
+type recorded struct {
+	mu         sync.Mutex
+	on         bool
+	statements []statement
+}
+
+func (r *recorded) add(st statement) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	large := func(table string) bool {
+		return strings.Contains(st.sql, `"`+table+`"`) || strings.Contains(st.sql, "`"+table+"`")
+	}
+	if r.on && (large("jobs") || large("failed_jobs") || large("counts")) {
+		r.statements = append(r.statements, st)
+	}
+}
+
+func (r *recorded) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.on, r.statements = true, nil
+}
+
+func (r *recorded) stop() []statement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.on = false
+	return r.statements
+}
+
+func (r *recorded) queue(t *testing.T, s *servers.Server, dsn string) *sqlqueue.Queue {
+	t.Helper()
+	if s.Engine != "postgres" {
+		return mysqlQueue(t, watch(func(sql string) { r.add(statement{sql: sql}) }).open(t, dsn))
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.Tracer = queryTracer{r}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	q, err := pgqueue.New(pool, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+type queryTracer struct{ *recorded }
+
+func (r queryTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.add(statement{data.SQL, data.Args})
+	return ctx
+}
+
+func (r queryTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (r queryTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (r queryTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	if strings.Contains(data.SQL, `"counts"`) { // the others have a test of their own
+		r.add(statement{data.SQL, data.Args})
+	}
+}
+
+func (r queryTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// plannedIndexes returns the indexes by which a statement reaches the large tables; a scan of a table is told in their place.
+func plannedIndexes(t *testing.T, s *servers.Server, db *sql.DB, st statement) (indexes []string) {
+	t.Helper()
+	if s.Engine != "postgres" {
+		for _, row := range mysqlPlan(t, s, db, st.sql) {
+			switch {
+			case row["table"] != "jobs" && row["table"] != "failed_jobs" && row["table"] != "counts" && row["table"] != "t", row["select_type"] == "INSERT":
+			case row["type"] == "ALL" || row["key"] == "":
+				indexes = append(indexes, fmt.Sprintf("a scan by %s", st.sql))
+			default:
+				indexes = append(indexes, row["key"])
+			}
+		}
+		return indexes
+	}
+	var plan []byte
+	if err := db.QueryRowContext(t.Context(), "EXPLAIN (FORMAT JSON) "+st.sql, st.args...).Scan(&plan); err != nil {
+		t.Fatalf("%s: %v", st.sql, err)
+	}
+	if strings.Contains(string(plan), `"Seq Scan"`) {
+		indexes = append(indexes, "a scan by "+st.sql)
+	}
+	for _, match := range regexp.MustCompile(`"Index Name": "(.*)"`).FindAllSubmatch(plan, -1) {
+		indexes = append(indexes, string(match[1]))
+	}
+	return indexes
+}

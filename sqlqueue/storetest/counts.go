@@ -1,0 +1,251 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+var countsCases = []testCase{
+	{
+		"E5 queues: each number is counted up to a limit, and is right below it",
+		"millions of jobs must not make an operator wait, and a number that looks exact must be",
+		func(f *fixture) {
+			c := f.open()
+			at := time.Date(2010, 1, 1, 0, 0, 0, 123456000, time.UTC)
+			c.pushMany(4, sqlqueue.OnQueue("mail"), sqlqueue.Priority(-5))
+			c.reserve(2, "mail")
+			c.pushMany(3, sqlqueue.OnQueue("mail"))
+			c.pushMany(2, sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour))
+			c.pushMany(3, sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour), sqlqueue.Priority(7))
+			c.push(sqlqueue.OnQueue("mail"), sqlqueue.Priority(7), sqlqueue.At(at)) // the oldest, in the last lane
+			c.pushMany(3, sqlqueue.OnQueue("running"))
+			c.reserve(3, "running")
+			c.pushMany(3, sqlqueue.OnQueue("endless"))
+			c.reserveFrom(2, fromFor(0, "endless"))
+			c.pushMany(1, sqlqueue.OnQueue("endless alone"), sqlqueue.Priority(32767))
+			c.reserveFrom(1, fromFor(0, "endless alone"))
+			c.pushMany(2, sqlqueue.OnQueue("late"), sqlqueue.Priority(-32768), sqlqueue.Delay(time.Hour))
+			for range 3 {
+				f.failOne(c, "job", "broken")
+			}
+			f.failOne(c, "job", "mail")
+			c.control("silent", sqlqueue.ControlChange{Pause: true})
+
+			exact, err := c.Queues(f.Context(), 0)
+			f.must(err)
+			if mail := exact[slices.IndexFunc(exact, func(i sqlqueue.QueueInfo) bool { return i.Queue == "mail" })]; len(exact) != 7 || mail.Ready != 6 ||
+				mail.Delayed != 5 || mail.Reserved != 2 || mail.Failed != 1 || !mail.Oldest.Equal(at) || mail.CountedTo != 0 {
+				f.Fatalf("got %+v", exact)
+			}
+			for _, most := range []int64{1, 2, 3, 4, 5, 6, 7, 8, 1000} {
+				got, err := f.open().Queues(f.Context(), most)
+				f.must(err)
+				if len(got) != len(exact) {
+					f.Fatalf("counted to %d: got %+v, want %+v", most, got, exact)
+				}
+				for i, want := range exact {
+					for _, number := range []*int64{&want.Ready, &want.Delayed, &want.Reserved, &want.Failed} {
+						*number = min(*number, most)
+					}
+					want.CountedTo = most
+					if got[i] != want {
+						f.Errorf("counted to %d: got %+v, want %+v", most, got[i], want)
+					}
+				}
+			}
+		},
+	},
+	{
+		"E5 counts are added up over workers, and have the jobs that wait",
+		"a trend of what the queues take in and get done",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			now := c.now().UTC()
+			minute := func(ago int) time.Time { return now.Truncate(time.Minute).Add(time.Duration(-ago) * time.Minute) }
+			type key struct {
+				minute time.Time
+				queue  string
+			}
+			want := map[key]sqlqueue.Count{}
+			tell := func(by *client, counts ...sqlqueue.Count) {
+				by.exchange(sqlqueue.Exchange{Counts: counts})
+				for _, n := range counts {
+					at := key{n.Minute, n.Queue}
+					sum := want[at]
+					want[at] = sqlqueue.Count{
+						Minute: n.Minute, Queue: n.Queue,
+						Pushed: sum.Pushed + n.Pushed, Done: sum.Done + n.Done, Failed: sum.Failed + n.Failed, Released: sum.Released + n.Released,
+					}
+				}
+			}
+			tell(c, sqlqueue.Count{Minute: minute(5), Queue: "mail", Pushed: 1, Done: 2, Failed: 3, Released: 4},
+				sqlqueue.Count{Minute: minute(5), Queue: "sms's 🎉", Done: 1 << 40})
+			tell(other, sqlqueue.Count{Minute: minute(5), Queue: "mail", Pushed: 10, Done: 20, Failed: 30, Released: 40},
+				sqlqueue.Count{Minute: minute(4), Queue: "mail", Done: 7}, sqlqueue.Count{Minute: minute(5), Queue: "MAIL", Done: 1})
+			var many []sqlqueue.Count
+			for i := range 250 {
+				many = append(many, sqlqueue.Count{Minute: minute(i / 10), Queue: fmt.Sprint("many", i%10), Failed: int64(i)})
+			}
+			tell(c, many...)
+			tell(c, sqlqueue.Count{Minute: minute(0), Queue: "waits", Pushed: 5})
+			tell(c, sqlqueue.Count{Minute: minute(90), Queue: "mail", Done: 1}, sqlqueue.Count{Minute: minute(91), Queue: "mail", Done: 1})
+
+			c.pushMany(3, sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour))
+			c.pushMany(2, sqlqueue.OnQueue("waits"))
+			c.reserve(1, "waits")
+			old := f.oldJob(c)
+			f.exec("UPDATE {jobs} SET created_at = available_at WHERE id = ?", old)
+			for _, j := range f.allJobs(c) {
+				at := key{j.CreatedAt.UTC().Truncate(time.Minute), j.Queue}
+				sum := want[at]
+				sum.Minute, sum.Queue, sum.Pushed = at.minute, at.queue, sum.Pushed+1
+				want[at] = sum
+			}
+			for _, since := range []time.Duration{now.Sub(minute(90)), now.Sub(minute(90)) - 20*time.Second, 2 * time.Hour, now.Sub(minute(5)), time.Minute + now.Sub(minute(0)), 24 * time.Hour} {
+				before := c.now()
+				got, err := f.open().Counts(f.Context(), since)
+				f.must(err)
+				f.between("now", got.Now, before, c.now())
+				if !got.PushedSince.IsZero() {
+					f.Errorf("the last %v: all were looked at, and pushes are told only since %v", since, got.PushedSince)
+				}
+				left := map[key]bool{}
+				for at := range want {
+					left[at] = !at.minute.Before(got.Now.Add(-since).Truncate(time.Minute))
+				}
+				for i, n := range got.Minutes {
+					at := key{n.Minute, n.Queue}
+					if want[at] != n || !left[at] {
+						f.Errorf("the last %v: got %+v, want %+v: %v", since, n, want[at], left[at])
+					}
+					delete(left, at)
+					if i > 0 && (n.Minute.Before(got.Minutes[i-1].Minute) || n.Minute.Equal(got.Minutes[i-1].Minute) && n.Queue <= got.Minutes[i-1].Queue) {
+						f.Errorf("the last %v: %v of %s comes after %v of %s", since, n.Minute, n.Queue, got.Minutes[i-1].Minute, got.Minutes[i-1].Queue)
+					}
+				}
+				for at, wanted := range left {
+					if wanted {
+						f.Errorf("the last %v: %+v is missing", since, want[at])
+					}
+				}
+			}
+		},
+	},
+	{
+		"E5 counts look at so many waiting jobs, the newest, and say since when the pushes are right",
+		"a look at a hundred thousand jobs is quick, and what it leaves out must not look like silence",
+		func(f *fixture) {
+			c := f.open()
+			f.exec("UPDATE {jobs} SET created_at = available_at WHERE id = ?", f.oldJob(c))
+			var ids []int64
+			for range 5 {
+				ids = append(ids, c.push())
+			}
+			var store sqlqueue.Store
+			c.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
+			for most, since := range map[int]time.Time{3: c.job(ids[2]).CreatedAt, 6: {}, 100: {}} {
+				got, err := store.Counts(f.Context(), time.Hour, most)
+				f.must(err)
+				pushed := int64(0)
+				for _, n := range got.Minutes {
+					pushed += n.Pushed
+				}
+				if pushed != int64(min(most, 5)) || !got.PushedSince.Equal(since) {
+					f.Errorf("of %d jobs: %d pushes since %v, want %d since %v", most, pushed, got.PushedSince, min(most, 5), since)
+				}
+			}
+		},
+	},
+	{
+		"E5 old counts are deleted, and only these",
+		"a table that grows for ever becomes slow",
+		func(f *fixture) {
+			c := f.open()
+			const old, kept = 1100, 3
+			now := c.now()
+			var counts []sqlqueue.Count
+			for i := range old + kept {
+				ago := 49 * time.Hour
+				if i < kept {
+					ago = 47 * time.Hour
+				}
+				counts = append(counts, sqlqueue.Count{Minute: now.Add(-ago).Truncate(time.Minute), Queue: "mail", Done: 1})
+			}
+			c.exchange(sqlqueue.Exchange{Counts: counts})
+			c.exchange(sqlqueue.Exchange{})
+			if n := f.count("SELECT count(*) FROM {counts}"); n != old+kept {
+				f.Errorf("there are %d counts, want %d: nobody wanted any deleted", n, old+kept)
+			}
+			f.eventually("the old counts are gone", func() bool {
+				c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+				return f.count("SELECT count(*) FROM {counts}") <= kept
+			})
+			c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+			if n := f.count("SELECT count(*) FROM {counts}"); n != kept {
+				f.Errorf("there are %d counts left, want %d", n, kept)
+			}
+		},
+	},
+	{
+		"E5 counts are written with the exchange, or not at all",
+		"the worker tells again what an exchange that failed has not written, and must not tell it twice",
+		func(f *fixture) {
+			c := f.open()
+			c.push()
+			j := c.reserve(1, "default")[0]
+			x := sqlqueue.Exchange{
+				Counts: []sqlqueue.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}},
+				Settle: []sqlqueue.Settlement{fail(j, "no", "")},
+			}
+			for _, table := range []string{"failed_jobs", "counts"} {
+				back := f.rename(table)
+				_, err := c.Exchange(f.Context(), x)
+				back()
+				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
+					f.Fatalf("without %s: got %v, want ErrNotMigrated", table, err)
+				}
+				if n := f.count("SELECT count(*) FROM {counts}"); n != 0 || !c.job(j.ID).Reserved {
+					f.Errorf("without %s: %d counts were written, and the job is %+v", table, n, c.job(j.ID))
+				}
+			}
+			c.exchange(x)
+			if n := f.count("SELECT sum(failed) FROM {counts}"); n != 1 {
+				f.Errorf("the counts are %d, want 1", n)
+			}
+		},
+	},
+	{
+		"E5 an exchange does not wait for counts that are locked",
+		"somebody's look at a table of figures must not stop the heartbeat of all",
+		func(f *fixture) {
+			if !f.hasRowLocks() {
+				return
+			}
+			c := f.open()
+			c.push()
+			j := c.reserve(1, "default")[0]
+			minute := c.now().Truncate(time.Minute)
+			counts := func(ago time.Duration) []sqlqueue.Count {
+				return []sqlqueue.Count{{Minute: minute.Add(-ago), Queue: "mail", Done: 1}, {Minute: minute.Add(-ago), Queue: "sms", Done: 1}}
+			}
+			c.exchange(sqlqueue.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
+			release := f.lockSQL("SELECT count(*) FROM (SELECT id FROM {counts} WHERE queue = 'mail' FOR UPDATE) l")
+			c.promptly(sqlqueue.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: sqlqueue.CountsKept, Settle: []sqlqueue.Settlement{done(j)}})
+			if n := f.count("SELECT count(*) FROM {counts} WHERE queue = 'mail'"); n < 3 {
+				f.Errorf("there are %d counts, want 3 at least: two that are locked, and a new one", n)
+			}
+			if got, err := c.Counts(f.Context(), time.Hour); err != nil || len(got.Minutes) == 0 {
+				f.Errorf("counts: %+v, %v", got, err)
+			}
+			release()
+			f.eventually("the old counts are gone", func() bool {
+				c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+				return f.count("SELECT count(*) FROM {counts}") == 4
+			})
+		},
+	},
+}

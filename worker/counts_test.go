@@ -1,0 +1,272 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// counted is what workers have written of the queue "default", all minutes together.
+func (b *bench) counted() (sum sqlqueue.Count) {
+	b.t.Helper()
+	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0) FROM counts WHERE queue = 'default'`
+	if err := b.db.QueryRowContext(b.t.Context(), query).Scan(&sum.Pushed, &sum.Done, &sum.Failed, &sum.Released); err != nil {
+		b.t.Fatal(err)
+	}
+	return sum
+}
+
+func TestCountsAreWrittenEveryTenSeconds(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { return nil })
+		b.pushMany(3)
+		b.push(sqlqueue.OnQueue("mail"))
+		pushed := time.Now()
+		pass(3*time.Minute + 7*time.Second)
+		r := b.start(worker.Config{Queues: []string{"default", "mail"}})
+		started := time.Now()
+		pass(8 * time.Second)
+		if got := b.counted(); got != (sqlqueue.Count{}) {
+			t.Errorf("after eight seconds %+v is written", got)
+		}
+		pass(2*time.Second + 100*time.Millisecond)
+		if got := b.counted(); got != (sqlqueue.Count{Pushed: 3, Done: 3}) {
+			t.Errorf("after ten seconds %+v is written", got)
+		}
+		counts, err := b.q.Counts(t.Context(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		then, now := pushed.Truncate(time.Minute).UTC(), started.Truncate(time.Minute).UTC()
+		want := []sqlqueue.Count{
+			{Minute: then, Queue: "default", Pushed: 3},
+			{Minute: then, Queue: "mail", Pushed: 1},
+			{Minute: now, Queue: "default", Done: 3},
+			{Minute: now, Queue: "mail", Done: 1},
+		}
+		if len(counts.Minutes) != len(want) {
+			t.Fatalf("got %+v, want %+v", counts.Minutes, want)
+		}
+		for i, got := range counts.Minutes {
+			if got != want[i] {
+				t.Errorf("got %+v, want %+v", got, want[i])
+			}
+		}
+
+		b.push()
+		pass(time.Second)
+		if got := b.counted(); got.Done != 3 {
+			t.Errorf("a second later %+v is written: each exchange costs more by that", got)
+		}
+		r.stop()
+		if got := b.counted(); got != (sqlqueue.Count{Pushed: 4, Done: 4}) {
+			t.Errorf("at the worker's end %+v is written", got)
+		}
+	})
+}
+
+// TestCountsOfOldPushes: minutes that are deleted at once are not written.
+func TestCountsOfOldPushes(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { return nil })
+		b.push()
+		pass(sqlqueue.CountsKept)
+		b.push()
+		b.drain(worker.Config{})
+		if got := b.counted(); got != (sqlqueue.Count{Pushed: 1, Done: 2}) {
+			t.Errorf("got %+v", got)
+		}
+		if rows := b.rowsOfCounts(); rows != 1 {
+			t.Errorf("%d rows are written, want 1", rows)
+		}
+	})
+}
+
+func (b *bench) rowsOfCounts() (n int) {
+	b.t.Helper()
+	if err := b.db.QueryRowContext(b.t.Context(), "SELECT count(*) FROM counts").Scan(&n); err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
+// TestOldCountsAreDeleted: once a minute, as long as a worker runs.
+func TestOldCountsAreDeleted(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { return nil })
+		write := func(ago ...time.Duration) {
+			t.Helper()
+			var x sqlqueue.Exchange
+			for _, d := range ago {
+				x.Counts = append(x.Counts, sqlqueue.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
+			}
+			if _, err := b.q.Exchange(t.Context(), x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(49*time.Hour, 47*time.Hour)
+		b.start(worker.Config{})
+		pass(time.Second)
+		if rows := b.rowsOfCounts(); rows != 1 {
+			t.Errorf("a worker has started, and there are %d rows, want 1", rows)
+		}
+		write(49 * time.Hour)
+		pass(70 * time.Second)
+		if rows := b.rowsOfCounts(); rows != 1 {
+			t.Errorf("a minute later there are %d rows, want 1", rows)
+		}
+	})
+}
+
+func TestCountsOfOutcomes(t *testing.T) {
+	for name, test := range map[string]struct {
+		outcome error
+		tell    error // by the callback of failed jobs
+		other   bool  // the job has a name that no handler has
+		want    sqlqueue.Count
+	}{
+		"processed":                     {nil, nil, false, sqlqueue.Count{Pushed: 1, Done: 1}},
+		"discarded":                     {worker.Discard(), nil, false, sqlqueue.Count{Pushed: 1, Done: 1}},
+		"failed":                        {worker.Fail(errors.New("no")), nil, false, sqlqueue.Count{Pushed: 1, Failed: 1}},
+		"failed, then discarded":        {worker.Fail(errors.New("no")), worker.Discard(), false, sqlqueue.Count{Pushed: 1, Done: 1}},
+		"failed, then kept":             {worker.Fail(errors.New("no")), worker.Keep(), false, sqlqueue.Count{}},
+		"released":                      {worker.Release(time.Hour), nil, false, sqlqueue.Count{Released: 1}},
+		"released after an error":       {errors.New("no"), nil, false, sqlqueue.Count{Released: 1}},
+		"snoozed":                       {worker.Snooze(time.Hour), nil, false, sqlqueue.Count{}},
+		"of a name that no handler has": {nil, nil, true, sqlqueue.Count{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.handle(func(context.Context, *raw) error { return test.outcome })
+				if test.other {
+					b.raw(`{"job":"other"}`)
+				} else {
+					b.push()
+				}
+				b.drain(worker.Config{
+					Backoff:  worker.FixedBackoff(time.Hour),
+					OnFailed: func(context.Context, *worker.Job[json.RawMessage], error) error { return test.tell },
+				})
+				if got := b.counted(); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestCountsOfWhatIsGivenBack: a job that a worker reserved and did not start is none that ended.
+func TestCountsOfWhatIsGivenBack(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		began, stop := make(chan struct{}, 20), make(chan struct{})
+		b.handle(func(context.Context, *raw) error {
+			began <- struct{}{}
+			<-stop
+			return nil
+		})
+		b.pushMany(20)
+		r := b.start(worker.Config{Concurrency: 1})
+		<-began
+		r.cancel()
+		pass(time.Second)
+		close(stop)
+		if err := r.ended(); err != nil {
+			t.Fatal(err)
+		}
+		left, err := b.q.Jobs(t.Context(), sqlqueue.JobFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := int64(20 - len(left))
+		if got := b.counted(); done == 20 || got != (sqlqueue.Count{Pushed: done, Done: done}) {
+			t.Errorf("%d were done, and %+v is written", done, got)
+		}
+	})
+}
+
+// TestCountsAreKeptWhileTheDatabaseIsAway: what an exchange that failed did not write is written by a later one, and not twice.
+func TestCountsAreKeptWhileTheDatabaseIsAway(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { return nil })
+		b.pushMany(5)
+		failures := 0
+		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+			if len(x.Counts) > 0 && failures < 3 {
+				failures++
+				return errors.New("the database is away")
+			}
+			return nil
+		}, nil)
+		b.start(worker.Config{})
+		pass(11 * time.Second)
+		b.pushMany(2)
+		pass(time.Minute)
+		if got := b.counted(); failures != 3 || got != (sqlqueue.Count{Pushed: 7, Done: 7}) {
+			t.Errorf("after %d failures %+v is written", failures, got)
+		}
+	})
+}
+
+// TestCountsOfTwoExchangesAtOnce: a job that is settled beside another exchange is counted once, also if that fails at first.
+func TestCountsOfTwoExchangesAtOnce(t *testing.T) {
+	const jobs = 8000
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
+		b.pushMany(jobs)
+		q, tr := b.watchTraffic(func(n int) (before, after error) {
+			if n%3 == 0 {
+				return errors.New("the database is away"), nil
+			}
+			return nil, nil
+		})
+		tr.loose = true
+		if err := b.startOn(q, worker.Config{Concurrency: 20, StopWhenEmpty: true}).ended(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.counted(); tr.beside < 3 || got != (sqlqueue.Count{Pushed: jobs, Done: jobs}) {
+			t.Errorf("with %d exchanges beside another %+v is written", tr.beside, got)
+		}
+	})
+}
+
+// TestCountsOfWhatEndsMeanwhile: what is counted while an exchange is under way that fails is added to what that has not written.
+func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
+	const jobs = 12_000
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { pass(40 * time.Millisecond); return nil })
+		var failures, beside atomic.Int32
+		var failing atomic.Bool
+		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+			pass(50 * time.Millisecond)
+			switch {
+			case failing.Load() && len(x.Settle) > 0:
+				beside.Add(1)
+			case len(x.Counts) > 0 && failures.Load() < 2:
+				failures.Add(1)
+				failing.Store(true)
+				pass(400 * time.Millisecond)
+				failing.Store(false)
+				return errors.New("the database is away")
+			}
+			return nil
+		}, nil)
+		q := b.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return manyWriters{s}, nil })
+		b.push()
+		b.startOn(q, worker.Config{Concurrency: 300})
+		pass(9500 * time.Millisecond)
+		if _, err := b.q.PushMany(t.Context(), slices.Repeat([]sqlqueue.Pushable{sqlqueue.Named("job", nil)}, jobs)); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if got := b.counted(); failures.Load() != 2 || beside.Load() == 0 || got != (sqlqueue.Count{Pushed: jobs + 1, Done: jobs + 1}) {
+			t.Errorf("after %d failures, and with %d exchanges beside them, %+v is written", failures.Load(), beside.Load(), got)
+		}
+	})
+}
