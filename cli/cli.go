@@ -35,7 +35,8 @@ type Options struct {
 	// Name is what help and errors call the program. Default "sqlqueue".
 	Name string
 
-	// Mux has the application's handlers, which work runs. Default nil: work needs --exec.
+	// Mux has the application's handlers, which work runs. Default nil: work then needs --exec, --handlers or
+	// subscriptions.
 	Mux *worker.Mux
 
 	// DSN is the address of the database where neither --dsn nor SQLQUEUE_DSN gives one. Default "sqlite:sqlqueue.db".

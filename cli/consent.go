@@ -63,7 +63,9 @@ func (c *consent) given(cmd *cobra.Command, does string, look func() (extent, er
 	if !ask && !c.says && !c.dryRun {
 		return true, nil
 	}
+	stop := showLine(cmd.ErrOrStderr(), func() string { return "counting" })
 	found, err := look()
+	stop()
 	switch about := does + " " + found.text; {
 	case err != nil:
 		return false, err

@@ -25,7 +25,7 @@ func (p *program) failedCommand() *cobra.Command {
 	return cmd
 }
 
-const failedLong = `With --group it counts the newest 100,000 by queue, handler and error. Errors are alike if they differ in words with digits only, such as
+const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. Errors are alike if they differ in words with digits only, such as
 ids, times and addresses, for which a * stands; --error takes an error of a group as it is shown there.
 
 retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
@@ -54,7 +54,10 @@ func (p *program) listFailed(cmd *cobra.Command) {
 	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
 	jsonFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		filter := flags.of()
+		filter, err := flags.of()
+		if err != nil {
+			return err
+		}
 		filter.Before = int64(before)
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 			if grouped {

@@ -32,10 +32,10 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 	return f
 }
 
-func (f *failedFilter) of() sqlqueue.FailedFilter {
+func (f *failedFilter) of() (sqlqueue.FailedFilter, error) {
 	filter := f.filter
 	filter.Queue = f.queue()
-	return filter
+	return filter, notEmpty(f.cmd, "name", "error")
 }
 
 // idsOrAll returns the filter of a command that takes ids, or --all with conditions.
@@ -44,7 +44,7 @@ func (f *failedFilter) idsOrAll(all bool, args []string) (filter sqlqueue.Failed
 	case all && len(args) > 0:
 		return filter, usagef("give ids or --all, not both")
 	case all:
-		return f.of(), nil
+		return f.of()
 	case slices.ContainsFunc(failedFilterNames, f.cmd.Flags().Changed):
 		return filter, usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
 	case len(args) == 0:

@@ -70,6 +70,16 @@ func oneQueueFlag(cmd *cobra.Command, usage string) func() string {
 	return func() string { return strings.Join(queues, "") }
 }
 
+// notEmpty refuses flags that were given without a text: a filter with an empty variable of a script would select everything.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty: leave it out, or say which", name)
+		}
+	}
+	return nil
+}
+
 // parseTime reads an absolute time.
 func parseTime(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {

@@ -12,12 +12,14 @@ import (
 	"testing"
 )
 
+// slowQuery takes SQLite a while.
+const slowQuery = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n`
+
 // Ctrl-C ends long work after the batch that has begun, and one line says how far it came.
 func TestInterruptedWorkIsWhole(t *testing.T) {
 	// Each batch takes a while, so that it is still under way when the signal comes.
-	const slow = `CREATE TRIGGER slow_%[1]s BEFORE %[2]s ON %[1]s WHEN %[3]s.id %% 500 = 0
-		BEGIN SELECT count(*) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n); END`
-	const jobs = 20_000
+	const slow = `CREATE TRIGGER slow_%[1]s BEFORE %[2]s ON %[1]s WHEN %[3]s.id %% 500 = 0 BEGIN SELECT count(*) FROM (` + slowQuery + `); END`
+	const jobs = 10_000
 	for _, test := range []struct {
 		args   string
 		did    string
@@ -29,7 +31,7 @@ func TestInterruptedWorkIsWhole(t *testing.T) {
 		{args: "flush", did: "interrupted: forgot %d failed job", failed: true},
 		{args: "forget --all --name a", did: "interrupted: forgot %d failed job", failed: true},
 		{args: "retry --all", did: "interrupted: retried %d job", failed: true},
-		{args: "push b --count 20000", did: "after %d job", pushes: true},
+		{args: "push b --count 10000", did: "after %d job", pushes: true},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			s := migrated(t)
@@ -62,7 +64,7 @@ func TestInterruptedWorkIsWhole(t *testing.T) {
 			if done == 0 || done == jobs || done%1000 != 0 {
 				t.Errorf("%d rows were changed: that is no part of all, in whole batches", done)
 			}
-			said := strings.TrimPrefix(p.stderr.String(), "about to cancel 20000 jobs\n")
+			said := strings.TrimPrefix(p.stderr.String(), "about to cancel 10000+ jobs\n")
 			if code != 1 || !strings.HasPrefix(said, "sqlqueue: "+fmt.Sprintf(test.did, done)) || strings.Count(said, "\n") != 1 {
 				t.Errorf("exit code %d with %d rows changed, and standard error is %q", code, done, said)
 			}
@@ -81,7 +83,7 @@ func TestBrokenPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"jobs", "list", "--limit", "1000"}, {"jobs", "list", "--limit", "1000", "--json"}, {"push", "b", "--count", "30000"}} {
+	for _, args := range [][]string{{"jobs", "list", "--limit", "1000"}, {"jobs", "list", "--limit", "1000", "--json"}, {"push", "b", "--count", "15000"}} {
 		cmd := exec.CommandContext(t.Context(), self, args...)
 		cmd.Env = append(os.Environ(), asProgram+"="+stock, "SQLQUEUE_DSN="+s.dsn)
 		var stderr strings.Builder

@@ -68,7 +68,7 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 	flags, consent := addJobFilter(cmd), consentFlags(cmd)
 	consent.says = true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch narrowed := (sqlqueue.JobFilter{State: sqlqueue.State(flags.state)}); {
+		switch {
 		case len(args) > 0 && flags.given():
 			return usagef("give ids or a filter, not both")
 		case len(args) > 0 && consent.dryRun:
@@ -77,13 +77,9 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 			return p.changeJobs(cmd, args, change.did, change.each)
 		case !flags.given():
 			return usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
-		default:
-			if err := flags.check(); err != nil {
-				return err
-			}
-			if err := change.narrow(&narrowed); err != nil {
-				return err
-			}
+		}
+		if err := flags.check(); err != nil {
+			return err
 		}
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 			filter, err := flags.of(cmd.Context(), q)

@@ -50,6 +50,9 @@ func (f *jobFilter) check() error {
 	default:
 		return usagef("unknown state %q: use ready, delayed or reserved", f.state)
 	}
+	if err := notEmpty(f.cmd, "name", "state"); err != nil {
+		return err
+	}
 	if f.newerThan != 0 && !f.filter.CreatedAfter.IsZero() {
 		return usagef("give --newer-than or --since, not both")
 	}

@@ -175,7 +175,7 @@ func count(n int, noun string) string {
 }
 
 // countedTo is how far rows are counted to tell people how many they are.
-const countedTo = 100_000
+const countedTo = 10_000
 
 // countTo writes a number with its noun. As great as countedTo, it stands for so many or more.
 func countTo(n int, noun string) string {

@@ -15,7 +15,7 @@ import (
 )
 
 // showLine keeps a line on a terminal up to date, until the function that it returns is called: that erases it. Elsewhere it does
-// nothing. line is called by another goroutine; an empty one is not shown.
+// nothing. line is called by another goroutine.
 func showLine(w io.Writer, line func() string) (stop func()) {
 	if !canRedraw(w) {
 		return func() {}
@@ -34,10 +34,8 @@ func showLine(w io.Writer, line func() string) (stop func()) {
 				}
 				return
 			case <-tick.C:
-				if text := line(); text != "" {
-					fmt.Fprintf(w, "\r%s\x1b[K", cut(text, widthOf(w)-1))
-					shown = true
-				}
+				fmt.Fprintf(w, "\r%s\x1b[K", cut(line(), widthOf(w)-1))
+				shown = true
 			}
 		}
 	}()
@@ -50,7 +48,11 @@ var errInterrupted = errors.New("interrupted")
 // out of all of them if that is known. INT, TERM and HUP end the work after the batch that has begun: then the error is errInterrupted.
 // A second signal ends the program.
 func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.Context, progress func(n int)) (int, error)) (int, error) {
-	signalled, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	heeded := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		heeded = append(heeded, syscall.SIGHUP)
+	}
+	signalled, stop := signal.NotifyContext(cmd.Context(), heeded...)
 	defer stop()
 	context.AfterFunc(signalled, stop)
 	ctx, end := context.WithCancelCause(cmd.Context())
@@ -60,9 +62,6 @@ func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.
 	began := time.Now()
 	stopShowing := showLine(cmd.ErrOrStderr(), func() string {
 		n := int(done.Load())
-		if n == 0 {
-			return ""
-		}
 		line := did + " " + count(n, noun)
 		if all != "" {
 			line = fmt.Sprintf("%s %d of %s", did, n, all)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -8,8 +9,12 @@ import (
 // Long work tells on a terminal how far it is, in a line that is gone at the end, and nowhere else.
 func TestProgress(t *testing.T) {
 	t.Setenv("TERM", "xterm")
-	const jobs = "300000"
+	const jobs = "3000"
 	s := migrated(t)
+	// Each batch takes a while, so that there is something to tell of.
+	for _, event := range []string{"INSERT ON jobs WHEN new", "DELETE ON jobs WHEN old"} {
+		s.exec(fmt.Sprintf(`CREATE TRIGGER slow_%s AFTER %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`, event[:6], event, slowQuery))
+	}
 	shown, code := s.onTerminal(100, "", "push", "a", "--count", jobs, "--json")
 	progress, rest, erased := cutLast(shown, "\r\x1b[K")
 	if code != 0 || !erased || !strings.HasPrefix(rest, `{"ids":[1,2,`) || !strings.HasPrefix(progress, "\rpushed ") || !strings.Contains(progress, " of "+jobs+" jobs, ") {

@@ -20,7 +20,7 @@ func (p *program) queuesCommand() *cobra.Command {
 		Long: "List the queues and what they hold: jobs that are ready, delayed and reserved, failed jobs, and since when the oldest ready\n" +
 			"job has been available. The last columns are of the last five whole minutes; stats tells more of that. The queue with the empty\n" +
 			"name, shown as (all), stands for what was said about all queues.\n\n" +
-			"Numbers are counted up to 100000, shown as 100000+ (counted_to in the JSON), unless --exact is given.",
+			"Numbers are counted up to 10000, shown as 10000+ (counted_to in the JSON), unless --exact is given.",
 		Example: `  sqlqueue queues
   sqlqueue queues --exact
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,

@@ -170,11 +170,6 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	if config.Timeout == 0 {
 		config.Timeout = none
 	}
-	if text := os.Getenv("SQLQUEUE_EXPIRE"); text != "" && !changed("expire") {
-		if err := (expiry{&config.Expire}).Set(text); err != nil {
-			return config, usagef("SQLQUEUE_EXPIRE: %w", err)
-		}
-	}
 	config.Sleep = max(w.sleep, time.Millisecond)
 	config.Grace = w.grace
 	if config.Grace == 0 {

@@ -310,6 +310,28 @@ func testOperators(t *testing.T, c *command) {
 	c.ok("work", "--stop-when-empty", "--exec", "exit 65")
 	c.expect("forgot 1 failed job\n", "forget", strconv.FormatInt(c.failed()[0].ID, 10))
 	c.expect("forgot 2 failed jobs\n", "flush")
+
+	c.ok("push", "a", `{"customer":{"id":42}}`, "--count", "3", "--queue", "mail")
+	c.ok("push", "b", `{"customer":{"id":"42"}}`)
+	c.ok("push", "b", `{"customer":{"id":7}}`)
+	c.expect("would cancel 4 jobs\n", "jobs", "cancel", "--field", "customer.id=42", "--newer-than", "1h", "--dry-run")
+	c.expect("cancelled 1 job\n", "jobs", "cancel", "--field", "customer.id=42", "--name", "b")
+	c.expect("cancelled 0 jobs\n", "jobs", "cancel", "--older-than", "1d")
+	c.expect("released 0 jobs\n", "jobs", "release", "--queue", "mail")
+	c.expect("would delete 4 jobs of all queues for good\n", "clear", "--dry-run")
+	c.ok("work", "--queue", "mail,default", "--stop-when-empty", "--exec", "echo cannot connect to 10.0.0.$SQLQUEUE_JOB_ID >&2; exit 65")
+	if got := c.ok("failed", "--group", "--json"); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"error":"cannot connect to *","count":3`) {
+		t.Errorf("the groups are %s", got)
+	}
+	if got := c.ok("stats", "--json"); !strings.Contains(got, `"queue":"mail","ready":0,"delayed":0,"reserved":0,"failed":3`) || !strings.Contains(got, `"pushed":3,"done":0,"failed":3`) {
+		t.Errorf("the stats are %s", got)
+	}
+	c.ok("queues", "--exact")
+	c.expect("retried 3 jobs\n", "retry", "--all", "--error", "cannot*10.0.0", "--queue", "mail")
+	c.expect("forgot 0 failed jobs\n", "forget", "--all", "--older-than", "1d")
+	c.expect("forgot 1 failed job\n", "forget", "--all", "--name", "b", "--error", "10.0.0")
+	c.expect("deleted 3 jobs\n", "clear")
+	c.ok("config", "show")
 }
 
 // testKilledWorker: the job of a worker that was killed runs again.
