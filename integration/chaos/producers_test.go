@@ -99,10 +99,11 @@ func (w *world) pushSome(ctx context.Context, database *opened.Database, r *rand
 		jobs[i] = m.job(r, fmt.Sprintf("%s-%d", name, i))
 	}
 	var what string
+	var err error
 	switch r.IntN(3) {
 	case 0:
 		jobs = jobs[:1]
-		_, err := database.Queue.Push(ctx, jobs[0], jobs[0].options(r)...)
+		_, err = database.Queue.Push(ctx, jobs[0], jobs[0].options(r)...)
 		what = outcome(err)
 	case 1:
 		many := make([]sqlqueue.Pushable, len(jobs))
@@ -110,12 +111,15 @@ func (w *world) pushSome(ctx context.Context, database *opened.Database, r *rand
 			jobs[i].kind, jobs[i].Bad = Plain, 0 // one set of options is for all
 			many[i] = jobs[i]
 		}
-		_, err := database.Queue.PushMany(ctx, many)
+		_, err = database.Queue.PushMany(ctx, many)
 		what = outcome(err)
 	default:
 		what = w.pushInTx(ctx, database, r, jobs)
 	}
 	for _, j := range jobs {
+		if err != nil {
+			w.refusals.Store(j.Token, err)
+		}
 		if err := w.produced.Write(Event{What: what, Kind: j.kind, Token: j.Token}); err != nil {
 			w.Error(err)
 		}

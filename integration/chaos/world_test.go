@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ type world struct {
 	team     *team
 	pushing  func() // ends the producers
 	produced *Journal
+	refusals sync.Map // errors of pushes, by token
 }
 
 // place is a database engine that worlds can be on.
@@ -201,6 +203,9 @@ func (w *world) settle() {
 	const show = 20
 	for _, text := range wrong[:min(show, len(wrong))] {
 		w.Error(text)
+		if err, ok := w.refusals.Load(strings.Fields(text)[0]); ok {
+			w.Logf("its push said: %v", err)
+		}
 	}
 	if len(wrong) > show {
 		w.Errorf("and %d more", len(wrong)-show)

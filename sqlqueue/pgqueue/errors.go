@@ -37,13 +37,14 @@ func transient(err error) bool {
 }
 
 // outcome marks the error of a write of our own that may have been committed all the same: no answer of the server came, or only that it
-// goes down, which can come while a commit waits for a standby.
+// goes down, which can come while a commit waits for a standby. That a connection is closed counts as no answer, although pgx says that it is
+// safe to repeat: it says so too when the connection was lost while the answer to a batch was read.
 func outcome(err error) error {
 	if err == nil {
 		return nil
 	}
 	var notConnected *pgconn.ConnectError
-	if errors.As(err, &notConnected) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &notConnected) || pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
 		return err
 	}
 	if code := state(err); code != "" && !strings.HasPrefix(code, "57P") && !strings.HasPrefix(code, "08") {

@@ -24,6 +24,8 @@ func TestOutcomeIsUnknownWhereNoAnswerCame(t *testing.T) {
 		"the caller gave up after sending":  {context.DeadlineExceeded, true},
 		"the pooler lost its server":        {&pgconn.PgError{Code: "08P01"}, true},
 		"a pooler's or a proxy's own error": {errors.New("broken pipe"), true},
+		"closed while the answer was read":  {closedError{}, true},
+		"not sent":                          {unsentError{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := outcome(test.err)
@@ -39,3 +41,13 @@ func TestOutcomeIsUnknownWhereNoAnswerCame(t *testing.T) {
 		t.Errorf("success became %v", err)
 	}
 }
+
+// closedError is what pgx says of a connection that it has closed.
+type closedError struct{ unsentError }
+
+func (closedError) Unwrap() error { return pgconn.ErrConnClosed }
+
+type unsentError struct{}
+
+func (unsentError) Error() string     { return "not sent" }
+func (unsentError) SafeToRetry() bool { return true }
