@@ -59,20 +59,18 @@ func (p *program) jobsListCommand() *cobra.Command {
 			}
 			filter.After = int64(after)
 			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
-			jobs, err := searchJobs(cmd.Context(), q, filter, limit+1)
+			jobs, more, err := searchJobs(cmd.Context(), q, filter, limit)
 			stop()
 			if err != nil {
 				return err
 			}
-			more := len(jobs) > limit
-			jobs = jobs[:min(len(jobs), limit)]
 			if asJSON {
 				err = writeArray(cmd.OutOrStdout(), jobs)
 			} else {
 				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
 			}
-			if more && err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --after %d\n", jobs[len(jobs)-1].ID)
+			if more != "" && err == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", more, jobs[len(jobs)-1].ID)
 			}
 			return err
 		})

@@ -120,7 +120,7 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 			t.Errorf("with %s: %v, want %v", filter, got, want)
 		}
 	}
-	if got := s.run("jobs", "list", "--name", "rare", "--limit", "2", "--json"); strings.Count(got.stdout, "\n") != 2 || got.stderr != "there are more: --limit, or --after 50017\n" {
+	if got := s.run("jobs", "list", "--name", "rare", "--limit", "2", "--json"); strings.Count(got.stdout, "\n") != 2 || got.stderr != "there can be more: --limit, or --after 50017\n" {
 		t.Errorf("two of three: %+v", got)
 	}
 	if got := s.ids("--name rare --after 50017"); !slices.Equal(got, want[2:]) {

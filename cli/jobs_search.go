@@ -29,10 +29,11 @@ func inWindows(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, do 
 	}
 }
 
-// searchJobs returns up to limit jobs, a thousand from a statement.
-func searchJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, limit int) (jobs []sqlqueue.Job, err error) {
+// searchJobs returns up to limit jobs, a thousand from a statement, and what it knows of more: that there are some, that there can be some
+// behind the last window that it has searched, or nothing.
+func searchJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, limit int) (jobs []sqlqueue.Job, more string, err error) {
 	err = inWindows(ctx, q, f, func(f sqlqueue.JobFilter) (bool, error) {
-		found, err := pages(limit-len(jobs), func(n int) ([]sqlqueue.Job, error) {
+		found, err := pages(limit+1-len(jobs), func(n int) ([]sqlqueue.Job, error) {
 			f.Limit = n
 			page, err := q.Jobs(ctx, f)
 			if len(page) > 0 {
@@ -41,9 +42,15 @@ func searchJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, li
 			return page, err
 		})
 		jobs = append(jobs, found...)
-		return len(jobs) == limit, err
+		switch {
+		case len(jobs) > limit:
+			more = "there are more"
+		case len(jobs) == limit && f.Until > 0:
+			more = "there can be more"
+		}
+		return len(jobs) >= limit, err
 	})
-	return jobs, err
+	return jobs[:min(len(jobs), limit)], more, err
 }
 
 // countJobs counts jobs up to countedTo.
