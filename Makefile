@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 RACE := $(if $(shell command -v "$$(go env CC)"),-race)
 COUNT := 1
 TESTS := unit integration
-GO_TEST := go test $(RACE) -count=$(COUNT) -timeout=20m ./...
+GO_TEST = go test $(RACE) -count=$(COUNT) -timeout=20m $(1) ./...
 
 # one target after the other, also with make -j: they share the servers
 AGAIN = $(MAKE) --no-print-directory -j1
@@ -26,11 +26,11 @@ test: ## vet and test everything, on every database engine; list engines, versio
 .PHONY: unit
 unit: ## vet and test the library alone: it needs no server
 	go vet ./...
-	$(GO_TEST)
+	$(call GO_TEST)
 
 .PHONY: integration
-integration: ## vet and test on real servers
-	cd integration && go vet ./... && $(GO_TEST)
+integration: ## vet and test on real servers, one package after the other
+	cd integration && go vet ./... && $(call GO_TEST,-p=1)
 
 .PHONY: race
 race: ## everything under the race detector, three times in a row

@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -21,16 +22,23 @@ type Program struct {
 	running *supervised
 }
 
-// NewProgram returns a program that has not been started. Command is one simple command of sh, with its directory in $DIR. Root runs it as an
-// account of this engine. A test of a program that is not installed is skipped, with the reason.
+// packages have other names than the programs that they are for.
+var packages = map[string]string{"etcd": "etcd-server"}
+
+// NewProgram returns a program that has not been started. Command is one simple command of sh, with its directory in $DIR. Root runs it as the
+// account of this engine. A program that is not there is installed, where servers would be (see install); otherwise the test is skipped, with
+// the reason.
 func NewProgram(t *testing.T, account, command string, files map[string]string) *Program {
 	t.Helper()
 	name := strings.Fields(command)[0]
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("not run: %s must be installed: %v", name, err)
+	_, err := exec.LookPath(name)
+	if err != nil && os.Getenv(wayVariable) == wayLocal {
+		err = install(t.Context(), []string{cmp.Or(packages[name], name)})
+	}
+	if err != nil {
+		t.Skipf("not run: %s is not installed: %v", name, err)
 	}
 	p := &Program{command: command}
-	var err error
 	p.account, err = engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == account })].local.runAs()
 	must(t, err)
 	p.Dir, err = os.MkdirTemp("", "sqlqueue-program-") // the account could not get into t.TempDir
