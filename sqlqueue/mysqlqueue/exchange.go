@@ -3,6 +3,7 @@ package mysqlqueue
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -24,6 +25,10 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 	}
 	if _, err := s.session(ctx, s.DB); err != nil {
 		return sqlqueue.Exchanged{}, err
+	}
+	if x.Limit > 0 && slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire == 0 }) ||
+		slices.ContainsFunc(x.Touch, func(t sqlqueue.Touch) bool { return t.Expire == 0 }) {
+		s.known.endless.Store(true)
 	}
 	where, err := s.search(ctx, x)
 	if err != nil {

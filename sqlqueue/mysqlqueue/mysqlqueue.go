@@ -62,6 +62,8 @@ type known struct {
 	lanes  lane.Set
 	expiry lane.Set
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
+
+	endless atomic.Bool // an exchange has asked that a reservation never expires
 }
 
 // Jobs is that of sqlqueue.Store.

@@ -104,8 +104,8 @@ func (c *conversation) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// mayNeverExpire reports whether the worker's earlier exchanges may have made reservations without an end: it makes them now, or it is not
-// known what it makes.
+// mayNeverExpire reports whether the worker's earlier exchanges may have made reservations without an end: one has asked for such, or it is not
+// known what it asks for.
 func (c *conversation) mayNeverExpire() bool {
-	return len(c.x.Reserve) == 0 || slices.ContainsFunc(c.x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire == 0 })
+	return len(c.x.Reserve) == 0 || c.store.known.endless.Load()
 }
