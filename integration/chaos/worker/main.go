@@ -86,8 +86,7 @@ func vitals(name string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for {
-		time.Sleep(5 * time.Second)
+	for range time.Tick(5 * time.Second) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
