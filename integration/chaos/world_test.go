@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/go-sql-driver/mysql"
 	"github.com/rs/zerolog"
 
 	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
@@ -24,7 +26,14 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-func TestMain(m *testing.M) { servers.Main(m) }
+// Drivers and proxies log what they meet, which here is thousands of broken connections.
+func TestMain(m *testing.M) {
+	zerolog.SetGlobalLevel(zerolog.Disabled)
+	if err := mysql.SetLogger(log.New(io.Discard, "", 0)); err != nil {
+		panic(err)
+	}
+	servers.Main(m)
+}
 
 // Expire of the workers' reservations: short, so that what a fault leaves behind comes back within the test.
 const expire = 2 * time.Second
