@@ -34,7 +34,7 @@ func Example() {
 			Name:   "shop",
 			Mux:    mux,
 			DSN:    "sqlite:" + filepath.Join(dir, "shop.db"),
-			Worker: worker.Config{MaxMemory: 1 << 30},
+			Worker: worker.Config{MaxMemory: 1 << 40}, // this process also runs the tests
 		}
 		if code := cli.Main(context.Background(), args, options); code != 0 {
 			panic(code)

@@ -28,7 +28,7 @@ func (m *machine) exchange(t *rapid.T) {
 			s.Outcome, s.Delay = sqlqueue.Release, hour
 			x.Settle = append(x.Settle, s)
 		case "give back":
-			s.Outcome, s.GiveBack = sqlqueue.Release, true
+			s.Outcome, s.GiveBack, s.KeepStarted = sqlqueue.Release, true, rapid.Bool().Draw(t, "started stays")
 			x.Settle = append(x.Settle, s)
 		case "fail":
 			s.Outcome, s.Error, s.Stack = sqlqueue.Fail, "no good", "here"
@@ -82,7 +82,6 @@ func (m *machine) converse(t *rapid.T, w *modelWorker, x sqlqueue.Exchange, unhe
 		if slices.Contains(x.Abandoned, j.ReservedBy) {
 			j.Attempts--
 			j.free(when)
-			j.Started = false
 		}
 	}
 	rows := m.rows(t)
@@ -135,7 +134,7 @@ func (m *machine) settle(s sqlqueue.Settlement, when moment) bool {
 			j.Exceptions++
 		}
 		j.free(when.add(s.Delay))
-		j.Started = false
+		j.Started = j.Started && s.KeepStarted
 	case sqlqueue.Fail:
 		delete(m.jobs, s.ID)
 		m.failed[s.ID] = &modelFailure{modelJob: *j, text: s.Error, stack: s.Stack, failedAt: when}

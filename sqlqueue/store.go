@@ -130,7 +130,7 @@ type Exchange struct {
 	Touch  []Touch
 
 	// Abandoned are the numbers of earlier exchanges whose answers never came. Whatever is reserved under them is given back: the
-	// attempt is not spent. What another transaction has locked is left, as is what an exchange reserves that is still under way, so
+	// attempt is not spent, Started stays. What another transaction has locked is left, as is what an exchange reserves that is still under way, so
 	// the caller repeats them until the reservations would have expired.
 	Abandoned []string
 
@@ -158,7 +158,7 @@ type Exchange struct {
 type Touch struct {
 	Reservation
 	Expire time.Duration // from now; 0: never
-	Start  bool          // the job's Started is set, until a Settlement or an operator releases it
+	Start  bool          // the job's Started is set, until a Settlement without KeepStarted or an operator releases it
 }
 
 // Reserve is a queue to take jobs from.
@@ -205,6 +205,8 @@ type Settlement struct {
 	Delay     time.Duration // Release: until the job is available again; not negative
 	GiveBack  bool          // Release: the attempt is not spent
 	Exception bool          // Release: counts as one of the job's Exceptions
+
+	KeepStarted bool // Release: the job's Started stays as it is
 
 	Error string // Fail: the reason; valid UTF-8 without NUL
 	Stack string // Fail: where, or empty; likewise

@@ -63,6 +63,7 @@ func settlements(of []*run) []sqlqueue.Settlement {
 	settle := make([]sqlqueue.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
+			s.KeepStarted = r.verdict.kind == unstarted && r.begun
 			settle = append(settle, s)
 		}
 	}

@@ -175,6 +175,40 @@ func TestC4_AJobWhoseWorkerDiedOnTheLastTryFailsWithoutRunning(t *testing.T) {
 	})
 }
 
+// Between the death and the end comes a worker that stops when it has just reserved the job.
+func TestC4_AGiveBackDoesNotBringTheLastTryBack(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
+		id := b.push(sqlqueue.Tries(1))
+		b.begin(b.reserve("dead-1", time.Second), time.Second) // and says no more
+		pass(2 * time.Second)
+		b.requeue()
+		var r *run
+		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+			if len(answer.Reserved) > 0 {
+				r.cancel() // while the exchange is under way
+			}
+			return nil
+		})
+		ready := make(chan struct{})
+		b.store.check = func() error { <-ready; return nil }
+		r = b.start(worker.Config{})
+		close(ready)
+		if err := r.ended(); err != nil {
+			t.Fatal(err)
+		}
+		if job := b.job(id); job.Reserved || !job.Started || job.Attempts != 1 {
+			t.Fatalf("given back as %+v", job)
+		}
+		b.store.intercept(nil, nil)
+		b.store.check = nil
+		b.drain(worker.Config{})
+		if f := b.failed(id); !strings.Contains(f.Error, "no try is left") {
+			t.Fatalf("failed with %q after %d attempts", f.Error, f.Attempts)
+		}
+	})
+}
+
 // A worker tells of a last try before the handler begins: who died before that has not used it up.
 func TestC4_AJobThatWasNeverStartedKeepsItsLastTry(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {

@@ -36,6 +36,7 @@ type run struct {
 	// The loop's part.
 	place     int           // among what the loop holds
 	since     time.Time     // when it was reserved
+	begun     bool          // when it was reserved, the start of its last try had been told: by a worker that has died
 	untold    bool          // it is the last try: not to be started before that was told
 	tellAt    time.Time     // when to tell
 	expire    time.Duration // as last written; 0: never
@@ -54,7 +55,7 @@ type run struct {
 
 // admit prepares a reserved job for its run: it finds the handler, or the reason why there is nothing to run.
 func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
-	r := &run{info: infoOf(job, l.queue.Config().Codec), since: time.Now()}
+	r := &run{info: infoOf(job, l.queue.Config().Codec), since: time.Now(), begun: job.Started}
 	r.ahead = now.Sub(r.since)
 	r.info.completed = &r.completed
 	payload, err := sqlqueue.ParsePayload(job.Payload)

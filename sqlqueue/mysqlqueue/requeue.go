@@ -24,7 +24,7 @@ LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 const freeSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = UTC_TIMESTAMP(6),
-    attempts = attempts - LEAST(attempts, %[2]d), started = IF(%[2]d, 0, started)
+    attempts = attempts - LEAST(attempts, %[2]d)
 WHERE id IN (%[1]s) AND reserved = 1`
 
 // expiredAt is when a reservation must have expired to be released.

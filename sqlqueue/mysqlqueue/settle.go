@@ -166,17 +166,18 @@ func (c *conversation) delete(ctx context.Context, settlements []sqlqueue.Settle
 	return nil
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back, %[5]s exceptions to count.
+// %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back, %[5]s exceptions to count, %[6]s
+// whether started stays.
 const releaseSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
+SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = IF(%[6]s, started, 0),
     available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s),
     exceptions = exceptions + %[5]s
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
 func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
-		var delays, back, exceptions strings.Builder
+		var delays, back, exceptions, started strings.Builder
 		for _, s := range part {
 			if s.Delay > 0 {
 				fmt.Fprintf(&delays, " WHEN %d THEN %d", s.ID, s.Delay.Microseconds())
@@ -187,10 +188,13 @@ func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settl
 			if s.Exception {
 				fmt.Fprintf(&exceptions, " WHEN %d THEN 1", s.ID)
 			}
+			if s.KeepStarted {
+				fmt.Fprintf(&started, " WHEN %d THEN 1", s.ID)
+			}
 		}
 		reservations := reservationsOf(part)
 		statement := c.store.sql(releaseSQL, idsOf(reservations), numbersOf(reservations),
-			byID(delays.String()), byID(back.String()), byID(exceptions.String()))
+			byID(delays.String()), byID(back.String()), byID(exceptions.String()), byID(started.String()))
 		if _, err := c.db.Exec(ctx, statement); err != nil {
 			return err
 		}

@@ -175,13 +175,13 @@ DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(
     CROSS JOIN LATERAL (SELECT ctid FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j))
 RETURNING id, reserved_by`
 
-// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count.
+// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count, $6 whether started stays.
 const releaseSQL = `
 WITH s AS MATERIALIZED (
-    SELECT j.id, s.by, s.delay, s.back, s.exceptions
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::smallint[]) AS s(id, by, delay, back, exceptions)
+    SELECT j.id, s.by, s.delay, s.back, s.exceptions, s.started
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::smallint[], $6::boolean[]) AS s(id, by, delay, back, exceptions, started)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = false,
+UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = j.started AND s.started,
     available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0),
     exceptions = j.exceptions + s.exceptions
 FROM s WHERE j.id = s.id
@@ -211,6 +211,7 @@ func (c *conversation) settle() []step {
 	var numbers [3][]string
 	var delays []int64
 	var back, exceptions []int16
+	var started []bool
 	var errs, stacks []string
 	for _, s := range c.x.Settle {
 		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
@@ -219,6 +220,7 @@ func (c *conversation) settle() []step {
 		case sqlqueue.Release:
 			delays = append(delays, s.Delay.Microseconds())
 			back, exceptions = append(back, oneIf(s.GiveBack)), append(exceptions, oneIf(s.Exception))
+			started = append(started, s.KeepStarted)
 		case sqlqueue.Fail:
 			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
 		case sqlqueue.Delete:
@@ -229,7 +231,7 @@ func (c *conversation) settle() []step {
 		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
 	}
 	if of := sqlqueue.Release; ids[of] != nil {
-		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions}})
+		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions, started}})
 	}
 	if of := sqlqueue.Fail; ids[of] != nil {
 		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
@@ -290,7 +292,7 @@ func orNever(expire time.Duration) *int64 {
 
 // $1 numbers.
 const giveBackSQL = `
-UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = false,
+UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
     available_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)
 WHERE id = ANY (ARRAY(
     SELECT id FROM "jobs" WHERE reserved AND reserved_by = ANY ($1::text[])

@@ -145,7 +145,7 @@ func (e *exchange) settle(ctx context.Context) error {
 		return err
 	}
 	var done []int64
-	var released [][4]any
+	var released [][5]any
 	var failed [][3]any
 	for i, settlement := range e.asked.Settle {
 		if lost[i] {
@@ -156,7 +156,9 @@ func (e *exchange) settle(ctx context.Context) error {
 		case sqlqueue.Delete:
 			done = append(done, id)
 		case sqlqueue.Release:
-			released = append(released, [4]any{id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception})
+			released = append(released, [5]any{
+				id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception, settlement.KeepStarted,
+			})
 		case sqlqueue.Fail:
 			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
 			done = append(done, id)
@@ -184,16 +186,17 @@ func (e *exchange) delete(ctx context.Context, ids []int64) error {
 	return err
 }
 
-// releaseJobs releases the jobs of ?1, [[id, available_at, whether to give back the attempt, whether to count an exception], …].
+// releaseJobs releases the jobs of ?1, [[id, available_at, whether to give back the attempt, whether to count an exception, whether started
+// stays], …].
 const releaseJobs = `
-UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
-	available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
+UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+	started = started AND json_extract(given.value, '$[4]'), available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
 	exceptions = exceptions + json_extract(given.value, '$[3]')
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')
 RETURNING queue, priority`
 
-func (e *exchange) release(ctx context.Context, jobs [][4]any) error {
+func (e *exchange) release(ctx context.Context, jobs [][5]any) error {
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -273,7 +276,7 @@ func (e *exchange) end(expire time.Duration) any {
 
 // giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
 const giveBackJobs = `
-UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = 0,
+UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
 	available_at = ?2, attempts = max(attempts - 1, 0)
 WHERE reserved AND reserved_by IN (SELECT value FROM json_each(?1))
 RETURNING queue, priority`

@@ -100,7 +100,14 @@ var expireCases = []testCase{
 			}
 			c.exchange(sqlqueue.Exchange{Abandoned: []string{jobs[1].ReservedBy}})
 
-			jobs = again("a release by hand and an abandoned reservation", nil)
+			jobs = again("a release by hand and an abandoned reservation", map[int64]bool{jobs[1].ID: true})
+			for i, j := range jobs {
+				start(j, time.Hour)
+				back := giveBack(j)
+				back.KeepStarted = i == 0
+				c.settle(back)
+			}
+			jobs = again("a give-back by a worker that did not start it", map[int64]bool{jobs[0].ID: true})
 			for _, j := range jobs {
 				c.settle(done(j))
 			}
