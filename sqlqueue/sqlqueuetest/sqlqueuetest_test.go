@@ -514,6 +514,7 @@ func TestF2_AHandlerEndsTheTest(t *testing.T) {
 	} {
 		watch(t, func(t testing.TB) {
 			q := sqlqueuetest.New(t, sqlqueue.Config{})
+			q.Worker.Backoff = worker.FixedBackoff(time.Hour) // on a slow machine the job would be due again before the run ends
 			push(t, q.Queue, greet{})
 			m := worker.NewMux()
 			worker.Handle(m, func(context.Context, *worker.Job[greet]) error {
