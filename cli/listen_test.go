@@ -207,7 +207,7 @@ func TestD4_AChildDies(t *testing.T) {
 			s := migrated(t)
 			s.ok("push", name, "--tries", "1")
 			s.ok("push", "pid", "--timeout", "0", "--count", "2")
-			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", "0.5", "--kill-after", "0.1")
+			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", "3", "--kill-after", "1") // a child takes a while to begin
 			log := p.done()
 			if p.stdout.Len() > 0 {
 				t.Errorf("the parent itself has printed %s", &p.stdout)
