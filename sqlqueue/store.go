@@ -130,8 +130,8 @@ type Exchange struct {
 	Touch  []Touch
 
 	// Abandoned are the numbers of earlier exchanges whose answers never came. Whatever is reserved under them is given back: the
-	// attempt is not spent, Started stays. What another transaction has locked is left, as is what an exchange reserves that is still under way, so
-	// the caller repeats them until the reservations would have expired.
+	// attempt is not spent, Started stays. What another transaction has locked is left, as is what an exchange reserves that is still under
+	// way, so the caller repeats them until the reservations would have expired.
 	Abandoned []string
 
 	// Requeue is how many expired reservations, of whatever queue and worker, are to be released: available now, attempts

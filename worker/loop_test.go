@@ -330,21 +330,26 @@ func TestD8_TheEndOfTheContextLetsHandlersFinishWithinGrace(t *testing.T) {
 	})
 }
 
+// startAndStopAtTheFirstJob starts a worker that is told to stop while the exchange is under way that reserves its first job.
+func (b *bench) startAndStopAtTheFirstJob() (r *run) {
+	b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		if len(answer.Reserved) > 0 {
+			r.cancel()
+		}
+		return nil
+	})
+	ready := make(chan struct{})
+	b.store.check = func() error { <-ready; return nil }
+	r = b.start(worker.Config{})
+	close(ready)
+	return r
+}
+
 func TestD8_WhatWasReservedTooLateIsGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
 		id := b.push()
-		var r *run
-		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
-			if len(answer.Reserved) > 0 {
-				r.cancel() // while the exchange is under way
-			}
-			return nil
-		})
-		ready := make(chan struct{})
-		b.store.check = func() error { <-ready; return nil }
-		r = b.start(worker.Config{})
-		close(ready)
+		r := b.startAndStopAtTheFirstJob()
 		began := time.Now()
 		if err := r.ended(); err != nil || time.Since(began) > 0 {
 			t.Fatalf("ended after %v: %v", time.Since(began), err)

@@ -183,17 +183,7 @@ func TestC4_AGiveBackDoesNotBringTheLastTryBack(t *testing.T) {
 		b.begin(b.reserve("dead-1", time.Second), time.Second) // and says no more
 		pass(2 * time.Second)
 		b.requeue()
-		var r *run
-		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
-			if len(answer.Reserved) > 0 {
-				r.cancel() // while the exchange is under way
-			}
-			return nil
-		})
-		ready := make(chan struct{})
-		b.store.check = func() error { <-ready; return nil }
-		r = b.start(worker.Config{})
-		close(ready)
+		r := b.startAndStopAtTheFirstJob()
 		if err := r.ended(); err != nil {
 			t.Fatal(err)
 		}

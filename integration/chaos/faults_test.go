@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -184,16 +183,13 @@ func useUpConnections(w *world) {
 		"mariadb":  "SET GLOBAL max_connections = 10",
 		"mysql":    "SET GLOBAL max_connections = 10",
 	}[w.engine])
-	var mu sync.Mutex
 	var held []*sql.Conn
 	greedy := w.open(w.direct)
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); w.pass(50 * time.Millisecond) {
 		w.killConnection() // who goes away does not come in again
 		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 		if conn, err := greedy.Conn(ctx); err == nil {
-			mu.Lock()
 			held = append(held, conn)
-			mu.Unlock()
 		}
 		cancel()
 	}
@@ -225,8 +221,6 @@ func (w *world) isolate(level string) {
 		switch w.engine {
 		case "postgres":
 			w.exec(fmt.Sprintf("ALTER DATABASE %s SET default_transaction_isolation TO '%s'", w.name, level))
-		case "mariadb":
-			w.exec(fmt.Sprintf("SET GLOBAL TRANSACTION ISOLATION LEVEL %s", level))
 		default:
 			w.exec(fmt.Sprintf("SET GLOBAL TRANSACTION ISOLATION LEVEL %s", level))
 		}

@@ -40,15 +40,15 @@ func (w *world) work(members int, flags ...string) {
 	w.team = &team{world: w, over: over, close: sync.OnceFunc(func() { close(over) })}
 	w.Cleanup(w.team.kill)
 	for range members {
-		w.team.join("old", flags)
+		w.team.join(flags)
 	}
 }
 
 var always = []string{"work", "--expire", expire.String(), "--sleep", "0.2", "--concurrency", "8", "--grace", "5", "--memory", "0"}
 
 // join adds a member.
-func (t *team) join(version string, flags []string) {
-	m := &member{name: "member", version: version, flags: slices.Concat(always, flags)}
+func (t *team) join(flags []string) {
+	m := &member{name: "member", version: "old", flags: slices.Concat(always, flags)}
 	t.members = append(t.members, m)
 	t.start(m)
 }

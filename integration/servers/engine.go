@@ -1,6 +1,9 @@
 package servers
 
-import "net/url"
+import (
+	"net/url"
+	"slices"
+)
 
 // An engine is a database product, with what is needed to get a server of it. Engines are values, never changed.
 type engine struct {
@@ -102,6 +105,11 @@ var engines = []engine{
 			stop:     "KILL",
 		},
 	},
+}
+
+// engineOf returns the engine of this name, which there is.
+func engineOf(name string) engine {
+	return engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == name })]
 }
 
 // mysqlUser writes the statements that the server runs when it starts: root may log in over the loopback interface. The other

@@ -38,7 +38,7 @@ func OwnIn(t *testing.T, name, parent string) *OwnServer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), localStartTimeout)
 	defer cancel()
-	o := &OwnServer{engine: engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == name })]}
+	o := &OwnServer{engine: engineOf(name)}
 	dirs, err := o.engine.installed(ctx)
 	if isNotHere(err) {
 		t.Skipf("not run: a server that the test can stop must be installed here: %v", err)
@@ -78,8 +78,7 @@ func OwnIn(t *testing.T, name, parent string) *OwnServer {
 // OwnLike starts a server of the test's own like s: of the same engine and version. It returns nil if what is installed here is another one.
 func OwnLike(t *testing.T, s *Server) *OwnServer {
 	t.Helper()
-	e := engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == s.Engine })]
-	if _, err := e.installed(t.Context()); isNotHere(err) {
+	if _, err := engineOf(s.Engine).installed(t.Context()); isNotHere(err) {
 		return nil
 	}
 	own := Own(t, s.Engine)
@@ -137,14 +136,14 @@ func (o *OwnServer) Stop(t *testing.T, kill bool) {
 	case o.engine.name == "postgres":
 		signal = syscall.SIGINT
 	}
-	must(t, syscall.Kill(o.process(t), signal))
+	must(t, syscall.Kill(processIn(t, o.dir), signal))
 	<-o.running.gone
 }
 
 // Freeze stops all of the server's processes where they are, as a host does that hangs, until the function is called.
 func (o *OwnServer) Freeze(t *testing.T) (thaw func()) {
 	t.Helper()
-	process := o.process(t)
+	process := processIn(t, o.dir)
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", process))
 	must(t, err)
 	processes := []int{process}
@@ -164,10 +163,10 @@ func (o *OwnServer) Freeze(t *testing.T) (thaw func()) {
 	return thaw
 }
 
-// process is the id of the server's process.
-func (o *OwnServer) process(t *testing.T) int {
+// processIn is the id that what runs in a directory has written there.
+func processIn(t *testing.T, dir string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(o.dir, "process"))
+	text, err := os.ReadFile(filepath.Join(dir, "process"))
 	must(t, err)
 	process, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	must(t, err)

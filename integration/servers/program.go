@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +37,7 @@ func NewProgram(t *testing.T, account, command string, files map[string]string) 
 		t.Skipf("not run: %s is not installed: %v", name, err)
 	}
 	p := &Program{command: command}
-	p.account, err = engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == account })].local.runAs()
+	p.account, err = engineOf(account).local.runAs()
 	must(t, err)
 	p.Dir, err = os.MkdirTemp("", "sqlqueue-program-") // the account could not get into t.TempDir
 	must(t, err)
@@ -81,11 +79,7 @@ func (p *Program) Start(t *testing.T) {
 // Kill kills the program, by kill -9, and waits for its end.
 func (p *Program) Kill(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.Dir, "process"))
-	must(t, err)
-	process, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	must(t, err)
-	must(t, syscall.Kill(process, syscall.SIGKILL))
+	must(t, syscall.Kill(processIn(t, p.Dir), syscall.SIGKILL))
 	<-p.running.gone
 }
 
@@ -108,7 +102,7 @@ func FreePort(t *testing.T) string {
 // Programs returns the directory of an engine's server program. Where the engine is not installed the test is skipped, with the reason.
 func Programs(t *testing.T, name string) string {
 	t.Helper()
-	e := engines[slices.IndexFunc(engines, func(e engine) bool { return e.name == name })]
+	e := engineOf(name)
 	dirs, err := e.installed(t.Context())
 	if isNotHere(err) {
 		t.Skipf("not run: %v", err)
