@@ -52,6 +52,18 @@ func (e *SchemaError) Error() string {
 	return fmt.Sprintf("the tables are of version %d, this program needs version %d: run sqlqueue migrate up", e.Have, e.Need)
 }
 
+// RefusedError says that the database answers and refuses the statement for good, so that trying again without a change cannot help: a
+// permission that is missing, a read-only database, a table that was changed. From every operation.
+type RefusedError struct {
+	Err  error  // what the database said
+	Cure string // what to do about it
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("%v: %s", e.Err, e.Cure) }
+
+// Unwrap returns what the database said.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // DuplicateError says that pushes were not made because jobs with their unique keys are there already. Pushes of the same call that
 // it does not name were made. From Push, PushMany, Edit and Retry.
 type DuplicateError struct {

@@ -139,7 +139,8 @@ func TestExchangeRefuses(t *testing.T) {
 	for name, x := range map[string]sqlqueue.Exchange{
 		"no number":       {Limit: 1},
 		"a long number":   {Limit: 1, Number: strings.Repeat("n", 65)},
-		"another outcome": {Settle: []sqlqueue.Settlement{{Outcome: 3}}},
+		"another outcome": {Settle: []sqlqueue.Settlement{{Outcome: sqlqueue.Fail + 1}}},
+		"no outcome":      {Settle: []sqlqueue.Settlement{{}}},
 	} {
 		if _, err := q.Exchange(t.Context(), x); err == nil {
 			t.Errorf("%s was accepted", name)

@@ -150,6 +150,13 @@ type Exchange struct {
 	// Limit is how many jobs to reserve at most. 0: none.
 	Limit int
 
+	// Bytes bounds the payloads that are reserved together: the first job is always reserved, each further one only if the payloads are
+	// not longer than this in all. 0: no bound.
+	Bytes int64
+
+	// Everything makes the reserve look at all that is due, also where a store would normally leave out what it has looked at of late.
+	Everything bool
+
 	// Force reserves also while a Control says maintenance.
 	Force bool
 }
@@ -181,6 +188,9 @@ type Exchanged struct {
 
 	// Reserved are the jobs that are now the worker's, in the order in which they should run.
 	Reserved []Job
+
+	// Everything: the reserve has looked at all that was due, so if nothing was reserved, nothing was there that could be.
+	Everything bool
 
 	// Controls are what operators have said about the queues of Reserve, and about all, under the empty name.
 	Controls []Control
@@ -217,9 +227,9 @@ type Outcome int
 
 // The outcomes.
 const (
-	Delete  Outcome = iota // the job is done
-	Release                // the job is put back, in place
-	Fail                   // the job moves to the failed jobs
+	Delete  Outcome = iota + 1 // the job is done; the zero Outcome is not valid
+	Release                    // the job is put back, in place
+	Fail                       // the job moves to the failed jobs
 )
 
 func (o Outcome) String() string {

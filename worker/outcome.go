@@ -65,6 +65,10 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 // Snooze is Release without spending the attempt.
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
 
+// CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no processes, a
+// program that is missing. The job is put back without spending the attempt, and the worker takes no more jobs for a while.
+func CannotStart(err error) error { return &outcome{kind: snoozed, delay: unknownDelay, err: err} }
+
 // Fail moves the job to the failed jobs, with err as the reason, however many tries it has left.
 func Fail(err error) error { return &outcome{kind: failed, err: err} }
 
