@@ -32,12 +32,23 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 		panic(err)
 	}
-	for _, name := range []string{"SQLQUEUE_DSN", "SQLQUEUE_PREFIX", "SQLQUEUE_QUEUE", "SQLQUEUE_EXPIRE"} {
-		if err := os.Unsetenv(name); err != nil {
-			panic(err)
-		}
+	if err := forgetTheUser(); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
+}
+
+// forgetTheUser takes out of the environment what the program, its drivers and its commands read there, and makes terminals plain ones.
+func forgetTheUser() error {
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(os.Setenv("TERM", "xterm"), os.Setenv("NO_COLOR", "1"))
 }
 
 // result is what a command left behind.
@@ -72,11 +83,31 @@ func newShell(t *testing.T) *shell {
 	return &shell{t, "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
 }
 
+// template returns the file of a database that has the tables and nothing in them.
+var template = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "sqlqueue-cli-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	name := filepath.Join(dir, "test.db")
+	if got := runWith(context.Background(), Options{DSN: "sqlite:" + name}, "", "migrate", "up"); got.code != 0 {
+		return nil, errors.New(got.stderr)
+	}
+	return os.ReadFile(name)
+})
+
 // migrated returns a shell whose database has the tables.
 func migrated(t *testing.T) *shell {
 	t.Helper()
 	s := newShell(t)
-	s.ok("migrate", "up")
+	file, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file(), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
