@@ -191,6 +191,7 @@ func TestJSONOutputs(t *testing.T) {
 }
 
 func TestHelpTexts(t *testing.T) {
+	t.Parallel()
 	var all strings.Builder
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {

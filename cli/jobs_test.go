@@ -20,6 +20,7 @@ func (s *shell) reserve(id int) {
 }
 
 func TestJobsList(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("jobs", "list", "--json"); got != "[]\n" {
 		t.Errorf("without jobs: %q", got)
@@ -78,6 +79,7 @@ func TestJobsList(t *testing.T) {
 
 // The JSON has the names of the table's columns.
 func TestJobsListJSON(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--unique", "k")
 	s.reserve(1)
@@ -95,6 +97,7 @@ func TestJobsListJSON(t *testing.T) {
 }
 
 func TestJobsShow(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", `{"x":[1]}`, "--unique", "k", "--tries", "3")
 	s.reserve(1)
@@ -115,6 +118,7 @@ func TestJobsShow(t *testing.T) {
 }
 
 func TestJobsCancel(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "4")
 	s.reserve(3)
@@ -131,6 +135,7 @@ func TestJobsCancel(t *testing.T) {
 }
 
 func TestJobsRelease(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "2")
 	s.reserve(1)
@@ -144,6 +149,7 @@ func TestJobsRelease(t *testing.T) {
 }
 
 func TestJobsEdit(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", `{"x":1}`, "--tries", "3")
 	s.ok("push", "b", "--unique", "k")
@@ -172,6 +178,7 @@ func TestJobsEdit(t *testing.T) {
 
 // What others have put into the tables does not reach the terminal as it is.
 func TestTextOfOthersIsShownSafely(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	evil := "a\x1b[31mred\u202e\n\tnext"
 	payload, err := json.Marshal(map[string]any{"job": evil, "data": evil})
@@ -197,6 +204,7 @@ func TestTextOfOthersIsShownSafely(t *testing.T) {
 }
 
 func TestQueues(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("queues", "--json"); got != "[]\n" {
 		t.Errorf("without jobs: %q", got)
@@ -225,6 +233,7 @@ func TestQueues(t *testing.T) {
 }
 
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--queue", "x")
 	s.ok("push", "a", "--queue", "y")
@@ -254,6 +263,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestDownAndUp(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "2")
 	if got := s.ok("down"); got != "down: all queues\n" {
@@ -275,6 +285,7 @@ func TestDownAndUp(t *testing.T) {
 }
 
 func TestFailedJobs(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("failed", "list", "--json"); got != "[]\n" {
 		t.Errorf("without failed jobs: %q", got)
@@ -363,6 +374,7 @@ func TestFailedJobs(t *testing.T) {
 
 // A failed job whose key another job has by now stays failed.
 func TestRetryOfUniqueJob(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--unique", "k")
 	s.work("exit 65")
@@ -377,6 +389,7 @@ func TestRetryOfUniqueJob(t *testing.T) {
 }
 
 func TestClear(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "3", "--queue", "x,y")
 	s.reserve(1)

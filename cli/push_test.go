@@ -30,6 +30,7 @@ func fromJSON(t *testing.T, text string, v any) {
 }
 
 func TestPush(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "data.json")
 	if err := os.WriteFile(file, []byte("\n  {\"from\": \"file\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,6 +68,7 @@ func TestPush(t *testing.T) {
 }
 
 func TestPushPutsTheJobWhereItWasTold(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--priority", "-5", "--queue", "mail")
 	s.ok("push", "a", "--at", "2030-01-01T06:00:00+02:00")
@@ -92,6 +94,7 @@ func TestPushPutsTheJobWhereItWasTold(t *testing.T) {
 }
 
 func TestPushToSeveralQueues(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("push", "paid", "--queue", "mail, sms", "--queue", "chat,mail"); got != "1\n2\n3\n" {
 		t.Errorf("printed %q, want three ids", got)
@@ -106,6 +109,7 @@ func TestPushToSeveralQueues(t *testing.T) {
 }
 
 func TestPushMany(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	lines := strings.Fields(s.ok("push", "a", "--count", "2500"))
 	if len(lines) != 2500 || lines[0] != "1" || lines[2499] != "2500" {
@@ -120,6 +124,7 @@ func TestPushMany(t *testing.T) {
 }
 
 func TestPushJSON(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	for _, test := range []struct {
 		args []string
@@ -141,6 +146,7 @@ func TestPushJSON(t *testing.T) {
 
 // The job is there, which is what was asked for: the holder's id is the answer, and the exit code is 0.
 func TestPushUnique(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("push", "a", "--unique", "order-42"); got != "1\n" {
 		t.Errorf("printed %q", got)
@@ -157,6 +163,7 @@ func TestPushUnique(t *testing.T) {
 }
 
 func TestPushOfBadInput(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	long := strings.Repeat("q", 192)
 	for _, test := range []struct {
@@ -231,6 +238,7 @@ func TestPushAndTheEnvironment(t *testing.T) {
 
 // What was pushed before an error is told.
 func TestPushThatFailsMidway(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.exec(`CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) >= 1500 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
 	got := s.run("push", "a", "--count", "3000")
@@ -240,6 +248,7 @@ func TestPushThatFailsMidway(t *testing.T) {
 }
 
 func TestPushIDsMatchTheTable(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	for _, line := range strings.Fields(s.ok("push", "a", "--count", "3")) {
 		id, err := strconv.ParseInt(line, 10, 64)
