@@ -4,13 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,16 +35,6 @@ func golden(t *testing.T, name, got string) {
 	if got != string(want) {
 		t.Errorf("%s: the output is\n%s\nwant\n%s\n(go test ./cli -update writes it)", file, got, want)
 	}
-}
-
-// atFixedTime runs a test in a bubble of testing/synctest, where the present is midnight of 1 January 2000, UTC, as long as anything runs:
-// what it shows depends neither on the day nor on how long it takes. The SQLite store takes its time from Go.
-func atFixedTime(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	outside := make(chan os.Signal, 1) // os/signal makes its own channels at the first use, which must not be in a bubble
-	signal.Notify(outside, os.Interrupt)
-	signal.Stop(outside)
-	synctest.Test(t, test)
 }
 
 // shop is a database in which something of everything has happened, days ago.

@@ -71,8 +71,8 @@ func TestPushPutsTheJobWhereItWasTold(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--priority", "-5", "--queue", "mail")
-	s.ok("push", "a", "--at", "2030-01-01T06:00:00+02:00")
-	s.ok("push", "a", "--at", "2030-01-01 06:00")
+	s.ok("push", "a", "--at", "2999-01-01T06:00:00+02:00")
+	s.ok("push", "a", "--at", "2999-01-01 06:00")
 	s.ok("push", "a", "--delay", "10m")
 	s.ok("later", "1h30m", "a")
 	s.ok("later", "--", "-90", "a")
@@ -80,10 +80,10 @@ func TestPushPutsTheJobWhereItWasTold(t *testing.T) {
 	if jobs[0].Queue != "mail" || jobs[0].Priority != -5 || jobs[1].Queue != "default" || jobs[1].Priority != 0 {
 		t.Errorf("the first jobs are %+v", jobs[:2])
 	}
-	if want := time.Date(2030, 1, 1, 4, 0, 0, 0, time.UTC); !jobs[1].AvailableAt.Equal(want) {
+	if want := time.Date(2999, 1, 1, 4, 0, 0, 0, time.UTC); !jobs[1].AvailableAt.Equal(want) {
 		t.Errorf("available at %v, want %v", jobs[1].AvailableAt, want)
 	}
-	if want := time.Date(2030, 1, 1, 6, 0, 0, 0, time.Local); !jobs[2].AvailableAt.Equal(want) {
+	if want := time.Date(2999, 1, 1, 6, 0, 0, 0, time.Local); !jobs[2].AvailableAt.Equal(want) {
 		t.Errorf("available at %v, want %v", jobs[2].AvailableAt, want)
 	}
 	for i, want := range map[int]time.Duration{3: 10 * time.Minute, 4: 90 * time.Minute, 5: 0} {
@@ -192,7 +192,7 @@ func TestPushOfBadInput(t *testing.T) {
 		{[]string{"push", "a", "--count", "0"}, "--count: 0 is too small: use 1 or more"},
 		{[]string{"push", "a", "--count", "2", "--unique", "k"}, "--count 2 with --unique makes no sense"},
 		{[]string{"push", "a", "--at", "tomorrow"}, `--at: "tomorrow" is not a time`},
-		{[]string{"push", "a", "--at", "2030-01-01 06:00", "--delay", "5"}, "give --delay or --at, not both"},
+		{[]string{"push", "a", "--at", "2999-01-01 06:00", "--delay", "5"}, "give --delay or --at, not both"},
 		{[]string{"push", "a", "--qeue", "mail"}, "unknown flag: --qeue: did you mean --queue?"},
 		{[]string{"push", "a", "--frobnicate"}, "unknown flag: --frobnicate"},
 		{[]string{"push", "a", "-5"}, "put -- before an argument that starts with a minus"},

@@ -11,6 +11,10 @@ import (
 // The rates are those of whole minutes, and what is waiting counts as pushed.
 func TestE5_Stats(t *testing.T) {
 	t.Parallel()
+	atFixedTime(t, testStats)
+}
+
+func testStats(t *testing.T) {
 	s := migrated(t)
 	if got := s.ok("stats", "--json"); got != "[]\n" {
 		t.Errorf("without jobs: %q", got)
