@@ -212,8 +212,8 @@ func useUpConnections(w *world) {
 	_ = greedy.Close()
 	w.exec(map[string]string{
 		"postgres": "ALTER ROLE " + user + " CONNECTION LIMIT -1",
-		"mariadb":  "SET GLOBAL max_connections = 151",
-		"mysql":    "SET GLOBAL max_connections = 151",
+		"mariadb":  "SET GLOBAL max_connections = 400",
+		"mysql":    "SET GLOBAL max_connections = 400",
 	}[w.engine])
 }
 
