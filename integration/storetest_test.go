@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"flag"
 	"net"
 	"net/url"
 	"slices"
@@ -33,16 +34,15 @@ func TestConformance(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		t.Run("plain", func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, newTables(t, s, "").database)
+			storetest.Run(t, newSets(t, s, "", false).database, storetest.Parallel)
 		})
 		if !slices.Contains(first, s) {
 			return
 		}
 		t.Run("with a prefix, abroad", func(t *testing.T) {
 			t.Parallel()
-			tables := newTables(t, s, "App2_")
-			tables.dsn = tables.abroad(t)
-			storetest.Run(t, tables.database)
+			sets := newSets(t, s, "App2_", true)
+			storetest.Run(t, sets.database, storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
 		})
 	})
 }
@@ -91,6 +91,34 @@ type tables struct {
 func newTables(tb testing.TB, s *servers.Server, prefix string) *tables {
 	tb.Helper()
 	return &tables{server: s, prefix: prefix, dsn: migrated(tb, s, prefix)}
+}
+
+// sets are tables for cases that run at once: each case has a set of its own while it runs.
+type sets chan *tables
+
+// newSets makes as many sets as tests run at once.
+func newSets(tb testing.TB, s *servers.Server, prefix string, abroad bool) sets {
+	tb.Helper()
+	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	free := make(sets, n)
+	for range n {
+		set := newTables(tb, s, prefix)
+		if abroad {
+			set.dsn = set.abroad(tb)
+		}
+		free <- set
+	}
+	return free
+}
+
+func (free sets) database(tb testing.TB) storetest.Database {
+	tb.Helper()
+	set := <-free
+	tb.Cleanup(func() { free <- set })
+	return set.database(tb)
 }
 
 // abroad is the address for sessions in another time zone than the server's.
