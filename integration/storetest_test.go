@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"flag"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,19 +26,43 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
 
+// TestConformance runs the suite on every server, and once for each store with a prefix in another time zone: the statements are the
+// same on all of its servers.
 func TestConformance(t *testing.T) {
+	t.Parallel()
+	first := firstOfStores(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		t.Run("plain", func(t *testing.T) { storetest.Run(t, newTables(t, s, "").database) })
+		t.Run("plain", func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, newSets(t, s, "", false).database, storetest.Parallel)
+		})
+		if !slices.Contains(first, s) {
+			return
+		}
 		t.Run("with a prefix, abroad", func(t *testing.T) {
-			tables := newTables(t, s, "App2_")
-			tables.dsn = tables.abroad(t)
-			storetest.Run(t, tables.database)
+			t.Parallel()
+			sets := newSets(t, s, "App2_", true)
+			storetest.Run(t, sets.database, storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
 		})
 	})
 }
 
+// firstOfStores returns the first server of each store: pgqueue and mysqlqueue.
+func firstOfStores(t *testing.T) (first []*servers.Server) {
+	t.Helper()
+	found := map[bool]bool{}
+	for _, s := range servers.All(t) {
+		if postgres := s.Engine == "postgres"; !found[postgres] {
+			found[postgres] = true
+			first = append(first, s)
+		}
+	}
+	return first
+}
+
 // TestWithoutSkipLocked: reservations have single owners also on a server that takes SKIP LOCKED and ignores it, as TiDB does.
 func TestWithoutSkipLocked(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		tables := newTables(t, s, "")
 		tables.eraser = new(eraser)
@@ -65,6 +91,34 @@ type tables struct {
 func newTables(tb testing.TB, s *servers.Server, prefix string) *tables {
 	tb.Helper()
 	return &tables{server: s, prefix: prefix, dsn: migrated(tb, s, prefix)}
+}
+
+// sets are tables for cases that run at once: each case has a set of its own while it runs.
+type sets chan *tables
+
+// newSets makes as many sets as tests run at once.
+func newSets(tb testing.TB, s *servers.Server, prefix string, abroad bool) sets {
+	tb.Helper()
+	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	free := make(sets, n)
+	for range n {
+		set := newTables(tb, s, prefix)
+		if abroad {
+			set.dsn = set.abroad(tb)
+		}
+		free <- set
+	}
+	return free
+}
+
+func (free sets) database(tb testing.TB) storetest.Database {
+	tb.Helper()
+	set := <-free
+	tb.Cleanup(func() { free <- set })
+	return set.database(tb)
 }
 
 // abroad is the address for sessions in another time zone than the server's.
