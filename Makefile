@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # It does not look into SQLite itself, which would take twenty times as long.
 RACE := $(if $(shell command -v "$$(go env CC)"),-race '-gcflags=modernc.org/...=-race=false')
 COUNT := 1
-TESTS := integration/.bin/tests $(RACE) -count=$(COUNT)
+TESTS := integration/.bin/tests $(if $(RACE),-race) -count=$(COUNT)
 
 .DEFAULT_GOAL := help
 
@@ -41,9 +41,11 @@ race: ## everything under the race detector, three times in a row: 20 minutes
 	$(if $(RACE),,@echo "the race detector needs a C compiler" && exit 1)
 	@$(MAKE) --no-print-directory test COUNT=3
 
+# HOSTILE="'one core' Shanghai" runs these conditions alone; go run ./cmd/hostile -list, in integration/, prints all.
 .PHONY: test-hostile
-test-hostile: ## the library with other clocks, zones, users and environments, and on a busy machine: an hour or two
-	go -C integration run ./cmd/hostile
+test-hostile: ## the library with other clocks, zones, users and environments, and on a busy machine: 45 minutes
+	go -C integration build -o .bin/hostile ./cmd/hostile
+	cd integration && .bin/hostile $(HOSTILE)
 
 # The seed of a failure is printed: CHAOS="-run TestRandom/postgres -chaos.seed=…" repeats its order of faults.
 CHAOS := -chaos.long -chaos.for=20m -chaos.burst=20000
