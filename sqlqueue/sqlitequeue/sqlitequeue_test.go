@@ -24,7 +24,7 @@ func openFile(tb testing.TB) *sql.DB {
 	return openPath(tb, migratedFile(tb, "WAL", ""), "WAL")
 }
 
-// migratedFiles are database files with the tables, each migrated once in a process, by journal mode and prefix.
+// migratedFiles are database files with the tables, by journal mode and prefix. Each is migrated once, or by a few tests at once.
 var migratedFiles sync.Map
 
 // migratedFile is the path of a new database file with the tables.
