@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # It leaves out the C of SQLite that was turned into Go, which takes most of the time, and nothing else.
 RACE := $(if $(shell command -v "$$(go env CC)"),-race '-gcflags=modernc.org/sqlite/lib=-race=false')
 COUNT := 1
-TESTS := integration/.bin/tests $(if $(RACE),-race) -count=$(COUNT)
+TESTS := integration/.bin/tests $(RACE) -count=$(COUNT)
 
 .DEFAULT_GOAL := help
 

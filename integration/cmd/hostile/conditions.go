@@ -45,7 +45,7 @@ var conditions = []condition{
 		r.flags = []string{"-shuffle=on", "-count=3"}
 		return nil
 	}},
-	{"somebody else's environment", elsewhere},
+	{"a strange environment", elsewhere},
 }
 
 func environment(variables ...string) func(*run) error {
