@@ -41,7 +41,10 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 	}
 	var infos []sqlqueue.QueueInfo
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		infos = append(infos, *queues[name])
+		info := *queues[name]
+		info.Queue = strings.ToValidUTF8(info.Queue, "\uFFFD") // as it is, it was needed to find its jobs
+		info.Control.Queue = info.Queue
+		infos = append(infos, info)
 	}
 	return infos, nil
 }
