@@ -137,6 +137,8 @@ var dialect = operator.Dialect{
 	Waiting:    " AND NOT reserved",
 	Reserved:   "reserved",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 	Paged:      " NOT INDEXED",
 }
 

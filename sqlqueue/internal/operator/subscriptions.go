@@ -13,9 +13,7 @@ func (q *Queries) Subscriptions(ctx context.Context) ([]sqlqueue.Subscription, e
 	var found []sqlqueue.Subscription
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var of sqlqueue.Subscription
-		var created micros
-		err := scan(&of.Name, &of.URL, &of.Queue, &of.Secret, &created)
-		of.CreatedAt = created.time()
+		err := scan(reading(&of.Name, &of.URL, &of.Queue, &of.Secret, &of.CreatedAt)...)
 		found = append(found, of)
 		return err
 	})
