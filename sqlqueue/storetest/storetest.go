@@ -100,6 +100,7 @@ var subjects = []struct {
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"badrows", badRowsCases},
+	{"extremes", extremesCases},
 	{"transaction", transactionCases},
 	{"listen", listenCases},
 	{"locks", lockCases},
