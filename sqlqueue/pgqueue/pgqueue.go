@@ -100,6 +100,7 @@ var dialect = operator.Dialect{
 	Began:       "statement_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
+	Payload:     "payload::text",
 	Name:        "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
 	Field: func(arg func(any) string, keys []string) string {
 		value := "payload"
@@ -116,6 +117,8 @@ var dialect = operator.Dialect{
 	ForUpdate:  "FOR UPDATE",
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 }
 
 // Check is that of sqlqueue.Store.

@@ -86,6 +86,7 @@ type store struct {
 	lanes  *lane.Set
 	writer chan struct{} // holds one element while a transaction of the store's own is under way
 	bound  bool          // to a caller's transaction
+	file   *file
 }
 
 var (
@@ -97,7 +98,7 @@ var (
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
-	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1)}
+	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: onDB(s.tx)}
 	s.sql = newStatements(s.Table)
@@ -137,6 +138,8 @@ var dialect = operator.Dialect{
 	Waiting:    " AND NOT reserved",
 	Reserved:   "reserved",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 	Paged:      " NOT INDEXED",
 }
 
