@@ -27,6 +27,11 @@
 // A context that ends rolls back what is not committed, and COMMIT itself is not interrupted. Only a push of a single job is in doubt, and
 // returns [sqlqueue.ErrOutcomeUnknown], when its context ends under way: it is a statement without a transaction around it.
 //
+// # The file
+//
+// Once a second an operation looks whether the file is still the one that was opened. When it was replaced or deleted, as by a backup
+// that is restored, every further operation returns a [sqlqueue.RefusedError]: what is written through the open connections would be lost.
+//
 // # Time
 //
 // Times are those of Go's clock, in microseconds; processes that share a database run on one host and have the same. So the queue also
