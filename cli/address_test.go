@@ -180,7 +180,7 @@ func TestSQLitePath(t *testing.T) {
 	t.Parallel()
 	for dsn, want := range map[string]string{
 		"sqlite:jobs.db": "jobs.db", "sqlite:/var/lib/jobs.db": "/var/lib/jobs.db", "sqlite:///var/lib/jobs.db": "/var/lib/jobs.db",
-		"sqlite3:a/../b.db": "b.db", "SQLite:what?100%#.db": "what?100%#.db",
+		"sqlite3:a/../b.db": "b.db", "SQLite:file:what%3F100%25%23.db": "what?100%#.db",
 	} {
 		a, err := parseAddress(dsn)
 		if err != nil || a.path != want {

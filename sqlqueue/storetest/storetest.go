@@ -106,6 +106,7 @@ var subjects = []struct {
 	{"control", controlCases},
 	{"badrows", badRowsCases},
 	{"extremes", extremesCases},
+	{"bounds", boundsCases},
 	{"transaction", transactionCases},
 	{"listen", listenCases},
 	{"locks", lockCases},
