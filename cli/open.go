@@ -61,12 +61,18 @@ func (p *program) open(create bool) (*database, error) {
 }
 
 // connect makes sure that the database answers.
-func (d *database) connect(ctx context.Context) error {
-	timeout, cancel := context.WithTimeout(ctx, connectTimeout)
+func (d *database) connect(ctx context.Context) error { return d.connectWithin(ctx, connectTimeout) }
+
+// connectWithin is connect that waits no longer than limit, if that is positive.
+func (d *database) connectWithin(ctx context.Context, limit time.Duration) error {
+	if limit <= 0 || limit > connectTimeout {
+		limit = connectTimeout
+	}
+	timeout, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := d.db.PingContext(timeout); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(connectTimeout))
+			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(limit))
 		}
 		return fmt.Errorf("cannot connect to %s: %w", d, d.redact(connectError(err)))
 	}
