@@ -25,10 +25,12 @@ type address struct {
 	server   string   // host and port
 	database string
 	secrets  []string // what must not be shown
+	fromFile bool     // a configuration file has it
 }
 
 // parseAddress reads --dsn. Its errors say nothing of the text but the scheme: in a malformed address the password can be anywhere.
 func parseAddress(dsn string) (address, error) {
+	dsn = strings.TrimRight(dsn, "\r\n") // of a file that it was read from
 	scheme, rest, found := strings.Cut(dsn, ":")
 	if !found || !isScheme(scheme) {
 		return address{}, usagef("the address has no scheme: use %s", schemes)

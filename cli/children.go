@@ -71,7 +71,7 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 		return usagef("--child-memory needs Linux")
 	}
 	if c.file != "" {
-		c.handlers, err = readHandlers(c.file)
+		c.handlers, err = readHandlers(cmd, c.file)
 	}
 	return err
 }

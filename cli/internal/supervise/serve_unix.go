@@ -127,9 +127,6 @@ func (s *server) handle(t told) {
 	}
 }
 
-// mark is the variable in the environment by which a process that has lost all else is known to descend from a command.
-const mark = "SQLQUEUE_SUPERVISED"
-
 func (c *command) mark() string { return fmt.Sprintf("%s=%d-%d", mark, os.Getpid(), c.id) }
 
 func (s *server) start(t told) {
