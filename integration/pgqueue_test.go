@@ -22,6 +22,7 @@ import (
 // TestPostgresPlans: every statement of an exchange and of the search for lanes reads a handful of blocks of a table with a million
 // delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty.
 func TestPostgresPlans(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		if s.Engine != "postgres" {
 			t.Skip("PostgreSQL's own plans")
@@ -229,6 +230,7 @@ func migrated(t testing.TB, s *servers.Server, prefix string) string {
 
 // TestPostgresExecModes: the store works in each of pgx's execution modes, those for poolers in transaction mode included.
 func TestPostgresExecModes(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		if s.Engine != "postgres" {
 			t.Skip("the modes are pgx's")

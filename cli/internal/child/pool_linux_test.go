@@ -105,7 +105,7 @@ func pool(t *testing.T, jobs int) (*Pool, *printed) {
 		t.Fatal(err)
 	}
 	p, output := &Pool{Settings: settings(t), Path: self, Jobs: jobs}, &printed{}
-	p.KillAfter = 10 * time.Second
+	p.KillAfter = time.Minute
 	p.Output = func(job Job, line string) { output.add(job, fmt.Sprint(job.ID, " ", line)) }
 	t.Cleanup(p.Close)
 	return p, output
@@ -131,7 +131,7 @@ func (o *printed) waitForLine(t *testing.T, line string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience(t))
 	for !slices.Contains(o.all(), line) {
 		select {
 		case <-tick.C:
@@ -245,6 +245,25 @@ func TestProgramThatDoesNotServe(t *testing.T) {
 		if _, err := p.Call(t.Context(), Job{}, []byte("pid")); !errors.Is(err, ErrNotStarted) || !strings.Contains(err.Error(), "exit status 3: wrong program") {
 			t.Errorf("the error is %v", err)
 		}
+	}
+}
+
+// A child's answer counts also when this process, on a busy machine, comes to it only after the child's end.
+func TestAnAnswerThatIsReadLate(t *testing.T) {
+	control, theirs, err := supervise.SocketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	defer theirs.Close() // somebody has the other end open
+	long := bytes.Repeat([]byte("x"), 50<<10)
+	if err := errors.Join(json.NewEncoder(theirs).Encode(message{Job: 1, Answer: long}), control.SetReadDeadline(time.Unix(1, 0))); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{control: control, messages: make(chan message, 2)}
+	s.listen()
+	if m := <-s.messages; m.Job != 1 || !bytes.Equal(m.Answer, long) {
+		t.Errorf("heard was an answer of %d bytes", len(m.Answer))
 	}
 }
 
@@ -387,7 +406,7 @@ func pidsOf(output *printed) (pids []int) {
 func waitForPids(t *testing.T, output *printed, n int) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience(t))
 	for len(pidsOf(output)) < n {
 		select {
 		case <-tick.C:
