@@ -55,6 +55,9 @@ const mark = "SQLQUEUE_SUPERVISED"
 func Supervised() bool { return os.Getenv(mark) != "" }
 
 var (
+	// ErrCommand is from Start when the fault is the command's own: no other machine could start it.
+	ErrCommand = errors.New("the command cannot be started anywhere")
+
 	// ErrClosed is from Start after Close, and the Err of processes that Close has killed.
 	ErrClosed = errors.New("the supervisor of child processes was closed")
 
