@@ -199,7 +199,7 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 	for _, job := range answer.Reserved {
 		r := l.admit(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
-		l.emit(l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
+		l.emit("Reserved", l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
 		if l.stopping != "" {
 			r.verdict = verdict{kind: unstarted}
 			l.unsettled = append(l.unsettled, r)
@@ -228,16 +228,16 @@ func (l *loop) report(r *run) {
 
 	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
 	if r.timedOut {
-		l.emit(on.TimedOut != nil, func() { on.TimedOut(r.info) })
+		l.emit("TimedOut", on.TimedOut != nil, func() { on.TimedOut(r.info) })
 	}
 	switch v.kind {
 	case processed, discarded:
-		l.emit(on.Processed != nil, func() { on.Processed(r.info, result) })
-	case released, snoozed, unknown, unstarted:
-		l.emit(on.Released != nil, func() { on.Released(r.info, result) })
+		l.emit("Processed", on.Processed != nil, func() { on.Processed(r.info, result) })
+	case released, snoozed, unknown, unstarted, neverBegan:
+		l.emit("Released", on.Released != nil, func() { on.Released(r.info, result) })
 	case failed:
-		l.emit(on.Failed != nil, func() { on.Failed(r.info, result) })
-	case kept, dropped:
+		l.emit("Failed", on.Failed != nil, func() { on.Failed(r.info, result) })
+	case kept, dropped, kinds:
 	}
 }
 
@@ -253,5 +253,5 @@ func (l *loop) completed(r *run) {
 // lose tells that a reservation is not the worker's any more. The verdict is nil while the handler runs.
 func (l *loop) lose(r *run, v *verdict) {
 	l.log.lost(r, v)
-	l.emit(l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
+	l.emit("Lost", l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
 }

@@ -39,7 +39,29 @@ type outcome struct {
 	err   error
 }
 
-// kind is how a run of a job ended.
+// outcomeOf returns what an error says becomes of its job, or nil: then it is an ordinary error. It calls the error's methods As and Unwrap.
+func outcomeOf(err error) *outcome {
+	var said *outcome
+	if errors.As(err, &said) && said.valid() {
+		return said
+	}
+	return nil
+}
+
+// valid reports whether a handler or a callback can have said so: a method As may answer with nothing, and another process with nonsense.
+func (o *outcome) valid() bool {
+	if o == nil {
+		return false
+	}
+	switch o.kind {
+	case discarded, released, snoozed, failed, kept, unknown, neverBegan:
+		return true
+	default:
+		return false
+	}
+}
+
+// kind is how a run of a job ended. Its zero value is no end at all.
 type kind int
 
 const (
@@ -48,14 +70,19 @@ const (
 	released // by the handler, or after an error
 	snoozed
 	failed
-	kept      // by a callback: nothing is written
-	unknown   // there is no handler of its name
-	dropped   // the reservation was lost before the handler returned: nothing is written
-	unstarted // the worker stopped before the handler could start
+	kept       // by a callback: nothing is written
+	unknown    // there is no handler of its name
+	dropped    // the reservation was lost before the handler returned: nothing is written
+	unstarted  // the worker stopped before the handler could start
+	neverBegan // the handler could not begin the work, for want of something that is the machine's
+	kinds      // how many there are, and one
 )
 
 func (k kind) String() string {
-	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back"}[k-1]
+	if k < processed || k >= kinds {
+		return "no outcome"
+	}
+	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back", "cannot start"}[k-1]
 }
 
 // Release puts the job back: it is available again after delay (zero or negative: now). The attempt counts, but not as an error. On the
@@ -105,7 +132,7 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string {
-	if e.Value == nil {
+	if e == nil || e.Value == nil {
 		return "the handler called runtime.Goexit"
 	}
 	return fmt.Sprintf("panic: %v", e.Value)
@@ -113,6 +140,9 @@ func (e *PanicError) Error() string {
 
 // Unwrap returns the error that was given to panic, if it was one.
 func (e *PanicError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
 	err, _ := e.Value.(error)
 	return err
 }
