@@ -63,7 +63,7 @@ func settlements(of []*run) []sqlqueue.Settlement {
 	settle := make([]sqlqueue.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
-			s.KeepStarted = r.verdict.kind == unstarted && r.begun
+			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.begun
 			settle = append(settle, s)
 		}
 	}
@@ -96,7 +96,7 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
-	return max(n-beside, 0)
+	return max(l.cooldown.atMost(n, now)-beside, 0)
 }
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
@@ -200,7 +200,7 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 		r := l.admit(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
 		l.emit("Reserved", l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
-		if l.stopping != "" {
+		if l.stopping != "" || l.cooldown.on(time.Now()) {
 			r.verdict = verdict{kind: unstarted}
 			l.unsettled = append(l.unsettled, r)
 			continue

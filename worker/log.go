@@ -65,7 +65,7 @@ func (j *journal) processing(r *run) {
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
-	if !j.hears(slog.LevelWarn) || r.verdict.kind != unknown && !j.hears(slog.LevelInfo) {
+	if !j.hears(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
 		return
 	}
 	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
@@ -74,6 +74,9 @@ func (j *journal) ended(r *run, unhandled int) {
 		attrs = append(attrs, slog.Duration("duration", r.took))
 	}
 	switch v.kind {
+	case neverBegan:
+		level = j.to.Error
+		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case released, snoozed:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
@@ -143,6 +146,11 @@ func (j *journal) errorAfterCompletion(r *run) {
 
 func (j *journal) callbackFailed(r *run, text string) {
 	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", text))...)
+}
+
+func (j *journal) cannotStart(r *run, pause time.Duration) {
+	attrs := append(about(r), slog.Duration("pause", pause))
+	j.say(j.to.Error, "this machine cannot start jobs: the worker reserves none for a while", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) callbackHangs(r *run, what string) {

@@ -58,6 +58,7 @@ type loop struct {
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
 	teller    teller
+	cooldown  cooldown
 	refusal   refusal
 	beside    *beside // nil: there is no second exchange under way
 	pace      pace
@@ -186,6 +187,7 @@ func (l *loop) collect() {
 		if r.interrupted {
 			l.interrupted = append(l.interrupted, of.ID)
 		}
+		l.noteBegin(r, time.Now())
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
@@ -326,13 +328,20 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
 	if l.stopping == "" && !l.paused() && l.free() > 0 {
-		next = earlier(next, l.nextLook)
+		next = earlier(next, later(l.nextLook, l.cooldown.until))
 	}
 	return next.Sub(now)
 }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a
@@ -398,7 +407,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if l.outage.on() {
 		wake = nil
 	}
-	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 {
+	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 || l.cooldown.on(time.Now()) {
 		pushed = nil
 	}
 	select {

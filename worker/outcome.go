@@ -93,8 +93,10 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
 
 // CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no processes, a
-// program that is missing. The job is put back without spending the attempt, and the worker takes no more jobs for a while.
-func CannotStart(err error) error { return &outcome{kind: snoozed, delay: unknownDelay, err: err} }
+// program that is missing; err says which. The job is put back for a minute. It has not run: the attempt is not spent, not even the
+// last, and there is no error to count. The worker logs the reason as an error and reserves nothing for a second, and for twice as long each
+// time until a job has begun, at most a minute; after each pause it tries with one job.
+func CannotStart(err error) error { return &outcome{kind: neverBegan, delay: unknownDelay, err: err} }
 
 // Fail moves the job to the failed jobs, with err as the reason, however many tries it has left.
 func Fail(err error) error { return &outcome{kind: failed, err: err} }
@@ -118,6 +120,11 @@ func (o *outcome) Error() string {
 			return "failed without a reason"
 		}
 		return o.err.Error()
+	case neverBegan:
+		if o.err == nil {
+			return "cannot start, without a reason"
+		}
+		return fmt.Sprintf("cannot start: %v", o.err)
 	default:
 		return o.kind.String()
 	}

@@ -15,7 +15,7 @@ const (
 func textOf(err error) string {
 	var text string
 	if broken := apart(func() error { text = err.Error(); return nil }); broken != nil {
-		return "an error that cannot be shown: its method Error panics, or calls runtime.Goexit"
+		return "an error that cannot be shown: its method Error panics"
 	}
 	return clean(text, maxError)
 }
