@@ -12,8 +12,9 @@ import (
 // journal has the wording of all that is logged. At level Info there is one line for each run of a job.
 type journal struct{ to *slog.Logger }
 
-// say logs by a method of the Logger.
+// say logs by a method of the Logger. A panic there is not the worker's end.
 func (j *journal) say(level func(what string, attrs ...any), what string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
 	args := make([]any, len(attrs))
 	for i, attr := range attrs {
 		args[i] = attr
@@ -64,7 +65,7 @@ func (j *journal) processing(r *run) {
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
-	if !j.hears(slog.LevelWarn) || r.verdict.kind != unknown && !j.hears(slog.LevelInfo) {
+	if !j.hears(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
 		return
 	}
 	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
@@ -73,6 +74,9 @@ func (j *journal) ended(r *run, unhandled int) {
 		attrs = append(attrs, slog.Duration("duration", r.took))
 	}
 	switch v.kind {
+	case neverBegan:
+		level = j.to.Error
+		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case released, snoozed:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
@@ -140,12 +144,34 @@ func (j *journal) errorAfterCompletion(r *run) {
 	j.say(j.to.Warn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
 }
 
-func (j *journal) callbackFailed(r *run, err error) {
-	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", textOf(err)))...)
+func (j *journal) callbackFailed(r *run, text string) {
+	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", text))...)
 }
 
-func (j *journal) eventFailed(err error) {
-	j.say(j.to.Error, "event function went wrong", slog.String("error", textOf(err)))
+func (j *journal) cannotStart(r *run, pause time.Duration) {
+	attrs := append(about(r), slog.Duration("pause", pause))
+	j.say(j.to.Error, "this machine cannot start jobs: the worker reserves none for a while", append(attrs, why(&r.verdict)...)...)
+}
+
+func (j *journal) callbackHangs(r *run, what string) {
+	j.say(j.to.Error, "code of the application does not return: the job is settled without it, its slot is lost",
+		append(about(r), slog.String("code", what))...)
+}
+
+func (j *journal) undecided(r *run) {
+	j.say(j.to.Error, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error", about(r)...)
+}
+
+func (j *journal) eventFailed(name string, err error) {
+	j.say(j.to.Error, "event function went wrong", slog.String("event", name), slog.String("error", textOf(err)))
+}
+
+func (j *journal) eventHangs(name string) {
+	j.say(j.to.Error, "event function does not return: no event is told until it does", slog.String("event", name))
+}
+
+func (j *journal) eventReturned(name string, after time.Duration, missed int) {
+	j.say(j.to.Warn, "event function has returned", slog.String("event", name), slog.Duration("after", after), slog.Int("missed", missed))
 }
 
 func about(r *run) []slog.Attr {

@@ -57,6 +57,8 @@ type loop struct {
 	unsettled []*run        // has come to its end, which is to be written
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
+	teller    teller
+	cooldown  cooldown
 	refusal   refusal
 	beside    *beside // nil: there is no second exchange under way
 	pace      pace
@@ -125,7 +127,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	l.slots.context = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(handlers) }
 	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
 	l.log.starting(l.self)
-	l.emit(l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
+	l.emit("Starting", l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
 	listening, deafen := context.WithCancel(ctx)
 	wait := l.listen(listening)
 	defer wait()
@@ -172,16 +174,20 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 func (l *loop) collect() {
 	ended, late := l.slots.take()
 	l.pace.note(ended, time.Now())
-	for _, r := range late {
-		delete(l.stuck, r)
-		l.log.late(r)
-	}
 	for _, r := range ended {
 		of := r.info.Reservation()
 		l.letGo(r)
+		if r.hangs {
+			l.stuck[r] = true
+		}
+		if r.verdict.kind == 0 {
+			l.log.undecided(r)
+			r.verdict = r.rules.fallback(errUndecided, "", r.info, l.outage.serverTime(time.Now()))
+		}
 		if r.interrupted {
 			l.interrupted = append(l.interrupted, of.ID)
 		}
+		l.noteBegin(r, time.Now())
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
@@ -193,6 +199,10 @@ func (l *loop) collect() {
 		default:
 			l.unsettled = append(l.unsettled, r)
 		}
+	}
+	for _, r := range late { // after ended: it may be among both
+		delete(l.stuck, r)
+		l.log.late(r)
 	}
 }
 
@@ -238,7 +248,7 @@ func (l *loop) stop(reason string) {
 	close(l.slots.closed)
 	l.log.stopping(reason, len(l.held))
 	l.config.Health.stopping()
-	l.emit(l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
+	l.emit("Stopping", l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
 }
 
 // done reports whether there is nothing left to do, or no time left to do it.
@@ -318,13 +328,20 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
 	if l.stopping == "" && !l.paused() && l.free() > 0 {
-		next = earlier(next, l.nextLook)
+		next = earlier(next, later(l.nextLook, l.cooldown.until))
 	}
 	return next.Sub(now)
 }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a
@@ -361,7 +378,7 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 // noteIdle notes whether no job is due and none is running here.
 func (l *loop) noteIdle(idle bool) {
 	if idle && !l.idle {
-		l.emit(l.config.Events.Idle != nil, l.config.Events.Idle)
+		l.emit("Idle", l.config.Events.Idle != nil, l.config.Events.Idle)
 	}
 	l.idle = idle
 	if idle && l.config.StopWhenEmpty {
@@ -390,7 +407,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if l.outage.on() {
 		wake = nil
 	}
-	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 {
+	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 || l.cooldown.on(time.Now()) {
 		pushed = nil
 	}
 	select {
@@ -428,11 +445,8 @@ func (l *loop) check(ctx context.Context) error {
 }
 
 // emit tells an event, if somebody wants to know.
-func (l *loop) emit(wanted bool, event func()) {
-	if !wanted {
-		return
-	}
-	if err := protect(func() error { event(); return nil }); err != nil {
-		l.log.eventFailed(err)
+func (l *loop) emit(name string, wanted bool, event func()) {
+	if wanted {
+		l.teller.tell(&l.log, name, event)
 	}
 }
