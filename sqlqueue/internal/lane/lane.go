@@ -47,10 +47,17 @@ func (s *Set) of(queue string) *priorities {
 	return p
 }
 
+// mostPushed is how many queues are remembered because of a push alone: a program may push to a queue for each of its users. Lanes of
+// others are found when somebody reserves from them.
+const mostPushed = 1000
+
 // Learn adds a lane that the store has written to.
 func (s *Set) Learn(queue string, priority int16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.queues[queue] == nil && len(s.queues) >= mostPushed {
+		return
+	}
 	s.of(queue).seen[priority] = time.Now()
 }
 

@@ -149,6 +149,9 @@ func (s *Set) Released(scan Scan, expired, left, clock time.Time, took time.Dura
 func (s *Set) Rewind(l Lane, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.queues[l.Queue] == nil { // it has no marks
+		return
+	}
 	if m := &s.of(l.Queue).marks; to.Before(m.at[l.Priority]) {
 		m.at[l.Priority] = to
 	}
