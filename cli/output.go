@@ -135,6 +135,12 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
+	const most = 200 // years: a duration has no more than 292
+	if years := now.Year() - t.Year(); years > most {
+		return fmt.Sprintf("%dy ago", years)
+	} else if years < -most {
+		return fmt.Sprintf("in %dy", -years)
+	}
 	d := now.Sub(t)
 	switch {
 	case d > -time.Second && d < time.Second:

@@ -175,7 +175,7 @@ func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) sqlqueue.Exchange 
 		Number: "w-5", Limit: 5 * each, Reserve: []sqlqueue.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}},
 	}
 	for i, j := range settled {
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i % 3), Error: "e"})
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(1 + i%3), Error: "e"})
 	}
 	for _, j := range touched {
 		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Minute})

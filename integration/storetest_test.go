@@ -145,6 +145,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 	}
 	database := storetest.Database{Open: d.open, SQL: db, Table: table, RowLocks: true}
 	if d.mysql() {
+		database.OddIDs = true
 		database.Transactions = []storetest.Transactions{storetest.SQLTransactions("*sql.Tx", db, mysqlqueue.WithTx)}
 		return database
 	}
