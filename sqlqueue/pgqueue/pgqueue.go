@@ -119,7 +119,8 @@ var dialect = operator.Dialect{
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
 	Micros: "CASE WHEN %[1]s IS NOT NULL THEN (extract(epoch FROM least(greatest(%[1]s, " + firstTime + "), " + lastTime +
 		")) * 1000000)::bigint END",
-	Name: "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
+	Payload: "payload::text",
+	Name:    "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
 	Field: func(arg func(any) string, keys []string) string {
 		value := "payload"
 		for _, key := range keys {
@@ -135,6 +136,8 @@ var dialect = operator.Dialect{
 	ForUpdate:  "FOR UPDATE",
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 }
 
 // Check is that of sqlqueue.Store.
