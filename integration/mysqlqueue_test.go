@@ -443,7 +443,16 @@ func TestMySQLDSN(t *testing.T) {
 			{"charset": "utf8mb4"},
 			{"collation": "utf8mb4_unicode_ci"},
 			{"auto_increment_increment": "3", "auto_increment_offset": "2"},
+			{"completion_type": "'CHAIN'"},
+			{"innodb_lock_wait_timeout": "1"},
+			{"sql_mode": "'ORACLE'", "mariadb": "only"},
+			{"sql_mode": "'EMPTY_STRING_IS_NULL'", "mariadb": "only"},
+			{"sql_mode": "'ORACLE,EMPTY_STRING_IS_NULL,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,SIMULTANEOUS_ASSIGNMENT'", "interpolateParams": "true", "mariadb": "only"},
 		} {
+			if settings["mariadb"] != "" && s.Engine != "mariadb" {
+				continue
+			}
+			delete(settings, "mariadb")
 			address := dsn
 			for key, value := range settings {
 				address = with(t, address, key, value)
@@ -516,7 +525,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 		case 0:
 			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Hour})
 		default:
-			x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i%4 - 1), Delay: time.Hour, Error: data})
+			x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i % 4), Delay: time.Hour, Error: data})
 		}
 	}
 	if answer := mustExchange(t, q, x); len(answer.Lost)+len(answer.Locked) > 0 {
@@ -542,6 +551,26 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	near("failed_at", failed[0].FailedAt, start)
 	if n, err := q.Retry(ctx, sqlqueue.FailedFilter{}); err != nil || n != len(failed) {
 		t.Errorf("retried %d of %d: %v", n, len(failed), err)
+	}
+
+	for what, change := range map[string]sqlqueue.ControlChange{"restart": {Restart: true}, "pause": {Pause: true}, "resume": {Resume: true}} {
+		if err := q.Control(ctx, "", change); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := q.Control(ctx, "", sqlqueue.ControlChange{Resume: true}); err != nil {
+		t.Error(err)
+	}
+	for _, most := range []int64{0, 10} {
+		if infos, err := q.Queues(ctx, most); err != nil || len(infos) < 2 || infos[0].Queue != "" || infos[0].Control.Restarts == 0 {
+			t.Errorf("%+v, %v", infos, err)
+		}
+	}
+	if counts, err := q.Counts(ctx, time.Hour); err != nil || len(counts.Minutes) == 0 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if groups, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 10); err != nil {
+		t.Errorf("%+v, %v", groups, err)
 	}
 
 	tx, err := db.BeginTx(ctx, nil)
@@ -819,7 +848,7 @@ func TestMySQLPassedRowsAreFree(t *testing.T) {
 		checked := false
 		atCommit = func() {
 			checked = true
-			answer := mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: mine.Reservation()}}})
+			answer := mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: mine.Reservation(), Outcome: sqlqueue.Delete}}})
 			if len(answer.Lost)+len(answer.Locked) > 0 {
 				t.Errorf("while another exchange is open, the settle is answered with %+v", answer)
 			}
@@ -1177,6 +1206,11 @@ func TestMySQLCheck(t *testing.T) {
 			{"charset", "latin1"}:  "charset=utf8mb4",
 			{"charset", "utf8mb3"}: "charset=utf8mb4",
 			{"autocommit", "0"}:    "autocommit",
+
+			{"collation_connection", "'latin1_swedish_ci'"}: "collation_connection",
+			{"sql_select_limit", "1"}:                       "sql_select_limit",
+			{"unique_checks", "0"}:                          "unique_checks",
+			{"sql_safe_updates", "1"}:                       "sql_safe_updates",
 		} {
 			q := mysqlQueue(t, s.Open(t, with(t, dsn, setting[0], setting[1])))
 			_, pushError := q.Push(ctx, sqlqueue.Named("x", nil))
@@ -1215,7 +1249,7 @@ func TestMySQLCheck(t *testing.T) {
 				return err
 			},
 			"settle": func() error {
-				_, err := q.Exchange(ctx, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: r}}})
+				_, err := q.Exchange(ctx, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: r, Outcome: sqlqueue.Delete}}})
 				return err
 			},
 			"hold":    func() error { return q.Hold(ctx, r) },
