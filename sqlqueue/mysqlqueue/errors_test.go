@@ -73,7 +73,7 @@ func TestMissingTable(t *testing.T) {
 }
 
 func TestRefusedForGood(t *testing.T) {
-	for n, cure := range map[uint16]string{1044: "grant", 1045: "password", 1142: "grant", 1143: "grant", 1175: "sql_safe_updates", 1054: "migrate up", 1265: "migrate up",
+	for n, cure := range map[uint16]string{1044: "grant the user", 1045: "password", 1142: "grant the user", 1143: "grant the user", 1175: "sql_safe_updates", 1054: "migrate up", 1265: "migrate up",
 		1406: "migrate up", 1792: "transaction_read_only"} {
 		server := &mysql.MySQLError{Number: n, Message: "no"}
 		err := translate(translate(fmt.Errorf("x: %w", server)))
