@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,10 +25,12 @@ type address struct {
 	socket   bool     // it is the path of a socket
 	database string
 	secrets  []string // what must not be shown
+	fromFile bool     // a configuration file has it
 }
 
 // parseAddress reads --dsn. Its errors say nothing of the text but the scheme: in a malformed address the password can be anywhere.
 func parseAddress(dsn string) (address, error) {
+	dsn = strings.TrimRight(dsn, "\r\n") // of a file that the address was read from
 	scheme, rest, found := strings.Cut(dsn, ":")
 	if !found || !isScheme(scheme) {
 		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
@@ -100,17 +101,6 @@ func isScheme(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	})
-}
-
-func sqliteAddress(path string) (address, error) {
-	path = strings.TrimPrefix(path, "//") // sqlite:///var/lib/jobs.db is a habit too
-	switch {
-	case path == "":
-		return address{}, usagef("the address names no file: use sqlite:PATH")
-	case strings.HasPrefix(path, ":memory:"):
-		return address{}, usagef("a database in memory ends with the command: use sqlite:PATH")
-	}
-	return address{dialect: migrations.SQLite, path: filepath.Clean(path)}, nil
 }
 
 // hide keeps secrets out of the errors that redact makes. A secret that is also the user's name or the like is none.

@@ -11,6 +11,7 @@ import (
 const secret = "hunter2-s3cr3t"
 
 func TestAddressIsWrong(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	for _, test := range []struct {
 		dsn  string
@@ -51,6 +52,7 @@ func TestAddressIsWrong(t *testing.T) {
 
 // Wherever an address is broken, nothing shows the password.
 func TestBrokenAddressShowsNoPassword(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	for _, scheme := range []string{"postgres", "mysql"} {
 		whole := scheme + "://app:" + secret + "@127.0.0.1:1/shop"
@@ -66,6 +68,7 @@ func TestBrokenAddressShowsNoPassword(t *testing.T) {
 
 // A server that is away is named with its port and the database, and the password is not.
 func TestServerIsAway(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	host := closedPort(t)
 	for _, dsn := range []string{
@@ -106,6 +109,7 @@ func closedPort(t *testing.T) string {
 
 // A password that says nothing, such as the user's name, does not make the errors unreadable.
 func TestPasswordLikeTheUsersName(t *testing.T) {
+	t.Parallel()
 	a, err := parseAddress("postgres://postgres:postgres@db/postgres")
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +123,7 @@ func TestPasswordLikeTheUsersName(t *testing.T) {
 }
 
 func TestMySQLAddress(t *testing.T) {
+	t.Parallel()
 	a, err := parseAddress("mysql://us%40er:p%2F%3A%40ss@db.example.com/my%20shop?tls=true&timeout=5s&sql_mode=%27ANSI%27")
 	if err != nil {
 		t.Fatal(err)
@@ -172,9 +177,10 @@ func TestMySQLAddresses(t *testing.T) {
 }
 
 func TestSQLitePath(t *testing.T) {
+	t.Parallel()
 	for dsn, want := range map[string]string{
 		"sqlite:jobs.db": "jobs.db", "sqlite:/var/lib/jobs.db": "/var/lib/jobs.db", "sqlite:///var/lib/jobs.db": "/var/lib/jobs.db",
-		"sqlite3:a/../b.db": "b.db", "SQLite:what?100%#.db": "what?100%#.db",
+		"sqlite3:a/../b.db": "b.db", "SQLite:file:what%3F100%25%23.db": "what?100%#.db",
 	} {
 		a, err := parseAddress(dsn)
 		if err != nil || a.path != want {

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,9 +16,12 @@ import (
 
 // mysql is also MariaDB's.
 var mysql = engine{
-	goose:      database.DialectMySQL,
-	quote:      '`',
-	exists:     `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,
+	goose:  database.DialectMySQL,
+	quote:  '`',
+	exists: `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,
+	objects: `SELECT table_name, CASE table_type WHEN 'VIEW' THEN 'view' ELSE 'table' END, column_name
+		FROM information_schema.tables JOIN information_schema.columns USING (table_schema, table_name)
+		WHERE table_schema = DATABASE() AND table_name IN (%s)`,
 	appliedAt:  `CAST(UNIX_TIMESTAMP(MAX(tstamp)) AS SIGNED)`,
 	lock:       lockMySQL,
 	setup:      setupMySQL,
@@ -88,36 +90,13 @@ func repeatableMySQL(sql string) string {
 	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
 }
 
-var createTable = regexp.MustCompile("(?s)\nCREATE TABLE IF NOT EXISTS `([^`]+)`.*?COMMENT = '([^']*)';")
-
-// prepareMySQL refuses servers that are too old, and tables of others that IF NOT EXISTS would pass over. Ours are known by their
-// comments.
-func prepareMySQL(ctx context.Context, db *sql.DB, m *Migrator, todo []Migration) error {
+// prepareMySQL refuses servers that are too old.
+func prepareMySQL(ctx context.Context, db *sql.DB) error {
 	var version string
 	if err := db.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
 		return err
 	}
-	if err := supportedMySQL(version); err != nil {
-		return err
-	}
-	for _, migration := range todo {
-		file, err := fs.ReadFile(m.files, fmt.Sprintf("%05d_%s.sql", migration.Version, migration.Name))
-		if err != nil {
-			return err
-		}
-		for _, table := range createTable.FindAllSubmatch(file, -1) {
-			var comment string
-			err := db.QueryRowContext(ctx, `SELECT table_comment FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
-				string(table[1])).Scan(&comment)
-			if err == nil && comment != string(table[2]) {
-				return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix", table[1])
-			}
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-	}
-	return nil
+	return supportedMySQL(version)
 }
 
 var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)\.(\d+)`)

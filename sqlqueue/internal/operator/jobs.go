@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,8 +16,12 @@ import (
 // Jobs is that of sqlqueue.Store.
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
-	s := q.statement("SELECT id, queue, priority, payload, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
-		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
+	payload := "payload"
+	if f.PayloadMax > 0 {
+		payload = fmt.Sprintf("substr(%s, 1, %d)", cmp.Or(q.Dialect.Payload, payload), f.PayloadMax)
+	}
+	s := q.statement("SELECT id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
+		payload, at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
 	s.whereJobs(f)
 	s.add(" ORDER BY id LIMIT %d", f.Limit)
 	var jobs []sqlqueue.Job

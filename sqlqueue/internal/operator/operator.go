@@ -37,6 +37,7 @@ type Dialect struct {
 	Began       string                      // the time when the statement began, for conditions, which then can go by an index; empty: Now
 	Time        string                      // microseconds since 1970 (%s) as the tables keep times
 	Micros      string                      // a time of the tables (%s) as microseconds since 1970
+	Payload     string                      // the payload as text; empty: it is one
 	Name        string                      // the payload's name; NULL if it has none
 	Text        string                      // the argument %s as a text that is compared byte by byte
 	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -54,8 +55,31 @@ func (q *Queries) Unsubscribe(ctx context.Context, name string) (found bool, err
 		s := q.statement("DELETE FROM %s", q.Table("subscriptions"))
 		s.add(" WHERE name = %s", s.arg(name))
 		n, err := s.exec(ctx, db)
-		found = n > 0
-		return err
+		if found = n > 0; found || err != nil {
+			return err
+		}
+		// A name that is not valid UTF-8 is not the one that lists show.
+		var raw []string
+		s = q.statement("SELECT name FROM %s", q.Table("subscriptions"))
+		if err := s.each(ctx, db, func(scan func(...any) error) error {
+			var written string
+			err := scan(&written)
+			if strings.ToValidUTF8(written, "\uFFFD") == name && written != name {
+				raw = append(raw, written)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, written := range raw {
+			s := q.statement("DELETE FROM %s", q.Table("subscriptions"))
+			s.add(" WHERE name = %s", s.arg(written))
+			if _, err := s.exec(ctx, db); err != nil {
+				return err
+			}
+			found = true
+		}
+		return nil
 	})
 	return found, err
 }
