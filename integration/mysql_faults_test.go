@@ -285,3 +285,58 @@ func TestMySQLMigrateWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestMySQLRetryBesidePush: a failed job whose key another transaction takes at the same moment stays, and the others of the page are retried. An
+// edit that moves a job to the queue of such a key says who has it.
+func TestMySQLRetryBesidePush(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		for _, key := range []string{"a", "b", "c"} {
+			mustExec(t, db, "INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at) VALUES (1, 'mail', 0, '{}', 1, '"+key+"', '', '', UTC_TIMESTAMP(6))")
+		}
+		moved, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.OnQueue("other"), sqlqueue.Unique("z"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := "mail"
+		for name, c := range map[string]struct {
+			key string
+			do  func() error
+		}{
+			"retry": {"b", func() error {
+				n, err := q.Retry(t.Context(), sqlqueue.FailedFilter{})
+				if n != 2 {
+					t.Errorf("retried %d, want 2", n)
+				}
+				return err
+			}},
+			"edit": {"z", func() error { return q.Edit(t.Context(), moved, sqlqueue.JobEdit{Queue: &to}) }},
+		} {
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.ExecContext(t.Context(), "INSERT INTO jobs (queue, payload, unique_key) VALUES ('mail', '{}', '"+c.key+"')"); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- c.do() }()
+			for waits := 0; waits == 0; { // until it waits for the key
+				if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&waits); err != nil {
+					t.Fatal(err)
+				}
+				if len(done) > 0 {
+					t.Fatalf("%s did not wait: %v", name, <-done)
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			var duplicate *sqlqueue.DuplicateError
+			if err := <-done; !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || duplicate.Duplicates[0].Key != c.key || duplicate.Duplicates[0].Holder == 0 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
