@@ -446,7 +446,16 @@ func TestMySQLDSN(t *testing.T) {
 			{"charset": "utf8mb4"},
 			{"collation": "utf8mb4_unicode_ci"},
 			{"auto_increment_increment": "3", "auto_increment_offset": "2"},
+			{"completion_type": "'CHAIN'"},
+			{"innodb_lock_wait_timeout": "1"},
+			{"sql_mode": "'ORACLE'", "mariadb": "only"},
+			{"sql_mode": "'EMPTY_STRING_IS_NULL'", "mariadb": "only"},
+			{"sql_mode": "'ORACLE,EMPTY_STRING_IS_NULL,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,SIMULTANEOUS_ASSIGNMENT'", "interpolateParams": "true", "mariadb": "only"},
 		} {
+			if settings["mariadb"] != "" && s.Engine != "mariadb" {
+				continue
+			}
+			delete(settings, "mariadb")
 			address := dsn
 			for key, value := range settings {
 				address = with(t, address, key, value)
@@ -545,6 +554,26 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	near("failed_at", failed[0].FailedAt, start)
 	if n, err := q.Retry(ctx, sqlqueue.FailedFilter{}); err != nil || n != len(failed) {
 		t.Errorf("retried %d of %d: %v", n, len(failed), err)
+	}
+
+	for what, change := range map[string]sqlqueue.ControlChange{"restart": {Restart: true}, "pause": {Pause: true}, "resume": {Resume: true}} {
+		if err := q.Control(ctx, "", change); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := q.Control(ctx, "", sqlqueue.ControlChange{Resume: true}); err != nil {
+		t.Error(err)
+	}
+	for _, most := range []int64{0, 10} {
+		if infos, err := q.Queues(ctx, most); err != nil || len(infos) < 2 || infos[0].Queue != "" || infos[0].Control.Restarts == 0 {
+			t.Errorf("%+v, %v", infos, err)
+		}
+	}
+	if counts, err := q.Counts(ctx, time.Hour); err != nil || len(counts.Minutes) == 0 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if groups, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 10); err != nil {
+		t.Errorf("%+v, %v", groups, err)
 	}
 
 	tx, err := db.BeginTx(ctx, nil)
@@ -1193,6 +1222,11 @@ func TestMySQLCheck(t *testing.T) {
 			{"charset", "latin1"}:  "charset=utf8mb4",
 			{"charset", "utf8mb3"}: "charset=utf8mb4",
 			{"autocommit", "0"}:    "autocommit",
+
+			{"collation_connection", "'latin1_swedish_ci'"}: "collation_connection",
+			{"sql_select_limit", "1"}:                       "sql_select_limit",
+			{"unique_checks", "0"}:                          "unique_checks",
+			{"sql_safe_updates", "1"}:                       "sql_safe_updates",
 		} {
 			q := mysqlQueue(t, s.Open(t, with(t, dsn, setting[0], setting[1])))
 			_, pushError := q.Push(ctx, sqlqueue.Named("x", nil))

@@ -82,7 +82,7 @@ func (s *store) checkBinlog(ctx context.Context) error {
 }
 
 const sessionSQL = `
-SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_select_limit >= 9223372036854775807,
+SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_safe_updates, @@sql_select_limit >= 9223372036854775807,
     @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none')`
 
 // session returns the server's max_allowed_packet. The first time, it finds settings with which jobs would be lost without a word.
@@ -90,9 +90,9 @@ func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err 
 	if packet = s.known.packet.Load(); packet != 0 {
 		return packet, nil
 	}
-	var autocommit, uniqueChecks, allRows bool
+	var autocommit, uniqueChecks, safeUpdates, allRows bool
 	var sent, kept, received string
-	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &uniqueChecks, &allRows, &sent, &kept, &received); err != nil {
+	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &uniqueChecks, &safeUpdates, &allRows, &sent, &kept, &received); err != nil {
 		return 0, err
 	}
 	const utf8 = "utf8mb4"
@@ -110,6 +110,9 @@ func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err 
 			sqlqueue.ErrUnsupportedServer)
 	case !uniqueChecks:
 		return 0, fmt.Errorf("%w: unique_checks is off %s, so that two jobs could get the same unique key: take it %s",
+			sqlqueue.ErrUnsupportedServer, of, from)
+	case safeUpdates:
+		return 0, fmt.Errorf("%w: sql_safe_updates is on %s, with which the server refuses some statements: take it %s",
 			sqlqueue.ErrUnsupportedServer, of, from)
 	case !allRows:
 		return 0, fmt.Errorf("%w: sql_select_limit is set %s, so that jobs would look lost: take it %s",

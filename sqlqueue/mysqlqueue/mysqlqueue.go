@@ -2,7 +2,8 @@
 // go-sql-driver/mysql.
 //
 // It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Nothing in a
-// session is changed. What must be as it is by default is the character set utf8mb4, autocommit, unique_checks and sql_select_limit:
+// session is changed. What must be as it is by default is the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
+// sql_select_limit:
 // Queue.Check, and every first use, says so where it is not.
 package mysqlqueue
 
