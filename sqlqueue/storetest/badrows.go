@@ -137,7 +137,7 @@ var badRowsCases = []testCase{
 		"a job that no handler could take need not be lost",
 		func(f *fixture) {
 			c := f.open()
-			for _, bad := range []string{`[1]`, `{"data":1}`, `{"job":5}`} {
+			for _, bad := range []string{`[1]`, `{"data":1}`, `{"job":5}`, `{"job":"a","data":1,"job":"b","data":2}`} {
 				f.insert("default", bad)
 				id := int64(f.count("SELECT max(id) FROM {jobs}"))
 				name := "right"
