@@ -21,7 +21,8 @@ type address struct {
 	path    string // of SQLite's file
 
 	url      *url.URL // of a server; the rest is for servers too
-	server   string   // host and port
+	server   string   // host and port, or the path of a socket
+	socket   bool     // it is the path of a socket
 	database string
 	secrets  []string // what must not be shown
 }
@@ -31,6 +32,9 @@ func parseAddress(dsn string) (address, error) {
 	dsn = strings.TrimRight(dsn, "\r\n") // of a file that the address was read from
 	scheme, rest, found := strings.Cut(dsn, ":")
 	if !found || !isScheme(scheme) {
+		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
+			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
+		}
 		return address{}, usagef("the address has no scheme: use %s", schemes)
 	}
 	a := address{}
@@ -42,9 +46,19 @@ func parseAddress(dsn string) (address, error) {
 	case "sqlite", "sqlite3":
 		return sqliteAddress(rest)
 	default:
+		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
+			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
+		}
 		return address{}, usagef("unknown scheme %q in the address: use %s", scheme, schemes)
 	}
 
+	socket := ""
+	if a.dialect == migrations.MySQL {
+		var err error
+		if dsn, socket, err = mysqlURL(dsn); err != nil {
+			return address{}, usagef("the %s address: %w", scheme, err)
+		}
+	}
 	parsed, err := url.Parse(dsn)
 	if err != nil || !strings.HasPrefix(rest, "//") || !isPlain(parsed) {
 		return address{}, usagef("the %s address is malformed (it is not shown, because a password may be in it): use %s, "+
@@ -55,6 +69,11 @@ func parseAddress(dsn string) (address, error) {
 	if password, ok := parsed.User.Password(); ok {
 		_, encoded, _ := strings.Cut(parsed.User.String(), ":")
 		a.hide(password, encoded)
+	}
+	if a.dialect == migrations.MySQL {
+		if err := a.mysqlSocket(socket); err != nil {
+			return address{}, err
+		}
 	}
 	for name, values := range parsed.Query() {
 		if strings.Contains(strings.ToLower(name), "password") {

@@ -236,7 +236,7 @@ func TestMySQLPlans(t *testing.T) {
 					for try, start := 0, time.Now(); !slices.ContainsFunc(sent[with:], func(s string) bool {
 						return strings.Contains(s, marked[0]) && strings.Contains(s, marked[1])
 					}); try++ {
-						if time.Since(start) > 30*time.Second {
+						if time.Since(start) > 3*time.Minute {
 							t.Fatalf("no statement has %q", marked)
 						}
 						record, sent = true, sent[:with]
@@ -501,7 +501,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 		t.Errorf("next due at %v, want %v", answer.NextDue, at)
 	}
 	near := func(what string, got, want time.Time) {
-		if d := got.Sub(want).Abs(); d > 10*time.Second {
+		if d := got.Sub(want).Abs(); d > time.Minute {
 			t.Errorf("%s is %v, %v off", what, got, d)
 		}
 	}
@@ -1014,7 +1014,7 @@ func TestMySQLMarks(t *testing.T) {
 		ctx, start := t.Context(), time.Now()
 		inTime := func() {
 			t.Helper()
-			if time.Since(start) > 30*time.Second {
+			if time.Since(start) > 3*time.Minute {
 				t.Fatal("it takes too long")
 			}
 		}
@@ -1375,7 +1375,7 @@ func TestMySQLOperatorsPassLockedRows(t *testing.T) {
 				t.Errorf("%s: %v", operation.name, err)
 			}
 		}
-		if waited := time.Since(start); waited > 5*time.Second {
+		if waited := time.Since(start); waited > 25*time.Second {
 			t.Errorf("it took %v", waited)
 		}
 	})

@@ -24,8 +24,34 @@ var mysql = engine{
 		WHERE table_schema = DATABASE() AND table_name IN (%s)`,
 	appliedAt:  `CAST(UNIX_TIMESTAMP(MAX(tstamp)) AS SIGNED)`,
 	lock:       lockMySQL,
+	setup:      setupMySQL,
 	prepare:    prepareMySQL,
 	repeatable: repeatableMySQL,
+}
+
+// setupMySQL sets what migrations rely on, whatever the server, its init_connect or the DSN say: how their SQL is read, and that nothing ends
+// the wait for another migration. The connection is closed at the end, instead of being set back.
+func setupMySQL(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	restore = func() { discard(conn) }
+	var version string
+	if err := conn.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
+		return nil, err
+	}
+	limit := `max_execution_time = 0`
+	if strings.Contains(version, "MariaDB") {
+		limit = `max_statement_time = 0`
+	}
+	for _, statement := range []string{
+		`SET NAMES utf8mb4`,
+		`SET SESSION TRANSACTION READ WRITE`,
+		`SET SESSION sql_mode = 'STRICT_TRANS_TABLES', autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, ` + limit,
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			restore()
+			return nil, err
+		}
+	}
+	return restore, nil
 }
 
 // lockMySQL takes a named lock, which belongs to the session.

@@ -1,12 +1,15 @@
 package mysqlqueue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -135,7 +138,7 @@ func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, 
 		var availableAt, createdAt sql.NullInt64
 		var length, reservedAt int64
 		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &availableAt, &createdAt, &reservedAt)
-		j.Payload, j.UniqueKey = payload, uniqueKey.String
+		j.Payload, j.UniqueKey = valid(payload), strings.ToValidUTF8(uniqueKey.String, "\uFFFD")
 		j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOrZero(availableAt), timeOrZero(createdAt), timeOf(reservedAt)
 		j.Attempts = min(j.Attempts+1, mostAttempts)
 		jobs, lengths[j.ID] = append(jobs, j), length
@@ -171,7 +174,7 @@ func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, 
 		var id int64
 		var payload []byte
 		err := scan(&id, &payload)
-		payloads[id] = payload
+		payloads[id] = valid(payload)
 		return err
 	})
 	for i := range jobs {
@@ -180,6 +183,14 @@ func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, 
 		}
 	}
 	return jobs, err
+}
+
+// valid is a payload in UTF-8: MariaDB takes half surrogate pairs for characters.
+func valid(payload []byte) []byte {
+	if utf8.Valid(payload) {
+		return payload
+	}
+	return bytes.ToValidUTF8(payload, []byte("\uFFFD"))
 }
 
 // %[1]s ids, of jobs that are locked.

@@ -437,9 +437,18 @@ func (d *extremeTest) lists() {
 
 // all sees that as many rows were listed as the table has.
 func (d *extremeTest) all(table string, listed int) {
-	if n := d.count("SELECT count(*) FROM " + d.db.Table(table)); n != listed {
+	if n := d.rows(table); n != listed {
 		d.complain("%d of %d rows of %s were listed", listed, n, table)
 	}
+}
+
+// rows counts the rows of a table: where the schema cannot refuse an id that is none, those that have one.
+func (d *extremeTest) rows(table string) int {
+	where := ""
+	if d.db.OddIDs && (table == "jobs" || table == "failed_jobs") {
+		where = " WHERE id BETWEEN 1 AND 9223372036854775807"
+	}
+	return d.count("SELECT count(*) FROM " + d.db.Table(table) + where)
 }
 
 // readable sees that what was read can be written as JSON, as every list can be.
@@ -601,7 +610,7 @@ func (d *extremeTest) requeue() {
 
 // retry has every failed job run again, and fails some again.
 func (d *extremeTest) retry() {
-	want := d.count("SELECT count(*) FROM {failed_jobs}")
+	want := d.rows("failed_jobs")
 	n, err := d.q.Retry(d.ctx, sqlqueue.FailedFilter{})
 	var duplicate *sqlqueue.DuplicateError
 	if errors.As(err, &duplicate) {
@@ -671,7 +680,7 @@ func (d *extremeTest) operate() {
 		d.ok("unsubscribe", d.q.Unsubscribe(d.ctx, s.Name))
 	}
 	for _, table := range []string{"jobs", "failed_jobs", "workers", "subscriptions"} {
-		if n := d.count("SELECT count(*) FROM " + d.db.Table(table)); n > 0 {
+		if n := d.rows(table); n > 0 {
 			d.complain("%d rows of %s cannot be deleted", n, table)
 		}
 	}

@@ -154,7 +154,7 @@ func (t *tally) reserved(ctx context.Context) error {
 	return s.each(ctx, t.DB, func(scan func(...any) error) error {
 		var l lane
 		var n int64
-		err := scan(reading(&l.queue, &l.priority, &n)...)
+		err := scan(&l.queue, &l.priority, &n)
 		t.expiring[l] = n
 		info := t.queue(l.queue)
 		info.Reserved = min(info.Reserved+n, t.most)

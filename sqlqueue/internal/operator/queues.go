@@ -18,7 +18,7 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 	queues := map[string]*sqlqueue.QueueInfo{}
 	queue := func(name string) *sqlqueue.QueueInfo {
 		if queues[name] == nil {
-			queues[name] = &sqlqueue.QueueInfo{Queue: name, CountedTo: most, Control: sqlqueue.Control{Queue: strings.ToValidUTF8(name, "\uFFFD")}}
+			queues[name] = &sqlqueue.QueueInfo{Queue: name, CountedTo: most, Control: sqlqueue.Control{Queue: name}}
 		}
 		return queues[name]
 	}
@@ -42,7 +42,8 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 	var infos []sqlqueue.QueueInfo
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
 		info := *queues[name]
-		info.Queue = strings.ToValidUTF8(info.Queue, "\uFFFD")
+		info.Queue = strings.ToValidUTF8(info.Queue, "\uFFFD") // as it is, it was needed to find its jobs
+		info.Control.Queue = info.Queue
 		infos = append(infos, info)
 	}
 	return infos, nil
