@@ -25,6 +25,7 @@ type address struct {
 	socket   bool     // it is the path of a socket
 	database string
 	secrets  []string // what must not be shown
+	fromFile bool     // a configuration file has it
 }
 
 // parseAddress reads --dsn. Its errors say nothing of the text but the scheme: in a malformed address the password can be anywhere.

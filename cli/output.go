@@ -90,6 +90,15 @@ func printable(s string) string {
 	})
 }
 
+// printableTabs is printable text that keeps its tabs.
+func printableTabs(s string) string {
+	parts := strings.Split(s, "\t")
+	for i, part := range parts {
+		parts[i] = printable(part)
+	}
+	return strings.Join(parts, "\t")
+}
+
 // mapUnprintable replaces what is not a printable character; utf8.RuneError is a byte that belongs to none.
 func mapUnprintable(s string, replace func(r rune, text string) string) string {
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }

@@ -63,7 +63,7 @@ func settlements(of []*run) []sqlqueue.Settlement {
 	settle := make([]sqlqueue.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
-			s.KeepStarted = r.verdict.kind == unstarted && r.begun
+			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.begun
 			settle = append(settle, s)
 		}
 	}
@@ -96,7 +96,7 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
-	return max(n-beside, 0)
+	return max(l.hopeful(n, now)-beside, 0)
 }
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
@@ -115,8 +115,18 @@ func (l *loop) waiting() int {
 func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
 	l.counts.keep(x)
-	l.refusal.failed(l.unsettled)
-	return l.outage.next(&l.log, err)
+	l.refusal.failed(l.unsettled, err)
+	wait := l.outage.next(&l.log, err)
+	if faultOf(err) == refused {
+		l.denied(x, err)
+		if l.refusal.searching() {
+			wait = jitter(firstRetry)
+		}
+	}
+	if closed(l.late) && len(l.held) == 0 {
+		l.endConversation()
+	}
+	return wait
 }
 
 // unanswered notes what is not known about an exchange that was to settle these.
@@ -133,6 +143,7 @@ func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 
 func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
+	l.denials.granted(x)
 	l.outage.answered(answer.Now, sent, time.Now())
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
@@ -199,8 +210,8 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 	for _, job := range answer.Reserved {
 		r := l.admit(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
-		l.emit(l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
-		if l.stopping != "" {
+		l.emit("Reserved", l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
+		if l.stopping != "" || l.cooldown.on(time.Now()) {
 			r.verdict = verdict{kind: unstarted}
 			l.unsettled = append(l.unsettled, r)
 			continue
@@ -228,16 +239,16 @@ func (l *loop) report(r *run) {
 
 	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
 	if r.timedOut {
-		l.emit(on.TimedOut != nil, func() { on.TimedOut(r.info) })
+		l.emit("TimedOut", on.TimedOut != nil, func() { on.TimedOut(r.info) })
 	}
 	switch v.kind {
 	case processed, discarded:
-		l.emit(on.Processed != nil, func() { on.Processed(r.info, result) })
-	case released, snoozed, unknown, unstarted:
-		l.emit(on.Released != nil, func() { on.Released(r.info, result) })
+		l.emit("Processed", on.Processed != nil, func() { on.Processed(r.info, result) })
+	case released, snoozed, unknown, unstarted, neverBegan:
+		l.emit("Released", on.Released != nil, func() { on.Released(r.info, result) })
 	case failed:
-		l.emit(on.Failed != nil, func() { on.Failed(r.info, result) })
-	case kept, dropped:
+		l.emit("Failed", on.Failed != nil, func() { on.Failed(r.info, result) })
+	case kept, dropped, kinds:
 	}
 }
 
@@ -253,5 +264,5 @@ func (l *loop) completed(r *run) {
 // lose tells that a reservation is not the worker's any more. The verdict is nil while the handler runs.
 func (l *loop) lose(r *run, v *verdict) {
 	l.log.lost(r, v)
-	l.emit(l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
+	l.emit("Lost", l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
 }
