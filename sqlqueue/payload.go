@@ -179,12 +179,13 @@ func fieldsOf(payload []byte) fields {
 	return all
 }
 
+// set leaves one member of the name.
 func (f *fields) set(name string, value json.RawMessage) {
-	for i := range *f {
-		if (*f)[i].name == name {
-			(*f)[i].value = value
-			return
-		}
+	is := func(one field) bool { return one.name == name }
+	if i := slices.IndexFunc(*f, is); i >= 0 {
+		(*f)[i].value = value
+		*f = append((*f)[:i+1], slices.DeleteFunc((*f)[i+1:], is)...)
+		return
 	}
 	*f = append(*f, field{name, value})
 }

@@ -109,10 +109,10 @@ CREATE TABLE "counts" (
     released INTEGER NOT NULL,  -- runs that ended in this minute with an error or a release, and whose jobs run again
     CHECK (typeof(minute) = 'integer' AND typeof(queue) = 'text'),
     -- so that their sums stay numbers
-    CHECK (pushed BETWEEN 0 AND 1000000000000 AND typeof(pushed) = 'integer'),
-    CHECK (done BETWEEN 0 AND 1000000000000 AND typeof(done) = 'integer'),
-    CHECK (failed BETWEEN 0 AND 1000000000000 AND typeof(failed) = 'integer'),
-    CHECK (released BETWEEN 0 AND 1000000000000 AND typeof(released) = 'integer')
+    CHECK (pushed BETWEEN 0 AND 1000000000000000 AND typeof(pushed) = 'integer'),
+    CHECK (done BETWEEN 0 AND 1000000000000000 AND typeof(done) = 'integer'),
+    CHECK (failed BETWEEN 0 AND 1000000000000000 AND typeof(failed) = 'integer'),
+    CHECK (released BETWEEN 0 AND 1000000000000000 AND typeof(released) = 'integer')
 );
 
 CREATE INDEX "counts_minute" ON "counts" (minute);

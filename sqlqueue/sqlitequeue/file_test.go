@@ -67,3 +67,14 @@ func TestRefused(t *testing.T) {
 		t.Error("a full disk is taken for something that never passes")
 	}
 }
+
+// TestNil: a database or a transaction that was forgotten is an error, and no panic.
+func TestNil(t *testing.T) {
+	if _, err := New(nil, sqlqueue.Config{}); err == nil || !strings.Contains(err.Error(), "the database is nil") {
+		t.Errorf("a nil database: %v", err)
+	}
+	q := WithTx(newQueue(t, openFile(t)), nil)
+	if _, err := q.Push(t.Context(), sqlqueue.Named("job", nil)); err == nil || !strings.Contains(err.Error(), "the transaction is nil") {
+		t.Errorf("a push in a nil transaction: %v", err)
+	}
+}

@@ -18,7 +18,7 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 	queues := map[string]*sqlqueue.QueueInfo{}
 	queue := func(name string) *sqlqueue.QueueInfo {
 		if queues[name] == nil {
-			queues[name] = &sqlqueue.QueueInfo{Queue: name, CountedTo: most, Control: sqlqueue.Control{Queue: strings.ToValidUTF8(name, "\uFFFD")}}
+			queues[name] = &sqlqueue.QueueInfo{Queue: name, CountedTo: most, Control: sqlqueue.Control{Queue: name}}
 		}
 		return queues[name]
 	}
