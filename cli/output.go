@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -144,8 +145,12 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := now.Sub(t)
+	d := now.Sub(t) // as much as it holds, when the two are further apart
 	switch {
+	case d == math.MinInt64:
+		return "in over 292 years"
+	case d == math.MaxInt64:
+		return "over 292 years ago"
 	case d > -time.Second && d < time.Second:
 		return "now"
 	case d < 0:
