@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -145,12 +144,14 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := now.Sub(t) // as much as it holds, when the two are further apart
+	const most = 200 // years: a duration has no more than 292
+	if years := now.Year() - t.Year(); years > most {
+		return fmt.Sprintf("%dy ago", years)
+	} else if years < -most {
+		return fmt.Sprintf("in %dy", -years)
+	}
+	d := now.Sub(t)
 	switch {
-	case d == math.MinInt64:
-		return "in over 292 years"
-	case d == math.MaxInt64:
-		return "over 292 years ago"
 	case d > -time.Second && d < time.Second:
 		return "now"
 	case d < 0:

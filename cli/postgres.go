@@ -34,6 +34,7 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 	if connConfig.RuntimeParams["application_name"] == "" {
 		connConfig.RuntimeParams["application_name"] = "sqlqueue"
 	}
+	connConfig.RuntimeParams["client_encoding"] = "UTF8"               // whatever the database or the role sets
 	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
 	if err != nil {
 		return nil, err

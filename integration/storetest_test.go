@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -33,18 +34,44 @@ func TestConformance(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		t.Run("plain", func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, newTables(t, s, "").database)
+			storetest.Run(t, pool(func() *tables { return newTables(t, s, "") }), storetest.Parallel)
 		})
 		if !slices.Contains(first, s) {
 			return
 		}
 		t.Run("with a prefix, abroad", func(t *testing.T) {
 			t.Parallel()
-			tables := newTables(t, s, "App2_")
-			tables.dsn = tables.abroad(t)
-			storetest.Run(t, tables.database)
+			storetest.Run(t, pool(func() *tables {
+				tables := newTables(t, s, "App2_")
+				tables.dsn = tables.abroad(t)
+				return tables
+			}), storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
 		})
 	})
+}
+
+// pool gives each case tables that no other case has at the same time.
+func pool(another func() *tables) func(testing.TB) storetest.Database {
+	var mu sync.Mutex
+	var free []*tables
+	return func(tb testing.TB) storetest.Database {
+		tb.Helper()
+		mu.Lock()
+		var own *tables
+		if n := len(free); n > 0 {
+			own, free = free[n-1], free[:n-1]
+		}
+		mu.Unlock()
+		if own == nil {
+			own = another()
+		}
+		tb.Cleanup(func() { // after all that the case cleans up later
+			mu.Lock()
+			defer mu.Unlock()
+			free = append(free, own)
+		})
+		return own.database(tb)
+	}
 }
 
 // firstOfStores returns the first server of each store: pgqueue and mysqlqueue.
@@ -118,6 +145,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 	}
 	database := storetest.Database{Open: d.open, SQL: db, Table: table, RowLocks: true}
 	if d.mysql() {
+		database.OddIDs = true
 		database.Transactions = []storetest.Transactions{storetest.SQLTransactions("*sql.Tx", db, mysqlqueue.WithTx)}
 		return database
 	}

@@ -7,6 +7,9 @@ import "time"
 const (
 	firstCooldown = time.Second
 	mostCooldown  = time.Minute
+
+	// begunAfter is how long a handler must run to be taken for one whose work has begun.
+	begunAfter = time.Second
 )
 
 // cooldown is the pause of a worker whose machine cannot start jobs. The zero value is none.
@@ -19,15 +22,20 @@ type cooldown struct {
 // on reports whether nothing is to be reserved.
 func (c *cooldown) on(now time.Time) bool { return now.Before(c.until) }
 
-// atMost bounds how many jobs to ask for.
-func (c *cooldown) atMost(n int, now time.Time) int {
-	switch {
+// hopeful bounds how many jobs to ask for: after a pause one, and the next when that one has begun.
+func (l *loop) hopeful(n int, now time.Time) int {
+	switch c := &l.cooldown; {
 	case c.on(now):
 		return 0
-	case c.wait > 0:
-		return min(n, 1)
+	case c.wait == 0:
+		return n
 	}
-	return n
+	for _, r := range l.held {
+		if at := l.slots.startOf(r); at.IsZero() || at.After(l.cooldown.since) && now.Sub(at) < begunAfter {
+			return 0
+		}
+	}
+	return min(n, 1)
 }
 
 // couldNot notes that a job could not be started, and returns how long the pause is that begins with it; 0: none begins.

@@ -96,7 +96,7 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
-	return max(l.cooldown.atMost(n, now)-beside, 0)
+	return max(l.hopeful(n, now)-beside, 0)
 }
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
@@ -115,8 +115,18 @@ func (l *loop) waiting() int {
 func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
 	l.counts.keep(x)
-	l.refusal.failed(l.unsettled)
-	return l.outage.next(&l.log, err)
+	l.refusal.failed(l.unsettled, err)
+	wait := l.outage.next(&l.log, err)
+	if faultOf(err) == refused {
+		l.denied(x, err)
+		if l.refusal.searching() {
+			wait = jitter(firstRetry)
+		}
+	}
+	if closed(l.late) && len(l.held) == 0 {
+		l.endConversation()
+	}
+	return wait
 }
 
 // unanswered notes what is not known about an exchange that was to settle these.
@@ -133,6 +143,7 @@ func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 
 func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
+	l.denials.granted(x)
 	l.outage.answered(answer.Now, sent, time.Now())
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {

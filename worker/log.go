@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -48,8 +49,26 @@ func (j *journal) concurrency(from, to int) {
 	j.say(j.to.Info, "concurrency changed", slog.Int("from", from), slog.Int("to", to))
 }
 
-func (j *journal) away(err error) {
-	j.say(j.to.Warn, "exchange with the database failed, trying again", slog.String("error", textOf(err)))
+func (j *journal) away(err error, kind fault) {
+	level, attrs := j.to.Warn, []slog.Attr{slog.String("error", textOf(err))}
+	var p *PanicError
+	if kind == bug && errors.As(err, &p) {
+		level, attrs = j.to.Error, append(attrs, slog.String("stack", clean(p.Stack, maxStack)))
+	}
+	j.say(level, "exchange with the database failed, trying again", attrs...)
+}
+
+func (j *journal) stillAway(err error, since time.Duration, tries int) {
+	j.say(j.to.Warn, "exchange with the database still fails, trying again", slog.Duration("since", since.Round(time.Second)),
+		slog.Int("tries", tries), slog.String("error", textOf(err)))
+}
+
+func (j *journal) denied(err error) {
+	j.say(j.to.Error, "the database refuses; the worker ends if that lasts", slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
+}
+
+func (j *journal) ending(err error) {
+	j.say(j.to.Error, "the worker ends", slog.String("error", textOf(err)))
 }
 
 func (j *journal) back(after time.Duration) {
@@ -134,8 +153,8 @@ func (j *journal) uncertain(r *run) {
 	j.say(j.to.Warn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
 }
 
-func (j *journal) refused(r *run) {
-	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
+func (j *journal) refused(r *run, err error) {
+	attrs := append(about(r), slog.String("as", r.verdict.kind.String()), slog.String("refusal", textOf(err)))
 	j.say(j.to.Error, "the database refuses to write how the job ended", append(attrs, why(&r.verdict)...)...)
 }
 

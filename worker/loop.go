@@ -18,11 +18,14 @@ const (
 	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long the last exchange may take
+	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
 	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
 
 	// unseenFor is after how long the row of a worker that does not write it any more is removed by the others.
 	unseenFor = 10 * time.Minute
 )
+
+const timeIsUp = "time is up"
 
 // loop is one Run of a Worker. One goroutine, that of Run, owns it and has all conversations with the database; of what follows, others
 // use queue, mux, config, log and slots, which do not change.
@@ -38,8 +41,14 @@ type loop struct {
 	config Config
 	log    journal
 
-	ended  <-chan struct{} // closed when Run's context has ended
-	paused func() bool     // whether to reserve nothing for now
+	ended <-chan struct{} // closed when Run's context has ended, or by quit
+	quit  func()          // ends the worker as the end of Run's context does
+	late  <-chan struct{} // closed when the grace is over, and the time for a last exchange
+
+	endConversation func()
+
+	calls  storeCalls
+	paused func() bool // whether to reserve nothing for now
 	slots  *slots
 	ear    ear
 
@@ -60,6 +69,7 @@ type loop struct {
 	teller    teller
 	cooldown  cooldown
 	refusal   refusal
+	denials   denials
 	beside    *beside // nil: there is no second exchange under way
 	pace      pace
 	taken     int // jobs that were reserved
@@ -78,9 +88,11 @@ type loop struct {
 	weighed   time.Time // when the memory was looked at
 
 	started     time.Time
-	stopping    string  // why it stops; empty: it does not
-	overweight  error   // the memory limit was reached
-	interrupted []int64 // jobs that the end of the grace interrupted
+	stopping    string    // why it stops; empty: it does not
+	overweight  error     // the memory limit was reached
+	fatal       error     // the database refuses what the worker needs
+	emptyHanded time.Time // since when it stops and no handler runs
+	interrupted []int64   // jobs that the end of the grace interrupted
 }
 
 func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, paused func() bool) *loop {
@@ -157,7 +169,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	x := l.compose(time.Now())
 	sent := time.Now()
 	answer, err := l.exchange(ctx, x)
-	l.config.Health.exchanged(time.Now(), err)
+	if !errors.Is(err, errStoreHangs) { // a new process may be able to reach the database
+		l.config.Health.exchanged(time.Now(), err)
+	}
 	if err != nil {
 		return l.failedExchange(x, err)
 	}
@@ -217,13 +231,22 @@ func (l *loop) considerStopping() {
 	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.waiting() == 0:
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
-		l.stop("time is up")
+		l.stop(timeIsUp)
 	case l.config.Once && !l.emptyAt.IsZero() && time.Since(l.emptyAt) >= l.config.Sleep:
 		l.stop("no job")
 	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
 		l.stop("handlers are stuck")
 	}
 	l.weigh(time.Now())
+	if l.stopping == "" || len(l.held) > 0 {
+		return
+	}
+	if l.emptyHanded.IsZero() {
+		l.emptyHanded = time.Now()
+	}
+	if l.outage.on() { // handlers have no time limit but their own, the wait for the database has
+		l.quit()
+	}
 }
 
 // weigh looks at the memory that the process uses.
@@ -256,6 +279,9 @@ func (l *loop) done(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
+	if l.fatal != nil && !l.emptyHanded.IsZero() && (!l.registered || time.Since(l.emptyHanded) >= lastTries) {
+		return true
+	}
 	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
 }
 
@@ -264,11 +290,9 @@ func (l *loop) leave(ctx context.Context) {
 	if !l.registered || l.outage.on() || ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, promptly)
-	defer cancel()
 	x := sqlqueue.Exchange{Worker: &l.self, Leave: true}
 	l.counts.tell(&x, time.Now())
-	_, _ = l.queue.Exchange(ctx, x)
+	_, _ = bounded(ctx, &l.calls, promptly, func(ctx context.Context) (sqlqueue.Exchanged, error) { return l.queue.Exchange(ctx, x) })
 }
 
 // leftover says what is unfinished at the end.
@@ -289,10 +313,10 @@ func (l *loop) leftover() error {
 	slices.Sort(left.Stuck)
 	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled)+len(left.Stuck) == 0 {
 		l.log.stopped(l.stopping, time.Since(l.started))
-		return l.overweight
+		return errors.Join(l.fatal, l.overweight)
 	}
 	l.log.unfinished(l.stopping, left)
-	return errors.Join(left, l.overweight)
+	return errors.Join(l.fatal, left, l.overweight)
 }
 
 // rest returns how long the worker has nothing to do, unless a handler ends.
@@ -389,8 +413,15 @@ func (l *loop) noteIdle(idle bool) {
 // sleep waits for d, for a handler's end, and for the end of Run's context. While the database is away it waits the whole time: there is
 // nobody to tell.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
+	if l.config.MaxTime > 0 && l.stopping == "" {
+		d = min(d, time.Until(l.started.Add(l.config.MaxTime)))
+	}
 	if d <= 0 {
 		return
+	}
+	late := l.late
+	if closed(late) || len(l.held) > 0 {
+		late = nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -417,7 +448,18 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	case <-pushed:
 		l.ear.heard() // for wakeUp
 	case <-ended:
+	case <-late:
 	case <-ctx.Done():
+	}
+}
+
+// closed reports whether a channel is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -425,23 +467,23 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 func (l *loop) awaitDatabase(ctx context.Context) error {
 	for {
 		err := l.check(ctx)
-		var version *sqlqueue.SchemaError
 		switch {
 		case err == nil:
 			l.outage.over(&l.log)
 			return nil
-		case errors.Is(err, sqlqueue.ErrNotMigrated), errors.As(err, &version), errors.Is(err, sqlqueue.ErrUnsupportedServer), ctx.Err() != nil:
+		case faultOf(err) == refused, ctx.Err() != nil:
 			return err
 		}
-		l.config.Health.exchanged(time.Now(), err)
+		if !errors.Is(err, errStoreHangs) {
+			l.config.Health.exchanged(time.Now(), err)
+		}
 		l.sleep(ctx, l.outage.next(&l.log, err))
 	}
 }
 
 func (l *loop) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	return l.queue.Check(ctx)
+	_, err := bounded(ctx, &l.calls, exchangeTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.queue.Check(ctx) })
+	return err
 }
 
 // emit tells an event, if somebody wants to know.
