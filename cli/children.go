@@ -96,12 +96,12 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 		client := deliver.New(w.children.publicly)
 		mux = worker.NewMux()
 		for name, h := range w.named() {
-			handler := urlHandler(atOnce, client, h.target)
+			backoff := config.Backoff
+			if h.settings.Backoff != nil {
+				backoff = h.settings.Backoff
+			}
+			handler := urlHandler(atOnce, client, h.target, w.identity, backoff)
 			if h.command != nil {
-				backoff := config.Backoff
-				if h.settings.Backoff != nil {
-					backoff = h.settings.Backoff
-				}
 				handler = execHandler(atOnce, child.Command{Settings: settings, Args: h.command}, backoff)
 			}
 			if name == otherNames {
@@ -131,11 +131,11 @@ func (w *working) named() map[string]*fileHandler {
 }
 
 // urlHandler returns a handler that posts each job. The end of atOnce ends the handlers' contexts too.
-func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target) worker.Handler {
+func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target, database string, backoff worker.Backoff) worker.Handler {
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
 		ctx, end := endsWith(ctx, atOnce)
 		defer end()
-		return client.Post(ctx, to, job)
+		return client.Post(ctx, to, job, deliver.ID(job.JobInfo, database), releaseDelay(job.JobInfo, backoff))
 	}
 }
 

@@ -332,11 +332,12 @@ func TestD4_AChildThatCannotBeStarted(t *testing.T) {
 	}
 	s.ok("push", "pid")
 	p.says("no child process could be started")
-	p.says("msg=snoozed")
+	p.says(`msg="cannot start"`)
 	if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Attempts != 0 {
 		t.Errorf("left are %+v", jobs)
 	}
 	program.install(t)
+	s.ok("push", "pid") // the other one waits for a minute
 	p.says("msg=processed")
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,9 +24,19 @@ const connectTimeout = 10 * time.Second
 // database is an open database.
 type database struct {
 	address
-	queue *sqlqueue.Queue
-	db    *sql.DB // for migrations
-	close func()
+	queue  *sqlqueue.Queue
+	prefix string
+	db     *sql.DB // for migrations
+	close  func()
+}
+
+// identity tells the tables from others, whatever the address that leads to them.
+func (d *database) identity() string {
+	name := d.database
+	if d.url == nil {
+		name = filepath.Base(d.path)
+	}
+	return fmt.Sprintf("%s/%s/%s", d.dialect, name, d.prefix)
 }
 
 // openers opens the address of each dialect without connecting.
@@ -60,6 +71,7 @@ func (p *program) open(create bool) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address of %s: %w", a, a.redact(err))
 	}
+	d.prefix = config.Prefix
 	return d, nil
 }
 

@@ -72,7 +72,8 @@ type working struct {
 	logFormat string
 	processes int // 0: none
 
-	queuesGiven bool // by --queue
+	queuesGiven bool   // by --queue
+	identity    string // of the database
 
 	tries   int
 	backoff []time.Duration
@@ -293,7 +294,8 @@ func (d *database) checkTables(ctx context.Context) error {
 	defer cancel()
 	err := d.queue.Check(ctx)
 	_, version := errors.AsType[*sqlqueue.SchemaError](err)
-	if version || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
+	_, refused := errors.AsType[*sqlqueue.RefusedError](err)
+	if version || refused || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
 		return err
 	}
 	return nil
@@ -312,6 +314,7 @@ func (w *working) runner(atOnce context.Context, d *database, config *worker.Con
 		client := deliver.New(w.children.publicly)
 		return newDelivery(atOnce, d, client, *config, w.queuesGiven), client.Close, nil
 	}
+	w.identity = d.identity()
 	mux, endChildren, err := w.handlers(atOnce, config, out)
 	if err != nil {
 		return nil, nil, err
