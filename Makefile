@@ -3,39 +3,59 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # The race detector needs a C compiler.
-RACE := $(if $(shell command -v "$$(go env CC)"),-race)
+# It leaves out the C of SQLite that was turned into Go, which takes most of the time, and nothing else.
+RACE := $(if $(shell command -v "$$(go env CC)"),-race '-gcflags=modernc.org/sqlite/lib=-race=false')
 COUNT := 1
-TESTS := unit integration
-GO_TEST = go test $(RACE) -count=$(COUNT) -timeout=20m $(1) ./...
-
-# one target after the other, also with make -j: they share the servers
-AGAIN = $(MAKE) --no-print-directory -j1
+TESTS := integration/.bin/tests $(RACE) -count=$(COUNT)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## list the targets
+help: ## list the targets; times are those of two idle cores, with a build cache that has been filled before
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: test
-test: ## vet and test everything, on every database engine; list engines, versions and ways at the end
+.PHONY: tests
+tests:
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
-	cd integration && go build -o .bin/servers ./cmd/servers
-	@integration/.bin/servers -- $(AGAIN) --keep-going $(TESTS) 2>&1
+	cd integration && go build -o .bin/tests ./cmd/tests
+
+.PHONY: test
+test: tests ## vet and test everything, on every database engine: 6 minutes
+	@$(TESTS)
 
 .PHONY: unit
-unit: ## vet and test the library alone: it needs no server
+unit: ## vet and test the library alone, which needs no server: 3 minutes
 	go vet ./...
-	$(call GO_TEST)
+	go test $(RACE) -count=$(COUNT) -timeout=4h ./...
 
 .PHONY: integration
-integration: ## vet and test on real servers, one package after the other
-	cd integration && go vet ./... && $(call GO_TEST,-p=1)
+integration: tests ## vet and test on real servers: 5 minutes
+	@$(TESTS) integration
+
+.PHONY: versions
+versions: tests ## on the servers that are given, only what depends on their version: 3 minutes
+	@$(TESTS) -versions
 
 .PHONY: race
-race: ## everything under the race detector, three times in a row
+race: ## everything under the race detector, three times in a row: 20 minutes
 	$(if $(RACE),,@echo "the race detector needs a C compiler" && exit 1)
-	@$(AGAIN) test COUNT=3
+	@$(MAKE) --no-print-directory test COUNT=3
+
+# HOSTILE="'one core' Shanghai" runs these conditions alone; go run ./cmd/hostile -list, in integration/, prints all.
+.PHONY: test-hostile
+test-hostile: ## the library with other clocks, zones, users and environments, and on a busy machine: 45 minutes
+	go -C integration build -o .bin/hostile ./cmd/hostile
+	cd integration && .bin/hostile $(HOSTILE)
+
+# The seed of a failure is printed: CHAOS="-run TestRandom/postgres -chaos.seed=…" repeats its order of faults.
+CHAOS := -chaos.long -chaos.for=20m -chaos.burst=20000
+.PHONY: chaos
+chaos: ## break what workers run on, one fault at a time, then in random order: 45 minutes
+	cd integration && go test -count=1 -timeout=12h -v $(CHAOS) ./chaos
+
+.PHONY: soak
+soak: ## faults in random order on every engine, without an end of their own: 8 hours
+	cd integration && go test -count=1 -timeout=24h -v -run TestRandom -chaos.for=8h ./chaos
 
 .PHONY: lint
 lint: ## check style and the architecture's arrows

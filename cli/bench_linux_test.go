@@ -13,6 +13,7 @@ import (
 
 // On a terminal it shows how far it is, and its sentences are as wide as the terminal.
 func TestBenchOnATerminal(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	person, terminal := openTerminal(t)
 	const width = 60

@@ -28,6 +28,7 @@ func (s *shell) nothingOfBench() {
 
 // Bench prints what the contract says, and neither runs nor changes the jobs of others, not even those whose reservations have expired.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
 	s.ok("later", "1h", "b")
@@ -61,6 +62,7 @@ func TestBench(t *testing.T) {
 }
 
 func TestBenchForPeople(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	out := s.ok("bench", "--jobs", "1")
 	for _, text := range []string{
@@ -74,6 +76,7 @@ func TestBenchForPeople(t *testing.T) {
 }
 
 func TestBenchMistakes(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.fails(1, []string{"there is no database", "migrate up"}, "bench")
 	s.exec("CREATE TABLE other (id INTEGER)")
@@ -89,20 +92,24 @@ func TestBenchMistakes(t *testing.T) {
 
 // Whatever ends it, its jobs are deleted.
 func TestBenchCleansUp(t *testing.T) {
+	t.Parallel()
 	const full = "CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) = 50 BEGIN SELECT RAISE(FAIL, 'disk full'); END"
 	t.Run("after an error", func(t *testing.T) {
+		t.Parallel()
 		s := migrated(t)
 		s.exec(full)
 		s.fails(1, []string{"disk full"}, "bench")
 		s.nothingOfBench()
 	})
 	t.Run("not when it cannot", func(t *testing.T) {
+		t.Parallel()
 		s := migrated(t)
 		s.exec(full)
 		s.exec("CREATE TRIGGER kept BEFORE DELETE ON jobs BEGIN SELECT RAISE(FAIL, 'read-only'); END")
 		s.fails(1, []string{"disk full", "its jobs are left: run sqlqueue clear --include-reserved --queue bench-", "read-only"}, "bench")
 	})
 	t.Run("paused", func(t *testing.T) {
+		t.Parallel()
 		s := migrated(t)
 		s.ok("pause")
 		s.fails(1, []string{"only 0 of 21 jobs ran: the queues are paused"}, "bench", "--jobs", "10")
@@ -113,6 +120,7 @@ func TestBenchCleansUp(t *testing.T) {
 		"interrupted while it works":    func(s *shell) bool { return len(s.workers()) > 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := migrated(t)
 			p := s.start("bench", "--jobs", "2000")
 			waitFor(t, func() error {
@@ -132,6 +140,7 @@ func TestBenchCleansUp(t *testing.T) {
 
 // An application's own settings and handlers have no part in it.
 func TestBenchInAnApplication(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	mux := worker.NewMux()
 	mux.HandleAll(func(context.Context, *worker.Job[json.RawMessage]) error {
@@ -148,6 +157,7 @@ func TestBenchInAnApplication(t *testing.T) {
 }
 
 func TestEngineOf(t *testing.T) {
+	t.Parallel()
 	for version, want := range map[string]string{"10.11.19-MariaDB-0+deb12u1": "mariadb", "9.7.0": "mysql"} {
 		if got := engineOf("mysql", []setting{{"log_bin", "ON"}, {"version", version}}); got != want {
 			t.Errorf("%s is %s, want %s", version, got, want)

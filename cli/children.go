@@ -71,7 +71,7 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 		return usagef("--child-memory needs Linux")
 	}
 	if c.file != "" {
-		c.handlers, err = readHandlers(c.file)
+		c.handlers, err = readHandlers(cmd, c.file)
 	}
 	return err
 }
@@ -82,7 +82,9 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	if w.own() && !w.children.listens {
 		return w.options.Mux, func() {}, nil
 	}
-	supervisor := &supervise.Supervisor{}
+	supervisor := &supervise.Supervisor{Moved: func(instead string) {
+		config.Logger.Warn("the working directory is gone: commands start in another one", "directory", instead)
+	}}
 	settings := child.Settings{
 		Supervisor: supervisor,
 		KillAfter:  w.children.killAfter,
@@ -116,7 +118,7 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	}
 	pool := &child.Pool{Settings: settings, Path: self, Args: os.Args[1:], Jobs: w.children.jobs}
 	config.OnFailed = nil // it is called in a child
-	mux = w.options.Mux.Remote(callChild(atOnce, pool, config.Logger))
+	mux = w.options.Mux.Remote(callChild(atOnce, pool))
 	return mux, func() { pool.Close(); supervisor.Close() }, nil
 }
 

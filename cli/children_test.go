@@ -14,15 +14,17 @@ import (
 
 // A killed worker's command dies with it, and the job runs again, elsewhere, after expire.
 func TestKilledWorker(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	dir := t.TempDir()
 	s.ok("push", "a")
 	command := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
-	first := s.start("work", "--exec", command, "--expire", "1")
+	first := s.start("work", "--exec", command, "--expire", "1000")
 	command1 := waitForFile(t, filepath.Join(dir, "1"))
 	first.signal(syscall.SIGKILL)
 	first.wait()
 	checkGone(t, command1)
+	s.exec("UPDATE jobs SET expires_at = 1 WHERE reserved = 1") // expire is over
 
 	second := s.start("work", "--exec", command, "--max-jobs", "1")
 	waitForFile(t, filepath.Join(dir, "2"))
@@ -36,6 +38,7 @@ func TestKilledWorker(t *testing.T) {
 
 // When the grace is over, or with a second signal, the command is killed with all that it has started, and the job runs again.
 func TestSignalEndsCommands(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		args    []string
 		signals int
@@ -78,6 +81,7 @@ func isZombie(pid int) bool {
 
 // Nothing of a job, its grandchildren in sessions of their own included, is left when the worker is killed.
 func TestD4_NothingIsLeftOfAKilledWorker(t *testing.T) {
+	t.Parallel()
 	tree := `for i in 1 2 3 4 5; do (setsid sh -c 'echo pid $$; exec sleep 1000' &); sh -c 'echo pid $$; exec sleep 1000' & done; echo pid $$; wait`
 	for name, c := range map[string]struct {
 		job  string
@@ -123,6 +127,7 @@ func TestD4_NothingIsLeftOfAKilledWorker(t *testing.T) {
 
 // What a command leaves in the background ends with the worker, not with the program that embeds it.
 func TestD4_WhatIsLeftBehindEndsWithTheWorker(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
 	got := s.work("sleep 1000 >/dev/null 2>&1 & echo pid $!")

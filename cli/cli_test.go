@@ -15,6 +15,7 @@ import (
 )
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	for _, test := range []struct {
 		args []string
@@ -37,6 +38,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestFlagsStandAnywhere(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "{}", "--queue", "mail")
 	want := s.ok("jobs", "list", "--queue", "mail", "--json")
@@ -57,6 +59,7 @@ func TestFlagsStandAnywhere(t *testing.T) {
 
 // A context that has ended stops every command before it does anything.
 func TestContextThatHasEnded(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -70,6 +73,7 @@ func TestContextThatHasEnded(t *testing.T) {
 }
 
 func TestExitCode(t *testing.T) {
+	t.Parallel()
 	for want, err := range map[int]error{0: nil, 1: errors.New("broken"), 2: usagef("what?")} {
 		if got := ExitCode(err); got != want {
 			t.Errorf("%v gives %d, want %d", err, got, want)
@@ -79,6 +83,7 @@ func TestExitCode(t *testing.T) {
 
 // Errors are returned, and nothing is printed, when an application adds the tree to its own.
 func TestTreeInAnothersTree(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	var stdout, stderr strings.Builder
 	run := func(args ...string) error {
@@ -141,6 +146,7 @@ func TestHelp(t *testing.T) {
 
 // The defaults that help shows are the contract's.
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	help := runWith(t.Context(), Options{}, "", "work", "--help").stdout
 	for flag, value := range map[string]string{
 		"concurrency": "10", "timeout": "1m", "tries": "25", "expire": "1m", "sleep": "3s", "grace": "30s", "kill-after": "2s", "queue": "default",
@@ -153,6 +159,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
+	t.Parallel()
 	got := runWith(t.Context(), Options{}, "", "version")
 	if got.code != 0 || !regexp.MustCompile(`^sqlqueue \S+\ntables 1\ngo1\.\S+`).MatchString(got.stdout) {
 		t.Errorf("the result is %+v", got)
@@ -160,6 +167,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"plain ü 漢": "plain ü 漢", "a\nb\tc": `a\nb\tc`, "\x1b[0m": `\x1b[0m`, "\u202eevil": `\u202eevil`, "a\xffb": `a\xffb`, "\x00\x7f": `\x00\x7f`,
 	} {

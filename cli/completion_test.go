@@ -8,6 +8,7 @@ import (
 
 // The scripts are ones that their shells can read.
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	for shell, text := range map[string]string{"bash": "__start_sqlqueue", "zsh": "#compdef sqlqueue", "fish": "complete -c sqlqueue", "powershell": "Register-ArgumentCompleter"} {
 		got := runWith(t.Context(), Options{}, "", "completion", shell)
 		if got.code != 0 || !strings.Contains(got.stdout, text) {

@@ -8,6 +8,7 @@ import (
 
 // What destroys asks when a person is at the terminal, and only then; --yes keeps it from asking. It says what would be destroyed.
 func TestConfirm(t *testing.T) {
+	t.Parallel()
 	const jobs = "This would delete 2 jobs of all queues for good. Go on? [y/N]"
 	const failed = "This would forget 3 failed jobs:\n2  default  a  exit status 65\n1  default  b  exit status 65\nGo on? [y/N]"
 	for _, test := range []struct {
@@ -38,6 +39,7 @@ func TestConfirm(t *testing.T) {
 		{"migrate down", "n\n", "This removes tables with all the jobs in them. Go on? [y/N]", 1, 5},
 	} {
 		t.Run(test.args+" "+strings.TrimSpace(test.answer), func(t *testing.T) {
+			t.Parallel()
 			s := migrated(t)
 			s.ok("push", "a", "--count", "2")
 			s.ok("push", "b")
@@ -59,6 +61,7 @@ func TestConfirm(t *testing.T) {
 
 // Ctrl-C instead of an answer leaves everything as it is.
 func TestConfirmInterrupted(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
 	p := s.startOnTerminal("clear")

@@ -15,6 +15,7 @@ import (
 
 // A job that is being posted when other queues are subscribed comes to its end.
 func TestE9_AChangeLetsPostsFinish(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	change, begun := make(chan struct{}), make(chan struct{})
 	server := newReceiver(t)

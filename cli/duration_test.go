@@ -6,6 +6,7 @@ import (
 )
 
 func TestParseDuration(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"0": 0, "90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "-5": -5 * time.Second, "1.5s": 1500 * time.Millisecond,
 		"10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "250ms": 250 * time.Millisecond, "1d": day, "2w": 2 * week, "1w2d3h": 9*day + 3*time.Hour, "1.5d": 36 * time.Hour, "-1d12h": -36 * time.Hour, "+1w": week, "0.001": time.Millisecond,
@@ -22,6 +23,7 @@ func TestParseDuration(t *testing.T) {
 }
 
 func TestFormatDuration(t *testing.T) {
+	t.Parallel()
 	for want, d := range map[string]time.Duration{
 		"0s": 0, "3s": 3 * time.Second, "1m": time.Minute, "10m": 10 * time.Minute, "1m30s": 90 * time.Second, "1h": time.Hour,
 		"1h0m1s": time.Hour + time.Second, "1h10m": 70 * time.Minute, "20h": 20 * time.Hour, "24h": day, "2d": 2 * day, "49h": 49 * time.Hour, "14d": 2 * week, "1.5s": 1500 * time.Millisecond,

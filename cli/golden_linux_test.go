@@ -37,14 +37,6 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// plainTerminal makes the terminals of a test plain ones.
-func plainTerminal(t *testing.T) {
-	t.Helper()
-	t.Setenv("TERM", "xterm")
-	t.Setenv("NO_COLOR", "1")
-	t.Setenv("COLUMNS", "")
-}
-
 // shop is a database in which something of everything has happened, days ago.
 func shop(t *testing.T) *shell {
 	t.Helper()
@@ -62,23 +54,23 @@ func shop(t *testing.T) *shell {
 			100+i, []string{"mail", "sms"}[i/5], `{"job":"send_invoice","data":{"order_id":1}}`,
 			fmt.Sprintf("cannot connect to 10.0.0.%d:587: connection refused\nafter 3 attempts", i), "goroutine 1 [running]:\n\tmain.main()", at, at)
 	}
-	seen := time.Now().Add(24*day + time.Hour).UnixMicro() // so that it is not getting old
+	now := time.Now()
 	for i, name := range []string{"mailer", "a-worker-with-a-name-that-is-long"} {
-		s.exec("INSERT INTO workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, 1000000, ?)",
-			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], []any{seen, 1000000}[i])
+		seen := []time.Time{now, now.Add(-5 * time.Minute)}[i]
+		s.exec("INSERT INTO workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
+			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], now.Add(-20*day).UnixMicro(), seen.UnixMicro())
 	}
 	return s
 }
 
-// happened puts counts of the last hours into a database. It returns the present minute.
-func (s *shell) happened() time.Time {
+// happened puts counts of the last hours into a database.
+func (s *shell) happened() {
 	s.t.Helper()
 	minute := time.Now().Truncate(time.Minute)
 	for i := range 120 {
 		s.exec("INSERT INTO counts (minute, queue, pushed, done, failed, released) VALUES (?, 'mail', ?, ?, ?, ?), (?, 'reports', 1, 1, 0, 0)",
 			minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 100+i%20*5, 90+i%20*4, i/100, i%3, minute.Add(-time.Duration(10*i)*time.Minute).UnixMicro())
 	}
-	return minute
 }
 
 var (
@@ -90,55 +82,55 @@ var (
 		"workers":       "workers",
 		"monitor":       "monitor mail images-of-customers-in-europe --max 1",
 	}
-	anyTime = regexp.MustCompile(`"20\d\d-[^"]*Z"`)
+	anyTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*Z"`)
 	anyNow  = regexp.MustCompile(`\d\d:\d\d:\d\d`)
 )
 
 // Tables are as wide as the terminal, and no wider.
 func TestTablesOnTerminals(t *testing.T) {
-	plainTerminal(t)
-	s := shop(t)
-	for name, line := range tables {
-		for _, columns := range []int{80, 200} {
-			shown, _ := s.onTerminal(uint16(columns), "", strings.Fields(line)...)
-			golden(t, fmt.Sprintf("%s-%d.txt", name, columns), shown)
-			for row := range strings.Lines(shown) {
-				if n := widthOfText(strings.TrimSuffix(row, "\n")); n > columns {
-					t.Errorf("%s: a line has %d characters: %s", line, n, row)
+	t.Parallel()
+	atFixedTime(t, func(t *testing.T) {
+		s := shop(t)
+		for name, line := range tables {
+			for _, columns := range []int{80, 200} {
+				shown, _ := s.onTerminal(uint16(columns), "", strings.Fields(line)...)
+				golden(t, fmt.Sprintf("%s-%d.txt", name, columns), shown)
+				for row := range strings.Lines(shown) {
+					if n := widthOfText(strings.TrimSuffix(row, "\n")); n > columns {
+						t.Errorf("%s: a line has %d characters: %s", line, n, row)
+					}
 				}
 			}
+			golden(t, name+".txt", s.run(strings.Fields(line)...).stdout)
 		}
-		golden(t, name+".txt", s.run(strings.Fields(line)...).stdout)
-	}
+	})
 }
 
 func TestStatsOnTerminals(t *testing.T) {
-	plainTerminal(t)
-	shown := map[string]string{}
-	for again := true; again; { // until no minute begins meanwhile
+	t.Parallel()
+	atFixedTime(t, func(t *testing.T) {
 		s := shop(t)
-		minute := s.happened()
+		s.happened()
 		for _, columns := range []uint16{80, 200} {
-			shown[fmt.Sprintf("stats-%d.txt", columns)], _ = s.onTerminal(columns, "", "stats", "--since", "2h")
+			shown, _ := s.onTerminal(columns, "", "stats", "--since", "2h")
+			golden(t, fmt.Sprintf("stats-%d.txt", columns), shown)
 		}
-		shown["stats.txt"] = s.ok("stats", "--queue", "mail")
-		shown["stats.json"] = anyTime.ReplaceAllString(s.ok("stats", "--queue", "mail", "--since", "5m", "--json"), `"TIME"`)
-		again = !time.Now().Truncate(time.Minute).Equal(minute)
-	}
-	for name, text := range shown {
-		golden(t, name, text)
-	}
+		golden(t, "stats.txt", s.ok("stats", "--queue", "mail"))
+		golden(t, "stats.json", anyTime.ReplaceAllString(s.ok("stats", "--queue", "mail", "--since", "5m", "--json"), `"TIME"`))
+	})
 }
 
 // Colours are few, and only on terminals that may have them.
 func TestColours(t *testing.T) {
-	plainTerminal(t)
-	s := shop(t)
 	t.Setenv("NO_COLOR", "")
-	for _, name := range []string{"queues", "workers", "monitor"} {
-		shown, _ := s.onTerminal(200, "", strings.Fields(tables[name])...)
-		golden(t, name+"-colours.txt", strings.ReplaceAll(shown, "\x1b", "^["))
-	}
+	atFixedTime(t, func(t *testing.T) {
+		s := shop(t)
+		for _, name := range []string{"queues", "workers", "monitor"} {
+			shown, _ := s.onTerminal(200, "", strings.Fields(tables[name])...)
+			golden(t, name+"-colours.txt", strings.ReplaceAll(shown, "\x1b", "^["))
+		}
+	})
+	s := shop(t)
 	for variable, value := range map[string]string{"NO_COLOR": "1", "TERM": "dumb"} {
 		t.Run(variable, func(t *testing.T) {
 			t.Setenv(variable, value)
@@ -153,17 +145,18 @@ func TestColours(t *testing.T) {
 }
 
 func TestColumnsVariable(t *testing.T) {
-	plainTerminal(t)
-	s := shop(t)
-	want, _ := s.onTerminal(90, "", "jobs", "list")
-	t.Setenv("COLUMNS", "90")
-	if shown, _ := s.onTerminal(200, "", "jobs", "list"); shown != want {
-		t.Errorf("with COLUMNS=90 it is\n%swant\n%s", shown, want)
-	}
-	t.Setenv("COLUMNS", "40")
-	if shown, want := s.ok("jobs", "list"), readGolden(t, "jobs-list.txt"); shown != want {
-		t.Errorf("COLUMNS is for terminals, and without one it is\n%s", shown)
-	}
+	atFixedTime(t, func(t *testing.T) {
+		s := shop(t)
+		want, _ := s.onTerminal(90, "", "jobs", "list")
+		t.Setenv("COLUMNS", "90")
+		if shown, _ := s.onTerminal(200, "", "jobs", "list"); shown != want {
+			t.Errorf("with COLUMNS=90 it is\n%swant\n%s", shown, want)
+		}
+		t.Setenv("COLUMNS", "40")
+		if shown, want := s.ok("jobs", "list"), readGolden(t, "jobs-list.txt"); shown != want {
+			t.Errorf("COLUMNS is for terminals, and without one it is\n%s", shown)
+		}
+	})
 }
 
 func readGolden(t *testing.T, name string) string {
@@ -176,13 +169,17 @@ func readGolden(t *testing.T, name string) string {
 }
 
 func TestJSONOutputs(t *testing.T) {
-	s := shop(t)
-	for name, line := range tables {
-		golden(t, name+".json", anyTime.ReplaceAllString(s.run(append(strings.Fields(line), "--json")...).stdout, `"TIME"`))
-	}
+	t.Parallel()
+	atFixedTime(t, func(t *testing.T) {
+		s := shop(t)
+		for name, line := range tables {
+			golden(t, name+".json", anyTime.ReplaceAllString(s.run(append(strings.Fields(line), "--json")...).stdout, `"TIME"`))
+		}
+	})
 }
 
 func TestHelpTexts(t *testing.T) {
+	t.Parallel()
 	var all strings.Builder
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {
@@ -200,7 +197,7 @@ func TestHelpTexts(t *testing.T) {
 }
 
 func TestHelpOnTerminals(t *testing.T) {
-	plainTerminal(t)
+	t.Parallel()
 	s := newShell(t)
 	for _, columns := range []uint16{80, 200} {
 		shown, _ := s.onTerminal(columns, "", "jobs", "cancel", "--help")
@@ -210,7 +207,7 @@ func TestHelpOnTerminals(t *testing.T) {
 
 // watch on a terminal draws in place, and Ctrl-C is its end.
 func TestStatsWatch(t *testing.T) {
-	plainTerminal(t)
+	t.Parallel()
 	s := shop(t)
 	p := s.startOnTerminal("stats", "--watch", "0.05", "--queue", "mail")
 	waitFor(t, func() error {

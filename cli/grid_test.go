@@ -6,6 +6,7 @@ import (
 )
 
 func TestGrid(t *testing.T) {
+	t.Parallel()
 	g := newGrid(number("ID"), text("NAME", 10), spare(number("TRIES")), spare(word("NOTE")), text("DATA", 12))
 	g.add("1", "漢字漢字漢字", "0", "-", "short")
 	g.add("22", "a name of length 20.", "0", "new", "a rather long text that is cut")
@@ -46,6 +47,7 @@ func TestGrid(t *testing.T) {
 }
 
 func TestCut(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		text string
 		most int
@@ -68,6 +70,7 @@ func TestCut(t *testing.T) {
 }
 
 func TestSparkline(t *testing.T) {
+	t.Parallel()
 	if got, want := sparkline([]int64{0, 1, 50, 80, 100}, 100), "·▁▄▇█"; got != want {
 		t.Errorf("drawn as %s, want %s", got, want)
 	}

@@ -80,6 +80,7 @@ func (r *receiver) what() string {
 }
 
 func TestE3_HandlersFile(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"work", "listen"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
@@ -122,6 +123,7 @@ posted:
 
 // Without a handler for all names, others are put back, and JSON does as well.
 func TestE3_HandlersFileOfJSON(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	file := write(t, "handlers.json", `{
 	"name\/of\u00e9 \ud83d\ude00 \\/": {"command": ["printf", "%s\n", "a\/b"]}
@@ -136,6 +138,7 @@ func TestE3_HandlersFileOfJSON(t *testing.T) {
 
 // A handler's own settings beat the worker's, and a job's own beat both.
 func TestE3_SettingsInAHandlersFile(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	server := newReceiver(t)
 	server.next = func(received) int { return http.StatusBadGateway }
@@ -232,6 +235,7 @@ func TestE3_HandlersFileThatIsWrong(t *testing.T) {
 }
 
 func TestE3_HandlersOfBadInput(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	file := write(t, "f.yaml", "a: {command: x}")
 	s.fails(2, []string{"--handlers: open /nowhere: no such file"}, "work", "--handlers", "/nowhere")
@@ -242,6 +246,7 @@ func TestE3_HandlersOfBadInput(t *testing.T) {
 
 // A command of the file is killed as one of --exec is, and a post ends, at the second signal.
 func TestE3_ASecondSignalEndsAPost(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))

@@ -3,6 +3,7 @@ package cli
 import "testing"
 
 func TestWrap(t *testing.T) {
+	t.Parallel()
 	for width, want := range map[int]string{
 		0:  "ab = on: a commit of änother\n",
 		28: "ab = on: a commit of änother\n",
@@ -17,6 +18,7 @@ func TestWrap(t *testing.T) {
 }
 
 func TestReflow(t *testing.T) {
+	t.Parallel()
 	text := "One sentence\nthat goes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\nFlags:\n      --a name    what a is\n  -h, --help   help\n"
 	want := "One sentence that\ngoes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\nFlags:\n      --a name    what a is\n  -h, --help   help\n"
 	if got := reflow(text, 20); got != want {

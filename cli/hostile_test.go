@@ -19,6 +19,7 @@ var hostile = []string{
 
 // Names and data of any kind are stored as they are, and shown so that a terminal does nothing with them but show them.
 func TestHostileNamesAndData(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	for i, text := range hostile {
 		data, err := json.Marshal(map[string]string{"text": text})
@@ -70,6 +71,7 @@ func TestHostileNamesAndData(t *testing.T) {
 
 // Large data is stored as it is, and does not make lists long.
 func TestTenMegabytesOfData(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	data := `{"x":"` + strings.Repeat("ü<&>\\u0000", 1_000_000) + `"}`
 	file := filepath.Join(t.TempDir(), "data.json")
@@ -86,6 +88,7 @@ func TestTenMegabytesOfData(t *testing.T) {
 }
 
 func TestPrintableJSON(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"{\"a\":\"ü漢\"}": "{\"a\":\"ü漢\"}", "\"\u009b\u202e\x7f\"": `"\u009b\u202e\u007f"`, "\"\U000e0001\"": `"\udb40\udc01"`, "\"\xff\"": `"\ufffd"`,
 	} {

@@ -12,20 +12,13 @@ import (
 	"testing"
 )
 
-// slowQuery takes SQLite a while.
-const slowQuery = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n`
+// slowQuery takes SQLite a while: it counts so far.
+const slowQuery = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n`
 
 // Ctrl-C ends long work after the batch that has begun, and one line says how far it came.
 func TestInterruptedWorkIsWhole(t *testing.T) {
-	// Each batch takes a while, so that it is still under way when the signal comes.
-	const slow = `CREATE TRIGGER slow_%[1]s BEFORE %[2]s ON %[1]s WHEN %[3]s.id %% 500 = 0 BEGIN SELECT count(*) FROM (` + slowQuery + `); END`
-	const jobs = 10_000
-	for _, test := range []struct {
-		args   string
-		did    string
-		failed bool
-		pushes bool
-	}{
+	t.Parallel()
+	for _, test := range []interruptedWork{
 		{args: "clear", did: "interrupted: deleted %d job"},
 		{args: "jobs cancel --name a", did: "interrupted: cancelled %d job"},
 		{args: "flush", did: "interrupted: forgot %d failed job", failed: true},
@@ -34,49 +27,79 @@ func TestInterruptedWorkIsWhole(t *testing.T) {
 		{args: "push b --count 10000", did: "after %d job", pushes: true},
 	} {
 		t.Run(test.args, func(t *testing.T) {
-			s := migrated(t)
-			left := func() int { return s.number("SELECT count(*) FROM jobs") }
-			switch {
-			case test.failed:
-				s.fail(jobs, "default", "a", "broken", 1)
-				s.exec(fmt.Sprintf(slow, "failed_jobs", "DELETE", "old"))
-				left = func() int { return s.number("SELECT count(*) FROM failed_jobs") }
-			case test.pushes:
-				s.exec(strings.ReplaceAll(fmt.Sprintf(slow, "jobs", "INSERT", "new"), "BEFORE", "AFTER"))
-			default:
-				s.ok("push", "a", "--count", fmt.Sprint(jobs))
-				s.exec(fmt.Sprintf(slow, "jobs", "DELETE", "old"))
-			}
-			before := left()
-			p := s.start(strings.Fields(test.args)...)
-			waitFor(t, func() error {
-				if left() == before {
-					return fmt.Errorf("nothing is done: %s", p.stderr)
-				}
-				return nil
-			})
-			p.signal(syscall.SIGINT)
-			code := p.wait()
-			done := before - left()
-			if test.pushes {
-				done = -done
-			}
-			if done == 0 || done == jobs || done%1000 != 0 {
-				t.Errorf("%d rows were changed: that is no part of all, in whole batches", done)
-			}
-			said := strings.TrimPrefix(p.stderr.String(), "about to cancel 10000+ jobs\n")
-			if code != 1 || !strings.HasPrefix(said, "sqlqueue: "+fmt.Sprintf(test.did, done)) || strings.Count(said, "\n") != 1 {
-				t.Errorf("exit code %d with %d rows changed, and standard error is %q", code, done, said)
-			}
-			if n := strings.Count(p.stdout.String(), "\n"); test.pushes && n != done || !test.pushes && n != 0 {
-				t.Errorf("printed %d lines", n)
+			t.Parallel()
+			// How long a batch must take, so that the signal comes before the end of all, depends on how busy the machine is.
+			for slowness := 20_000; !test.run(t, slowness); slowness *= 4 {
+				t.Logf("all was done before the signal came, with batches of %d", slowness)
 			}
 		})
 	}
 }
 
+// interruptedWork is a command that changes jobsToChange rows, in batches.
+type interruptedWork struct {
+	args   string
+	did    string
+	failed bool
+	pushes bool
+}
+
+const jobsToChange = 10_000
+
+// run interrupts the command after its first batch. It returns false if the command was done before the signal came.
+func (w interruptedWork) run(t *testing.T, slowness int) bool {
+	t.Helper()
+	// Each batch after the first takes a while, so that there is work to be done when the signal comes.
+	slow := func(table, event, row string) string {
+		return fmt.Sprintf(`CREATE TRIGGER slow BEFORE %s ON %s WHEN %s.id > 1000 AND %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`,
+			event, table, row, row, fmt.Sprintf(slowQuery, slowness))
+	}
+	s := migrated(t)
+	left := func() int { return s.number("SELECT count(*) FROM jobs") }
+	switch {
+	case w.failed:
+		s.fail(jobsToChange, "default", "a", "broken", 1)
+		s.exec(slow("failed_jobs", "DELETE", "old"))
+		left = func() int { return s.number("SELECT count(*) FROM failed_jobs") }
+	case w.pushes:
+		s.exec(strings.ReplaceAll(slow("jobs", "INSERT", "new"), "BEFORE", "AFTER"))
+	default:
+		s.push(jobsToChange, "default", "a")
+		s.exec(slow("jobs", "DELETE", "old"))
+	}
+	before := left()
+	p := s.start(strings.Fields(w.args)...)
+	waitFor(t, func() error {
+		if left() == before {
+			return fmt.Errorf("nothing is done: %s", p.stderr)
+		}
+		return nil
+	})
+	p.signal(syscall.SIGINT)
+	code := p.wait()
+	done := before - left()
+	if w.pushes {
+		done = -done
+	}
+	if done == jobsToChange && code != 1 { // 0, or -1 when the signal came after the work
+		return false
+	}
+	if done == 0 || done == jobsToChange || done%1000 != 0 {
+		t.Errorf("%d rows were changed: that is no part of all, in whole batches", done)
+	}
+	said := strings.TrimPrefix(p.stderr.String(), "about to cancel 10000+ jobs\n")
+	if code != 1 || !strings.HasPrefix(said, "sqlqueue: "+fmt.Sprintf(w.did, done)) || strings.Count(said, "\n") != 1 {
+		t.Errorf("exit code %d with %d rows changed, and standard error is %q", code, done, said)
+	}
+	if n := strings.Count(p.stdout.String(), "\n"); w.pushes && n != done || !w.pushes && n != 0 {
+		t.Errorf("printed %d lines", n)
+	}
+	return true
+}
+
 // A reader that has seen enough ends the program without a word.
 func TestBrokenPipe(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", `"`+strings.Repeat("x", 1000)+`"`, "--count", "1000")
 	self, err := os.Executable()

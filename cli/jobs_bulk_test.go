@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (s *shell) ids(filter string) (ids []int64) {
@@ -17,6 +18,7 @@ func (s *shell) ids(filter string) (ids []int64) {
 
 // list, cancel and release take the same conditions.
 func TestE6_JobFilters(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", `{"customer":{"id":42,"vip":true},"city":"Zürich, CH"}`)
 	s.ok("push", "a", `{"customer":{"id":"42"}}`, "--queue", "mail")
@@ -74,6 +76,7 @@ func TestE6_JobFilters(t *testing.T) {
 
 // Only what passes the filter is cancelled, and never what a worker has.
 func TestE6_CancelByFilter(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "1203", "--queue", "mail")
 	s.ok("push", "b", "--queue", "mail")
@@ -92,6 +95,7 @@ func TestE6_CancelByFilter(t *testing.T) {
 }
 
 func TestE6_ReleaseByFilter(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "4", "--queue", "mail")
 	s.ok("push", "b", "--queue", "mail")
@@ -111,6 +115,7 @@ func TestE6_ReleaseByFilter(t *testing.T) {
 
 // What few of very many jobs pass is found, also where no index helps.
 func TestE6_SearchAmongManyJobs(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
 		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
@@ -139,6 +144,7 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 
 // A number as great as people are told of stands for so many or more.
 func TestCountTo(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int]string{0: "0 jobs", 1: "1 job", 9_999: "9999 jobs", 10_000: "10000+ jobs"} {
 		if got := countTo(n, "job"); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
@@ -160,10 +166,18 @@ func (s *shell) fail(n int, queue, name, message string, hoursAgo int) {
 	s.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 		SELECT i, ?, 0, '{"job":"%s","data":{}}', 1, replace(?, '#', 1000 + i), '', 1,
-			CAST(strftime('%%s') AS INTEGER) * 1000000 - %d * 3600000000 FROM n`, n, name, hoursAgo), queue, message)
+			%d FROM n`, n, name, time.Now().Add(-time.Duration(hoursAgo)*time.Hour).UnixMicro()), queue, message)
+}
+
+// push adds so many jobs without data, faster than the program does.
+func (s *shell) push(n int, queue, name string) {
+	s.t.Helper()
+	s.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO jobs (queue, payload) SELECT ?, '{"job":"%s","data":{}}' FROM n`, n, name), queue)
 }
 
 func TestE8_FailedByGroupAndError(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if got := s.ok("failed", "--group", "--json"); got != "[]\n" {
 		t.Errorf("without failed jobs: %q", got)
@@ -215,6 +229,7 @@ func TestE8_FailedByGroupAndError(t *testing.T) {
 
 // Of many groups the largest five are told before they are deleted.
 func TestE8_FlushTellsWhatItDeletes(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	for i := range 7 {
 		s.fail(i+1, "q", strings.Repeat(string(rune('a'+i)), 3), "broken", 1)

@@ -6,9 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,6 +158,7 @@ func printed(text, word string) (rest []string) {
 }
 
 func TestD4_ListenRunsHandlersInChildren(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "pid", "--count", "3")
 	s.ok("push", "print", `{"a": 1}`)
@@ -181,6 +180,7 @@ func TestD4_ListenRunsHandlersInChildren(t *testing.T) {
 }
 
 func TestD5_AChildServesSoManyJobs(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "pid", "--count", "5")
 	pids := printed(s.listen("--stop-when-empty", "--child-jobs", "3").done(), "pid")
@@ -192,6 +192,7 @@ func TestD5_AChildServesSoManyJobs(t *testing.T) {
 
 // What becomes of a job whose child dies or hangs, and the next jobs go on.
 func TestD4_AChildDies(t *testing.T) {
+	t.Parallel()
 	for name, says := range map[string][]string{
 		"loop":       {"timed out after"},
 		"wait":       {"gave up: timed out after"},
@@ -207,7 +208,14 @@ func TestD4_AChildDies(t *testing.T) {
 			s := migrated(t)
 			s.ok("push", name, "--tries", "1")
 			s.ok("push", "pid", "--timeout", "0", "--count", "2")
-			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", "3", "--kill-after", "1") // a child takes a while to begin
+			timeout, killAfter := "0", "1" // a child can take long to begin: only what must end in time has a limit
+			switch name {
+			case "loop", "grandchild":
+				timeout = "3"
+			case "wait":
+				timeout, killAfter = "3", "1000"
+			}
+			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", timeout, "--kill-after", killAfter)
 			log := p.done()
 			if p.stdout.Len() > 0 {
 				t.Errorf("the parent itself has printed %s", &p.stdout)
@@ -247,6 +255,7 @@ func TestD4_AChildDies(t *testing.T) {
 }
 
 func TestD4_AChildNeedsNoDatabase(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "database")
 	dsn := s.dsn
@@ -258,6 +267,7 @@ func TestD4_AChildNeedsNoDatabase(t *testing.T) {
 }
 
 func TestF3_AJobIsCompletedInAChild(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "complete")
 	log := s.listen("--stop-when-empty").done()
@@ -286,24 +296,18 @@ func (i installed) install(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := os.Open(self)
-	if err != nil {
-		t.Fatal(err)
+	// Another process writes it: a child that a parallel test starts meanwhile would inherit the open file, and nobody can run what is
+	// open for writing.
+	if out, err := exec.CommandContext(t.Context(), "cp", self, string(i)+".new").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	defer from.Close()
-	to, err := os.OpenFile(string(i)+".new", os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o700)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(to.Close(), os.Rename(string(i)+".new", string(i))); err != nil {
+	if err := os.Rename(string(i)+".new", string(i)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestD4_NewCodeIsPickedUp(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	program := newProgram(t)
 	s.ok("push", "binary")
@@ -318,6 +322,7 @@ func TestD4_NewCodeIsPickedUp(t *testing.T) {
 
 // While there is no program to run, no job loses an attempt.
 func TestD4_AChildThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	program := newProgram(t)
 	p := s.startProgram(string(program), withHandlers, "listen", "--sleep", "0.05", "--tries", "1")
@@ -336,6 +341,7 @@ func TestD4_AChildThatCannotBeStarted(t *testing.T) {
 }
 
 func TestD4_ChildMemory(t *testing.T) {
+	t.Parallel()
 	if !supervise.CanLimitMemory {
 		migrated(t).fails(2, []string{"--child-memory needs Linux"}, "work", "--exec", "true", "--child-memory", "5")
 		return
@@ -352,6 +358,7 @@ func TestD4_ChildMemory(t *testing.T) {
 }
 
 func TestD4_ExitOnTimeout(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"handler": {"listen"},
 		"command": {"listen", "--exec", `test $SQLQUEUE_JOB_NAME != loop || while :; do :; done`},
@@ -382,9 +389,10 @@ func TestD4_ExitOnTimeout(t *testing.T) {
 
 // A command in a dead loop is killed, and the others go on.
 func TestB6_ACommandInADeadLoop(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "loop", "--tries", "1")
-	s.ok("push", "other", "--count", "5")
+	s.ok("push", "other", "--count", "5", "--timeout", "0")
 	got := s.run("listen", "--stop-when-empty", "--timeout", "0.3", "--kill-after", "0.1", "--exec", `trap "" TERM; test $SQLQUEUE_JOB_NAME != loop || while :; do :; done`)
 	if got.code != 0 || strings.Count(got.stderr, "msg=processed") != 5 {
 		t.Errorf("%+v", got)
@@ -396,6 +404,7 @@ func TestB6_ACommandInADeadLoop(t *testing.T) {
 
 // A second signal kills the children at once, and TERM to all processes, as some supervisors send it, ends none that runs a job.
 func TestD8_SignalsToListen(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "loop")
 	p := s.listen("--grace", "1000", "--kill-after", "1000", "--delay", "0")
@@ -427,6 +436,7 @@ func TestD8_SignalsToListen(t *testing.T) {
 }
 
 func TestListenOfBadInput(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.fails(2, []string{"give --exec COMMAND"}, "listen")
 	s.fails(2, []string{"--child-jobs: 0 is too small"}, "listen", "--exec", "true", "--child-jobs", "0")

@@ -4,14 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -32,12 +37,34 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
 		panic(err)
 	}
-	for _, name := range []string{"SQLQUEUE_DSN", "SQLQUEUE_PREFIX", "SQLQUEUE_QUEUE", "SQLQUEUE_EXPIRE"} {
-		if err := os.Unsetenv(name); err != nil {
-			panic(err)
-		}
+	if err := errors.Join(forgetTheUser(), waitTogether()); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
+}
+
+// forgetTheUser takes out of the environment what the program, its drivers and its commands read there, and makes terminals plain ones.
+func forgetTheUser() error {
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(os.Setenv("TERM", "xterm"), os.Setenv("NO_COLOR", "1"))
+}
+
+// waitTogether lets more tests run at once than there are cores, unless -parallel says how many: most of them wait for processes.
+func waitTogether() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 }
 
 // result is what a command left behind.
@@ -72,11 +99,31 @@ func newShell(t *testing.T) *shell {
 	return &shell{t, "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
 }
 
+// template returns the file of a database that has the tables and nothing in them.
+var template = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "sqlqueue-cli-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	name := filepath.Join(dir, "test.db")
+	if got := runWith(context.Background(), Options{DSN: "sqlite:" + name}, "", "migrate", "up"); got.code != 0 {
+		return nil, errors.New(got.stderr)
+	}
+	return os.ReadFile(name)
+})
+
 // migrated returns a shell whose database has the tables.
 func migrated(t *testing.T) *shell {
 	t.Helper()
 	s := newShell(t)
-	s.ok("migrate", "up")
+	file, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file(), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -146,7 +193,7 @@ func (s *shell) startProgram(path, name string, args ...string) *process {
 	p := &process{t: s.t, cmd: exec.CommandContext(s.t.Context(), path, args...), stderr: &watched{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"="+name, "SQLQUEUE_DSN="+s.dsn)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p.stderr
-	p.cmd.WaitDelay = time.Second
+	p.cmd.WaitDelay = time.Minute
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -184,7 +231,7 @@ func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(patience(p.t)):
 		p.t.Fatalf("%q does not end:\n%s", p.cmd.Args[1:], p.stderr)
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -208,15 +255,33 @@ func (w *watched) String() string {
 	return w.buf.String()
 }
 
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+// atFixedTime runs a test in a bubble of testing/synctest, where the present is midnight of 1 January 2000, UTC, as long as anything runs:
+// what it shows depends neither on the day nor on how long it takes. The SQLite store takes its time from Go.
+func atFixedTime(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	outside := make(chan os.Signal, 1) // os/signal makes its own channels at the first use, which must not be in a bubble
+	signal.Notify(outside, os.Interrupt)
+	signal.Stop(outside)
+	synctest.Test(t, test)
+}
+
+// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
+// the time of all tests is short.
+func patience(t *testing.T) time.Duration {
+	t.Helper()
+	const most = 5 * time.Minute
+	if deadline, ok := t.Deadline(); ok {
+		return min(most, time.Until(deadline)/2)
+	}
+	return most
+}
 
 // waitFor waits until the condition holds, and otherwise fails with what it last said.
 func waitFor(t *testing.T, condition func() error) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(patience(t))
 	for {
 		err := condition()
 		if err == nil {

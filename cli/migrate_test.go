@@ -39,6 +39,7 @@ func (s *shell) number(query string) (n int) {
 func (s *shell) file() string { return strings.TrimPrefix(s.dsn, "sqlite:") }
 
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	for _, step := range []struct {
 		args string
@@ -69,6 +70,7 @@ func TestMigrate(t *testing.T) {
 
 // Only migrate up makes the file.
 func TestNoDatabase(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	for _, command := range []string{
 		"migrate down", "migrate status", "migrate version", "migrate validate", "push a", "work --exec true", "queues", "jobs list", "failed",
@@ -84,6 +86,7 @@ func TestNoDatabase(t *testing.T) {
 
 // Every connection is closed at the end: SQLite then removes its other files. WAL lets readers go on beside a writer.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
 	s.work("true")
@@ -103,12 +106,14 @@ func TestFiles(t *testing.T) {
 
 // A directory that is not there is not made.
 func TestNoDirectory(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.dsn = "sqlite:" + filepath.Join(t.TempDir(), "no", "such.db")
 	s.fails(1, []string{"cannot connect to sqlite file " + s.file() + ": unable to open database file (14)\n"}, "migrate", "up")
 }
 
 func TestFileIsNoDatabase(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	if err := os.WriteFile(s.file(), []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
@@ -118,6 +123,7 @@ func TestFileIsNoDatabase(t *testing.T) {
 }
 
 func TestTablesMissing(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.exec("CREATE TABLE other (id INTEGER)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}, {"jobs", "show", "1"}, {"failed"}, {"retry", "--all"}, {"pause"}, {"clear"}} {
@@ -126,6 +132,7 @@ func TestTablesMissing(t *testing.T) {
 }
 
 func TestTablesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.exec("INSERT INTO sqlqueue_migrations (version_id, is_applied) VALUES (99, 1)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
@@ -139,6 +146,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 }
 
 func TestPrefix(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.ok("migrate", "up", "--prefix", "shop_")
 	s.ok("--prefix", "shop_", "push", "a")
@@ -153,6 +161,7 @@ func TestPrefix(t *testing.T) {
 
 // Ten processes may start at once.
 func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	results := make([]result, 10)
 	var group sync.WaitGroup

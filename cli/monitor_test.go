@@ -7,6 +7,7 @@ import (
 )
 
 func TestE5_Monitor(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "3")
 	s.ok("later", "1h", "a")

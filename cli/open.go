@@ -42,6 +42,9 @@ func (p *program) open(create bool) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.root != nil {
+		a.fromFile = strings.HasPrefix(p.from[p.root.PersistentFlags().Lookup("dsn")], "file ")
+	}
 	config := p.options.Config
 	config.Prefix = p.prefix
 	if err := sqlqueue.CheckPrefix(config.Prefix); err != nil {
@@ -61,17 +64,36 @@ func (p *program) open(create bool) (*database, error) {
 }
 
 // connect makes sure that the database answers.
-func (d *database) connect(ctx context.Context) error {
-	timeout, cancel := context.WithTimeout(ctx, connectTimeout)
+func (d *database) connect(ctx context.Context) error { return d.connectWithin(ctx, connectTimeout) }
+
+// connectWithin is connect that waits no longer than limit, if that is positive.
+func (d *database) connectWithin(ctx context.Context, limit time.Duration) error {
+	if limit <= 0 || limit > connectTimeout {
+		limit = connectTimeout
+	}
+	timeout, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := d.db.PingContext(timeout); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(connectTimeout))
+			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(limit))
 		}
-		return fmt.Errorf("cannot connect to %s: %w", d, d.redact(connectError(err)))
+		err = d.redact(connectError(err))
+		if d.fromFile && strings.Contains(err.Error(), "require_auth check failed") {
+			err = &clearError{err}
+		}
+		return fmt.Errorf("cannot connect to %s: %w", d, err)
 	}
 	return nil
 }
+
+// clearError says that a server asks for the password itself.
+type clearError struct{ err error }
+
+func (c *clearError) Error() string {
+	return c.err.Error() + ": the host of a configuration file does not get PGPASSWORD as plain text: give the address in SQLQUEUE_DSN or --dsn, or use scram-sha-256"
+}
+
+func (c *clearError) Unwrap() error { return c.err }
 
 // connectError leaves out the user and the database from pgx's error.
 func connectError(err error) error {
@@ -100,6 +122,9 @@ func (p *program) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error)
 
 // isRefused reports whether a server has answered and wants nothing to do with the user or has no such database: waiting does not help.
 func isRefused(err error) bool {
+	if clear, refused := new(*clearError), new(*sqlqueue.RefusedError); errors.As(err, clear) || errors.As(err, refused) {
+		return true
+	}
 	var postgres interface{ SQLState() string }
 	if errors.As(err, &postgres) {
 		state := postgres.SQLState()

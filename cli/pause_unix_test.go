@@ -10,6 +10,7 @@ import (
 )
 
 func TestD8_USR2PausesAndCONTGoesOn(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	p := s.start("work", "--exec", "true", "--sleep", "0.01")
 	p.says("worker started")

@@ -38,6 +38,7 @@ func (s *shell) workerPIDs(n int) (pids []string) {
 func (p *process) pid() string { return strconv.Itoa(p.cmd.Process.Pid) }
 
 func TestE7_Processes(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	p := s.start("--processes=3", "work", "--sleep", "0.05", "--exec", "echo ppid $PPID")
 	pids := s.workerPIDs(3)
@@ -91,6 +92,7 @@ func TestE7_Processes(t *testing.T) {
 }
 
 func TestE7_ProcessesEndWithTheirParent(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
 	p := s.start("work", "--processes", "2", "--exec", "echo pid $$; exec sleep 1000")
@@ -102,6 +104,7 @@ func TestE7_ProcessesEndWithTheirParent(t *testing.T) {
 }
 
 func TestE7_ProcessesThatAreDone(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--count", "5")
 	p := s.start("work", "--stop-when-empty", "--exec", "true", "--processes", "2")
@@ -117,6 +120,7 @@ func TestE7_ProcessesThatAreDone(t *testing.T) {
 
 // A job that does not end within the grace: its worker says so by its exit code, and nothing of it is left.
 func TestE7_TheWorstExitCode(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		args    []string
 		signals int
@@ -133,7 +137,12 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 			pids := append(s.workerPIDs(2), printed(p.stderr.String(), "pid")...)
 			for range test.signals {
 				p.signal(syscall.SIGINT)
-				p.says("signal=interrupt")
+				waitFor(t, func() error { // or else a worker could take the second signal for the first
+					if n := strings.Count(p.stderr.String(), "signal=interrupt"); n < 2 {
+						return fmt.Errorf("%d of 2 workers have the signal:\n%s", n, p.stderr)
+					}
+					return nil
+				})
 			}
 			if code := p.wait(); code != 1 {
 				t.Errorf("exit code %d\n%s", code, p.stderr)
@@ -149,6 +158,7 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 
 // What no worker process could do anything about is told once, by the parent or by the first that finds it.
 func TestE7_ProcessesThatCannotWork(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.fails(2, []string{"--processes: 0 is too small"}, "work", "--processes", "0", "--exec", "true")
 	s.fails(2, []string{"unknown flag: --processes"}, "listen", "--processes", "2", "--exec", "true")
@@ -192,6 +202,7 @@ func runFleet(t *testing.T, line string, grace time.Duration) (pids []string, lo
 
 // A process that does not heed the signal is killed in the end, and is not started again.
 func TestE7_AProcessThatHangsIsKilled(t *testing.T) {
+	t.Parallel()
 	pids, log, err := runFleet(t, `trap "" TERM; echo $$ >$dir/$$; while :; do sleep 1; done`, 100*time.Millisecond)
 	if ExitCode(err) != 1 || !strings.Contains(log, "they are killed") {
 		t.Errorf("%v\n%s", err, log)
@@ -201,6 +212,7 @@ func TestE7_AProcessThatHangsIsKilled(t *testing.T) {
 
 // One that the signal itself has ended had nothing to finish. What the processes leave behind ends, too.
 func TestE7_AProcessThatIsEndedBeforeItHasBegun(t *testing.T) {
+	t.Parallel()
 	pids, log, err := runFleet(t, `setsid sleep 1000 >/dev/null 2>&1 & echo $! >$dir/$$; exec sleep 1000`, time.Minute)
 	if err != nil {
 		t.Errorf("%v\n%s", err, log)
@@ -209,6 +221,7 @@ func TestE7_AProcessThatIsEndedBeforeItHasBegun(t *testing.T) {
 }
 
 func TestE7_WhenAProcessIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	const s, m = time.Second, time.Minute
 	type end struct {
 		code  int
@@ -239,6 +252,7 @@ func TestE7_WhenAProcessIsStartedAgain(t *testing.T) {
 }
 
 func TestWithoutFlag(t *testing.T) {
+	t.Parallel()
 	got := withoutFlag(strings.Fields("--processes 3 work --processes=4 --exec --processes 5 --queue a -- --processes 6"), "--processes")
 	if want := strings.Fields("work --exec --queue a -- --processes 6"); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)

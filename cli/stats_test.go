@@ -10,6 +10,11 @@ import (
 
 // The rates are those of whole minutes, and what is waiting counts as pushed.
 func TestE5_Stats(t *testing.T) {
+	t.Parallel()
+	atFixedTime(t, testStats)
+}
+
+func testStats(t *testing.T) {
 	s := migrated(t)
 	if got := s.ok("stats", "--json"); got != "[]\n" {
 		t.Errorf("without jobs: %q", got)
@@ -57,6 +62,7 @@ func TestE5_Stats(t *testing.T) {
 
 // What is only a lower bound is marked.
 func TestE5_LowerBounds(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
 		INSERT INTO jobs (queue, payload) SELECT 'mail', '{"job":"a"}' FROM n`)
@@ -92,6 +98,7 @@ func TestE5_LowerBounds(t *testing.T) {
 
 // A trend ends with the present and begins where it was asked to.
 func TestTrend(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2030, 1, 1, 12, 7, 30, 0, time.UTC)
 	var minutes []minuteCount
 	for i := range 20 {
@@ -111,6 +118,7 @@ func TestTrend(t *testing.T) {
 }
 
 func TestPerMinute(t *testing.T) {
+	t.Parallel()
 	for rate, want := range map[float64]string{0: "0", 0.01: "<0.1", 0.2: "0.2", 3: "3", 9.96: "10.0", 10.4: "10", 1234.5: "1234"} {
 		if got := perMinute(rate); got != want {
 			t.Errorf("%v is %s, want %s", rate, got, want)

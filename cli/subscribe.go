@@ -69,7 +69,7 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if _, err := deliver.ParseURL(to.URL); err != nil {
 		return usagef("the URL: %w", err)
 	}
-	given, err := s.readSecret(cmd.InOrStdin())
+	given, err := s.readSecret(cmd)
 	if err != nil {
 		return err
 	}
@@ -102,18 +102,21 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 }
 
 // readSecret returns what the file has, or nil without one.
-func (s *subscribing) readSecret(stdin io.Reader) (*deliver.Secret, error) {
+func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 	if s.secretFile == "" {
 		return nil, nil
 	}
 	const most = 4 << 10
-	from := stdin
+	from := cmd.InOrStdin()
 	if s.secretFile != "-" {
 		file, err := os.Open(s.secretFile)
 		if err != nil {
 			return nil, usagef("--secret-file: %w", err)
 		}
 		defer file.Close()
+		if info, err := file.Stat(); err == nil && info.Mode()&otherRead != 0 {
+			warnOfReaders(cmd, s.secretFile)
+		}
 		from = file
 	}
 	text, err := io.ReadAll(io.LimitReader(from, most))

@@ -19,6 +19,7 @@ func (s *shell) workers() []sqlqueue.Worker {
 
 // A worker is there before its first job, does what it is told from outside, and is not there any more when it has ended.
 func TestE7_Workers(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	if out := s.ok("workers"); !strings.HasPrefix(out, "ID") || strings.Count(out, "\n") != 1 {
 		t.Errorf("without workers: %q", out)
@@ -70,6 +71,7 @@ func TestE7_Workers(t *testing.T) {
 }
 
 func TestD6_MemoryLimitIsExitCode12(t *testing.T) {
+	t.Parallel()
 	s := migrated(t)
 	p := s.start("work", "--exec", "true", "--memory", "1")
 	if code := p.wait(); code != 12 {

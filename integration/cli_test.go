@@ -19,12 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // TestCommand: the stock binary on every engine, as a shell sees it.
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		for _, test := range []struct {
@@ -44,6 +46,7 @@ func TestCommand(t *testing.T) {
 			{"unreachable server", testUnreachable},
 		} {
 			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
 				test.run(t, &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)})
 			})
 		}
@@ -53,13 +56,7 @@ func TestCommand(t *testing.T) {
 // buildBinary returns the path of a stock binary, whose name is sqlqueue.
 func buildBinary(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "sqlqueue")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sqlqueue")
-	build.Dir = ".."
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	return binary
+	return built.Program(t, "sqlqueue", "..", "./cmd/sqlqueue")
 }
 
 // command runs the binary on a database of its own.

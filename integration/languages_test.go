@@ -43,6 +43,7 @@ func onSQLite(t *testing.T, binary string) *command {
 
 // TestE3_LanguagesDocument: what docs/languages.md shows are the files that are tested here.
 func TestE3_LanguagesDocument(t *testing.T) {
+	t.Parallel()
 	document := exact(t, "../docs/languages.md")
 	files, err := os.ReadDir(languages)
 	if err != nil || len(files) == 0 {
@@ -144,6 +145,7 @@ const createOrders = `CREATE TABLE orders (id INTEGER PRIMARY KEY, total INTEGER
 
 // TestA6_PushBySQL: producers are the databases' own programs.
 func TestA6_PushBySQL(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		c := &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)}
@@ -193,6 +195,7 @@ func (c *command) runIn(dir string, args ...string) string {
 
 // TestE3_ConsumersByCommand: a job that is done, and one that fails for good, in each language.
 func TestE3_ConsumersByCommand(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	for name, command := range map[string]string{
 		"sh": "sh consume.sh", "python3": "python3 consume.py", "php": "php consume.php", "node": "node consume.mjs",
@@ -243,6 +246,7 @@ func TestE3_ConsumersByHandlersFile(t *testing.T) {
 
 // TestE9_ReceiversInLanguages: a server in each language takes what is signed with its secret, and nothing else.
 func TestE9_ReceiversInLanguages(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	for name, program := range map[string]func(address string) []string{
 		"python3": func(string) []string { return []string{"python3", "receive.py"} },

@@ -15,6 +15,7 @@ import (
 )
 
 func TestMigrations(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		dsn := s.NewDatabase(t)
 		migrationstest.Run(t, func(tb testing.TB) *sql.DB { return s.Open(tb, dsn) }, dialectOf(s))
@@ -24,6 +25,7 @@ func TestMigrations(t *testing.T) {
 // TestGooseCommand: goose's own command runs the files as they are, in the words of docs/migrations.md, and our Migrator agrees with
 // what it did.
 func TestGooseCommand(t *testing.T) {
+	t.Parallel()
 	goose := filepath.Join(t.TempDir(), "goose")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", goose, // the tags leave out drivers of other databases
 		"-tags", "no_clickhouse no_libsql no_mssql no_turso no_vertica no_ydb", "github.com/pressly/goose/v3/cmd/goose")

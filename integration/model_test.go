@@ -26,6 +26,7 @@ import (
 // with a model in memory. What fails is shrunk to the fewest operations that still do, and printed with the number that repeats it; more is
 // run with -rapid.checks and -rapid.steps.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		rounds(t, 80, 50)
 		db := sqliteDatabase(t)
@@ -37,8 +38,8 @@ func TestModel(t *testing.T) {
 			})
 		}))
 	})
+	rounds(t, 8, 25) // for all servers: rapid's flags are the process's
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		rounds(t, 8, 25)
 		db := newTables(t, s, "").database(t)
 		queues := []*sqlqueue.Queue{db.Open(t), db.Open(t)}
 		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE queues", "%s - INTERVAL %d MICROSECOND"

@@ -21,6 +21,7 @@ import (
 
 // TestOperatorPlans: what an operator looks at goes by indexes on large tables.
 func TestOperatorPlans(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
 		db := s.Open(t, dsn)

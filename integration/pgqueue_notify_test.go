@@ -16,6 +16,7 @@ import (
 // TestPostgresNotify: a notification takes a lock of the whole server, so thousands of pushes make few; one that is switched off makes none,
 // and what rolls back tells of nothing.
 func TestPostgresNotify(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		if s.Engine != "postgres" {
 			t.Skip("NOTIFY is PostgreSQL's")

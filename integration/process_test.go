@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
@@ -22,13 +23,13 @@ import (
 
 // TestProcesses: workers are processes that get real signals, on every engine. Each case is named after the rows that it shows.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	app := build(t, "./internal/app")
 	type test struct {
 		name string
 		run  func(*testing.T, *site)
 	}
 	each := func(t *testing.T, engine string, newSite func(*testing.T) *site) {
-		t.Parallel()
 		tests := []test{
 			{"B3 jobs of killed workers run again", testKills},
 			{"C4 a job that never ran keeps its last try", testNeverStarted},
@@ -64,6 +65,7 @@ func TestProcesses(t *testing.T) {
 		each(t, s.Engine, func(t *testing.T) *site { return serverSite(t, app, s) })
 	})
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		each(t, "sqlite", func(t *testing.T) *site { return sqliteSite(t, app) })
 	})
 }
@@ -71,11 +73,7 @@ func TestProcesses(t *testing.T) {
 // build returns the path of a program of this module.
 func build(t *testing.T, pkg string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, pkg).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	return binary
+	return built.Program(t, filepath.Base(pkg), ".", pkg)
 }
 
 // site is a database with tables, and a directory, in which the processes of a test work.
@@ -347,7 +345,7 @@ func (p *process) kill() time.Time {
 // exits waits for the process's end, and returns its exit code: -1 if it was killed because it took too long.
 func (p *process) exits() int {
 	p.t.Helper()
-	const most = 30 * time.Second
+	const most = 3 * time.Minute
 	late := time.AfterFunc(most, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	var exit *exec.ExitError
@@ -377,7 +375,7 @@ func (p *process) says(pattern string) {
 // await waits until condition holds.
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -18,6 +18,7 @@ import (
 
 // TestReadmePrograms: the programs of the README run as they stand, on the database that they are written for.
 func TestReadmePrograms(t *testing.T) {
+	t.Parallel()
 	program := map[string]string{} // by the store that it imports
 	for _, block := range fenced(t, "go") {
 		if store := regexp.MustCompile(`sqlqueue/((?:pg|mysql|sqlite)queue)"`).FindStringSubmatch(block); store != nil {
@@ -84,6 +85,7 @@ func fenced(t *testing.T, language string) []string {
 
 // TestReadmeTranscript: the commands of the README print what it says, apart from times and the numbers of workers.
 func TestReadmeTranscript(t *testing.T) {
+	t.Parallel()
 	blocks := fenced(t, "console")
 	if len(blocks) != 1 {
 		t.Fatalf("the README has %d transcripts, want 1", len(blocks))

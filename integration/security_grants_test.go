@@ -16,6 +16,7 @@ import (
 
 // TestGrants: with the rights of docs/security.md, whose SQL it runs, each login can do what is its own, and nothing else.
 func TestGrants(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) { testGrants(t, binary, s) })
 }

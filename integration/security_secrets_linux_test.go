@@ -23,6 +23,7 @@ import (
 // TestNoSecretIsShown: nothing that a command prints, logs or keeps has the password of the address, or what is secret in a subscription's
 // URL; nor has the command line of any process that it starts.
 func TestNoSecretIsShown(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		c := &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)}

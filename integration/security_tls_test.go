@@ -20,6 +20,7 @@ import (
 
 // TestTLS: with an authority of one's own the server is known, and any other server is refused before it learns the password.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	binary := buildBinary(t)
 	for engine, tls := range map[string]struct {
 		arguments string

@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -24,19 +26,70 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
 
+// TestConformance runs the suite on every server, and once for each store with a prefix in another time zone: the statements are the
+// same on all of its servers.
 func TestConformance(t *testing.T) {
+	t.Parallel()
+	first := firstOfStores(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		t.Run("plain", func(t *testing.T) { storetest.Run(t, newTables(t, s, "").database) })
+		t.Run("plain", func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, pool(func() *tables { return newTables(t, s, "") }), storetest.Parallel)
+		})
+		if !slices.Contains(first, s) {
+			return
+		}
 		t.Run("with a prefix, abroad", func(t *testing.T) {
-			tables := newTables(t, s, "App2_")
-			tables.dsn = tables.abroad(t)
-			storetest.Run(t, tables.database)
+			t.Parallel()
+			storetest.Run(t, pool(func() *tables {
+				tables := newTables(t, s, "App2_")
+				tables.dsn = tables.abroad(t)
+				return tables
+			}), storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
 		})
 	})
 }
 
+// pool gives each case tables that no other case has at the same time.
+func pool(another func() *tables) func(testing.TB) storetest.Database {
+	var mu sync.Mutex
+	var free []*tables
+	return func(tb testing.TB) storetest.Database {
+		tb.Helper()
+		mu.Lock()
+		var own *tables
+		if n := len(free); n > 0 {
+			own, free = free[n-1], free[:n-1]
+		}
+		mu.Unlock()
+		if own == nil {
+			own = another()
+		}
+		tb.Cleanup(func() { // after all that the case cleans up later
+			mu.Lock()
+			defer mu.Unlock()
+			free = append(free, own)
+		})
+		return own.database(tb)
+	}
+}
+
+// firstOfStores returns the first server of each store: pgqueue and mysqlqueue.
+func firstOfStores(t *testing.T) (first []*servers.Server) {
+	t.Helper()
+	found := map[bool]bool{}
+	for _, s := range servers.All(t) {
+		if postgres := s.Engine == "postgres"; !found[postgres] {
+			found[postgres] = true
+			first = append(first, s)
+		}
+	}
+	return first
+}
+
 // TestWithoutSkipLocked: reservations have single owners also on a server that takes SKIP LOCKED and ignores it, as TiDB does.
 func TestWithoutSkipLocked(t *testing.T) {
+	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		tables := newTables(t, s, "")
 		tables.eraser = new(eraser)
@@ -92,6 +145,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 	}
 	database := storetest.Database{Open: d.open, SQL: db, Table: table, RowLocks: true}
 	if d.mysql() {
+		database.OddIDs = true
 		database.Transactions = []storetest.Transactions{storetest.SQLTransactions("*sql.Tx", db, mysqlqueue.WithTx)}
 		return database
 	}

@@ -15,6 +15,7 @@ import (
 
 // TestDiskFull: the server's data are on a small filesystem, which is full for a while.
 func TestDiskFull(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		disk := smallDisk(t)

@@ -97,6 +97,19 @@ var faults = []fault{
 	{name: "SERIALIZABLE is the default", server: true, own: true, do: func(w *world) { w.isolate("SERIALIZABLE") }},
 	{name: "REPEATABLE READ is the default", server: true, own: true, do: func(w *world) { w.isolate("REPEATABLE READ") }},
 
+	{name: "bad rows of every kind", do: badRows},
+	{name: "workers have no descriptors left", do: starve},
+	{name: "transactions that commit after a stall of the server", server: true, own: true, do: lateCommit},
+	{name: "connections hang at the rollback after an error", server: true, own: true, do: func(w *world) {
+		w.readOnly(true)
+		w.toxic(2*expire, hangAtRollback, "upstream", 0.5, map[string]any{})
+		w.readOnly(false)
+	}},
+	{name: "a slow network with large payloads", server: true, do: func(w *world) {
+		pushHuge(w, 12, 300_000)
+		w.toxic(3*time.Second, "bandwidth", "downstream", 1, map[string]any{"rate": 200}) // KB/s
+	}},
+
 	{name: "latency and jitter", server: true, do: func(w *world) {
 		w.toxic(3*time.Second, "latency", "downstream", 1, map[string]any{"latency": 50, "jitter": 50})
 	}},
@@ -199,8 +212,8 @@ func useUpConnections(w *world) {
 	_ = greedy.Close()
 	w.exec(map[string]string{
 		"postgres": "ALTER ROLE " + user + " CONNECTION LIMIT -1",
-		"mariadb":  "SET GLOBAL max_connections = 151",
-		"mysql":    "SET GLOBAL max_connections = 151",
+		"mariadb":  "SET GLOBAL max_connections = 400",
+		"mysql":    "SET GLOBAL max_connections = 400",
 	}[w.engine])
 }
 

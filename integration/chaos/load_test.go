@@ -47,6 +47,7 @@ var burstOf = flag.Int("chaos.burst", 2000, "how many jobs each of TestLoad's fo
 
 // TestLoad: bursts of jobs for a thousand handlers in eight processes, and jobs among them that kill their worker.
 func TestLoad(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))
@@ -67,6 +68,7 @@ func TestLoad(t *testing.T) {
 
 // TestStarvation: a queue of slow jobs that fills every place does not keep the jobs of a fast queue from running.
 func TestStarvation(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))
@@ -92,6 +94,7 @@ func TestStarvation(t *testing.T) {
 
 // TestSizes: payloads of a byte to sixteen megabytes come to their handlers whole, or are refused by the push.
 func TestSizes(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))
@@ -112,6 +115,7 @@ func TestSizes(t *testing.T) {
 
 // TestDeploy: jobs that only the new version of the workers knows are pushed while the old one runs, and lose nothing by it.
 func TestDeploy(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))

@@ -20,6 +20,7 @@ import (
 // TestPatroni: two PostgreSQL servers under Patroni, with synchronous replication: without it, a failover takes back what was committed
 // last. The leader is switched over, and then killed.
 func TestPatroni(t *testing.T) {
+	abreast(t)
 	if servers.Without("postgres") {
 		t.Skip("not run: PostgreSQL is switched off")
 	}

@@ -13,6 +13,7 @@ import (
 // TestPgbouncer: workers and producers talk to PostgreSQL through pgbouncer in transaction mode, which is killed and started while
 // connections behind it are killed too.
 func TestPgbouncer(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		if s.Engine != "postgres" {

@@ -15,6 +15,7 @@ import (
 
 // TestSchema: the tables go away and come back under load, and then are of a version that the workers do not know.
 func TestSchema(t *testing.T) {
+	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))

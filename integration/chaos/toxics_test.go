@@ -9,7 +9,32 @@ import (
 // cutAtCommit passes a COMMIT on to the server, and closes the connection before the answer can come.
 const cutAtCommit = "cut_at_commit"
 
-func init() { toxics.Register(cutAtCommit, new(commitToxic)) }
+// hangAtRollback swallows a ROLLBACK and all that follows it, and keeps the connection open.
+const hangAtRollback = "hang_at_rollback"
+
+func init() {
+	toxics.Register(cutAtCommit, new(commitToxic))
+	toxics.Register(hangAtRollback, new(rollbackToxic))
+}
+
+type rollbackToxic struct{}
+
+func (*rollbackToxic) Pipe(stub *toxics.ToxicStub) {
+	for hung := false; ; {
+		select {
+		case <-stub.Interrupt:
+			return
+		case chunk := <-stub.Input:
+			if chunk == nil {
+				stub.Close()
+				return
+			}
+			if hung = hung || bytes.Contains(bytes.ToUpper(chunk.Data), []byte("ROLLBACK")); !hung {
+				stub.Output <- chunk
+			}
+		}
+	}
+}
 
 type commitToxic struct{}
 

@@ -23,6 +23,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/rs/zerolog"
 
+	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -35,11 +36,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	flag.Parse()
-	const engines = 4 // at once: they mostly wait
-	if err := flag.Set("test.parallel", strconv.Itoa(engines)); err != nil {
+	const worlds = 6 // at once: they mostly wait
+	if err := flag.Set("test.parallel", strconv.Itoa(worlds)); err != nil {
 		panic(err)
 	}
-	servers.Main(m)
+	servers.Main(m, built.Remove, removeOverlays)
 }
 
 // Expire of the workers' reservations: short, so that what a fault leaves behind comes back within the test.
@@ -81,7 +82,6 @@ func everywhere(t *testing.T, test func(*testing.T, place)) {
 		test(t, place{})
 	})
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		t.Parallel()
 		test(t, place{s, servers.OwnLike(t, s)})
 	})
 }
@@ -126,7 +126,7 @@ func (w *world) useServer(server *servers.Server) {
 	w.must(err)
 	w.name = strings.TrimPrefix(address.Path, "/")
 	if w.engine == "postgres" {
-		w.exec("DO $$ BEGIN CREATE ROLE " + user + " LOGIN PASSWORD 'secret'; EXCEPTION WHEN duplicate_object THEN END $$")
+		w.exec("DO $$ BEGIN CREATE ROLE " + user + " LOGIN PASSWORD 'secret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$")
 		w.exec("GRANT ALL ON SCHEMA public TO " + user)
 	} else {
 		w.exec("CREATE USER IF NOT EXISTS " + user + "@'%' IDENTIFIED BY 'secret'")

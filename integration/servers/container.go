@@ -102,6 +102,7 @@ func needImage(ctx context.Context, docker client.APIClient, image string) error
 }
 
 func (e engine) startContainer(ctx context.Context, image string) (*Server, error) {
+	progress.Printf("%s: starting a container of %s", e.name, image)
 	password := rand.Text()
 	container, err := e.runContainer(ctx, image, password)
 	stop := func() error { return testcontainers.TerminateContainer(container) }
@@ -131,6 +132,7 @@ func (e engine) runContainer(ctx context.Context, image, password string) (*test
 	container, err := testcontainers.Run(ctx, image,
 		testcontainers.WithEnv(e.containerEnv(password)),
 		testcontainers.WithExposedPorts(e.port+"/tcp"),
+		testcontainers.WithCmd(e.containerCommand...),
 		testcontainers.WithLabels(map[string]string{ownerLabel: owner()}),
 	)
 	if err != nil {

@@ -19,6 +19,8 @@ type engine struct {
 	user         string
 	containerEnv func(password string) map[string]string
 
+	containerCommand []string
+
 	local local
 }
 
@@ -46,14 +48,15 @@ func (e engine) address(host, password string) *url.URL {
 // engines in the order in which they are listed.
 var engines = []engine{
 	{
-		name:         "postgres",
-		variable:     "SQLQUEUE_TEST_POSTGRES",
-		scheme:       "postgres",
-		inVersion:    "PostgreSQL",
-		image:        "postgres:17",
-		port:         "5432",
-		user:         "postgres",
-		containerEnv: func(password string) map[string]string { return map[string]string{"POSTGRES_PASSWORD": password} },
+		name:             "postgres",
+		variable:         "SQLQUEUE_TEST_POSTGRES",
+		scheme:           "postgres",
+		inVersion:        "PostgreSQL",
+		image:            "postgres:17",
+		port:             "5432",
+		user:             "postgres",
+		containerEnv:     func(password string) map[string]string { return map[string]string{"POSTGRES_PASSWORD": password} },
+		containerCommand: []string{"postgres", "-c", "max_connections=400"},
 		local: local{
 			programs: []string{"postgres", "initdb"},
 			dirs:     []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"},
@@ -62,19 +65,20 @@ var engines = []engine{
 			prepare: `printf %s "$PASSWORD" >"$DIR/password" &&
 				initdb --pgdata="$DIR/data" --username=postgres --pwfile="$DIR/password" --auth=scram-sha-256 \
 					--encoding=UTF8 --no-locale --no-sync`,
-			serve: `postgres -D "$DIR/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories=`,
+			serve: `postgres -D "$DIR/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories= -c max_connections=400`,
 			stop:  "QUIT",
 		},
 	},
 	{
-		name:         "mariadb",
-		variable:     "SQLQUEUE_TEST_MARIADB",
-		scheme:       "mysql",
-		inVersion:    "MariaDB",
-		image:        "mariadb:11.8",
-		port:         "3306",
-		user:         "root",
-		containerEnv: func(password string) map[string]string { return map[string]string{"MARIADB_ROOT_PASSWORD": password} },
+		name:             "mariadb",
+		variable:         "SQLQUEUE_TEST_MARIADB",
+		scheme:           "mysql",
+		inVersion:        "MariaDB",
+		image:            "mariadb:11.8",
+		port:             "3306",
+		user:             "root",
+		containerEnv:     func(password string) map[string]string { return map[string]string{"MARIADB_ROOT_PASSWORD": password} },
+		containerCommand: []string{"mariadbd", "--max-connections=400"},
 		local: local{
 			programs: []string{"mariadbd", "mariadb-install-db"},
 			dirs:     []string{"/usr/sbin", "/usr/local/sbin", "/usr/libexec"},
@@ -87,15 +91,16 @@ var engines = []engine{
 		},
 	},
 	{
-		name:         "mysql",
-		variable:     "SQLQUEUE_TEST_MYSQL",
-		scheme:       "mysql",
-		notInVersion: "MariaDB",
-		optional:     true,
-		image:        "mysql:9.7",
-		port:         "3306",
-		user:         "root",
-		containerEnv: func(password string) map[string]string { return map[string]string{"MYSQL_ROOT_PASSWORD": password} },
+		name:             "mysql",
+		variable:         "SQLQUEUE_TEST_MYSQL",
+		scheme:           "mysql",
+		notInVersion:     "MariaDB",
+		optional:         true,
+		image:            "mysql:9.7",
+		port:             "3306",
+		user:             "root",
+		containerEnv:     func(password string) map[string]string { return map[string]string{"MYSQL_ROOT_PASSWORD": password} },
+		containerCommand: []string{"mysqld", "--max-connections=400"},
 		local: local{
 			programs: []string{"mysqld"},
 			dirs:     []string{"/usr/sbin", "/usr/local/sbin", "/usr/libexec"},
@@ -118,4 +123,4 @@ const mysqlUser = `printf '%s\n' "CREATE USER IF NOT EXISTS root@127.0.0.1;" "AL
 	"GRANT ALL ON *.* TO root@127.0.0.1 WITH GRANT OPTION;" >"$DIR/setup.sql"`
 
 const mysqlServe = `--datadir="$DIR/data" --socket="$DIR/socket" --pid-file="$DIR/pid" --init-file="$DIR/setup.sql" \
-	--bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve`
+	--bind-address=127.0.0.1 --port="$PORT" --skip-name-resolve --max-connections=400`

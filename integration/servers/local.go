@@ -34,6 +34,7 @@ func startLocal(ctx context.Context, e engine, _ settings) ([]*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	progress.Printf("%s: starting %s", e.name, filepath.Join(dirs[0], e.local.programs[0]))
 	ctx, cancel := context.WithTimeout(ctx, localStartTimeout)
 	defer cancel()
 	s, err := e.startPrivate(ctx, dirs)

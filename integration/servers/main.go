@@ -15,8 +15,12 @@ import (
 // shared gives the servers of this process, starting them at the first call. Main sets it.
 var shared func() (*Set, error)
 
-// Main runs the tests of a package, stops the servers that they started, lists them, and exits. It is all that a TestMain does.
-func Main(m *testing.M) {
+// Main runs the tests of a package, stops the servers that they started, lists them, cleans up, and exits. It is all that a TestMain does.
+func Main(m *testing.M, cleanup ...func() error) {
+	if err := cleanEnvironment(); err != nil {
+		progress.Print(err)
+		os.Exit(1)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var started atomic.Bool
@@ -37,6 +41,12 @@ func Main(m *testing.M) {
 	}()
 
 	code := m.Run()
+	for _, clean := range cleanup {
+		if err := clean(); err != nil {
+			progress.Print(err)
+			code = max(code, 1)
+		}
+	}
 	if started.Load() {
 		set, _ := shared() // its error was reported by each test that needed a server
 		if err := set.Stop(); err != nil {
@@ -64,7 +74,7 @@ func All(tb testing.TB) []*Server {
 	return servers
 }
 
-// Each runs test on each server, as a subtest named after engine and version. An engine that is not run is a skipped subtest
+// Each runs test on each server, as a subtest named after engine and version, on all servers at once. An engine that is not run is a skipped subtest
 // with the reason; one that could not be had fails t.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
@@ -73,7 +83,10 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 			t.Run(o.engine.name, func(t *testing.T) { t.Skip("not run: " + o.notRun) })
 		}
 		for _, s := range o.servers {
-			t.Run(s.String(), func(t *testing.T) { test(t, s) })
+			t.Run(s.String(), func(t *testing.T) {
+				t.Parallel()
+				test(t, s)
+			})
 		}
 	}
 }

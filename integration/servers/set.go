@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,9 @@ const attachTimeout = 15 * time.Second
 
 // progress tells what takes long and what was decided.
 var progress = log.New(os.Stderr, "servers: ", 0)
+
+// Progress has this package tell w what takes long and what was decided, a line at a time, instead of standard error.
+func Progress(w io.Writer) { progress.SetOutput(w) }
 
 // A Set is a server or more of each engine.
 type Set struct {
@@ -80,8 +84,14 @@ func get(ctx context.Context, e engine, want settings, ways []way) outcome {
 		if want.way != wayAuto && want.way != way.name {
 			continue
 		}
+		began := time.Now()
 		servers, err := way.start(ctx, e, want)
 		if err == nil {
+			for _, s := range servers {
+				if os.Getenv(providedVariable) == "" {
+					progress.Printf("%s is ready after %.1fs: %s", s, time.Since(began).Seconds(), s.Way)
+				}
+			}
 			return outcome{engine: e, servers: servers}
 		}
 		reasons = append(reasons, err)
@@ -184,23 +194,36 @@ func (set *Set) Environ() []string {
 	)
 }
 
-// Summary writes a line for each server, and for each engine without one: engine, version and way, separated by tabs.
-func (set *Set) Summary(w io.Writer) error {
-	var failed error
-	line := func(engine, version, way string) {
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\n", engine, version, way)
-		failed = errors.Join(failed, err)
-	}
+// An Engine is a server of a Set, or what became of an engine without one.
+type Engine struct {
+	Name    string
+	Version string // empty without a server
+	Way     string // how it was had, or why it is not run, for people
+}
+
+// Engines lists the set: each server, and each engine without one.
+func (set *Set) Engines() []Engine {
+	var engines []Engine
 	for _, o := range set.outcomes {
 		for _, s := range o.servers {
-			line(s.Engine, s.Version, s.Way)
+			engines = append(engines, Engine{s.Engine, s.Version, s.Way})
 		}
 		if o.notRun != "" {
-			line(o.engine.name, "-", "not run: "+o.notRun)
+			engines = append(engines, Engine{Name: o.engine.name, Way: "not run: " + o.notRun})
 		}
 		if o.err != nil {
-			line(o.engine.name, "-", "FAILED")
+			engines = append(engines, Engine{Name: o.engine.name, Way: "FAILED"})
 		}
+	}
+	return engines
+}
+
+// Summary writes a line for each of the set's engines: engine, version and way, separated by tabs.
+func (set *Set) Summary(w io.Writer) error {
+	var failed error
+	for _, e := range set.Engines() {
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, cmp.Or(e.Version, "-"), e.Way)
+		failed = errors.Join(failed, err)
 	}
 	return failed
 }

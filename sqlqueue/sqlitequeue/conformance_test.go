@@ -2,7 +2,6 @@ package sqlitequeue
 
 import (
 	"database/sql"
-	"path/filepath"
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -10,8 +9,10 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	t.Run("WAL", func(t *testing.T) { storetest.Run(t, database("WAL", "", 0)) })
-	t.Run("rollback journal, one connection", func(t *testing.T) { storetest.Run(t, database("DELETE", "p_", 1)) })
+	t.Run("WAL", func(t *testing.T) { storetest.Run(t, database("WAL", "", 0), storetest.Parallel) })
+	t.Run("rollback journal, one connection", func(t *testing.T) {
+		storetest.Run(t, database("DELETE", "p_", 1), storetest.Parallel, storetest.WithoutMegabytes)
+	})
 }
 
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, database("WAL", "", 0)) }
@@ -19,10 +20,9 @@ func BenchmarkStore(b *testing.B) { storetest.Bench(b, database("WAL", "", 0)) }
 // database opens a new file for each test. The stores wait for each other by themselves, the caller's transactions by busy_timeout.
 func database(journal, prefix string, connections int) func(testing.TB) storetest.Database {
 	return func(tb testing.TB) storetest.Database {
-		path := filepath.Join(tb.TempDir(), "queue.db")
+		path := migratedFile(tb, journal, prefix)
 		callers := must(sql.Open("sqlite", address(path, journal)+"&_pragma=busy_timeout(10000)"))(tb)
 		tb.Cleanup(func() { _ = callers.Close() })
-		migrate(tb, callers, prefix)
 		return storetest.Database{
 			Open: func(tb testing.TB) *sqlqueue.Queue {
 				db := openPath(tb, path, journal)

@@ -40,6 +40,8 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		requeueJobs:    {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		reserveJobs:    {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
 
+		selectSizes: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
+
 		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
 		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},

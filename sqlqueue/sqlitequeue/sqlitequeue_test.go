@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +21,32 @@ import (
 // openFile opens a database file of its own with the tables. The application's busy_timeout is 0, so that it is the store that waits.
 func openFile(tb testing.TB) *sql.DB {
 	tb.Helper()
-	return migrate(tb, openPath(tb, filepath.Join(tb.TempDir(), "queue.db"), "WAL"), "")
+	return openPath(tb, migratedFile(tb, "WAL", ""), "WAL")
+}
+
+// migratedFiles are database files with the tables, by journal mode and prefix. Each is migrated once, or by a few tests at once.
+var migratedFiles sync.Map
+
+// migratedFile is the path of a new database file with the tables.
+func migratedFile(tb testing.TB, journal, prefix string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "queue.db")
+	key := journal + " " + prefix
+	file, ok := migratedFiles.Load(key)
+	if !ok {
+		template := filepath.Join(tb.TempDir(), "template.db")
+		db := openPath(tb, template, journal)
+		migrate(tb, db, prefix)
+		if err := db.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		file = must(os.ReadFile(template))(tb)
+		migratedFiles.Store(key, file)
+	}
+	if err := os.WriteFile(path, file.([]byte), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
 }
 
 func openPath(tb testing.TB, path, journal string) *sql.DB {

@@ -100,6 +100,7 @@ var badRowsCases = []testCase{
 		"an error text of 2 MB",
 		"a stack may be long, and the other settlements must not suffer",
 		func(f *fixture) {
+			f.large()
 			c := f.open()
 			c.pushMany(2)
 			jobs := c.reserve(2, "default")
@@ -315,6 +316,7 @@ func pushBadData(f *fixture) {
 
 // pushHuge pushes n payloads of a size, all or none, and sees that they come back, and that other jobs are not hurt.
 func (f *fixture) pushHuge(n, size int) {
+	f.large()
 	c := f.open()
 	before := c.push()
 	jobs := make([]sqlqueue.Pushable, n)

@@ -181,7 +181,7 @@ var expireCases = []testCase{
 					}
 					return
 				}
-				if before.After(j.ExpiresAt.Add(patience)) {
+				if before.After(j.ExpiresAt.Add(f.db.patience)) {
 					f.Fatalf("expired at %v, and not requeued at %v", j.ExpiresAt, before)
 				}
 			}

@@ -261,7 +261,7 @@ var reserveCases = []testCase{
 			for {
 				answer := c.exchange(sqlqueue.Exchange{Limit: 1, Reserve: from("default")})
 				if len(answer.Reserved) == 0 {
-					if answer.Now.After(due.Add(patience)) {
+					if answer.Now.After(due.Add(f.db.patience)) {
 						f.Fatalf("due at %v, and not reserved at %v", due, answer.Now)
 					}
 					continue

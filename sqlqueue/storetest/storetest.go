@@ -1,7 +1,7 @@
 // Package storetest has the conformance suite that every [sqlqueue.Store] must pass, and a benchmark of stores.
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(tb testing.TB) storetest.Database { … })
+//		storetest.Run(t, func(tb testing.TB) storetest.Database { … }, storetest.Parallel)
 //	}
 //
 // Each case tells its reason when it fails. While a case runs, everything that its clients ask and are answered is recorded, and
@@ -41,7 +41,12 @@ type Database struct {
 	// SQLite, the cases about locked rows test what holds there instead, and say so.
 	RowLocks bool
 
+	// OddIDs says that the schema cannot refuse ids below 1 and beyond int64: MySQL has no CHECK of an AUTO_INCREMENT. Rows with such ids
+	// are passed over, and need not be listed.
+	OddIDs bool
+
 	patience time.Duration // for what must happen soon; 0: patience
+	small    bool          // what is large is skipped
 }
 
 // Transactions is a way in which callers bring transactions of their own.
@@ -100,6 +105,8 @@ var subjects = []struct {
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"badrows", badRowsCases},
+	{"extremes", extremesCases},
+	{"bounds", boundsCases},
 	{"transaction", transactionCases},
 	{"listen", listenCases},
 	{"locks", lockCases},
@@ -113,21 +120,56 @@ type testCase struct {
 	test   func(f *fixture)
 }
 
+// Option changes how Run runs the suite.
+type Option func(*options)
+
+type options struct{ parallel, small, withoutConcurrency bool }
+
+// Parallel runs cases at once, as many as go test's -parallel says. Open must then give each case a database that no other case has.
+func Parallel(o *options) { o.parallel = true }
+
+// WithoutMegabytes skips what is large. It is for a further run on the same engine: with a prefix, or other settings of sessions.
+func WithoutMegabytes(o *options) { o.small = true }
+
+// WithoutConcurrency skips what [RunConcurrency] runs. It is for a further run on the same engine with as many connections.
+func WithoutConcurrency(o *options) { o.withoutConcurrency = true }
+
 // Run runs the whole suite. Open is called for each case: it returns a new database, or one whose tables it has emptied.
-func Run(t *testing.T, open func(tb testing.TB) Database) {
+func Run(t *testing.T, open func(tb testing.TB) Database, how ...Option) {
+	var o options
+	for _, option := range how {
+		option(&o)
+	}
 	for _, subject := range subjects {
-		t.Run(subject.name, func(t *testing.T) { runCases(t, subject.cases, open) })
+		t.Run(subject.name, func(t *testing.T) {
+			if o.parallel {
+				t.Parallel()
+			}
+			if o.withoutConcurrency && subject.name == "concurrency" {
+				t.Skip("another run on this engine has it")
+			}
+			runCases(t, subject.cases, open, o)
+		})
 	}
 }
 
 // RunConcurrency runs only the part of the suite in which many clients work at once: for further kinds of servers and connections.
 func RunConcurrency(t *testing.T, open func(tb testing.TB) Database) {
-	runCases(t, concurrencyCases, open)
+	runCases(t, concurrencyCases, open, options{})
 }
 
-func runCases(t *testing.T, cases []testCase, open func(tb testing.TB) Database) {
+func runCases(t *testing.T, cases []testCase, open func(tb testing.TB) Database, o options) {
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
+		t.Run(c.name, func(t *testing.T) {
+			if o.parallel {
+				t.Parallel()
+			}
+			c.run(t, func(tb testing.TB) Database {
+				db := open(tb)
+				db.small = o.small
+				return db
+			})
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ func settings(t *testing.T) Settings {
 }
 
 func TestResult(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, command string
 		want          string // of the error; empty: nil
@@ -68,12 +69,14 @@ func TestResult(t *testing.T) {
 }
 
 func TestNoProgram(t *testing.T) {
+	t.Parallel()
 	if err := (Command{Args: []string{"/no/such/program"}, Settings: settings(t)}).Run(t.Context(), Job{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a program that is not there gives %v", err)
 	}
 }
 
 func TestErrorTextIsTheEnd(t *testing.T) {
+	t.Parallel()
 	err := Command{
 		Args: Shell(`i=0; while [ $i -lt 2000 ]; do echo "line $i é" >&2; i=$((i+1)); done; exit 1`), Settings: settings(t),
 	}.Run(t.Context(), Job{})
@@ -83,6 +86,7 @@ func TestErrorTextIsTheEnd(t *testing.T) {
 }
 
 func TestJobInEnvironmentAndOnStandardInput(t *testing.T) {
+	t.Parallel()
 	var printed printed
 	job := Job{ID: 42, Name: "send invoice", Queue: "mail", Attempts: 3, Payload: []byte(`{"job":"send invoice","data":{"a":"b c"}}`), Data: []byte(`{"a":"b c"}`)}
 	command := Command{Args: Shell(`cat; echo; env | grep ^SQLQUEUE_JOB_ | sort`), Settings: settings(t)}
@@ -105,6 +109,7 @@ func TestJobInEnvironmentAndOnStandardInput(t *testing.T) {
 
 // A value of 128 KiB in the environment keeps a command from starting at all.
 func TestLargePayloadIsNotInTheEnvironment(t *testing.T) {
+	t.Parallel()
 	for size, want := range map[int]string{mostPayload: "there", mostPayload + 1: "", 1 << 20: ""} {
 		var printed printed
 		data := []byte(strings.Repeat("x", size))
@@ -119,7 +124,27 @@ func TestLargePayloadIsNotInTheEnvironment(t *testing.T) {
 	}
 }
 
+// What was printed is passed on also when the pump, on a busy machine, has not come to it until it is closed.
+func TestLastWordsThatAreReadLate(t *testing.T) {
+	t.Parallel()
+	var lines printed
+	p, theirs, err := newPump(func(line string) { lines.add(Job{}, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close() // somebody can print on
+	if _, err := theirs.WriteString("first\n" + strings.Repeat("x", 40<<10) + "\nlast words"); err != nil {
+		t.Fatal(err)
+	}
+	close(p.done) // run has never run
+	p.close()
+	if got := lines.lines; len(got) != 3 || got[2] != "last words" || !strings.HasSuffix(p.said(), "\nlast words") {
+		t.Errorf("%d lines were printed", len(got))
+	}
+}
+
 func TestInputThatIsNotRead(t *testing.T) {
+	t.Parallel()
 	data := []byte(strings.Repeat("x", 1<<20)) // more than a pipe holds
 	if err := (Command{Args: Shell("exec 0<&-; exit 0"), Settings: settings(t)}).Run(t.Context(), Job{Data: data}); err != nil {
 		t.Error(err)
@@ -127,6 +152,7 @@ func TestInputThatIsNotRead(t *testing.T) {
 }
 
 func TestOutputIsPassedOnByLines(t *testing.T) {
+	t.Parallel()
 	var printed printed
 	long := strings.Repeat("y", mostLine)
 	command := Command{Args: Shell(`printf 'one\r\ntwo\n\n'; cat; printf 'no end'`), Settings: settings(t)}
@@ -141,6 +167,7 @@ func TestOutputIsPassedOnByLines(t *testing.T) {
 
 // The whole process group goes: also a grandchild, and also what ignores TERM.
 func TestContextKillsTheGroup(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, command string
 		killAfter     time.Duration
@@ -179,6 +206,7 @@ func TestContextKillsTheGroup(t *testing.T) {
 
 // What stays in the background goes on, unless it keeps the command's output open.
 func TestBackground(t *testing.T) {
+	t.Parallel()
 	background := make(chan int, 1)
 	command := Command{Settings: settings(t)}
 	command.Output = func(_ Job, line string) {
@@ -211,6 +239,7 @@ func TestBackground(t *testing.T) {
 
 // Kill does not wait for KillAfter.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kill, pid := make(chan struct{}), make(chan int, 1)
 	command := Command{Args: Shell(`trap "" TERM; sh -c 'echo $$; exec sleep 1000'; true`), Settings: settings(t)}
 	command.KillAfter, command.Kill = time.Hour, kill
@@ -230,6 +259,7 @@ func TestKill(t *testing.T) {
 
 // A command that ends well on TERM is done, whatever the reason was.
 func TestDoneInTime(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	command := Command{Args: Shell(`trap 'exit 0' TERM; sh -c 'echo ready; exec sleep 1000' & wait`), Settings: settings(t)}
@@ -241,6 +271,7 @@ func TestDoneInTime(t *testing.T) {
 }
 
 func TestContextThatHasEnded(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	file := filepath.Join(t.TempDir(), "ran")
@@ -264,12 +295,23 @@ func (p *printed) add(_ Job, line string) {
 	p.lines = append(p.lines, line)
 }
 
+// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
+// the time of all tests is short.
+func patience(t *testing.T) time.Duration {
+	t.Helper()
+	const most = 5 * time.Minute
+	if deadline, ok := t.Deadline(); ok {
+		return min(most, time.Until(deadline)/2)
+	}
+	return most
+}
+
 // waitUntilGone waits until a process runs no more. What is dead but not yet waited for by its new parent counts as gone.
 func waitUntilGone(t *testing.T, pid int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience(t))
 	for {
 		if syscall.Kill(pid, 0) != nil || isZombie(pid) {
 			return

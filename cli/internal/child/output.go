@@ -41,17 +41,24 @@ func (p *pump) run() {
 	}
 }
 
+// mostReads is how often a pump reads until it has all that a pipe can hold, 1 MiB. Who prints on meanwhile is not waited for.
+const mostReads = 1 << 20 / len(pump{}.buffer)
+
 // drain passes on what has been printed already, a last line without its end included.
 func (p *pump) drain() {
-	for p.read(false) {
+	for range mostReads {
+		if !p.read(false) {
+			break
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lines.flush()
 }
 
-// close stops it.
+// close passes on what has been printed already, however long run has not come to it on a busy machine, and stops it.
 func (p *pump) close() {
+	p.drain()
 	_ = p.file.Close()
 	<-p.done
 	p.mu.Lock()

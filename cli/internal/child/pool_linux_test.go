@@ -105,7 +105,7 @@ func pool(t *testing.T, jobs int) (*Pool, *printed) {
 		t.Fatal(err)
 	}
 	p, output := &Pool{Settings: settings(t), Path: self, Jobs: jobs}, &printed{}
-	p.KillAfter = 10 * time.Second
+	p.KillAfter = time.Minute
 	p.Output = func(job Job, line string) { output.add(job, fmt.Sprint(job.ID, " ", line)) }
 	t.Cleanup(p.Close)
 	return p, output
@@ -131,7 +131,7 @@ func (o *printed) waitForLine(t *testing.T, line string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience(t))
 	for !slices.Contains(o.all(), line) {
 		select {
 		case <-tick.C:
@@ -248,6 +248,25 @@ func TestProgramThatDoesNotServe(t *testing.T) {
 	}
 }
 
+// A child's answer counts also when this process, on a busy machine, comes to it only after the child's end.
+func TestAnAnswerThatIsReadLate(t *testing.T) {
+	control, theirs, err := supervise.SocketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	defer theirs.Close() // somebody has the other end open
+	long := bytes.Repeat([]byte("x"), 50<<10)
+	if err := errors.Join(json.NewEncoder(theirs).Encode(message{Job: 1, Answer: long}), control.SetReadDeadline(time.Unix(1, 0))); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{control: control, messages: make(chan message, 2)}
+	s.listen()
+	if m := <-s.messages; m.Job != 1 || !bytes.Equal(m.Answer, long) {
+		t.Errorf("heard was an answer of %d bytes", len(m.Answer))
+	}
+}
+
 // lookAround is a line of sh that prints what it has inherited.
 const lookAround = `echo $(env | grep -c ^` + variable + `=) variables, $(ls -l /proc/self/fd | grep -c socket) sockets`
 
@@ -283,7 +302,7 @@ func TestAnEndThatComesLate(t *testing.T) {
 // What a child that has died leaves behind is killed, also when it has closed its output.
 func TestWhatADeadChildLeavesBehind(t *testing.T) {
 	p, output := pool(t, 5)
-	_, err := p.Call(t.Context(), Job{ID: 1}, []byte(`sh (setsid sh -c 'echo $$ >&2; exec sleep 1000 >/dev/null 2>&1' &); sleep 0.2; kill -KILL $PPID`))
+	_, err := p.Call(t.Context(), Job{ID: 1}, []byte(`sh cd '`+t.TempDir()+`'; (setsid sh -c 'echo $$ >&2; echo >begun; exec sleep 1000 >/dev/null 2>&1' &); until test -e begun; do sleep 0.01; done; kill -KILL $PPID`))
 	if err == nil {
 		t.Error("no error")
 	}
@@ -387,7 +406,7 @@ func pidsOf(output *printed) (pids []int) {
 func waitForPids(t *testing.T, output *printed, n int) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience(t))
 	for len(pidsOf(output)) < n {
 		select {
 		case <-tick.C:

@@ -3,13 +3,16 @@
 package child
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
@@ -36,9 +39,6 @@ type Pool struct {
 	closed   bool
 	retiring sync.WaitGroup
 }
-
-// ErrNotStarted says that a job was not given to any child: it is not the job's fault. From Pool.Call.
-var ErrNotStarted = errors.New("no child process could be started for the job")
 
 // Call lets a child answer a request about a job. The error says why there is no answer: the context's cause when the child had to be
 // killed for it, or that the child has died, with what it last said.
@@ -147,8 +147,8 @@ func (p *Pool) ask(ctx context.Context, s *server, job Job, request []byte) (ans
 				return m.Answer, nil
 			}
 		case <-s.Done():
-			_ = s.control.SetReadDeadline(time.Now().Add(drainTime)) // should somebody else have the other end
-			for m := range s.messages {                              // said before it died
+			_ = s.control.SetReadDeadline(time.Now()) // should somebody else have the other end
+			for m := range s.messages {               // said before it died
 				started = started || m.Started
 				answer = m.Answer
 			}
@@ -221,10 +221,30 @@ func (p *Pool) startServer(job Job) (*server, error) {
 	return s, nil
 }
 
-// listen hears the child until it says no more.
+// socketReader reads from a socket also what is there already when the deadline has passed.
+type socketReader struct{ *net.UnixConn }
+
+func (r socketReader) Read(b []byte) (n int, err error) {
+	n, err = r.UnixConn.Read(b)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	conn, rawError := r.SyscallConn()
+	if rawError != nil {
+		return 0, rawError
+	}
+	rawError = conn.Control(func(fd uintptr) { // the socket does not block
+		if n, err = syscall.Read(int(fd), b); n == 0 && err == nil {
+			err = io.EOF
+		}
+	})
+	return max(n, 0), cmp.Or(rawError, err)
+}
+
+// listen hears the child until it says no more, or has said all that it had said at the socket's deadline.
 func (s *server) listen() {
 	defer close(s.messages)
-	decoder := json.NewDecoder(s.control)
+	decoder := json.NewDecoder(socketReader{s.control})
 	for {
 		var m message
 		if err := decoder.Decode(&m); err != nil {

@@ -353,11 +353,7 @@ func TestE9_ConnectionsAreKeptAndClosed(t *testing.T) {
 		t.Errorf("%d connections were opened, and %d closed", opened.Load(), closed.Load())
 	}
 	client.Close()
-	select {
-	case <-ended:
-	case <-time.After(30 * time.Second):
-		t.Error("the connection is not closed")
-	}
+	<-ended
 }
 
 // No proxy of the environment is used: it would connect to what is refused here.

@@ -51,6 +51,17 @@ func parent(line string) {
 	select {}
 }
 
+// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
+// the time of all tests is short.
+func patience(t *testing.T) time.Duration {
+	t.Helper()
+	const most = 5 * time.Minute
+	if deadline, ok := t.Deadline(); ok {
+		return min(most, time.Until(deadline)/2)
+	}
+	return most
+}
+
 // supervisor returns one that is closed at the end of the test.
 func supervisor(t *testing.T) *Supervisor {
 	t.Helper()
@@ -80,7 +91,7 @@ func ended(t *testing.T, p *Process) Exit {
 	t.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience(t)):
 		t.Fatal("the process does not end")
 	}
 	return p.Exit()
@@ -229,7 +240,7 @@ func exists(name string) bool {
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience(t))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
@@ -387,7 +398,7 @@ func TestParentKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience(t))
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = append(os.Environ(), asParent+"="+c.line(dir), asParent+c.env+"=1", asParent+"="+c.line(dir))
@@ -442,7 +453,7 @@ func TestSupervisorKilled(t *testing.T) {
 // Parent and supervisor killed at once: the command itself still ends.
 func TestBothKilled(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(t))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), asParent+"=cd "+dir+"; echo $$ >pid; while :; do sleep 0.1; done")

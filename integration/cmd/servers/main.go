@@ -10,19 +10,16 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
-	_ "modernc.org/sqlite"
 )
 
 func main() {
@@ -76,34 +73,13 @@ func runCommand(ctx context.Context, command, variables []string) (code int) {
 
 // list prints the set, and SQLite, which needs no server.
 func list(set *servers.Set) error {
-	version, err := sqliteVersion()
+	sqlite, err := servers.SQLite(context.Background())
 	if err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(os.Stderr, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "engine\tversion\tway")
 	err = set.Summary(table)
-	fmt.Fprintf(table, "sqlite\t%s\tin the process: %s\n", version, module("modernc.org/sqlite"))
+	fmt.Fprintf(table, "%s\t%s\t%s\n", sqlite.Name, sqlite.Version, sqlite.Way)
 	return errors.Join(err, table.Flush())
-}
-
-func sqliteVersion() (version string, err error) {
-	db, err := sql.Open("sqlite", ":memory:")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = db.Close() }()
-	err = db.QueryRowContext(context.Background(), "SELECT sqlite_version()").Scan(&version)
-	return version, err
-}
-
-// module is the path and the version of a module in this binary.
-func module(path string) string {
-	build, _ := debug.ReadBuildInfo()
-	for _, m := range build.Deps {
-		if m.Path == path {
-			return m.Path + " " + m.Version
-		}
-	}
-	return path
 }
