@@ -49,7 +49,16 @@ func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
 		Limit:  l.wanted(now, beside),
 		Force:  l.config.Force,
 	}
-	for _, queue := range l.order() {
+	x.Bytes, x.Everything = l.reach.bytes(l.memoryLeft()), l.emptiness.all && x.Limit > 0
+	queues := l.order()
+	if x.Limit > 0 {
+		queues = l.reach.queues(queues, now)
+		x.Limit = min(x.Limit, l.reach.most)
+	}
+	if len(queues) == 0 { // all stand aside
+		x.Limit, queues = 0, l.order()
+	}
+	for _, queue := range queues {
 		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: l.expire(queue)})
 	}
 	if x.Limit > 0 {
@@ -96,7 +105,11 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
-	return max(l.hopeful(n, now)-beside, 0)
+	n = min(l.hopeful(n, now), l.reach.most)
+	if l.tight() {
+		n = min(n, 1-len(l.held))
+	}
+	return max(n-beside, 0)
 }
 
 // free is how many slots nothing is reserved for; less than none: what was reserved ahead.
@@ -116,6 +129,9 @@ func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
 	l.counts.keep(x)
 	l.refusal.failed(l.unsettled, err)
+	if queue := l.reach.failed(x, err, time.Now()); queue != "" {
+		l.log.tooLarge(queue)
+	}
 	wait := l.outage.next(&l.log, err)
 	if faultOf(err) == refused {
 		l.denied(x, err)
@@ -144,6 +160,7 @@ func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
 	l.denials.granted(x)
+	l.reach.succeeded(x, time.Since(sent))
 	l.outage.answered(answer.Now, sent, time.Now())
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
@@ -218,6 +235,7 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 		}
 		l.taken++
 		l.pace.weigh(len(job.Payload))
+		l.largest = max(l.largest, int64(len(job.Payload)))
 		l.hold(r)
 		if r.untold {
 			l.untold = append(l.untold, r)

@@ -63,6 +63,11 @@ func (j *journal) stillAway(err error, since time.Duration, tries int) {
 		slog.Int("tries", tries), slog.String("error", textOf(err)))
 }
 
+func (j *journal) tooLarge(queue string) {
+	j.say(j.to.Error, "the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits",
+		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", asideFor))
+}
+
 func (j *journal) denied(err error) {
 	j.say(j.to.Error, "the database refuses; the worker ends if that lasts", slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
 }

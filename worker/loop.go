@@ -67,6 +67,11 @@ type loop struct {
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
 	teller    teller
+	emptiness emptiness
+	reach     reach
+	used      int64 // memory of the process, when it was looked at last
+	largest   int64 // payload that this worker has had
+	finished  int   // jobs whose handlers have ended
 	cooldown  cooldown
 	refusal   refusal
 	denials   denials
@@ -107,6 +112,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 		stuck:   map[*run]bool{},
 		locks:   map[*run]bool{},
 		refusal: refusal{most: unlimited},
+		reach:   reach{most: unlimited},
 		control: control{slots: config.Concurrency},
 		started: time.Now(), active: time.Now(),
 		self: sqlqueue.Worker{
@@ -178,7 +184,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	l.succeededExchange(x, answer, sent)
 	l.succeededSettle(answer)
 	l.touched(x, answer, sent)
-	l.obey(answer)
+	l.obey(x, answer)
 	l.considerStopping()
 	l.dispatch(x, answer, sent)
 	return l.rest(ctx, x, answer)
@@ -202,6 +208,7 @@ func (l *loop) collect() {
 			l.interrupted = append(l.interrupted, of.ID)
 		}
 		l.noteBegin(r, time.Now())
+		l.finished++
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
@@ -254,11 +261,25 @@ func (l *loop) weigh(now time.Time) {
 	if l.config.MaxMemory <= 0 || now.Sub(l.weighed) < weighEvery {
 		return
 	}
-	l.weighed = now
-	if used := memory(); used > l.config.MaxMemory && l.overweight == nil {
-		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, used>>20, l.config.MaxMemory>>20)
+	l.weighed, l.used = now, memory()
+	if l.used > l.config.MaxMemory && l.overweight == nil && l.finished > 0 {
+		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
 		l.stop(l.overweight.Error())
 	}
+}
+
+// mustWait reports whether the worker asks for no job though it has room: one that is here has to show first whether there is memory for more,
+// or that the machine can start jobs; or all queues stand aside.
+func (l *loop) mustWait(now time.Time) bool {
+	return l.tight() && len(l.held) > 0 || !l.cooldown.on(now) && l.hopeful(1, now) == 0 ||
+		len(l.reach.probe) == 0 && len(l.reach.aside) >= len(l.config.Queues)
+}
+
+// tight reports whether another job beside those that are here may take more memory than is left: then there is one at a time. A worker that
+// could not run even one would be started again and again, and get nothing done.
+func (l *loop) tight() bool {
+	left := l.memoryLeft()
+	return left >= 0 && left/reachShare < l.largest
 }
 
 // stop makes the worker reserve no more, and end when its handlers have.
@@ -351,7 +372,7 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 	if l.config.MaxTime > 0 && l.stopping == "" {
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
-	if l.stopping == "" && !l.paused() && l.free() > 0 {
+	if l.stopping == "" && !l.paused() && l.free() > 0 && !l.mustWait(now) {
 		next = earlier(next, later(l.nextLook, l.cooldown.until))
 	}
 	return next.Sub(now)
@@ -374,13 +395,21 @@ func later(a, b time.Time) time.Time {
 // plan decides when to ask for jobs again.
 func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Time) {
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
+	var empty, again bool
+	if asked {
+		answer.Everything = answer.Everything && len(x.Reserve) == len(l.config.Queues)
+		matters := l.config.StopWhenEmpty || l.config.Once || l.config.Events.Idle != nil && !l.idle
+		empty, again = l.emptiness.asked(x, answer, matters)
+	}
 	switch {
 	case found:
 		l.active, l.emptyAt = now, time.Time{}
-	case asked && l.emptyAt.IsZero():
+	case empty && l.emptyAt.IsZero():
 		l.emptyAt = now
 	}
 	switch {
+	case again:
+		l.nextLook = time.Time{}
 	case asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, l.control.reopened:
 		l.nextLook = time.Time{}
 	case asked:
@@ -394,8 +423,8 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 	}
 	l.lastDue = due
 
-	if asked {
-		l.noteIdle(!found && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
+	if found || empty {
+		l.noteIdle(empty && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
 	}
 }
 
