@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,15 +21,21 @@ type address struct {
 	path    string // of SQLite's file
 
 	url      *url.URL // of a server; the rest is for servers too
-	server   string   // host and port
+	server   string   // host and port, or the path of a socket
+	socket   bool     // it is the path of a socket
 	database string
 	secrets  []string // what must not be shown
+	fromFile bool     // a configuration file has it
 }
 
 // parseAddress reads --dsn. Its errors say nothing of the text but the scheme: in a malformed address the password can be anywhere.
 func parseAddress(dsn string) (address, error) {
+	dsn = strings.TrimRight(dsn, "\r\n") // of a file that the address was read from
 	scheme, rest, found := strings.Cut(dsn, ":")
 	if !found || !isScheme(scheme) {
+		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
+			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
+		}
 		return address{}, usagef("the address has no scheme: use %s", schemes)
 	}
 	a := address{}
@@ -42,9 +47,19 @@ func parseAddress(dsn string) (address, error) {
 	case "sqlite", "sqlite3":
 		return sqliteAddress(rest)
 	default:
+		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
+			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
+		}
 		return address{}, usagef("unknown scheme %q in the address: use %s", scheme, schemes)
 	}
 
+	socket := ""
+	if a.dialect == migrations.MySQL {
+		var err error
+		if dsn, socket, err = mysqlURL(dsn); err != nil {
+			return address{}, usagef("the %s address: %w", scheme, err)
+		}
+	}
 	parsed, err := url.Parse(dsn)
 	if err != nil || !strings.HasPrefix(rest, "//") || !isPlain(parsed) {
 		return address{}, usagef("the %s address is malformed (it is not shown, because a password may be in it): use %s, "+
@@ -55,6 +70,11 @@ func parseAddress(dsn string) (address, error) {
 	if password, ok := parsed.User.Password(); ok {
 		_, encoded, _ := strings.Cut(parsed.User.String(), ":")
 		a.hide(password, encoded)
+	}
+	if a.dialect == migrations.MySQL {
+		if err := a.mysqlSocket(socket); err != nil {
+			return address{}, err
+		}
 	}
 	for name, values := range parsed.Query() {
 		if strings.Contains(strings.ToLower(name), "password") {
@@ -81,17 +101,6 @@ func isScheme(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	})
-}
-
-func sqliteAddress(path string) (address, error) {
-	path = strings.TrimPrefix(path, "//") // sqlite:///var/lib/jobs.db is a habit too
-	switch {
-	case path == "":
-		return address{}, usagef("the address names no file: use sqlite:PATH")
-	case strings.HasPrefix(path, ":memory:"):
-		return address{}, usagef("a database in memory ends with the command: use sqlite:PATH")
-	}
-	return address{dialect: migrations.SQLite, path: filepath.Clean(path)}, nil
 }
 
 // hide keeps secrets out of the errors that redact makes. A secret that is also the user's name or the like is none.

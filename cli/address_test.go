@@ -21,7 +21,11 @@ func TestAddressIsWrong(t *testing.T) {
 		{"", "the address has no scheme"},
 		{"host=db user=app password=" + secret, "the address has no scheme"},
 		{"oracle://app:" + secret + "@db/shop", `unknown scheme "oracle" in the address: use postgres://`},
-		{"root:" + secret + "@tcp(db:3306)/shop", `unknown scheme "root" in the address: use`},
+		{"root:" + secret + "@tcp(db:3306)/shop", "put mysql:// before it"},
+		{"root@unix(/run/mysqld.sock)/shop", "put mysql:// before it"},
+		{"mysql://root:" + secret + "@udp(db:3306)/shop", "use unix(/path/to/socket) or tcp(host:port)"},
+		{"mysql:///shop?host=db&user=root&password=" + secret, "which go-sql-driver does not know"},
+		{"mysql://root:" + secret + "@db/shop?sslmode=require", "use tls=true"},
 		{"postgres:shop", "the postgres address is malformed"},
 		{"postgres://app:" + secret + "/x@db/shop", "special characters of the user and the password percent-encoded"},
 		{"postgres://app:" + secret + "%zz@db/shop", "the postgres address is malformed"},
@@ -136,11 +140,47 @@ func TestMySQLAddress(t *testing.T) {
 	}
 }
 
+// Every way to write where a MySQL server is.
+func TestMySQLAddresses(t *testing.T) {
+	const socket = "/run/mysqld/mysqld.sock"
+	for dsn, want := range map[string]string{
+		"mysql://app:p%40ss@unix(" + socket + ")/shop":                     "unix " + socket,
+		"mysql://app:p%40ss@unix(" + socket + ")/shop?timeout=5s":          "unix " + socket,
+		"mysql://app:p%40ss@localhost/shop?socket=" + socket:               "unix " + socket,
+		"mariadb://app:p%40ss@localhost:3306/shop?unix_socket=" + socket:   "unix " + socket,
+		"mysql://app:p%40ss@/shop?unix_socket=" + socket:                   "unix " + socket,
+		"mysql://app:p%40ss@%2Frun%2Fmysqld%2Fmysqld.sock/shop":            "unix " + socket,
+		"mysql://app:p%40ss@%2frun%2Fmysqld%2Fmysqld.sock/shop?timeout=5s": "unix " + socket,
+		"mysql://app:p%40ss@tcp(db:3307)/shop":                             "tcp db:3307",
+		"mysql://app:p%40ss@tcp(db)/shop?timeout=5s":                       "tcp db:3306",
+		"mysql://app:p%40ss@tcp([::1]:3307)/shop":                          "tcp [::1]:3307",
+		"mysql://app:p%40ss@[::1]/shop":                                    "tcp [::1]:3306",
+		"mysql://app:p%40ss@/shop":                                         "tcp 127.0.0.1:3306",
+	} {
+		a, err := parseAddress(dsn)
+		if err != nil {
+			t.Errorf("%s: %v", dsn, err)
+			continue
+		}
+		c, err := mysqlConfig(a)
+		if err != nil {
+			t.Errorf("%s: %v", dsn, err)
+			continue
+		}
+		if got := c.Net + " " + c.Addr; got != want || c.User != "app" || c.Passwd != "p@ss" || c.DBName != "shop" || len(c.Params) > 0 {
+			t.Errorf("%s: %s, user %q, password %q, database %q, parameters %q; want %s", dsn, got, c.User, c.Passwd, c.DBName, c.Params, want)
+		}
+		if shown, _ := shownAddress(dsn); strings.HasPrefix(want, "unix") && !strings.Contains(shown, url.QueryEscape(socket)) || strings.Contains(shown, "p%40ss") {
+			t.Errorf("%s is shown as %s", dsn, shown)
+		}
+	}
+}
+
 func TestSQLitePath(t *testing.T) {
 	t.Parallel()
 	for dsn, want := range map[string]string{
 		"sqlite:jobs.db": "jobs.db", "sqlite:/var/lib/jobs.db": "/var/lib/jobs.db", "sqlite:///var/lib/jobs.db": "/var/lib/jobs.db",
-		"sqlite3:a/../b.db": "b.db", "SQLite:what?100%#.db": "what?100%#.db",
+		"sqlite3:a/../b.db": "b.db", "SQLite:file:what%3F100%25%23.db": "what?100%#.db",
 	} {
 		a, err := parseAddress(dsn)
 		if err != nil || a.path != want {

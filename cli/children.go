@@ -71,7 +71,7 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 		return usagef("--child-memory needs Linux")
 	}
 	if c.file != "" {
-		c.handlers, err = readHandlers(c.file)
+		c.handlers, err = readHandlers(cmd, c.file)
 	}
 	return err
 }
@@ -82,7 +82,9 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	if w.own() && !w.children.listens {
 		return w.options.Mux, func() {}, nil
 	}
-	supervisor := &supervise.Supervisor{}
+	supervisor := &supervise.Supervisor{Moved: func(instead string) {
+		config.Logger.Warn("the working directory is gone: commands start in another one", "directory", instead)
+	}}
 	settings := child.Settings{
 		Supervisor: supervisor,
 		KillAfter:  w.children.killAfter,
@@ -94,12 +96,12 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 		client := deliver.New(w.children.publicly)
 		mux = worker.NewMux()
 		for name, h := range w.named() {
-			handler := urlHandler(atOnce, client, h.target)
+			backoff := config.Backoff
+			if h.settings.Backoff != nil {
+				backoff = h.settings.Backoff
+			}
+			handler := urlHandler(atOnce, client, h.target, w.identity, backoff)
 			if h.command != nil {
-				backoff := config.Backoff
-				if h.settings.Backoff != nil {
-					backoff = h.settings.Backoff
-				}
 				handler = execHandler(atOnce, child.Command{Settings: settings, Args: h.command}, backoff)
 			}
 			if name == otherNames {
@@ -116,7 +118,7 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	}
 	pool := &child.Pool{Settings: settings, Path: self, Args: os.Args[1:], Jobs: w.children.jobs}
 	config.OnFailed = nil // it is called in a child
-	mux = w.options.Mux.Remote(callChild(atOnce, pool, config.Logger))
+	mux = w.options.Mux.Remote(callChild(atOnce, pool))
 	return mux, func() { pool.Close(); supervisor.Close() }, nil
 }
 
@@ -129,11 +131,11 @@ func (w *working) named() map[string]*fileHandler {
 }
 
 // urlHandler returns a handler that posts each job. The end of atOnce ends the handlers' contexts too.
-func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target) worker.Handler {
+func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target, database string, backoff worker.Backoff) worker.Handler {
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
 		ctx, end := endsWith(ctx, atOnce)
 		defer end()
-		return client.Post(ctx, to, job)
+		return client.Post(ctx, to, job, deliver.ID(job.JobInfo, database), releaseDelay(job.JobInfo, backoff))
 	}
 }
 

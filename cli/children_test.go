@@ -19,11 +19,12 @@ func TestKilledWorker(t *testing.T) {
 	dir := t.TempDir()
 	s.ok("push", "a")
 	command := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
-	first := s.start("work", "--exec", command, "--expire", "1")
+	first := s.start("work", "--exec", command, "--expire", "1000")
 	command1 := waitForFile(t, filepath.Join(dir, "1"))
 	first.signal(syscall.SIGKILL)
 	first.wait()
 	checkGone(t, command1)
+	s.exec("UPDATE jobs SET expires_at = 1 WHERE reserved = 1") // expire is over
 
 	second := s.start("work", "--exec", command, "--max-jobs", "1")
 	waitForFile(t, filepath.Join(dir, "2"))

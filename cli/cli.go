@@ -22,6 +22,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -65,8 +66,8 @@ type program struct {
 }
 
 // Main runs the command that args name, without the program's own name, and returns the exit code: what main gives to os.Exit. It
-// uses standard input, output and error. The command ends when ctx does; work, which also heeds TERM, INT and QUIT, then finishes what
-// it runs.
+// uses standard input, output and error. The command ends when ctx does; work, which also ends at TERM, INT, QUIT and HUP,
+// then finishes what it runs; from then on the process outlives PIPE.
 func Main(ctx context.Context, args []string, options Options) int {
 	return execute(ctx, Command(options), args) //nolint:contextcheck // commands get theirs from cobra
 }
@@ -75,7 +76,8 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(append([]string{}, commandFirst(root, args)...)) // cobra takes nil for those of the process
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), oneLine(err))
+		const patience = 2 * time.Second // with a standard error that takes nothing
+		within(patience, func() { fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), oneLine(err)) })
 	}
 	return ExitCode(err)
 }

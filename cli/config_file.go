@@ -19,6 +19,7 @@ const defaultConfigFile = "sqlqueue.yaml"
 type configFile struct {
 	name     string
 	from     string                  // where the name came from
+	open     bool                    // every user of the host may read it
 	top      configValues            // for all commands
 	sections map[string]configValues // by the command's name
 	places   map[string]string       // of the sections
@@ -43,10 +44,17 @@ func (p *program) findConfig() (*configFile, error) {
 	if name == "" {
 		name, from = defaultConfigFile, "default"
 	}
-	text, err := os.ReadFile(name)
+	read := readNamed
+	if from == "default" {
+		read = readFound
+	}
+	text, mode, err := read(name)
+	var refused *notTrusted
 	switch {
 	case errors.Is(err, os.ErrNotExist) && from == "default":
 		return &configFile{}, nil
+	case errors.As(err, &refused):
+		return nil, usagef("%s is not used, because %w: give it with --config %[1]s if you trust it, or give another with --config", name, err)
 	case err != nil:
 		return nil, fmt.Errorf("the configuration: %w", err)
 	}
@@ -58,7 +66,7 @@ func (p *program) findConfig() (*configFile, error) {
 		}
 		return nil, usagef("%s: %w", name, err)
 	}
-	file.from = from
+	file.from, file.open = from, mode&otherRead != 0
 	return file, nil
 }
 

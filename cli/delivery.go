@@ -32,6 +32,7 @@ type delivery struct {
 
 	routes  atomic.Pointer[map[string]route] // by queue
 	broken  string                           // why the subscriptions could not be read the last time
+	refused error                            // by the database, for good
 	started atomic.Int64                     // jobs
 	running atomic.Int64                     // of them
 
@@ -43,7 +44,8 @@ type delivery struct {
 // route is where the jobs of a queue go.
 type route struct {
 	target *deliver.Target
-	err    error // what is wrong with the subscription
+	origin string // what tells the subscription from others, in other databases too
+	err    error  // what is wrong with the subscription
 }
 
 func newDelivery(atOnce context.Context, d *database, client *deliver.Client, config worker.Config, fixed bool) *delivery {
@@ -82,7 +84,7 @@ func (d *delivery) set(w *worker.Worker) {
 // Run is Worker.Run.
 func (d *delivery) Run(ctx context.Context) error {
 	began := time.Now()
-	if err := d.begin(ctx); err != nil || ctx.Err() != nil {
+	if err := d.beginWithin(ctx, d.config.MaxTime); err != nil || ctx.Err() != nil || d.routes.Load() == nil {
 		return err
 	}
 	for {
@@ -114,13 +116,27 @@ func (d *delivery) Run(ctx context.Context) error {
 	}
 }
 
+// beginWithin is begin that ends after so long; 0: it does not. Then nothing was read.
+func (d *delivery) beginWithin(ctx context.Context, longest time.Duration) error {
+	if longest > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, longest)
+		defer cancel()
+	}
+	return d.begin(ctx)
+}
+
 // begin reads the subscriptions for the first time. A server that is away is waited for.
 func (d *delivery) begin(ctx context.Context) error {
 	for ; ctx.Err() == nil; d.wait(ctx, readEvery) {
 		if err := d.db.checkTables(ctx); err != nil {
 			return err
 		}
-		if d.read(ctx) {
+		read := d.read(ctx)
+		if d.refused != nil {
+			return d.refused
+		}
+		if read {
 			if len(d.queues()) == 0 || d.fixed && !slices.ContainsFunc(d.config.Queues, d.subscribed) {
 				return usagef("this program has no handlers of its own, and %s: give --exec COMMAND, such as --exec 'cat >&2', or --handlers FILE, or use subscribe", d.missing())
 			}
@@ -172,6 +188,9 @@ func (d *delivery) read(ctx context.Context) bool {
 	defer cancel()
 	all, err := d.db.queue.Subscriptions(ctx)
 	if err != nil {
+		if refused, ok := errors.AsType[*sqlqueue.RefusedError](err); ok {
+			d.refused = refused
+		}
 		if says := d.db.redact(connectError(err)).Error(); says != d.broken && !errors.Is(err, context.Canceled) {
 			d.broken = says
 			d.config.Logger.Error("cannot read the subscriptions", "error", says)
@@ -188,7 +207,7 @@ func (d *delivery) read(ctx context.Context) bool {
 		if err != nil {
 			err = fmt.Errorf("subscription %q: %w", s.Name, err)
 		}
-		routes[s.Queue] = route{target, err}
+		routes[s.Queue] = route{target, fmt.Sprintf("%s/%s/%d", d.db.identity(), s.Name, s.CreatedAt.UnixMicro()), err}
 	}
 	d.routes.Store(&routes)
 	return true
@@ -252,5 +271,5 @@ func (d *delivery) handle(ctx context.Context, job *worker.Job[json.RawMessage])
 	}
 	ctx, end := endsWith(ctx, d.atOnce)
 	defer end()
-	return d.client.Post(ctx, to.target, job)
+	return d.client.Post(ctx, to.target, job, deliver.ID(job.JobInfo, to.origin), releaseDelay(job.JobInfo, d.config.Backoff))
 }

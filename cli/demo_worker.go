@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -129,4 +130,16 @@ func (r demoRun) String() string { return fmt.Sprint(r.what, " ", r.name, " ", r
 func parseDemoRun(line string) (r demoRun, err error) {
 	_, err = fmt.Sscan(line, &r.what, &r.name, &r.id, &r.attempt)
 	return r, err
+}
+
+// lockedWriter lets several goroutines write whole lines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }

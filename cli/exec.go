@@ -29,6 +29,8 @@ func execHandler(atOnce context.Context, command child.Command, backoff worker.B
 			return worker.Release(releaseDelay(job.JobInfo, backoff))
 		case errors.As(err, &failed):
 			return worker.Fail(failed)
+		case errors.Is(err, child.ErrNotStarted):
+			return worker.CannotStart(err)
 		}
 		return err
 	}

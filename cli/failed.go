@@ -77,6 +77,9 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			more := len(jobs) > limit
 			jobs = jobs[:min(len(jobs), limit)]
 			if asJSON {
+				for i := range jobs {
+					jobs[i].Payload = encodable(jobs[i].Payload)
+				}
 				err = writeArray(cmd.OutOrStdout(), jobs)
 			} else {
 				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())

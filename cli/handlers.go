@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
@@ -48,11 +50,12 @@ const otherNames = "*"
 type fileHandler struct {
 	command  []string
 	target   *deliver.Target
+	secret   bool // the file has a secret of it
 	settings worker.Settings
 }
 
 // readHandlers reads a file of handlers, by name. The error is about what was typed. It has no value of the file that may be secret.
-func readHandlers(name string) (map[string]*fileHandler, error) {
+func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, usagef("--handlers: %w", err)
@@ -63,6 +66,12 @@ func readHandlers(name string) (map[string]*fileHandler, error) {
 		return nil, usagef("--handlers: %w", err)
 	}
 	handlers, err := parseHandlers(text)
+	for _, h := range handlers {
+		if info, err := file.Stat(); h.secret && err == nil && info.Mode()&otherRead != 0 {
+			warnOfReaders(cmd, name)
+			break
+		}
+	}
 	if at, ok := errors.AsType[*lineError](err); ok && at.line > 0 {
 		return nil, usagef("--handlers: %s:%d: %w", name, at.line, at.err)
 	}
@@ -231,6 +240,8 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 		h.command, err = parseCommand(given["command"])
 	case given["url"] != nil:
 		h.target, err = parseTarget(given)
+		u, parseErr := url.Parse(given["url"].Value)
+		h.secret = given["secret"] != nil || given["headers"] != nil || parseErr == nil && u.User != nil
 	default:
 		return nil, at(node, "it has no command and no url: give one of them")
 	}

@@ -31,7 +31,7 @@ func TestHostileNamesAndData(t *testing.T) {
 			args = append(args, "--queue", text)
 		}
 		s.ok(args...)
-		s.fail(1, text, "x", text, 1)
+		s.fail(1, strings.ReplaceAll(text, ",", ";"), "x", text, 1) // the table takes no comma in a queue's name
 		var job struct {
 			ID      int64 `json:"id"`
 			Payload struct {

@@ -2,13 +2,17 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +62,7 @@ func (p *program) jobsListCommand() *cobra.Command {
 				return err
 			}
 			filter.After = int64(after)
+			filter.PayloadMax = startOfPayload
 			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
 			jobs, more, err := searchJobs(cmd.Context(), q, filter, limit)
 			stop()
@@ -65,7 +70,7 @@ func (p *program) jobsListCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				err = writeArray(cmd.OutOrStdout(), jobs)
+				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), q, jobs)
 			} else {
 				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
 			}
@@ -76,6 +81,57 @@ func (p *program) jobsListCommand() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// startOfPayload is how many characters of each payload a list of jobs reads at once: a thousand payloads may be larger than the memory.
+const startOfPayload = 4096
+
+// isCut reports whether more may follow a payload of which the start was read.
+func isCut(payload []byte) bool { return utf8.RuneCount(payload) >= startOfPayload }
+
+// writeJobs prints an array of jobs that searchJobs has found, one on each line. A payload of which the start was read is read whole when it
+// is printed; a job that is gone by then is left out.
+func writeJobs(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.Job) error {
+	before := "["
+	for _, j := range jobs {
+		if isCut(j.Payload) {
+			whole, err := q.Job(ctx, j.ID)
+			if errors.Is(err, sqlqueue.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			j = whole
+		}
+		j.Payload = encodable(j.Payload)
+		if _, err := io.WriteString(w, before); err != nil {
+			return err
+		}
+		var line strings.Builder
+		if err := writeJSON(&line, j); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, strings.TrimSuffix(line.String(), "\n")); err != nil {
+			return err
+		}
+		before = ",\n "
+	}
+	end := "]\n"
+	if before == "[" {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
+
+// encodable is a payload that can stand in JSON: itself, or, if Go takes it for none, as what nests too deep, a string with its text.
+func encodable(payload json.RawMessage) json.RawMessage {
+	if json.Valid(payload) {
+		return payload
+	}
+	text, _ := json.Marshal(string(payload))
+	return text
 }
 
 func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
@@ -101,11 +157,45 @@ func stateOf(j sqlqueue.Job, now time.Time) sqlqueue.State {
 
 // nameAndData returns what is to be shown of a payload, also of one that no handler could read.
 func nameAndData(payload []byte) (name, data string) {
+	if isCut(payload) && !json.Valid(payload) {
+		return startOf(payload)
+	}
 	parsed, err := sqlqueue.ParsePayload(payload)
 	if err != nil && parsed.Job == "" {
 		return "?", string(payload)
 	}
 	return parsed.Job, string(parsed.Data)
+}
+
+// startOf reads the name and the beginning of the data from the start of a payload.
+func startOf(payload []byte) (name, data string) {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return "?", string(payload)
+	}
+	for {
+		token, err := decoder.Token()
+		key, ok := token.(string)
+		if err != nil || !ok {
+			break
+		}
+		rest := payload[decoder.InputOffset():]
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			value = bytes.TrimLeft(rest, ": \t\r\n") // cut
+			if key == "data" {
+				data = string(value)
+			}
+			break
+		}
+		switch key {
+		case "job":
+			_ = json.Unmarshal(value, &name)
+		case "data":
+			data = string(value)
+		}
+	}
+	return cmp.Or(name, "?"), cmp.Or(data, string(payload))
 }
 
 func (p *program) jobsShowCommand() *cobra.Command {
@@ -133,7 +223,7 @@ func showCommand[T any](p *program, short, example string, find func(*sqlqueue.Q
 					return err
 				}
 				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), row)
+					return writeRow(cmd.OutOrStdout(), row)
 				}
 				return show(cmd.OutOrStdout(), row, time.Now())
 			})
@@ -141,6 +231,19 @@ func showCommand[T any](p *program, short, example string, find func(*sqlqueue.Q
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// writeRow prints a job or a failed job as JSON.
+func writeRow(w io.Writer, row any) error {
+	switch r := row.(type) {
+	case sqlqueue.Job:
+		r.Payload = encodable(r.Payload)
+		row = r
+	case sqlqueue.FailedJob:
+		r.Payload = encodable(r.Payload)
+		row = r
+	}
+	return writeJSON(w, row)
 }
 
 func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {

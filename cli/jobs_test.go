@@ -408,3 +408,61 @@ func TestClear(t *testing.T) {
 		}
 	}
 }
+
+// TestJobsListOdd: one odd row takes nobody's list away, and a large one is read whole only when it is printed.
+func TestJobsListOdd(t *testing.T) {
+	t.Parallel()
+	s := migrated(t)
+	s.ok("push", "good")
+	for _, at := range []string{"9223372036854775807", "-9223372036854775808", "253402300800000000", "-62135596800000001"} {
+		s.exec(`INSERT INTO jobs (payload, available_at, created_at) VALUES ('{"job":"far"}', ` + at + `, ` + at + `)`)
+	}
+	s.exec(`INSERT INTO jobs (payload) VALUES (?)`, `{"job":"large","data":"`+strings.Repeat("é", 1<<20)+`"}`)
+	var jobs []sqlqueue.Job
+	if err := json.Unmarshal([]byte(s.ok("jobs", "list", "--json")), &jobs); err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs) != 6 || len(jobs[5].Payload) < 2<<20 {
+		t.Errorf("%d jobs are listed, the last with %d bytes", len(jobs), len(jobs[len(jobs)-1].Payload))
+	}
+	for _, j := range jobs[1:5] {
+		if y := j.AvailableAt.Year(); y != 1 && y != 9999 {
+			t.Errorf("job %d is available in the year %d", j.ID, y)
+		}
+	}
+	table := s.ok("jobs", "list")
+	if !strings.Contains(table, "large") || strings.Contains(table, "-922") || !regexp.MustCompile(`in \d{4}y`).MatchString(table) {
+		t.Errorf("the table is\n%.2000s", table)
+	}
+	if len(table) > 20_000 {
+		t.Errorf("the table has %d bytes", len(table))
+	}
+}
+
+func TestEncodable(t *testing.T) {
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	for _, payload := range []string{`{"job":"a"}`, deep, "", "{", "\xff"} {
+		job := sqlqueue.Job{Payload: encodable([]byte(payload))}
+		text, err := json.Marshal(job)
+		if err != nil {
+			t.Errorf("%.20q: %v", payload, err)
+		}
+		if payload == deep && !strings.Contains(string(text), deep) {
+			t.Error("a payload that nests deep is not there as text")
+		}
+	}
+}
+
+func TestStartOf(t *testing.T) {
+	for payload, want := range map[string][2]string{
+		`{"job":"a","data":{"x":"yyy`:          {"a", `{"x":"yyy`},
+		`{"data":[1,2],"job":"b","tries":1,"m`: {"b", "[1,2]"},
+		`{"data":"xxxx`:                        {"?", `"xxxx`},
+		`[1,2,3`:                               {"?", `[1,2,3`},
+		`{"job":"c`:                            {"?", `{"job":"c`},
+	} {
+		if name, data := startOf([]byte(payload)); name != want[0] || data != want[1] {
+			t.Errorf("of %s the name is %q and the data %q", payload, name, data)
+		}
+	}
+}

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,19 +57,15 @@ func (w *working) listenFlags(cmd *cobra.Command) {
 	}
 }
 
-// notStartedDelay is how long a job waits whose child process could not be started.
-const notStartedDelay = 5 * time.Second
-
 // callChild lets children of a pool answer what is asked about jobs. The end of atOnce ends the jobs' contexts too. A job that no child
 // was started for is put back, its attempt not spent.
-func callChild(atOnce context.Context, pool *child.Pool, logger *slog.Logger) worker.RemoteCall {
+func callChild(atOnce context.Context, pool *child.Pool) worker.RemoteCall {
 	return func(ctx context.Context, job worker.JobInfo, request []byte) ([]byte, error) {
 		ctx, end := endsWith(ctx, atOnce)
 		defer end()
 		answer, err := pool.Call(ctx, child.Job{ID: job.ID, Name: job.Name}, request)
 		if errors.Is(err, child.ErrNotStarted) {
-			logger.Error("the job is put back", "id", job.ID, "name", job.Name, "error", err.Error())
-			return nil, worker.Snooze(notStartedDelay)
+			return nil, worker.CannotStart(err)
 		}
 		return answer, err
 	}

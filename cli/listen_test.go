@@ -208,7 +208,14 @@ func TestD4_AChildDies(t *testing.T) {
 			s := migrated(t)
 			s.ok("push", name, "--tries", "1")
 			s.ok("push", "pid", "--timeout", "0", "--count", "2")
-			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", "3", "--kill-after", "1") // a child takes a while to begin
+			timeout, killAfter := "0", "1" // a child can take long to begin: only what must end in time has a limit
+			switch name {
+			case "loop", "grandchild":
+				timeout = "3"
+			case "wait":
+				timeout, killAfter = "3", "1000"
+			}
+			p := s.listen("--stop-when-empty", "--child-jobs", "10", "--timeout", timeout, "--kill-after", killAfter)
 			log := p.done()
 			if p.stdout.Len() > 0 {
 				t.Errorf("the parent itself has printed %s", &p.stdout)
@@ -325,11 +332,12 @@ func TestD4_AChildThatCannotBeStarted(t *testing.T) {
 	}
 	s.ok("push", "pid")
 	p.says("no child process could be started")
-	p.says("msg=snoozed")
+	p.says(`msg="cannot start"`)
 	if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Attempts != 0 {
 		t.Errorf("left are %+v", jobs)
 	}
 	program.install(t)
+	s.ok("push", "pid") // the other one waits for a minute
 	p.says("msg=processed")
 }
 
@@ -385,7 +393,7 @@ func TestB6_ACommandInADeadLoop(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "loop", "--tries", "1")
-	s.ok("push", "other", "--count", "5")
+	s.ok("push", "other", "--count", "5", "--timeout", "0")
 	got := s.run("listen", "--stop-when-empty", "--timeout", "0.3", "--kill-after", "0.1", "--exec", `trap "" TERM; test $SQLQUEUE_JOB_NAME != loop || while :; do :; done`)
 	if got.code != 0 || strings.Count(got.stderr, "msg=processed") != 5 {
 		t.Errorf("%+v", got)

@@ -193,7 +193,7 @@ func (s *shell) startProgram(path, name string, args ...string) *process {
 	p := &process{t: s.t, cmd: exec.CommandContext(s.t.Context(), path, args...), stderr: &watched{}, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"="+name, "SQLQUEUE_DSN="+s.dsn)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p.stderr
-	p.cmd.WaitDelay = time.Second
+	p.cmd.WaitDelay = time.Minute
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,9 +24,19 @@ const connectTimeout = 10 * time.Second
 // database is an open database.
 type database struct {
 	address
-	queue *sqlqueue.Queue
-	db    *sql.DB // for migrations
-	close func()
+	queue  *sqlqueue.Queue
+	prefix string
+	db     *sql.DB // for migrations
+	close  func()
+}
+
+// identity tells the tables from others, whatever the address that leads to them.
+func (d *database) identity() string {
+	name := d.database
+	if d.url == nil {
+		name = filepath.Base(d.path)
+	}
+	return fmt.Sprintf("%s/%s/%s", d.dialect, name, d.prefix)
 }
 
 // openers opens the address of each dialect without connecting.
@@ -42,6 +53,9 @@ func (p *program) open(create bool) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.root != nil {
+		a.fromFile = strings.HasPrefix(p.from[p.root.PersistentFlags().Lookup("dsn")], "file ")
+	}
 	config := p.options.Config
 	config.Prefix = p.prefix
 	if err := sqlqueue.CheckPrefix(config.Prefix); err != nil {
@@ -57,21 +71,41 @@ func (p *program) open(create bool) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address of %s: %w", a, a.redact(err))
 	}
+	d.prefix = config.Prefix
 	return d, nil
 }
 
 // connect makes sure that the database answers.
-func (d *database) connect(ctx context.Context) error {
-	timeout, cancel := context.WithTimeout(ctx, connectTimeout)
+func (d *database) connect(ctx context.Context) error { return d.connectWithin(ctx, connectTimeout) }
+
+// connectWithin is connect that waits no longer than limit, if that is positive.
+func (d *database) connectWithin(ctx context.Context, limit time.Duration) error {
+	if limit <= 0 || limit > connectTimeout {
+		limit = connectTimeout
+	}
+	timeout, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := d.db.PingContext(timeout); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(connectTimeout))
+			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(limit))
 		}
-		return fmt.Errorf("cannot connect to %s: %w", d, d.redact(connectError(err)))
+		err = d.redact(connectError(err))
+		if d.fromFile && strings.Contains(err.Error(), "require_auth check failed") {
+			err = &clearError{err}
+		}
+		return fmt.Errorf("cannot connect to %s: %w", d, err)
 	}
 	return nil
 }
+
+// clearError says that a server asks for the password itself.
+type clearError struct{ err error }
+
+func (c *clearError) Error() string {
+	return c.err.Error() + ": the host of a configuration file does not get PGPASSWORD as plain text: give the address in SQLQUEUE_DSN or --dsn, or use scram-sha-256"
+}
+
+func (c *clearError) Unwrap() error { return c.err }
 
 // connectError leaves out the user and the database from pgx's error.
 func connectError(err error) error {
@@ -100,6 +134,9 @@ func (p *program) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error)
 
 // isRefused reports whether a server has answered and wants nothing to do with the user or has no such database: waiting does not help.
 func isRefused(err error) bool {
+	if clear, refused := new(*clearError), new(*sqlqueue.RefusedError); errors.As(err, clear) || errors.As(err, refused) {
+		return true
+	}
 	var postgres interface{ SQLState() string }
 	if errors.As(err, &postgres) {
 		state := postgres.SQLState()

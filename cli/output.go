@@ -90,6 +90,15 @@ func printable(s string) string {
 	})
 }
 
+// printableTabs is printable text that keeps its tabs.
+func printableTabs(s string) string {
+	parts := strings.Split(s, "\t")
+	for i, part := range parts {
+		parts[i] = printable(part)
+	}
+	return strings.Join(parts, "\t")
+}
+
 // mapUnprintable replaces what is not a printable character; utf8.RuneError is a byte that belongs to none.
 func mapUnprintable(s string, replace func(r rune, text string) string) string {
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
@@ -134,6 +143,12 @@ func brief(s string, n int) string {
 func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "-"
+	}
+	const most = 200 // years: a duration has no more than 292
+	if years := now.Year() - t.Year(); years > most {
+		return fmt.Sprintf("%dy ago", years)
+	} else if years < -most {
+		return fmt.Sprintf("in %dy", -years)
 	}
 	d := now.Sub(t)
 	switch {

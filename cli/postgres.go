@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"net"
+	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -21,6 +24,9 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 	}
 	connConfig := pgConfig.ConnConfig
 	a.hide(connConfig.Password)
+	if a.fromFile && connConfig.Password != "" && connConfig.Password == os.Getenv("PGPASSWORD") && takesClear(connConfig.RequireAuth) {
+		connConfig.RequireAuth = "!password"
+	}
 	a.database = connConfig.Database
 	if a.url.Host == "" {
 		a.server = net.JoinHostPort(connConfig.Host, strconv.Itoa(int(connConfig.Port)))
@@ -28,6 +34,7 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 	if connConfig.RuntimeParams["application_name"] == "" {
 		connConfig.RuntimeParams["application_name"] = "sqlqueue"
 	}
+	connConfig.RuntimeParams["client_encoding"] = "UTF8"               // whatever the database or the role sets
 	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
 	if err != nil {
 		return nil, err
@@ -42,6 +49,14 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 		_ = db.Close()
 		pool.Close()
 	}}, nil
+}
+
+// takesClear reports whether a list of require_auth lets a server ask for the password itself. The host that a file names does not get
+// PGPASSWORD so: who wrote the file need not be who knows the password.
+func takesClear(requireAuth string) bool {
+	requireAuth = strings.ReplaceAll(requireAuth, " ", "")
+	methods := strings.Split(requireAuth, ",")
+	return requireAuth == "" || slices.Contains(methods, "password") || strings.HasPrefix(requireAuth, "!") && !slices.Contains(methods, "!password")
 }
 
 // postgresSettings reads what decides how fast a commit is, for this session.

@@ -11,8 +11,8 @@ import (
 
 const processesLong = `
 With --processes N, N worker processes run under this one, each with the options given here: limits hold for each. It passes on TERM, INT,
-QUIT, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that grows
-when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
+QUIT, HUP, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that
+grows when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
 highest of the last exit codes. No worker is left behind when this process is killed.`
 
 // fleet is what is known of the worker processes under this one.
@@ -22,6 +22,7 @@ type fleet struct {
 	args   []string      // of each
 	finite bool          // one that exits 0 is done
 	grace  time.Duration // after a signal, until what is left is killed; negative: never
+	most   time.Duration // until none is started any more, and those that were started again end; 0: no limit
 	logger *slog.Logger
 }
 
@@ -30,7 +31,7 @@ const (
 	mostRestart  = time.Minute
 	healthyAfter = time.Minute // one that has run so long begins with the first wait again
 
-	toEnd = 10 * time.Second // that a worker may take at its end besides its grace
+	toKill = 5 * time.Second // that a worker has, after the time when it ends by itself at the latest
 )
 
 // newFleet returns a fleet of processes of this program, with its arguments but for --processes.
@@ -39,9 +40,9 @@ func newFleet(count int, config worker.Config) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	grace := config.Grace
+	grace := toEndAfter(config)
 	if grace >= 0 {
-		grace += config.StuckAfter + toEnd
+		grace += toKill
 	}
 	return &fleet{
 		count:  count,
@@ -49,6 +50,7 @@ func newFleet(count int, config worker.Config) (*fleet, error) {
 		args:   withoutFlag(os.Args[1:], "--processes"),
 		finite: config.Once || config.StopWhenEmpty || config.MaxJobs > 0 || config.MaxTime > 0,
 		grace:  grace,
+		most:   config.MaxTime,
 		logger: config.Logger,
 	}, nil
 }

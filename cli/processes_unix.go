@@ -26,16 +26,17 @@ type running struct {
 
 	mu        sync.Mutex
 	processes []*supervise.Process
-	last      syscall.Signal // that was passed on to end them; 0: none
-	codes     []int          // the last ones
+	again     map[*supervise.Process]bool // those that took the place of one that had ended
+	last      syscall.Signal              // that was passed on to end them; 0: none
+	codes     []int                       // the last ones
 }
 
 // run runs the processes until all are done, or until a signal, or the end of ctx, ends them. The error has their exit code.
 func (f *fleet) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2, syscall.SIGCONT)
+	signal.Notify(signals, append(endSignals(), syscall.SIGUSR2, syscall.SIGCONT)...)
 	defer signal.Stop(signals)
-	r := &running{fleet: f, stopping: make(chan struct{})}
+	r := &running{fleet: f, stopping: make(chan struct{}), again: map[*supervise.Process]bool{}}
 	defer r.supervisor.Close()
 	var all sync.WaitGroup
 	for range f.count {
@@ -47,7 +48,10 @@ func (f *fleet) run(ctx context.Context) error {
 		close(done)
 	}()
 	ended := ctx.Done()
-	var over <-chan time.Time
+	var most, over <-chan time.Time
+	if f.most > 0 {
+		most = time.After(f.most)
+	}
 	for {
 		select {
 		case <-done:
@@ -59,11 +63,13 @@ func (f *fleet) run(ctx context.Context) error {
 		case <-ended:
 			ended = nil
 			r.pass(syscall.SIGTERM)
+		case <-most:
+			r.endLate()
 		case <-over:
 			f.logger.Error("worker processes did not end: they are killed")
 			r.supervisor.Close()
 		}
-		if over == nil && f.grace >= 0 && r.isStopping() {
+		if over == nil && f.grace >= 0 && r.isSignalled() {
 			over = time.After(f.grace)
 		}
 	}
@@ -91,6 +97,24 @@ func (r *running) pass(s syscall.Signal) {
 	}
 }
 
+// endLate ends what began later than the fleet, and would go on for longer. The others end by themselves.
+func (r *running) endLate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stop()
+	for _, p := range r.processes {
+		if r.again[p] {
+			_ = syscall.Kill(p.Pid, syscall.SIGTERM)
+		}
+	}
+}
+
+func (r *running) isSignalled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last != 0
+}
+
 // stop lets no process be started any more. It is called with mu locked.
 func (r *running) stop() {
 	select {
@@ -112,15 +136,15 @@ func (r *running) isStopping() bool {
 // keep runs one process, again and again, until it is done.
 func (r *running) keep() {
 	failures := 0
-	for {
+	for again := false; ; again = true {
 		began := time.Now()
-		code, how := r.once()
+		code, how := r.once(again)
 		if r.isStopping() {
 			r.note(code)
 			return
 		}
-		again, wait := r.restart(code, time.Since(began), &failures)
-		if !again {
+		restart, wait := r.restart(code, time.Since(began), &failures)
+		if !restart {
 			r.note(code)
 			return
 		}
@@ -147,8 +171,8 @@ func (r *running) note(code int) {
 }
 
 // once runs a process to its end, and returns its exit code and how it ended.
-func (r *running) once() (code int, how string) {
-	p, err := r.start()
+func (r *running) once(again bool) (code int, how string) {
+	p, err := r.start(again)
 	switch {
 	case err != nil:
 		return exitError, err.Error()
@@ -159,6 +183,7 @@ func (r *running) once() (code int, how string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.processes = slices.DeleteFunc(r.processes, func(one *supervise.Process) bool { return one == p })
+	delete(r.again, p)
 	p.Free()
 	exit := p.Exit()
 	switch {
@@ -171,7 +196,7 @@ func (r *running) once() (code int, how string) {
 }
 
 // start starts a process, or none when they are to end.
-func (r *running) start() (*supervise.Process, error) {
+func (r *running) start(again bool) (*supervise.Process, error) {
 	input, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -189,6 +214,9 @@ func (r *running) start() (*supervise.Process, error) {
 		return nil, err
 	}
 	r.processes = append(r.processes, p)
+	if again {
+		r.again[p] = true
+	}
 	r.logger.Info("a worker process was started", "pid", p.Pid)
 	return p, nil
 }

@@ -137,7 +137,12 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 			pids := append(s.workerPIDs(2), printed(p.stderr.String(), "pid")...)
 			for range test.signals {
 				p.signal(syscall.SIGINT)
-				p.says("signal=interrupt")
+				waitFor(t, func() error { // or else a worker could take the second signal for the first
+					if n := strings.Count(p.stderr.String(), "signal=interrupt"); n < 2 {
+						return fmt.Errorf("%d of 2 workers have the signal:\n%s", n, p.stderr)
+					}
+					return nil
+				})
 			}
 			if code := p.wait(); code != 1 {
 				t.Errorf("exit code %d\n%s", code, p.stderr)

@@ -20,7 +20,8 @@ work and listen but --processes, --queue of push and later, and the thresholds o
 answers a question is taken from nowhere but the command line.
 
 In the environment a setting is SQLQUEUE_ and its flag's name in capitals, with _ for -: SQLQUEUE_DSN, SQLQUEUE_MAX_JOBS. An empty
-variable is none. The file is --config, SQLQUEUE_CONFIG, or sqlqueue.yaml in the working directory if there is one. It is YAML: flags'
+variable is none. The file is --config, SQLQUEUE_CONFIG, or sqlqueue.yaml in the working directory if there is one: that is refused when it,
+its folder or what it links to belongs to another user than this one and root, or can be written by others. It is YAML: flags'
 names with their values, for every command that has the setting, or under a command's name for that command alone. SQLQUEUE_QUEUE, and
 queue at the top, are the one queue where jobs go that are pushed to none, and that a worker of none serves:
 
@@ -92,6 +93,9 @@ func (p *program) configure(cmd *cobra.Command) error {
 	}
 	if err := p.set(p.globalSettings(), nil, false); err != nil {
 		return err
+	}
+	if a, err := parseAddress(file.top["dsn"].text); err == nil && len(a.secrets) > 0 && file.open {
+		warnOfReaders(cmd, file.name)
 	}
 	return p.setLocal(cmd)
 }

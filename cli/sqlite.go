@@ -3,6 +3,7 @@ package cli
 import (
 	"database/sql"
 	"net/url"
+	"os"
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -11,7 +12,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
-// openSQLite opens sqlite:PATH in WAL mode. The file is made when a connection is.
+// openSQLite opens sqlite:PATH in WAL mode. A new file is its owner's alone, as are the files that SQLite makes beside it: payloads are in
+// them. One that is there keeps its mode.
 func openSQLite(a address, config sqlqueue.Config) (*database, error) {
 	parameters := url.Values{
 		"_busy_timeout": {"10000"}, // milliseconds
@@ -20,6 +22,9 @@ func openSQLite(a address, config sqlqueue.Config) (*database, error) {
 		"_txlock":       {"immediate"},
 	}
 	name := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(a.path)
+	if file, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil { // otherwise SQLite says what is wrong
+		_ = file.Close()
+	}
 	db, err := sql.Open("sqlite", "file:"+name+"?"+parameters.Encode())
 	if err != nil {
 		return nil, err

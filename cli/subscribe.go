@@ -21,13 +21,13 @@ without --exec and --handlers.
 
 The body is JSON:
   {"id": 1, "queue": "orders", "name": "send_invoice", "attempts": 1, "data": {"order_id": 42}}
-It is signed as Standard Webhooks says: webhook-id has the job's id, the same at every attempt, webhook-timestamp has seconds, and
+It is signed as Standard Webhooks says: webhook-id is the same at every attempt of a job and no other's, webhook-timestamp has seconds, and
 webhook-signature has v1, and the base64 of the HMAC-SHA256 of "id.timestamp.body" under the secret, which is base64 after whsec_.
 
 The answer's status says how it went:
   2xx       done: the job is deleted
   410       fail for good: the job moves to the failed jobs
-  429, 503  with Retry-After, in seconds or as a date, up to a day: the job is put back for so long
+  429, 503  with Retry-After, in seconds or as a date, up to an hour: the job is put back for so long, if its backoff is shorter
   any other, a redirect, or no answer within the job's timeout: an error, as in work
 
 A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,
@@ -69,7 +69,7 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if _, err := deliver.ParseURL(to.URL); err != nil {
 		return usagef("the URL: %w", err)
 	}
-	given, err := s.readSecret(cmd.InOrStdin())
+	given, err := s.readSecret(cmd)
 	if err != nil {
 		return err
 	}
@@ -102,18 +102,21 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 }
 
 // readSecret returns what the file has, or nil without one.
-func (s *subscribing) readSecret(stdin io.Reader) (*deliver.Secret, error) {
+func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 	if s.secretFile == "" {
 		return nil, nil
 	}
 	const most = 4 << 10
-	from := stdin
+	from := cmd.InOrStdin()
 	if s.secretFile != "-" {
 		file, err := os.Open(s.secretFile)
 		if err != nil {
 			return nil, usagef("--secret-file: %w", err)
 		}
 		defer file.Close()
+		if info, err := file.Stat(); err == nil && info.Mode()&otherRead != 0 {
+			warnOfReaders(cmd, s.secretFile)
+		}
 		from = file
 	}
 	text, err := io.ReadAll(io.LimitReader(from, most))
@@ -177,7 +180,7 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "subscriptions",
 		Short: "List the subscriptions: which queue's jobs are posted where",
-		Long:  "List the subscriptions by name. Of a URL, the user, the password and the query are not shown; secrets never are.",
+		Long:  "List the subscriptions by name. Of a URL the host is shown, and the first part of the path if it is a word.",
 		Example: `  sqlqueue subscriptions
   sqlqueue subscriptions --json | jq -r '.[].url'`,
 		Args: between(0, 0),

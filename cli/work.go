@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,8 +19,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-const workLong = `Run jobs until TERM, INT or QUIT: then no more are taken, and those that run have --grace to finish. A second signal ends it at once.
-USR2 pauses: no more jobs are taken until CONT. A server that is away is waited for.
+const workLong = `Run jobs until TERM, INT, QUIT or HUP: then no more are taken, and those that run have --grace to finish. A second signal ends it at
+once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are taken until CONT. A server that is away is waited
+for. A log that cannot be written ends no worker: its lines are dropped, and counted.
 
 A handler whose context has ended at --timeout has --kill-after to return. Then its job is settled as timed out all the same; the handler
 keeps its place among --concurrency, and when too many do (--max-stuck) the worker finishes and exits 1, for its supervisor.
@@ -72,7 +72,8 @@ type working struct {
 	logFormat string
 	processes int // 0: none
 
-	queuesGiven bool // by --queue
+	queuesGiven bool   // by --queue
+	identity    string // of the database
 
 	tries   int
 	backoff []time.Duration
@@ -205,16 +206,21 @@ func (w *working) run(cmd *cobra.Command) error {
 	if w.processes > 0 && !canRunProcesses {
 		return usagef("--processes needs Unix")
 	}
-	out := &lockedWriter{w: cmd.ErrOrStderr()}
-	var logger *slog.Logger
+	loggerTo, escape := textLogger, printableTabs
 	switch w.logFormat {
 	case "text":
-		logger = slog.New(slog.NewTextHandler(out, nil))
 	case "json":
-		logger = slog.New(slog.NewJSONHandler(out, nil))
+		loggerTo, escape = jsonLogger, printableJSON
 	default:
 		return usagef("unknown log format %q: use text or json", w.logFormat)
 	}
+	if !isTerminal(cmd.ErrOrStderr()) {
+		escape = nil
+	}
+	outlivePipes()
+	out := newLogWriter(cmd.ErrOrStderr(), escape, loggerTo)
+	defer out.close()
+	logger := loggerTo(out)
 	config, err := w.settings(cmd, logger)
 	if err != nil {
 		return err
@@ -223,20 +229,23 @@ func (w *working) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.connect(cmd.Context()); isRefused(err) {
+	defer within(toClose, d.close)
+	began := time.Now()
+	if err := d.connectWithin(cmd.Context(), config.MaxTime); isRefused(err) {
 		return err // others are waited for by the worker
+	}
+	if config.MaxTime > 0 {
+		config.MaxTime = max(config.MaxTime-time.Since(began), 1)
 	}
 	if w.processes > 0 {
 		return w.runProcesses(cmd.Context(), d, config)
 	}
 
-	const toKill = 2 * time.Second
-	moment := toKill
+	moment := 2 * time.Second // to kill what runs
 	if w.own() && !w.children.listens {
 		moment = 0 // nothing ends a handler
 	}
-	return untilSignal(cmd.Context(), logger, moment, func(ctx, atOnce context.Context) error {
+	return untilSignal(cmd.Context(), logger, toEndAfter(config), moment, func(ctx, atOnce context.Context) error {
 		ctx, timedOut := w.children.untilTimeout(ctx, &config)
 		runner, end, err := w.runner(atOnce, d, &config, out)
 		if err != nil {
@@ -249,6 +258,21 @@ func (w *working) run(cmd *cobra.Command) error {
 		}
 		return timedOut()
 	})
+}
+
+const (
+	defaultStuckAfter = 5 * time.Second // worker.Config's
+
+	toEnd   = 5 * time.Second // that a worker may take at its end besides its grace, and what its handlers may take after it
+	toClose = 2 * time.Second // of it, how long it waits for connections that a handler has not given back
+)
+
+// toEndAfter is how long a worker may take after a signal; negative: there is no limit.
+func toEndAfter(config worker.Config) time.Duration {
+	if config.Grace < 0 {
+		return -1
+	}
+	return config.Grace + cmp.Or(config.StuckAfter, defaultStuckAfter) + toEnd
 }
 
 // runProcesses runs workers in processes of their own. What is wrong with the tables is an error here, and not of each of them.
@@ -270,7 +294,8 @@ func (d *database) checkTables(ctx context.Context) error {
 	defer cancel()
 	err := d.queue.Check(ctx)
 	_, version := errors.AsType[*sqlqueue.SchemaError](err)
-	if version || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
+	_, refused := errors.AsType[*sqlqueue.RefusedError](err)
+	if version || refused || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
 		return err
 	}
 	return nil
@@ -289,6 +314,7 @@ func (w *working) runner(atOnce context.Context, d *database, config *worker.Con
 		client := deliver.New(w.children.publicly)
 		return newDelivery(atOnce, d, client, *config, w.queuesGiven), client.Close, nil
 	}
+	w.identity = d.identity()
 	mux, endChildren, err := w.handlers(atOnce, config, out)
 	if err != nil {
 		return nil, nil, err
@@ -298,11 +324,18 @@ func (w *working) runner(atOnce context.Context, d *database, config *worker.Con
 
 var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")
 
-// untilSignal runs run with a context that ends at the first TERM, INT or QUIT. The second one ends atOnce, and gives run a moment. From the
-// first one on they stay caught: a later one must not kill the process on its way out.
-func untilSignal(ctx context.Context, logger *slog.Logger, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+func jsonLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+
+var errNoEnd = errors.New("the worker did not end within its grace: jobs that were running run again when their reservations expire")
+
+// untilSignal runs run with a context that ends at the first TERM, INT, QUIT or HUP. The second one ends atOnce, and gives run a moment, and
+// so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second: a
+// terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
+// kill the process on its way out.
+func untilSignal(ctx context.Context, logger *slog.Logger, longest, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, endSignals()...)
 
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
@@ -315,35 +348,54 @@ func untilSignal(ctx context.Context, logger *slog.Logger, moment time.Duration,
 		close(done)
 	}()
 
-	select {
-	case <-done:
-		signal.Stop(signals)
-		return result
-	case s := <-signals:
-		logger.Info("signal: finishing; a second one ends it at once", "signal", s.String())
-		drain()
+	ended := ctx.Done()
+	var over <-chan time.Time
+	caught, second := false, false // second: the next signal is the second one
+	why := errAtOnce
+wait:
+	for {
+		select {
+		case <-done:
+			if !caught {
+				signal.Stop(signals)
+			}
+			return result
+		case s := <-signals:
+			if second && s != syscall.SIGHUP {
+				break wait
+			}
+			if !caught {
+				logger.Info("signal: finishing; a second one ends it at once", "signal", s.String())
+				drain()
+			}
+			caught, second = true, second || s != syscall.SIGHUP
+		case <-ended:
+			ended = nil
+			if longest >= 0 {
+				over = time.After(longest)
+			}
+		case <-over:
+			why = errNoEnd
+			break wait
+		}
 	}
-	select {
-	case <-done:
-		return result
-	case <-signals:
-		end(worker.ErrStopped)
-	}
+	end(worker.ErrStopped)
 	select {
 	case <-done:
 	case <-time.After(moment):
 	}
-	return errAtOnce
+	return why
 }
 
-// lockedWriter lets several goroutines write whole lines.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
+// within calls f, and returns when it has, or when it takes longer than that.
+func within(limit time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
 }

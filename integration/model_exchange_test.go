@@ -16,7 +16,7 @@ func (m *machine) exchange(t *rapid.T) {
 	w := m.workers[draw(t, "worker", 0, 1, 2)]
 	x := sqlqueue.Exchange{Requeue: draw(t, "requeue", 1, 0, 10), Limit: draw(t, "limit", 3, 1, 0, 10), Force: draw(t, "force", false, false, true)}
 	for _, r := range w.holds[:min(len(w.holds), 8)] {
-		s := sqlqueue.Settlement{Reservation: r}
+		s := sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Delete}
 		switch draw(t, "do", "nothing", "fail", "touch", "release", "delete", "give back", "release later", "touch for ever", "nothing", "fail") {
 		case "delete":
 			x.Settle = append(x.Settle, s)

@@ -96,7 +96,7 @@ func exchangeStatements(t *testing.T, dsn string) (settings string, statements [
 	var x sqlqueue.Exchange
 	for i := range 100 {
 		r := sqlqueue.Reservation{ID: int64(1000 + i), By: "w-1"}
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Outcome(i % 3), Error: "e"})
+		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Delete + sqlqueue.Outcome(i%3), Error: "e"})
 		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: sqlqueue.Reservation{ID: int64(2000 + i), By: "w-1"}, Expire: time.Minute})
 	}
 	x.Worker = &sqlqueue.Worker{ID: "w", Queues: []string{"mail"}}
@@ -105,7 +105,11 @@ func exchangeStatements(t *testing.T, dsn string) (settings string, statements [
 	if _, err := q.Exchange(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	const want = 9 // lanes, delete, release, fail, touch, requeue, what it left, reserve, look
+	x = sqlqueue.Exchange{Limit: x.Limit, Number: "w-3", Reserve: x.Reserve, Bytes: 1 << 20}
+	if _, err := q.Exchange(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	const want = 11 // lanes, delete, release, fail, touch, requeue, what it left, reserve, look; reserve by bytes, look
 	if len(sent.statements) != want {
 		t.Fatalf("an exchange sent %d statements, want %d", len(sent.statements), want)
 	}

@@ -52,7 +52,7 @@ func reaches(t *testing.T, what string, took time.Duration) {
 	t.Helper()
 	const (
 		within = 2 * time.Second
-		margin = 4 * time.Second // for a slow machine
+		margin = 20 * time.Second // for a slow machine; who is not reached looks after a minute
 	)
 	t.Logf("%s: after %v", what, took)
 	if took > within+margin {

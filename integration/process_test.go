@@ -345,7 +345,7 @@ func (p *process) kill() time.Time {
 // exits waits for the process's end, and returns its exit code: -1 if it was killed because it took too long.
 func (p *process) exits() int {
 	p.t.Helper()
-	const most = 30 * time.Second
+	const most = 3 * time.Minute
 	late := time.AfterFunc(most, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	var exit *exec.ExitError
@@ -375,7 +375,7 @@ func (p *process) says(pattern string) {
 // await waits until condition holds.
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"flag"
 	"net"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -34,17 +34,44 @@ func TestConformance(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		t.Run("plain", func(t *testing.T) {
 			t.Parallel()
-			storetest.Run(t, newSets(t, s, "", false).database, storetest.Parallel)
+			storetest.Run(t, pool(func() *tables { return newTables(t, s, "") }), storetest.Parallel)
 		})
 		if !slices.Contains(first, s) {
 			return
 		}
 		t.Run("with a prefix, abroad", func(t *testing.T) {
 			t.Parallel()
-			sets := newSets(t, s, "App2_", true)
-			storetest.Run(t, sets.database, storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
+			storetest.Run(t, pool(func() *tables {
+				tables := newTables(t, s, "App2_")
+				tables.dsn = tables.abroad(t)
+				return tables
+			}), storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
 		})
 	})
+}
+
+// pool gives each case tables that no other case has at the same time.
+func pool(another func() *tables) func(testing.TB) storetest.Database {
+	var mu sync.Mutex
+	var free []*tables
+	return func(tb testing.TB) storetest.Database {
+		tb.Helper()
+		mu.Lock()
+		var own *tables
+		if n := len(free); n > 0 {
+			own, free = free[n-1], free[:n-1]
+		}
+		mu.Unlock()
+		if own == nil {
+			own = another()
+		}
+		tb.Cleanup(func() { // after all that the case cleans up later
+			mu.Lock()
+			defer mu.Unlock()
+			free = append(free, own)
+		})
+		return own.database(tb)
+	}
 }
 
 // firstOfStores returns the first server of each store: pgqueue and mysqlqueue.
@@ -93,34 +120,6 @@ func newTables(tb testing.TB, s *servers.Server, prefix string) *tables {
 	return &tables{server: s, prefix: prefix, dsn: migrated(tb, s, prefix)}
 }
 
-// sets are tables for cases that run at once: each case has a set of its own while it runs.
-type sets chan *tables
-
-// newSets makes as many sets as tests run at once.
-func newSets(tb testing.TB, s *servers.Server, prefix string, abroad bool) sets {
-	tb.Helper()
-	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	free := make(sets, n)
-	for range n {
-		set := newTables(tb, s, prefix)
-		if abroad {
-			set.dsn = set.abroad(tb)
-		}
-		free <- set
-	}
-	return free
-}
-
-func (free sets) database(tb testing.TB) storetest.Database {
-	tb.Helper()
-	set := <-free
-	tb.Cleanup(func() { free <- set })
-	return set.database(tb)
-}
-
 // abroad is the address for sessions in another time zone than the server's.
 func (d *tables) abroad(tb testing.TB) string {
 	tb.Helper()
@@ -146,6 +145,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 	}
 	database := storetest.Database{Open: d.open, SQL: db, Table: table, RowLocks: true}
 	if d.mysql() {
+		database.OddIDs = true
 		database.Transactions = []storetest.Transactions{storetest.SQLTransactions("*sql.Tx", db, mysqlqueue.WithTx)}
 		return database
 	}

@@ -13,6 +13,8 @@ type engine struct {
 	quote byte // around names
 	// exists is a query whether the table %s exists where a new one would be made.
 	exists string
+	// objects is a query for what has one of the names %s there: name, kind (table, index, view and so on), and column, a row for each.
+	objects string
 	// appliedAt is an expression over the rows of one version: seconds since 1970 UTC.
 	appliedAt string
 	// lock waits for the migration lock that belongs to a version table, until ctx ends. release gives it back in any case, if need
@@ -21,8 +23,8 @@ type engine struct {
 
 	// The others may be nil. setup changes settings of the connection, and restore changes them back.
 	setup func(ctx context.Context, conn *sql.Conn) (restore func(), err error)
-	// prepare comes before the migrations to do, under the lock.
-	prepare func(ctx context.Context, db *sql.DB, m *Migrator, todo []Migration) error
+	// prepare comes before migrations are applied, under the lock.
+	prepare func(ctx context.Context, db *sql.DB) error
 	// repeatable changes a file so that it can be run again after it was interrupted.
 	repeatable func(sql string) string
 }

@@ -127,11 +127,42 @@ func TestEmbeddedFiles(t *testing.T) {
 		up, down, _ := strings.Cut(body, "-- +goose Down\n")
 		for _, half := range []string{up, down} {
 			ends := len(regexp.MustCompile(`(?m);$`).FindAllString(half, -1))
-			repeatable := len(createTable.FindAllString("\n"+repeatableMySQL("\n"+half), -1)) + strings.Count(repeatableMySQL("\n"+half), "\nDROP TABLE IF EXISTS")
+			made := repeatableMySQL("\n" + half)
+			repeatable := strings.Count(made, "\nCREATE TABLE IF NOT EXISTS") + strings.Count(made, "\nDROP TABLE IF EXISTS")
 			if ends != 1 && ends != repeatable {
-				t.Errorf("mysql/%s: %d statements, %d of which can be repeated: have one statement in a file, or only CREATE TABLE with a COMMENT and DROP TABLE",
+				t.Errorf("mysql/%s: %d statements, %d of which can be repeated: have one statement in a file, or only CREATE TABLE and DROP TABLE",
 					name, ends, repeatable)
 			}
+		}
+	}
+}
+
+// What else has a name of sqlqueue's is found by what the files make.
+func TestStepsTellWhatTheyMake(t *testing.T) {
+	for dialect := range engines {
+		m, err := New(&sql.DB{}, dialect, "app_")
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := m.makes(m.known[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tables, indexes []string
+		for _, o := range made {
+			switch {
+			case o.kind == "index":
+				indexes = append(indexes, o.name)
+			case len(o.columns) < 5 || slices.Contains(o.columns, "primary"):
+				t.Errorf("%s: the columns of %s are %v", dialect, o.name, o.columns)
+				fallthrough
+			default:
+				tables = append(tables, o.name)
+			}
+		}
+		want := []string{"app_jobs", "app_failed_jobs", "app_queues", "app_workers", "app_counts", "app_subscriptions"}
+		if !slices.Equal(tables, want) || dialect != MySQL && len(indexes) != 6 {
+			t.Errorf("%s: tables %v, indexes %v", dialect, tables, indexes)
 		}
 	}
 }

@@ -58,7 +58,9 @@ func newMigrator(db *sql.DB, dialect Dialect, prefix string, files fs.FS, known 
 	return m, nil
 }
 
-// Up applies every migration that is not applied yet, and returns those, oldest first. Each is one transaction, but on MySQL and
+// Up applies every migration that is not applied yet, and returns those, oldest first. It changes nothing, and says why, when a table or an
+// index of something else has a name that it would use. Steps whose tables are all there, but which the version table does not know of
+// because somebody has emptied it, are recorded again, and count as applied by this Up. Each is one transaction, but on MySQL and
 // MariaDB, which cannot roll back a change of tables: what was interrupted there is completed by the next Up. On an error it returns
 // what it applied before.
 func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
@@ -140,12 +142,18 @@ func (m *Migrator) change(ctx context.Context, up bool, migrate func(*goose.Prov
 		if len(todo) == 0 {
 			return nil
 		}
-		if up && m.engine.prepare != nil {
-			if err := m.engine.prepare(ctx, db, m, todo); err != nil {
+		var unrecorded []Migration
+		if up {
+			if m.engine.prepare != nil {
+				if err := m.engine.prepare(ctx, db); err != nil {
+					return err
+				}
+			}
+			if unrecorded, err = m.checkNames(ctx, db, todo); err != nil {
 				return err
 			}
 		}
-		provider, err := m.provider(ctx, db)
+		provider, err := m.provider(ctx, db, unrecorded)
 		if err != nil {
 			return err
 		}
@@ -175,14 +183,15 @@ func (m *Migrator) changedSince(ctx context.Context, db *sql.DB, before []Migrat
 	return changed, nil
 }
 
-func (m *Migrator) provider(ctx context.Context, db *sql.DB) (*goose.Provider, error) {
+// provider makes goose's, after it has recorded the steps that are applied without being recorded.
+func (m *Migrator) provider(ctx context.Context, db *sql.DB, unrecorded []Migration) (*goose.Provider, error) {
 	quote := string(m.engine.quote)
 	store, err := database.NewStore(m.engine.goose, quote+m.table+quote)
 	if err != nil {
 		return nil, err
 	}
 	versions := versionTable{store, m}
-	if err := versions.ensure(ctx, db); err != nil {
+	if err := versions.ensure(ctx, db, unrecorded); err != nil {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectCustom, db, m.files,

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,13 +16,42 @@ import (
 
 // mysql is also MariaDB's.
 var mysql = engine{
-	goose:      database.DialectMySQL,
-	quote:      '`',
-	exists:     `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,
+	goose:  database.DialectMySQL,
+	quote:  '`',
+	exists: `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,
+	objects: `SELECT table_name, CASE table_type WHEN 'VIEW' THEN 'view' ELSE 'table' END, column_name
+		FROM information_schema.tables JOIN information_schema.columns USING (table_schema, table_name)
+		WHERE table_schema = DATABASE() AND table_name IN (%s)`,
 	appliedAt:  `CAST(UNIX_TIMESTAMP(MAX(tstamp)) AS SIGNED)`,
 	lock:       lockMySQL,
+	setup:      setupMySQL,
 	prepare:    prepareMySQL,
 	repeatable: repeatableMySQL,
+}
+
+// setupMySQL sets what migrations rely on, whatever the server, its init_connect or the DSN say: how their SQL is read, and that nothing ends
+// the wait for another migration. The connection is closed at the end, instead of being set back.
+func setupMySQL(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	restore = func() { discard(conn) }
+	var version string
+	if err := conn.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
+		return nil, err
+	}
+	limit := `max_execution_time = 0`
+	if strings.Contains(version, "MariaDB") {
+		limit = `max_statement_time = 0`
+	}
+	for _, statement := range []string{
+		`SET NAMES utf8mb4`,
+		`SET SESSION TRANSACTION READ WRITE`,
+		`SET SESSION sql_mode = 'STRICT_TRANS_TABLES', autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, ` + limit,
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			restore()
+			return nil, err
+		}
+	}
+	return restore, nil
 }
 
 // lockMySQL takes a named lock, which belongs to the session.
@@ -62,36 +90,13 @@ func repeatableMySQL(sql string) string {
 	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
 }
 
-var createTable = regexp.MustCompile("(?s)\nCREATE TABLE IF NOT EXISTS `([^`]+)`.*?COMMENT = '([^']*)';")
-
-// prepareMySQL refuses servers that are too old, and tables of others that IF NOT EXISTS would pass over. Ours are known by their
-// comments.
-func prepareMySQL(ctx context.Context, db *sql.DB, m *Migrator, todo []Migration) error {
+// prepareMySQL refuses servers that are too old.
+func prepareMySQL(ctx context.Context, db *sql.DB) error {
 	var version string
 	if err := db.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil {
 		return err
 	}
-	if err := supportedMySQL(version); err != nil {
-		return err
-	}
-	for _, migration := range todo {
-		file, err := fs.ReadFile(m.files, fmt.Sprintf("%05d_%s.sql", migration.Version, migration.Name))
-		if err != nil {
-			return err
-		}
-		for _, table := range createTable.FindAllSubmatch(file, -1) {
-			var comment string
-			err := db.QueryRowContext(ctx, `SELECT table_comment FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?`,
-				string(table[1])).Scan(&comment)
-			if err == nil && comment != string(table[2]) {
-				return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix", table[1])
-			}
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-	}
-	return nil
+	return supportedMySQL(version)
 }
 
 var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)\.(\d+)`)

@@ -12,9 +12,11 @@ import (
 )
 
 var sqlite = engine{
-	goose:     database.DialectSQLite3,
-	quote:     '"',
-	exists:    `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '%s')`,
+	goose:  database.DialectSQLite3,
+	quote:  '"',
+	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '%s')`,
+	objects: `SELECT m.name, m.type, c.name FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c ON m.type <> 'index'
+		WHERE m.name COLLATE NOCASE IN (%s)`,
 	appliedAt: `CAST(strftime('%s', max(tstamp)) AS INTEGER)`,
 	lock:      lockSQLite,
 	setup:     setupSQLite,

@@ -21,9 +21,9 @@ func (t versionTable) TableExists(ctx context.Context, db database.DBTxConn) (bo
 	return t.m.versionTableExists(ctx, db)
 }
 
-// ensure makes the table, with the row for version 0 that goose wants. goose would do it too, but it takes three seconds to report
+// ensure makes the table, with the row for version 0 that goose wants, and records steps. goose would do it too, but it takes three seconds to report
 // an error, and gives up where MySQL stopped between table and row.
-func (t versionTable) ensure(ctx context.Context, db *sql.DB) error {
+func (t versionTable) ensure(ctx context.Context, db *sql.DB, unrecorded []Migration) error {
 	exists, err := t.TableExists(ctx, db)
 	if err != nil {
 		return err
@@ -44,6 +44,11 @@ func (t versionTable) ensure(ctx context.Context, db *sql.DB) error {
 	}
 	if len(rows) == 0 {
 		if err := t.Insert(ctx, tx, database.InsertRequest{Version: 0}); err != nil {
+			return err
+		}
+	}
+	for _, step := range unrecorded {
+		if err := t.Insert(ctx, tx, database.InsertRequest{Version: step.Version}); err != nil {
 			return err
 		}
 	}

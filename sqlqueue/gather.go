@@ -25,7 +25,8 @@ type SingleWriter interface {
 // safe for concurrent use.
 type gatherer struct {
 	store  Store
-	beside int // how many calls are under way before others gather
+	beside int           // how many calls are under way before others gather
+	alone  chan struct{} // has a place for each push that is made again after a failure
 
 	mu       sync.Mutex
 	underway int
@@ -59,10 +60,11 @@ func singleWriter(store Store) bool {
 }
 
 func newGatherer(store Store) *gatherer {
+	beside := gatherBeside
 	if singleWriter(store) {
-		return &gatherer{store: store, beside: 1}
+		beside = 1
 	}
-	return &gatherer{store: store, beside: gatherBeside}
+	return &gatherer{store: store, beside: beside, alone: make(chan struct{}, gatherBeside)}
 }
 
 // gathers reports whether the jobs of a call may go with those of others. One with a key does not: it may wait for somebody's transaction.
@@ -92,8 +94,19 @@ func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
 	case errors.Is(all.err, ErrOutcomeUnknown), ctx.Err() != nil, len(all.waiting) == 1:
 		return nil, all.err
 	default: // nothing was stored, perhaps because of another's job
-		return g.store.Push(ctx, jobs)
+		return g.again(ctx, jobs)
 	}
+}
+
+// again pushes a job by itself whose gathered push has failed: at most gatherBeside of them at once.
+func (g *gatherer) again(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
+	select {
+	case g.alone <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-g.alone }()
+	return g.store.Push(ctx, jobs)
 }
 
 // join lets a job gather, or counts it as under way and returns nil: it is to go alone.

@@ -279,3 +279,45 @@ func TestAPushThatGatheredAloneAndFailsIsNotRepeated(t *testing.T) {
 		}
 	})
 }
+
+// Those whose gathered push has failed push again by themselves, a few at a time: a database that is in trouble is not met by hundreds at once.
+func TestAfterAFailureAFewPushAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		q, err := sqlqueue.New(g, sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := pushers(t, q, 1, 4)
+		calls, _ := g.take()
+		others := pushers(t, q, 5, 204)
+		if together, sizes := g.take(); len(together) != 0 {
+			t.Fatalf("beside four others go %v", sizes)
+		}
+		calls[0].pass <- nil
+		together, sizes := g.take()
+		if !slices.Equal(sizes, []int{200}) {
+			t.Fatalf("gathered are %v", sizes)
+		}
+		together[0].pass <- errors.New("too long")
+		for done := 0; done < len(others); {
+			again, sizes := g.take()
+			if len(again) == 0 || len(again) > 4 {
+				t.Fatalf("again go %v", sizes)
+			}
+			for _, c := range again {
+				c.pass <- nil
+				done++
+			}
+		}
+		for _, c := range calls[1:] {
+			c.pass <- nil
+		}
+		synctest.Wait()
+		for _, p := range append(first, others...) {
+			if !p.ended || p.err != nil {
+				t.Fatalf("a push has ended: %t, %v", p.ended, p.err)
+			}
+		}
+	})
+}

@@ -53,6 +53,9 @@ type JobFilter struct {
 	After         int64         // only ids greater than this: the last id of the page before
 	Until         int64         // only ids up to this: see Queue.Window
 	Limit         int           // default 100, at most 1,000
+
+	// PayloadMax cuts the payloads that Jobs returns to so many characters: what is left of a longer one is no JSON. 0: they are whole.
+	PayloadMax int
 }
 
 // Field is a condition on the data of a job: the value at the path of keys of objects, as text, is Value. The text of a string is the

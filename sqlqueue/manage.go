@@ -438,6 +438,9 @@ func (f *JobFilter) check() error {
 	default:
 		return fmt.Errorf("unknown state %q: use ready, delayed or reserved", f.State)
 	}
+	if f.PayloadMax < 0 {
+		return fmt.Errorf("payloads of %d characters: it must be at least 1, or 0 for no limit", f.PayloadMax)
+	}
 	for _, field := range f.Fields {
 		if len(field.Path) == 0 {
 			return errors.New("a condition on a field of the data names none")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,8 +25,9 @@ type Payload struct {
 	MaxExceptions int `json:"max_exceptions,omitzero"`
 }
 
-// ParsePayload reads a payload as it stands in the table. Settings that it does not know are left alone. The error says what is wrong:
-// not an object, no name of a handler, a setting of the wrong type or out of range.
+// ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
+// know are left alone. The error says what is wrong: not an object, no name of a handler, a setting of the wrong type or out of range, or
+// a member that is there twice, of which each database would take another.
 func ParsePayload(payload []byte) (Payload, error) {
 	if p, ok := parsePlain(payload); ok {
 		return p, nil
@@ -34,7 +36,11 @@ func ParsePayload(payload []byte) (Payload, error) {
 	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return p, errors.New(`payload is not an object such as {"job": "name", "data": {}}`)
 	}
-	if err := json.Unmarshal(payload, &p); err != nil {
+	known, err := knownMembers(payload)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(known, &p); err != nil {
 		return p, fmt.Errorf("payload: %w", err)
 	}
 	if p.Data == nil {
@@ -42,6 +48,28 @@ func ParsePayload(payload []byte) (Payload, error) {
 	}
 	return p, p.check()
 }
+
+// knownMembers is the payload without the members that Payload does not have. encoding/json by itself would take others that differ in case,
+// and the last of those that are there twice.
+func knownMembers(payload []byte) ([]byte, error) {
+	if !json.Valid(payload) {
+		return payload, nil // the error is json.Unmarshal's
+	}
+	var known fields
+	for _, f := range fieldsOf(payload) {
+		if !slices.Contains(members, f.name) {
+			continue
+		}
+		if slices.ContainsFunc(known, func(k field) bool { return k.name == f.name }) {
+			return nil, fmt.Errorf("payload has two members %q: leave one", f.name)
+		}
+		known = append(known, f)
+	}
+	return known.encode()
+}
+
+// members are the names in Payload.
+var members = []string{"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions"}
 
 // What stands around the parts of a plain payload.
 const plainName, plainData = `{"job":"`, `","data":`
@@ -151,12 +179,13 @@ func fieldsOf(payload []byte) fields {
 	return all
 }
 
+// set leaves one member of the name.
 func (f *fields) set(name string, value json.RawMessage) {
-	for i := range *f {
-		if (*f)[i].name == name {
-			(*f)[i].value = value
-			return
-		}
+	is := func(one field) bool { return one.name == name }
+	if i := slices.IndexFunc(*f, is); i >= 0 {
+		(*f)[i].value = value
+		*f = append((*f)[:i+1], slices.DeleteFunc((*f)[i+1:], is)...)
+		return
 	}
 	*f = append(*f, field{name, value})
 }

@@ -30,7 +30,7 @@ func TestParsePayload(t *testing.T) {
 		{`{"job":"ä","data":1}`, sqlqueue.Payload{Job: "ä", Data: json.RawMessage("1")}, ""},
 		{`{"job":"a","data": 1 }`, sqlqueue.Payload{Job: "a", Data: json.RawMessage("1")}, ""},
 		{`{"job":"a","data":{"x":"}"},"tries":3}`, sqlqueue.Payload{Job: "a", Data: json.RawMessage(`{"x":"}"}`), Tries: number(3)}, ""},
-		{`{"job":"a","data":1,"job":"b"}`, sqlqueue.Payload{Job: "b", Data: json.RawMessage("1")}, ""},
+		{`{"job":"a","data":1,"job":"b"}`, sqlqueue.Payload{}, `two members "job"`},
 		{`{"job":"a","tries":0}`, sqlqueue.Payload{Job: "a", Data: null, Tries: number(0)}, ""},
 		{`{"job":"a","tries":null,"timeout":null,"backoff":[]}`, sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{}}, ""},
 		{`{"job":"a","tries":3,"other":2}`, sqlqueue.Payload{Job: "a", Data: null, Tries: number(3)}, ""},

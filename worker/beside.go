@@ -27,21 +27,32 @@ type beside struct {
 // without: what it touches must not come to its end meanwhile.
 func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
 	first := l.send(ctx, x, nil)
-	if len(x.Touch) > 0 || l.queue.SingleWriter() {
-		<-first.done
-		return first.answer, first.err
+	alone := len(x.Touch) > 0 || l.queue.SingleWriter()
+	if !alone {
+		l.slots.alert(besideFrom)
+		defer l.slots.alert(1)
 	}
-	l.slots.alert(besideFrom)
-	defer l.slots.alert(1)
+	late := l.late
+	if closed(late) {
+		late = nil
+	}
 	for {
-		wake := l.slots.wake
-		if l.beside != nil {
+		wake, answered := l.slots.wake, l.beside.answered()
+		if alone {
+			answered = nil
+		}
+		if alone || l.beside != nil {
 			wake = nil
 		}
 		select {
 		case <-first.done:
 			return first.answer, first.err
-		case <-l.beside.answered():
+		case <-late:
+			late = nil
+			if busy, _ := l.slots.load(); busy == 0 {
+				l.endConversation()
+			}
+		case <-answered:
 			l.heedBeside()
 		case <-wake:
 			l.collect()
@@ -52,13 +63,26 @@ func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exch
 
 func (l *loop) send(ctx context.Context, x sqlqueue.Exchange, runs []*run) *beside {
 	b := &beside{x: x, runs: runs, sent: time.Now(), done: make(chan struct{})}
+	most := l.exchangeTime()
 	go func() {
 		defer close(b.done)
-		ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-		defer cancel()
-		b.answer, b.err = l.queue.Exchange(ctx, x)
+		b.answer, b.err = bounded(ctx, &l.calls, most, func(ctx context.Context) (sqlqueue.Exchanged, error) {
+			return l.queue.Exchange(ctx, x)
+		})
 	}()
 	return b
+}
+
+// exchangeTime is how long the answer of an exchange is waited for that is sent now: no longer than the worker's own time lasts.
+func (l *loop) exchangeTime() time.Duration {
+	most := exchangeTimeout
+	if l.config.MaxTime > 0 && l.stopping == "" {
+		most = min(most, max(time.Until(l.started.Add(l.config.MaxTime)), 0)+promptly)
+	}
+	if closed(l.late) {
+		most = promptly
+	}
+	return most
 }
 
 // goBeside sends a second exchange beside first, if enough has gathered.
@@ -85,8 +109,12 @@ func (l *loop) heedBeside() {
 		l.unanswered(b.x, b.runs, b.err)
 		l.unsettled = append(l.unsettled, b.runs...)
 		l.outage.next(&l.log, b.err) // the first exchange ends it, or not
+		if faultOf(b.err) == refused {
+			l.denied(b.x, b.err)
+		}
 		return
 	}
+	l.denials.granted(b.x)
 	l.unsettled = append(l.unsettled, l.settled(b.runs, b.answer)...)
 	if len(b.answer.Reserved) > 0 {
 		l.active, l.emptyAt = time.Now(), time.Time{}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -16,12 +17,18 @@ type control struct {
 	reopened bool                     // there are fewer than at the last exchange
 }
 
-// obey does what operators say.
-func (l *loop) obey(answer sqlqueue.Exchanged) {
+// obey does what operators say. An exchange that has asked for some of the queues only leaves what was said of the others.
+func (l *loop) obey(x sqlqueue.Exchange, answer sqlqueue.Exchanged) {
 	c := &l.control
 	restarts := map[string]int64{}
 	expires := map[string]time.Duration{}
 	closed := 0
+	some := len(x.Reserve) < len(l.config.Queues)
+	for queue, expire := range c.expires {
+		if some && queue != "" && !slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Queue == queue }) {
+			expires[queue] = expire
+		}
+	}
 	for _, said := range answer.Controls {
 		if said.Paused || said.Maintenance && !l.config.Force {
 			closed++
@@ -33,6 +40,9 @@ func (l *loop) obey(answer sqlqueue.Exchanged) {
 	}
 	if !maps.Equal(expires, c.expires) {
 		c.expires, l.watch = expires, time.Time{}
+	}
+	if some {
+		closed = c.closed
 	}
 	c.reopened, c.closed = closed < c.closed, closed
 	if c.restarts == nil {

@@ -49,7 +49,16 @@ func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
 		Limit:  l.wanted(now, beside),
 		Force:  l.config.Force,
 	}
-	for _, queue := range l.order() {
+	x.Bytes, x.Everything = l.reach.bytes(l.memoryLeft()), l.emptiness.all && x.Limit > 0
+	queues := l.order()
+	if x.Limit > 0 {
+		queues = l.reach.queues(queues, now)
+		x.Limit = min(x.Limit, l.reach.most)
+	}
+	if len(queues) == 0 { // all stand aside
+		x.Limit, queues = 0, l.order()
+	}
+	for _, queue := range queues {
 		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: l.expire(queue)})
 	}
 	if x.Limit > 0 {
@@ -63,7 +72,7 @@ func settlements(of []*run) []sqlqueue.Settlement {
 	settle := make([]sqlqueue.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
-			s.KeepStarted = r.verdict.kind == unstarted && r.begun
+			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.begun
 			settle = append(settle, s)
 		}
 	}
@@ -96,6 +105,10 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if l.config.MaxJobs > 0 {
 		n = min(n, l.config.MaxJobs-l.taken)
 	}
+	n = min(l.hopeful(n, now), l.reach.most)
+	if l.tight() {
+		n = min(n, 1-len(l.held))
+	}
 	return max(n-beside, 0)
 }
 
@@ -115,8 +128,21 @@ func (l *loop) waiting() int {
 func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
 	l.counts.keep(x)
-	l.refusal.failed(l.unsettled)
-	return l.outage.next(&l.log, err)
+	l.refusal.failed(l.unsettled, err)
+	if queue := l.reach.failed(x, err, time.Now()); queue != "" {
+		l.log.tooLarge(queue)
+	}
+	wait := l.outage.next(&l.log, err)
+	if faultOf(err) == refused {
+		l.denied(x, err)
+		if l.refusal.searching() {
+			wait = jitter(firstRetry)
+		}
+	}
+	if closed(l.late) && len(l.held) == 0 {
+		l.endConversation()
+	}
+	return wait
 }
 
 // unanswered notes what is not known about an exchange that was to settle these.
@@ -133,6 +159,8 @@ func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 
 func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
+	l.denials.granted(x)
+	l.reach.succeeded(x, time.Since(sent))
 	l.outage.answered(answer.Now, sent, time.Now())
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
@@ -199,14 +227,15 @@ func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent tim
 	for _, job := range answer.Reserved {
 		r := l.admit(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
-		l.emit(l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
-		if l.stopping != "" {
+		l.emit("Reserved", l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
+		if l.stopping != "" || l.cooldown.on(time.Now()) {
 			r.verdict = verdict{kind: unstarted}
 			l.unsettled = append(l.unsettled, r)
 			continue
 		}
 		l.taken++
 		l.pace.weigh(len(job.Payload))
+		l.largest = max(l.largest, int64(len(job.Payload)))
 		l.hold(r)
 		if r.untold {
 			l.untold = append(l.untold, r)
@@ -228,16 +257,16 @@ func (l *loop) report(r *run) {
 
 	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
 	if r.timedOut {
-		l.emit(on.TimedOut != nil, func() { on.TimedOut(r.info) })
+		l.emit("TimedOut", on.TimedOut != nil, func() { on.TimedOut(r.info) })
 	}
 	switch v.kind {
 	case processed, discarded:
-		l.emit(on.Processed != nil, func() { on.Processed(r.info, result) })
-	case released, snoozed, unknown, unstarted:
-		l.emit(on.Released != nil, func() { on.Released(r.info, result) })
+		l.emit("Processed", on.Processed != nil, func() { on.Processed(r.info, result) })
+	case released, snoozed, unknown, unstarted, neverBegan:
+		l.emit("Released", on.Released != nil, func() { on.Released(r.info, result) })
 	case failed:
-		l.emit(on.Failed != nil, func() { on.Failed(r.info, result) })
-	case kept, dropped:
+		l.emit("Failed", on.Failed != nil, func() { on.Failed(r.info, result) })
+	case kept, dropped, kinds:
 	}
 }
 
@@ -253,5 +282,5 @@ func (l *loop) completed(r *run) {
 // lose tells that a reservation is not the worker's any more. The verdict is nil while the handler runs.
 func (l *loop) lose(r *run, v *verdict) {
 	l.log.lost(r, v)
-	l.emit(l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
+	l.emit("Lost", l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
 }

@@ -60,7 +60,14 @@ func (l *loop) listen(ctx context.Context) (wait func()) {
 			}
 		}
 	}()
-	return func() { <-done }
+	return func() {
+		timer := time.NewTimer(promptly)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C: // a store that does not heed its context
+		}
+	}
 }
 
 // wakeUp looks at what was heard, before the exchange that it leads to is sent.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,8 +13,9 @@ import (
 // journal has the wording of all that is logged. At level Info there is one line for each run of a job.
 type journal struct{ to *slog.Logger }
 
-// say logs by a method of the Logger.
+// say logs by a method of the Logger. A panic there is not the worker's end.
 func (j *journal) say(level func(what string, attrs ...any), what string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
 	args := make([]any, len(attrs))
 	for i, attr := range attrs {
 		args[i] = attr
@@ -47,8 +49,31 @@ func (j *journal) concurrency(from, to int) {
 	j.say(j.to.Info, "concurrency changed", slog.Int("from", from), slog.Int("to", to))
 }
 
-func (j *journal) away(err error) {
-	j.say(j.to.Warn, "exchange with the database failed, trying again", slog.String("error", textOf(err)))
+func (j *journal) away(err error, kind fault) {
+	level, attrs := j.to.Warn, []slog.Attr{slog.String("error", textOf(err))}
+	var p *PanicError
+	if kind == bug && errors.As(err, &p) {
+		level, attrs = j.to.Error, append(attrs, slog.String("stack", clean(p.Stack, maxStack)))
+	}
+	j.say(level, "exchange with the database failed, trying again", attrs...)
+}
+
+func (j *journal) stillAway(err error, since time.Duration, tries int) {
+	j.say(j.to.Warn, "exchange with the database still fails, trying again", slog.Duration("since", since.Round(time.Second)),
+		slog.Int("tries", tries), slog.String("error", textOf(err)))
+}
+
+func (j *journal) tooLarge(queue string) {
+	j.say(j.to.Error, "the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits",
+		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", asideFor))
+}
+
+func (j *journal) denied(err error) {
+	j.say(j.to.Error, "the database refuses; the worker ends if that lasts", slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
+}
+
+func (j *journal) ending(err error) {
+	j.say(j.to.Error, "the worker ends", slog.String("error", textOf(err)))
 }
 
 func (j *journal) back(after time.Duration) {
@@ -64,7 +89,7 @@ func (j *journal) processing(r *run) {
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
-	if !j.hears(slog.LevelWarn) || r.verdict.kind != unknown && !j.hears(slog.LevelInfo) {
+	if !j.hears(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
 		return
 	}
 	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
@@ -73,6 +98,9 @@ func (j *journal) ended(r *run, unhandled int) {
 		attrs = append(attrs, slog.Duration("duration", r.took))
 	}
 	switch v.kind {
+	case neverBegan:
+		level = j.to.Error
+		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case released, snoozed:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
@@ -130,8 +158,8 @@ func (j *journal) uncertain(r *run) {
 	j.say(j.to.Warn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
 }
 
-func (j *journal) refused(r *run) {
-	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
+func (j *journal) refused(r *run, err error) {
+	attrs := append(about(r), slog.String("as", r.verdict.kind.String()), slog.String("refusal", textOf(err)))
 	j.say(j.to.Error, "the database refuses to write how the job ended", append(attrs, why(&r.verdict)...)...)
 }
 
@@ -140,12 +168,34 @@ func (j *journal) errorAfterCompletion(r *run) {
 	j.say(j.to.Warn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
 }
 
-func (j *journal) callbackFailed(r *run, err error) {
-	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", textOf(err)))...)
+func (j *journal) callbackFailed(r *run, text string) {
+	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", text))...)
 }
 
-func (j *journal) eventFailed(err error) {
-	j.say(j.to.Error, "event function went wrong", slog.String("error", textOf(err)))
+func (j *journal) cannotStart(r *run, pause time.Duration) {
+	attrs := append(about(r), slog.Duration("pause", pause))
+	j.say(j.to.Error, "this machine cannot start jobs: the worker reserves none for a while", append(attrs, why(&r.verdict)...)...)
+}
+
+func (j *journal) callbackHangs(r *run, what string) {
+	j.say(j.to.Error, "code of the application does not return: the job is settled without it, its slot is lost",
+		append(about(r), slog.String("code", what))...)
+}
+
+func (j *journal) undecided(r *run) {
+	j.say(j.to.Error, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error", about(r)...)
+}
+
+func (j *journal) eventFailed(name string, err error) {
+	j.say(j.to.Error, "event function went wrong", slog.String("event", name), slog.String("error", textOf(err)))
+}
+
+func (j *journal) eventHangs(name string) {
+	j.say(j.to.Error, "event function does not return: no event is told until it does", slog.String("event", name))
+}
+
+func (j *journal) eventReturned(name string, after time.Duration, missed int) {
+	j.say(j.to.Warn, "event function has returned", slog.String("event", name), slog.Duration("after", after), slog.Int("missed", missed))
 }
 
 func about(r *run) []slog.Attr {

@@ -18,11 +18,14 @@ const (
 	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long the last exchange may take
+	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
 	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
 
 	// unseenFor is after how long the row of a worker that does not write it any more is removed by the others.
 	unseenFor = 10 * time.Minute
 )
+
+const timeIsUp = "time is up"
 
 // loop is one Run of a Worker. One goroutine, that of Run, owns it and has all conversations with the database; of what follows, others
 // use queue, mux, config, log and slots, which do not change.
@@ -38,8 +41,14 @@ type loop struct {
 	config Config
 	log    journal
 
-	ended  <-chan struct{} // closed when Run's context has ended
-	paused func() bool     // whether to reserve nothing for now
+	ended <-chan struct{} // closed when Run's context has ended, or by quit
+	quit  func()          // ends the worker as the end of Run's context does
+	late  <-chan struct{} // closed when the grace is over, and the time for a last exchange
+
+	endConversation func()
+
+	calls  storeCalls
+	paused func() bool // whether to reserve nothing for now
 	slots  *slots
 	ear    ear
 
@@ -57,7 +66,15 @@ type loop struct {
 	unsettled []*run        // has come to its end, which is to be written
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
+	teller    teller
+	emptiness emptiness
+	reach     reach
+	used      int64 // memory of the process, when it was looked at last
+	largest   int64 // payload that this worker has had
+	finished  int   // jobs whose handlers have ended
+	cooldown  cooldown
 	refusal   refusal
+	denials   denials
 	beside    *beside // nil: there is no second exchange under way
 	pace      pace
 	taken     int // jobs that were reserved
@@ -76,9 +93,11 @@ type loop struct {
 	weighed   time.Time // when the memory was looked at
 
 	started     time.Time
-	stopping    string  // why it stops; empty: it does not
-	overweight  error   // the memory limit was reached
-	interrupted []int64 // jobs that the end of the grace interrupted
+	stopping    string    // why it stops; empty: it does not
+	overweight  error     // the memory limit was reached
+	fatal       error     // the database refuses what the worker needs
+	emptyHanded time.Time // since when it stops and no handler runs
+	interrupted []int64   // jobs that the end of the grace interrupted
 }
 
 func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, paused func() bool) *loop {
@@ -93,6 +112,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 		stuck:   map[*run]bool{},
 		locks:   map[*run]bool{},
 		refusal: refusal{most: unlimited},
+		reach:   reach{most: unlimited},
 		control: control{slots: config.Concurrency},
 		started: time.Now(), active: time.Now(),
 		self: sqlqueue.Worker{
@@ -125,7 +145,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	l.slots.context = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(handlers) }
 	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
 	l.log.starting(l.self)
-	l.emit(l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
+	l.emit("Starting", l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
 	listening, deafen := context.WithCancel(ctx)
 	wait := l.listen(listening)
 	defer wait()
@@ -155,14 +175,16 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	x := l.compose(time.Now())
 	sent := time.Now()
 	answer, err := l.exchange(ctx, x)
-	l.config.Health.exchanged(time.Now(), err)
+	if !errors.Is(err, errStoreHangs) { // a new process may be able to reach the database
+		l.config.Health.exchanged(time.Now(), err)
+	}
 	if err != nil {
 		return l.failedExchange(x, err)
 	}
 	l.succeededExchange(x, answer, sent)
 	l.succeededSettle(answer)
 	l.touched(x, answer, sent)
-	l.obey(answer)
+	l.obey(x, answer)
 	l.considerStopping()
 	l.dispatch(x, answer, sent)
 	return l.rest(ctx, x, answer)
@@ -172,16 +194,21 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 func (l *loop) collect() {
 	ended, late := l.slots.take()
 	l.pace.note(ended, time.Now())
-	for _, r := range late {
-		delete(l.stuck, r)
-		l.log.late(r)
-	}
 	for _, r := range ended {
 		of := r.info.Reservation()
 		l.letGo(r)
+		if r.hangs {
+			l.stuck[r] = true
+		}
+		if r.verdict.kind == 0 {
+			l.log.undecided(r)
+			r.verdict = r.rules.fallback(errUndecided, "", r.info, l.outage.serverTime(time.Now()))
+		}
 		if r.interrupted {
 			l.interrupted = append(l.interrupted, of.ID)
 		}
+		l.noteBegin(r, time.Now())
+		l.finished++
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
@@ -193,6 +220,10 @@ func (l *loop) collect() {
 		default:
 			l.unsettled = append(l.unsettled, r)
 		}
+	}
+	for _, r := range late { // after ended: it may be among both
+		delete(l.stuck, r)
+		l.log.late(r)
 	}
 }
 
@@ -207,13 +238,22 @@ func (l *loop) considerStopping() {
 	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.waiting() == 0:
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
-		l.stop("time is up")
+		l.stop(timeIsUp)
 	case l.config.Once && !l.emptyAt.IsZero() && time.Since(l.emptyAt) >= l.config.Sleep:
 		l.stop("no job")
 	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
 		l.stop("handlers are stuck")
 	}
 	l.weigh(time.Now())
+	if l.stopping == "" || len(l.held) > 0 {
+		return
+	}
+	if l.emptyHanded.IsZero() {
+		l.emptyHanded = time.Now()
+	}
+	if l.outage.on() { // handlers have no time limit but their own, the wait for the database has
+		l.quit()
+	}
 }
 
 // weigh looks at the memory that the process uses.
@@ -221,11 +261,25 @@ func (l *loop) weigh(now time.Time) {
 	if l.config.MaxMemory <= 0 || now.Sub(l.weighed) < weighEvery {
 		return
 	}
-	l.weighed = now
-	if used := memory(); used > l.config.MaxMemory && l.overweight == nil {
-		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, used>>20, l.config.MaxMemory>>20)
+	l.weighed, l.used = now, memory()
+	if l.used > l.config.MaxMemory && l.overweight == nil && l.finished > 0 {
+		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
 		l.stop(l.overweight.Error())
 	}
+}
+
+// mustWait reports whether the worker asks for no job though it has room: one that is here has to show first whether there is memory for more,
+// or that the machine can start jobs; or all queues stand aside.
+func (l *loop) mustWait(now time.Time) bool {
+	return l.tight() && len(l.held) > 0 || !l.cooldown.on(now) && l.hopeful(1, now) == 0 ||
+		len(l.reach.probe) == 0 && len(l.reach.aside) >= len(l.config.Queues)
+}
+
+// tight reports whether another job beside those that are here may take more memory than is left: then there is one at a time. A worker that
+// could not run even one would be started again and again, and get nothing done.
+func (l *loop) tight() bool {
+	left := l.memoryLeft()
+	return left >= 0 && left/reachShare < l.largest
 }
 
 // stop makes the worker reserve no more, and end when its handlers have.
@@ -238,12 +292,15 @@ func (l *loop) stop(reason string) {
 	close(l.slots.closed)
 	l.log.stopping(reason, len(l.held))
 	l.config.Health.stopping()
-	l.emit(l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
+	l.emit("Stopping", l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
 }
 
 // done reports whether there is nothing left to do, or no time left to do it.
 func (l *loop) done(ctx context.Context) bool {
 	if ctx.Err() != nil {
+		return true
+	}
+	if l.fatal != nil && !l.emptyHanded.IsZero() && (!l.registered || time.Since(l.emptyHanded) >= lastTries) {
 		return true
 	}
 	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
@@ -254,11 +311,9 @@ func (l *loop) leave(ctx context.Context) {
 	if !l.registered || l.outage.on() || ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, promptly)
-	defer cancel()
 	x := sqlqueue.Exchange{Worker: &l.self, Leave: true}
 	l.counts.tell(&x, time.Now())
-	_, _ = l.queue.Exchange(ctx, x)
+	_, _ = bounded(ctx, &l.calls, promptly, func(ctx context.Context) (sqlqueue.Exchanged, error) { return l.queue.Exchange(ctx, x) })
 }
 
 // leftover says what is unfinished at the end.
@@ -279,10 +334,10 @@ func (l *loop) leftover() error {
 	slices.Sort(left.Stuck)
 	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled)+len(left.Stuck) == 0 {
 		l.log.stopped(l.stopping, time.Since(l.started))
-		return l.overweight
+		return errors.Join(l.fatal, l.overweight)
 	}
 	l.log.unfinished(l.stopping, left)
-	return errors.Join(left, l.overweight)
+	return errors.Join(l.fatal, left, l.overweight)
 }
 
 // rest returns how long the worker has nothing to do, unless a handler ends.
@@ -317,8 +372,8 @@ func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Ex
 	if l.config.MaxTime > 0 && l.stopping == "" {
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
-	if l.stopping == "" && !l.paused() && l.free() > 0 {
-		next = earlier(next, l.nextLook)
+	if l.stopping == "" && !l.paused() && l.free() > 0 && !l.mustWait(now) {
+		next = earlier(next, later(l.nextLook, l.cooldown.until))
 	}
 	return next.Sub(now)
 }
@@ -330,16 +385,31 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // plan decides when to ask for jobs again.
 func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Time) {
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
+	var empty, again bool
+	if asked {
+		answer.Everything = answer.Everything && len(x.Reserve) == len(l.config.Queues)
+		matters := l.config.StopWhenEmpty || l.config.Once || l.config.Events.Idle != nil && !l.idle
+		empty, again = l.emptiness.asked(x, answer, matters)
+	}
 	switch {
 	case found:
 		l.active, l.emptyAt = now, time.Time{}
-	case asked && l.emptyAt.IsZero():
+	case empty && l.emptyAt.IsZero():
 		l.emptyAt = now
 	}
 	switch {
+	case again:
+		l.nextLook = time.Time{}
 	case asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, l.control.reopened:
 		l.nextLook = time.Time{}
 	case asked:
@@ -353,15 +423,15 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 	}
 	l.lastDue = due
 
-	if asked {
-		l.noteIdle(!found && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
+	if found || empty {
+		l.noteIdle(empty && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
 	}
 }
 
 // noteIdle notes whether no job is due and none is running here.
 func (l *loop) noteIdle(idle bool) {
 	if idle && !l.idle {
-		l.emit(l.config.Events.Idle != nil, l.config.Events.Idle)
+		l.emit("Idle", l.config.Events.Idle != nil, l.config.Events.Idle)
 	}
 	l.idle = idle
 	if idle && l.config.StopWhenEmpty {
@@ -372,8 +442,15 @@ func (l *loop) noteIdle(idle bool) {
 // sleep waits for d, for a handler's end, and for the end of Run's context. While the database is away it waits the whole time: there is
 // nobody to tell.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
+	if l.config.MaxTime > 0 && l.stopping == "" {
+		d = min(d, time.Until(l.started.Add(l.config.MaxTime)))
+	}
 	if d <= 0 {
 		return
+	}
+	late := l.late
+	if closed(late) || len(l.held) > 0 {
+		late = nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -390,7 +467,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if l.outage.on() {
 		wake = nil
 	}
-	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 {
+	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 || l.cooldown.on(time.Now()) {
 		pushed = nil
 	}
 	select {
@@ -400,7 +477,18 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	case <-pushed:
 		l.ear.heard() // for wakeUp
 	case <-ended:
+	case <-late:
 	case <-ctx.Done():
+	}
+}
+
+// closed reports whether a channel is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -408,31 +496,28 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 func (l *loop) awaitDatabase(ctx context.Context) error {
 	for {
 		err := l.check(ctx)
-		var version *sqlqueue.SchemaError
 		switch {
 		case err == nil:
 			l.outage.over(&l.log)
 			return nil
-		case errors.Is(err, sqlqueue.ErrNotMigrated), errors.As(err, &version), errors.Is(err, sqlqueue.ErrUnsupportedServer), ctx.Err() != nil:
+		case faultOf(err) == refused, ctx.Err() != nil:
 			return err
 		}
-		l.config.Health.exchanged(time.Now(), err)
+		if !errors.Is(err, errStoreHangs) {
+			l.config.Health.exchanged(time.Now(), err)
+		}
 		l.sleep(ctx, l.outage.next(&l.log, err))
 	}
 }
 
 func (l *loop) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	return l.queue.Check(ctx)
+	_, err := bounded(ctx, &l.calls, exchangeTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.queue.Check(ctx) })
+	return err
 }
 
 // emit tells an event, if somebody wants to know.
-func (l *loop) emit(wanted bool, event func()) {
-	if !wanted {
-		return
-	}
-	if err := protect(func() error { event(); return nil }); err != nil {
-		l.log.eventFailed(err)
+func (l *loop) emit(name string, wanted bool, event func()) {
+	if wanted {
+		l.teller.tell(&l.log, name, event)
 	}
 }

@@ -767,7 +767,7 @@ func TestD12_TheDatabaseIsAwayAtTheEnd(t *testing.T) {
 		if err := r.ended(); !errors.As(err, &left) || !slices.Equal(left.Unsettled, []int64{id}) {
 			t.Fatalf("Run: %v", err)
 		}
-		if took := time.Since(began); took != 25*time.Second { // and StuckAfter
+		if took := time.Since(began); took < 21*time.Second || took > 22*time.Second { // and the time of a last exchange
 			t.Fatalf("ended after %v", took)
 		}
 	})

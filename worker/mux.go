@@ -182,11 +182,15 @@ func (m *Mux) check() error {
 	case len(m.named) == 0 && m.rest == nil:
 		return errors.New("the mux has no handlers")
 	}
-	for _, e := range m.named {
-		m.wrap(e)
+	for name, e := range m.named {
+		if err := m.wrap(e); err != nil {
+			return fmt.Errorf("the handler of %q: %w", name, err)
+		}
 	}
 	if m.rest != nil {
-		m.wrap(m.rest)
+		if err := m.wrap(m.rest); err != nil {
+			return fmt.Errorf("the handler for all names: %w", err)
+		}
 	}
 	return nil
 }
@@ -202,19 +206,34 @@ func (m *Mux) find(name string) entry {
 	if e == nil {
 		return entry{}
 	}
-	m.wrap(e)
+	found := *e
+	if err := m.wrap(e); err != nil { // it was registered while the worker runs
+		found.handle = func(context.Context, *Job[json.RawMessage]) error { return err }
+		return found
+	}
 	return *e
 }
 
 // wrap puts a handler into the middleware.
-func (m *Mux) wrap(e *entry) {
+func (m *Mux) wrap(e *entry) error {
 	if e.handle != nil {
-		return
+		return nil
 	}
-	e.handle = e.plain
-	for _, around := range slices.Backward(m.middleware) {
-		e.handle = around(e.handle)
+	made := begin(func() (Handler, error) {
+		handle := e.plain
+		for i, around := range slices.Backward(m.middleware) {
+			if handle = around(handle); handle == nil {
+				return nil, fmt.Errorf("middleware %d of %d has made a nil handler of it", i+1, len(m.middleware))
+			}
+		}
+		return handle, nil
+	})
+	<-made.done
+	e.handle = made.value
+	if made.err != nil {
+		return fmt.Errorf("middleware: %s", textOf(made.err))
 	}
+	return nil
 }
 
 // decode gives a job its data as a T.

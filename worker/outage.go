@@ -11,6 +11,12 @@ const (
 	firstRetry = 100 * time.Millisecond
 	mostRetry  = 5 * time.Second
 
+	// refusedRetry is the wait after a refusal, whose end is sooner known.
+	refusedRetry = 500 * time.Millisecond
+
+	// outageEvery is how often an outage that lasts is logged again.
+	outageEvery = 2 * time.Minute
+
 	// requeueGrace is how long after an outage a worker leaves expired reservations alone: their owners, which wait up to mostRetry
 	// between two tries, must be able to speak first.
 	requeueGrace = 2 * mostRetry
@@ -24,6 +30,8 @@ const (
 type outage struct {
 	since       time.Time // zero: the database answers
 	failures    int
+	kind        fault     // of the last failure
+	said        time.Time // when it was logged last; zero: it was not
 	requeueFrom time.Time
 
 	clock   time.Time     // of the database
@@ -43,14 +51,25 @@ type abandoned struct {
 
 func (o *outage) on() bool { return !o.since.IsZero() }
 
-// next notes that an exchange has failed, and returns how long to wait for the next.
+// next notes that an exchange has failed, and returns how long to wait for the next. Refusals are logged by who counts them.
 func (o *outage) next(log *journal, err error) time.Duration {
+	now := time.Now()
 	if !o.on() {
-		o.since, o.failures = time.Now(), 0
-		log.away(err)
+		o.since, o.failures = now, 0
 	}
 	wait := min(firstRetry<<min(o.failures, 10), mostRetry)
 	o.failures++
+	switch kind := faultOf(err); {
+	case kind == refused:
+		o.kind = kind
+		return jitter(refusedRetry)
+	case o.said.IsZero(), kind != o.kind:
+		o.kind, o.said = kind, now
+		log.away(err, kind)
+	case now.Sub(o.said) >= outageEvery:
+		o.said = now
+		log.stillAway(err, now.Sub(o.since), o.failures)
+	}
 	return jitter(wait)
 }
 
@@ -59,9 +78,11 @@ func (o *outage) over(log *journal) {
 	if !o.on() {
 		return
 	}
-	log.back(time.Since(o.since))
-	o.since = time.Time{}
-	o.requeueFrom = time.Now().Add(requeueGrace)
+	if !o.said.IsZero() {
+		log.back(time.Since(o.since))
+		o.requeueFrom = time.Now().Add(requeueGrace)
+	}
+	o.since, o.said = time.Time{}, time.Time{}
 }
 
 // answered notes the database's clock, and how long an exchange took.

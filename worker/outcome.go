@@ -39,7 +39,29 @@ type outcome struct {
 	err   error
 }
 
-// kind is how a run of a job ended.
+// outcomeOf returns what an error says becomes of its job, or nil: then it is an ordinary error. It calls the error's methods As and Unwrap.
+func outcomeOf(err error) *outcome {
+	var said *outcome
+	if errors.As(err, &said) && said.valid() {
+		return said
+	}
+	return nil
+}
+
+// valid reports whether a handler or a callback can have said so: a method As may answer with nothing, and another process with nonsense.
+func (o *outcome) valid() bool {
+	if o == nil {
+		return false
+	}
+	switch o.kind {
+	case discarded, released, snoozed, failed, kept, unknown, neverBegan:
+		return true
+	default:
+		return false
+	}
+}
+
+// kind is how a run of a job ended. Its zero value is no end at all.
 type kind int
 
 const (
@@ -48,14 +70,19 @@ const (
 	released // by the handler, or after an error
 	snoozed
 	failed
-	kept      // by a callback: nothing is written
-	unknown   // there is no handler of its name
-	dropped   // the reservation was lost before the handler returned: nothing is written
-	unstarted // the worker stopped before the handler could start
+	kept       // by a callback: nothing is written
+	unknown    // there is no handler of its name
+	dropped    // the reservation was lost before the handler returned: nothing is written
+	unstarted  // the worker stopped before the handler could start
+	neverBegan // the handler could not begin the work, for want of something that is the machine's
+	kinds      // how many there are, and one
 )
 
 func (k kind) String() string {
-	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back"}[k-1]
+	if k < processed || k >= kinds {
+		return "no outcome"
+	}
+	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back", "cannot start"}[k-1]
 }
 
 // Release puts the job back: it is available again after delay (zero or negative: now). The attempt counts, but not as an error. On the
@@ -66,8 +93,10 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
 
 // CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no processes, a
-// program that is missing. The job is put back without spending the attempt, and the worker takes no more jobs for a while.
-func CannotStart(err error) error { return &outcome{kind: snoozed, delay: unknownDelay, err: err} }
+// program that is missing; err says which. The job is put back for a minute. It has not run: the attempt is not spent, not even the
+// last, and there is no error to count. The worker logs the reason as an error and reserves nothing for a second, and for twice as long each
+// time until a job has begun, at most a minute; after each pause it tries with one job.
+func CannotStart(err error) error { return &outcome{kind: neverBegan, delay: unknownDelay, err: err} }
 
 // Fail moves the job to the failed jobs, with err as the reason, however many tries it has left.
 func Fail(err error) error { return &outcome{kind: failed, err: err} }
@@ -91,6 +120,11 @@ func (o *outcome) Error() string {
 			return "failed without a reason"
 		}
 		return o.err.Error()
+	case neverBegan:
+		if o.err == nil {
+			return "cannot start, without a reason"
+		}
+		return fmt.Sprintf("cannot start: %v", o.err)
 	default:
 		return o.kind.String()
 	}
@@ -105,7 +139,7 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string {
-	if e.Value == nil {
+	if e == nil || e.Value == nil {
 		return "the handler called runtime.Goexit"
 	}
 	return fmt.Sprintf("panic: %v", e.Value)
@@ -113,6 +147,9 @@ func (e *PanicError) Error() string {
 
 // Unwrap returns the error that was given to panic, if it was one.
 func (e *PanicError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
 	err, _ := e.Value.(error)
 	return err
 }

@@ -534,7 +534,7 @@ func TestC8_FailureCallbacksDecide(t *testing.T) {
 		"own discards":               {"discard", nil, gone, 0},
 		"own keeps":                  {"keep", nil, kept, 0},
 		"own panics":                 {"panic", nil, bury, 1},
-		"own ends the goroutine":     {"goexit", nil, bury, 0},
+		"own ends the goroutine":     {"goexit", nil, bury, 1},
 		"own errs":                   {"error", nil, bury, 1},
 		"hook discards":              {"", worker.Discard(), gone, 0},
 		"hook keeps":                 {"", worker.Keep(), kept, 0},

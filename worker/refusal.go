@@ -15,10 +15,14 @@ const (
 
 // refusal narrows down what the database refuses.
 type refusal struct {
-	most    int  // outcomes that one exchange may write
-	sending int  // outcomes that the exchange under way writes: the first ones
-	suspect *run // the outcome that failed alone; nil: none
+	most    int   // outcomes that one exchange may write
+	sending int   // outcomes that the exchange under way writes: the first ones
+	suspect *run  // the outcome that failed alone; nil: none
+	reason  error // why it failed last
 }
+
+// searching reports whether there are fewer to try: what is refused is still being narrowed down.
+func (f *refusal) searching() bool { return f.sending > 0 }
 
 // next returns the outcomes that the next exchange is to write.
 func (f *refusal) next(unsettled []*run) []*run {
@@ -27,9 +31,9 @@ func (f *refusal) next(unsettled []*run) []*run {
 }
 
 // failed notes that the exchange has failed.
-func (f *refusal) failed(unsettled []*run) {
+func (f *refusal) failed(unsettled []*run, err error) {
 	if f.sending == 1 {
-		f.suspect = unsettled[0]
+		f.suspect, f.reason = unsettled[0], err
 	}
 	if f.sending > 0 {
 		f.most = f.sending / 2
@@ -62,7 +66,7 @@ func (f *refusal) succeeded() *run {
 
 // refuse deals with an outcome that the database refuses to write: it tries with texts that cannot be the reason, then lets go.
 func (l *loop) refuse(r *run) {
-	l.log.refused(r)
+	l.log.refused(r, l.refusal.reason)
 	if r.verdict.kind == failed && r.verdict.text != refusedText {
 		r.verdict.text, r.verdict.stack = refusedText, ""
 		return

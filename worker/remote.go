@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -108,7 +107,7 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 		return e.handle(ctx, job)
 	})
 	var packed *packedError
-	if broken := protect(func() error { packed = packError(err); return nil }); broken != nil { // by a method of the handler's error
+	if broken := apart(func() error { packed = packError(err); return nil }); broken != nil { // by a method of the handler's error
 		packed = packError(broken)
 	}
 	answer, _ := json.Marshal(packedAnswer{Error: packed, Completed: completed.Load()}) // texts and numbers: it cannot fail
@@ -122,32 +121,18 @@ func tellPacked(ctx context.Context, job *Job[json.RawMessage], reason error, ca
 		if callback == nil {
 			continue
 		}
-		err := protect(func() error { return callback(ctx, job, reason) })
 		var said *outcome
-		if errors.As(err, &said) && (said.kind == discarded || said.kind == kept) {
+		err := apart(func() error {
+			err := callback(ctx, job, reason)
+			said = outcomeOf(err)
 			return err
+		})
+		if said != nil && (said.kind == discarded || said.kind == kept) {
+			return said
 		}
 		wrong = errors.Join(wrong, err)
 	}
 	return wrong
-}
-
-// apart calls f in a goroutine of its own, and makes a panic and runtime.Goexit an error.
-func apart(f func() error) (err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		returned := false
-		defer func() {
-			if !returned {
-				err = &PanicError{Stack: string(debug.Stack())}
-			}
-		}()
-		err = protect(f)
-		returned = true
-	}()
-	<-done
-	return err
 }
 
 // packedJob is a request.
@@ -193,12 +178,11 @@ func packError(err error) *packedError {
 		return nil
 	}
 	p := &packedError{Text: textOf(err)}
-	var said *outcome
-	if errors.As(err, &said) {
+	if said := outcomeOf(err); said != nil {
 		p.Outcome = &packedOutcome{said.kind.String(), said.delay}
 	}
 	var panicked *PanicError
-	if errors.As(err, &panicked) {
+	if errors.As(err, &panicked) && panicked != nil {
 		p.Panic = &packedPanic{Stack: clean(panicked.Stack, maxStack)}
 		if panicked.Value != nil {
 			value := clean(fmt.Sprint(panicked.Value), maxError)
@@ -218,9 +202,9 @@ func (p *packedError) unpack() error {
 		return nil
 	}
 	err := &remoteError{text: p.Text}
-	for k := processed; p.Outcome != nil && k <= unstarted; k++ {
-		if k.String() == p.Outcome.Kind {
-			err.is = append(err.is, &outcome{kind: k, delay: p.Outcome.Delay})
+	for k := processed; p.Outcome != nil && k < kinds; k++ {
+		if said := (&outcome{kind: k, delay: p.Outcome.Delay}); said.valid() && k.String() == p.Outcome.Kind {
+			err.is = append(err.is, said)
 		}
 	}
 	if p.Panic != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,7 @@ type run struct {
 	verdict     verdict
 	took        time.Duration
 	timedOut    bool
+	hangs       bool // code of the application has not returned, and the job is settled without it
 	interrupted bool // the end of the worker's grace ended its context
 }
 
@@ -92,11 +94,11 @@ func (r *run) refuse(err error) {
 func (r *run) claim() bool { return r.claimed.CompareAndSwap(false, true) }
 
 // execute is the whole of a job in its slot: it runs the handler under ctx, decides what becomes of the job, with callbacks under a context
-// that lasts longer, and hands the job back to the loop.
+// that lasts longer, and hands the job back to the loop. It returns when all that the application has of it has returned.
 func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 	if r.starts {
 		l.log.processing(r)
-		l.emit(l.config.Events.Processing != nil, func() { l.config.Events.Processing(r.info) })
+		l.processing(r)
 	}
 	cancel := func() {}
 	switch {
@@ -115,66 +117,147 @@ func (l *loop) execute(ctx, callbacks context.Context, r *run) {
 		}
 		cause := context.Cause(ctx)
 		cancel()
-		late := !r.claim()
-		defer l.slots.end(r, late) // also when a callback ends the goroutine
-		if late {
+		if !r.claim() {
+			l.slots.end(r, true)
 			return
 		}
 		if r.starts {
 			r.took = time.Since(started)
 		}
-		l.conclude(callbacks, r, err, cause)
+		hanging := l.conclude(callbacks, r, err, cause)
+		r.hangs = len(hanging) > 0
+		l.slots.end(r, false)
+		for _, done := range hanging {
+			<-done
+		}
+		if len(hanging) > 0 {
+			l.slots.end(r, true)
+		}
 	}()
+	if r.claimed.Load() { // given up while the event function was running
+		returned = true
+		return
+	}
 	err = protect(func() error { return r.handle(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}) })
 	returned = true
 }
 
-// conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause.
-func (l *loop) conclude(ctx context.Context, r *run, err, cause error) {
-	if errors.Is(cause, sqlqueue.ErrReservationLost) {
-		r.verdict = verdict{kind: dropped, err: err}
-		r.verdict.write()
+// processing tells the event, in the job's slot.
+func (l *loop) processing(r *run) {
+	if l.config.Events.Processing == nil {
 		return
 	}
-	r.timedOut, r.interrupted = errors.Is(cause, ErrTimedOut), errors.Is(cause, ErrStopped)
-	for _, why := range []error{ErrTimedOut, ErrStopped} {
-		if err != nil && errors.Is(cause, why) && !errors.Is(err, why) {
-			err = fmt.Errorf("%w: %w", cause, err)
-		}
-	}
-
-	now := time.Now().Add(r.ahead)
-	broken := protect(func() error {
-		r.verdict = r.rules.judge(err, r.info, now)
-		return nil
-	})
-	if broken != nil { // by the application's Backoff, or a method of its error
-		safe := r.rules
-		safe.backoff = ExponentialBackoff(defaultBackoffFirst, defaultBackoffMost)
-		r.verdict = safe.judge(broken, r.info, now)
-	}
-	r.verdict.write()
-	if r.verdict.kind == failed {
-		r.verdict.instead = l.tellFailed(ctx, r)
+	if err := apart(func() error { l.config.Events.Processing(r.info); return nil }); err != nil {
+		l.log.eventFailed("Processing", err)
 	}
 }
 
-// tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
-func (l *loop) tellFailed(ctx context.Context, r *run) kind {
-	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
-	defer cancel()
-	for _, callback := range r.failed {
-		err := protect(func() error {
-			return callback(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}, r.verdict.err)
-		})
-		var said *outcome
-		switch {
-		case err == nil:
-		case errors.As(err, &said) && (said.kind == discarded || said.kind == kept):
-			return said.kind
-		default:
-			l.log.callbackFailed(r, err)
+// conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause. Each call of the
+// application's code ends within callbackTimeout and Config.StuckAfter, or goes on without the job: conclude returns what tells its end.
+func (l *loop) conclude(ctx context.Context, r *run, err, cause error) (hanging []<-chan struct{}) {
+	if errors.Is(cause, sqlqueue.ErrReservationLost) {
+		r.verdict = verdict{kind: dropped, err: err}
+		if err != nil {
+			r.verdict.text, hanging = showable(err)
+		}
+		return hanging
+	}
+	r.timedOut, r.interrupted = errors.Is(cause, ErrTimedOut), errors.Is(cause, ErrStopped)
+	if err == nil {
+		r.verdict = verdict{kind: processed}
+		return nil
+	}
+	now := time.Now().Add(r.ahead)
+	decided := begin(func() (verdict, error) {
+		v := r.rules.judge(withCause(err, cause), r.info, now)
+		v.write()
+		return v, nil
+	})
+	const code = "Backoff, or a method of the job's error"
+	switch {
+	case !decided.within(callbackTimeout):
+		l.log.callbackHangs(r, code)
+		hanging = append(hanging, decided.done)
+		r.verdict = r.rules.fallback(fmt.Errorf("%s has not returned after %v", code, callbackTimeout), "", r.info, now)
+	case decided.err != nil:
+		text, more := showable(err)
+		wrong, evenMore := showable(decided.err)
+		hanging = slices.Concat(hanging, more, evenMore)
+		var p *PanicError
+		_ = errors.As(decided.err, &p) // it is one
+		r.verdict = r.rules.fallback(fmt.Errorf("%s (and %s went wrong: %s)", text, code, wrong), p.Stack, r.info, now)
+	default:
+		r.verdict = decided.value
+	}
+	if r.verdict.kind == failed {
+		var more []<-chan struct{}
+		r.verdict.instead, more = l.tellFailed(ctx, r)
+		hanging = append(hanging, more...)
+	}
+	return hanging
+}
+
+// showable is textOf, but it does not wait for an Error method that does not return: then hanging tells its end.
+func showable(err error) (text string, hanging []<-chan struct{}) {
+	shown := begin(func() (string, error) { return textOf(err), nil })
+	if !shown.within(callbackTimeout) {
+		return "an error that cannot be shown: its method Error does not return", []<-chan struct{}{shown.done}
+	}
+	return shown.value, nil
+}
+
+// withCause is a handler's error, which also says that the worker has ended the handler's context.
+func withCause(err, cause error) error {
+	for _, why := range []error{ErrTimedOut, ErrStopped} {
+		if errors.Is(cause, why) && !errors.Is(err, why) {
+			return fmt.Errorf("%w: %w", cause, err)
 		}
 	}
-	return 0
+	return err
+}
+
+// tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
+func (l *loop) tellFailed(ctx context.Context, r *run) (instead kind, hanging []<-chan struct{}) {
+	for _, callback := range r.failed {
+		said, done := l.askCallback(ctx, r, callback)
+		if done != nil {
+			hanging = append(hanging, done)
+		}
+		if said != nil && (said.kind == discarded || said.kind == kept) {
+			return said.kind, hanging
+		}
+	}
+	return 0, hanging
+}
+
+// askCallback returns what a callback says, or nil; and what tells its end, if that does not come in time.
+func (l *loop) askCallback(ctx context.Context, r *run, callback FailedFunc) (*outcome, <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
+	defer cancel()
+	asked := begin(func() (*outcome, error) {
+		err := callback(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}, r.verdict.err)
+		if said := outcomeOf(err); said != nil {
+			return said, nil
+		}
+		return nil, err
+	})
+	select {
+	case <-asked.done:
+	case <-ctx.Done():
+		if !asked.within(l.config.StuckAfter) {
+			l.log.callbackHangs(r, "a callback of a failed job")
+			return nil, asked.done
+		}
+	}
+	switch said := asked.value; {
+	case asked.err != nil:
+		text, hanging := showable(asked.err)
+		l.log.callbackFailed(r, text)
+		if hanging != nil {
+			return nil, hanging[0]
+		}
+	case said != nil && said.kind != discarded && said.kind != kept:
+		l.log.callbackFailed(r, said.kind.String()+" is nothing that a callback can say")
+	}
+	return asked.value, nil
 }

@@ -30,8 +30,8 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 	info.Name = payload.Job
 	err = protect(func() error { return handle(ctx, &Job[json.RawMessage]{Data: payload.Data, JobInfo: info}) })
 
-	var said *outcome
-	if !errors.As(err, &said) || said.kind == kept {
+	said := outcomeOf(err)
+	if said == nil || said.kind == kept {
 		return err
 	}
 	switch said.kind {

@@ -11,10 +11,10 @@ const (
 	maxStack = 64 << 10
 )
 
-// textOf returns what an error says, fit to be stored. It survives an Error method that panics.
+// textOf returns what an error says, fit to be stored. It survives an Error method that panics or ends its goroutine.
 func textOf(err error) string {
 	var text string
-	if broken := protect(func() error { text = err.Error(); return nil }); broken != nil {
+	if broken := apart(func() error { text = err.Error(); return nil }); broken != nil {
 		return "an error that cannot be shown: its method Error panics"
 	}
 	return clean(text, maxError)

@@ -53,6 +53,18 @@ type verdict struct {
 // maxDelay keeps the time when a job is available again within what every database can hold.
 const maxDelay = 100 * 365 * 24 * time.Hour
 
+// errUndecided is the error of a run for which no verdict was found.
+var errUndecided = errors.New("the run ended, and sqlqueue did not find out how: a fault of sqlqueue itself")
+
+// fallback decides without the application's code: err is the worker's own, stack where it comes from, or empty.
+func (r rules) fallback(err error, stack string, job JobInfo, now time.Time) verdict {
+	r.backoff = ExponentialBackoff(defaultBackoffFirst, defaultBackoffMost)
+	v := r.judge(err, job, now)
+	v.write()
+	v.stack = clean(stack, maxStack)
+	return v
+}
+
 // judge decides what becomes of a job whose run has ended with err, at now by the database's clock.
 func (r rules) judge(err error, job JobInfo, now time.Time) verdict {
 	attempt := job.Attempts
@@ -60,9 +72,9 @@ func (r rules) judge(err error, job JobInfo, now time.Time) verdict {
 		return verdict{kind: processed}
 	}
 	v := verdict{err: err}
-	var said *outcome
+	said := outcomeOf(err)
 	switch {
-	case errors.As(err, &said) && said.kind != kept:
+	case said != nil && said.kind != kept:
 		v.kind, v.delay = said.kind, said.delay
 	case r.spent(attempt):
 		v.kind = failed
@@ -110,7 +122,7 @@ func (v *verdict) write() {
 	}
 	v.text = textOf(v.err)
 	var p *PanicError
-	if errors.As(v.err, &p) {
+	if errors.As(v.err, &p) && p != nil {
 		v.stack = clean(p.Stack, maxStack)
 	}
 }
@@ -123,11 +135,11 @@ func (v *verdict) settlement(of sqlqueue.Reservation) (sqlqueue.Settlement, bool
 		s.Outcome = sqlqueue.Delete
 	case released:
 		s.Outcome, s.Delay, s.Exception = sqlqueue.Release, v.delay, v.exception
-	case snoozed, unknown, unstarted:
+	case snoozed, unknown, unstarted, neverBegan:
 		s.Outcome, s.Delay, s.GiveBack = sqlqueue.Release, v.delay, true
 	case failed:
 		s.Outcome, s.Error, s.Stack = sqlqueue.Fail, v.text, v.stack
-	case kept, dropped:
+	default: // also the zero verdict: nothing must come of what nobody has decided
 		return s, false
 	}
 	return s, true

@@ -110,12 +110,12 @@ func (l *loop) putBack(which func(*run) bool) {
 func (l *loop) giveUp(ctx context.Context, r *run) {
 	l.stuck[r] = true
 	l.log.stuck(r)
-	l.emit(l.config.Events.Stuck != nil, func() { l.config.Events.Stuck(r.info) })
+	l.emit("Stuck", l.config.Events.Stuck != nil, func() { l.config.Events.Stuck(r.info) })
 	go func() {
-		defer l.slots.end(r, false)
 		why := fmt.Errorf("%w after %v, and its handler has not returned", ErrTimedOut, r.rules.timeout)
 		r.took = time.Since(l.slots.startOf(r))
 		l.conclude(ctx, r, why, ErrTimedOut)
+		l.slots.end(r, false)
 	}()
 }
 

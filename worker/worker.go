@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -31,12 +32,15 @@ func (w *Worker) Pause() { w.paused.Store(true) }
 func (w *Worker) Resume() { w.paused.Store(false) }
 
 // Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the handlers
-// that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended. It returns nil if every
-// handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended for Config.MaxMemory.
+// that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended, and a few seconds more:
+// Config.StuckAfter and 2 s if handlers still run then, 3 s if none does, whether the database answers, is away or hangs. It returns nil if
+// every handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended for Config.MaxMemory.
 //
-// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported, handlers or
-// settings that are wrong are returned as errors at once. A server that is away is waited for, then and later: what has become of the
-// jobs is kept until it can be written. Run called twice at once makes two workers.
+// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or that refuses
+// for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. A server that is away is waited
+// for, then and later: what has become of the jobs is kept until it can be written. What the database refuses for good while the worker
+// runs, with nothing of the kind going well for 10 s, ends Run with that error, as the end of ctx would. Run called twice at once makes
+// two workers.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.queue == nil || w.mux == nil {
 		return errors.New("worker: New needs a queue and a mux")
@@ -48,17 +52,31 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.mux.check(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
 	handlers, endHandlers := outlive(ctx, config.Grace)
 	defer endHandlers()
 	conversation, endConversation := outlive(handlers, config.StuckAfter)
 	defer endConversation()
+	late, endLate := outlive(handlers, promptly)
+	defer endLate()
 
 	l := newLoop(w.queue, w.mux, config, ctx.Done(), w.paused.Load)
+	l.quit, l.late, l.endConversation = quit, late.Done(), endConversation
 	config.Health.started()
 	defer config.Health.stopping()
-	if err := l.awaitDatabase(ctx); err != nil {
-		if ctx.Err() != nil {
+	waiting, endWaiting := ctx, func() {}
+	if config.MaxTime > 0 {
+		waiting, endWaiting = context.WithTimeout(ctx, config.MaxTime)
+	}
+	defer endWaiting()
+	if err := l.awaitDatabase(waiting); err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil // nothing had begun
+		case waiting.Err() != nil:
+			l.log.stopped(timeIsUp, time.Since(l.started))
+			return nil
 		}
 		return fmt.Errorf("worker: %w", err)
 	}

@@ -31,15 +31,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-const (
-	answerWithin = 10 * time.Second // how long requests that are under way may take after a signal
-	finishWithin = 30 * time.Second // then, how long jobs that run may take: the supervisor must wait for both
-)
+const finishWithin = 30 * time.Second // how long jobs that run may take, after the requests: the supervisor must wait for both
 
 func main() {
 	address := flag.String("address", "localhost:8080", "where to listen")
 	file := flag.String("database", "shop.db", "SQLite file")
 	takes := flag.Duration("invoice-takes", 100*time.Millisecond, "how long an invoice takes to send")
+	answerWithin := flag.Duration("answer-within", 10*time.Second, "how long requests that are under way may take after a signal")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -47,14 +45,14 @@ func main() {
 		stop()
 		slog.Info("signal: finishing; a second one ends it at once")
 	})
-	if err := run(ctx, *address, *file, *takes); err != nil {
+	if err := run(ctx, *address, *file, *takes, *answerWithin); err != nil {
 		slog.Error("stopped", "error", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until ctx ends, or the server or the worker does by itself.
-func run(ctx context.Context, address, file string, takes time.Duration) (err error) {
+func run(ctx context.Context, address, file string, takes, answerWithin time.Duration) (err error) {
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return err

@@ -236,7 +236,7 @@ func TestAnOrderIsInvoiced(t *testing.T) {
 
 // D8, D13: TERM comes while a job runs and a request is under way.
 func TestTermFinishesRequestsAndJobs(t *testing.T) {
-	p := start(t, "-invoice-takes", "2s")
+	p := start(t, "-invoice-takes", "2s", "-answer-within", "10m")
 	half, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.address, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,10 @@ var shared func() (*Set, error)
 
 // Main runs the tests of a package, stops the servers that they started, lists them, cleans up, and exits. It is all that a TestMain does.
 func Main(m *testing.M, cleanup ...func() error) {
+	if err := cleanEnvironment(); err != nil {
+		progress.Print(err)
+		os.Exit(1)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var started atomic.Bool

@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t testing.TB) *sql.DB, dialect migrations.Diale
 		{"DeadSessionGivesLockBack", servers, s.deadSession},
 		{"NewerSchema", all, s.newerSchema},
 		{"TablesOfOthers", all, s.tablesOfOthers},
+		{"EmptiedVersionTable", all, s.emptiedVersionTable},
+		{"SomeTablesUnrecorded", []migrations.Dialect{migrations.Postgres, migrations.SQLite}, s.someTablesUnrecorded},
 		{"InterruptedUp", []migrations.Dialect{migrations.MySQL}, s.interruptedUp},
 		{"InterruptedDown", []migrations.Dialect{migrations.MySQL}, s.interruptedDown},
 	}
@@ -566,20 +568,103 @@ func (s suite) newerSchema(t *testing.T) {
 }
 
 // A table of the same name is neither used nor dropped, and nothing is left beside it.
+// What others have under one of our names is recognised before anything is changed.
 func (s suite) tablesOfOthers(t *testing.T) {
-	if _, err := s.db.ExecContext(t.Context(), `CREATE TABLE workers (id integer)`); err != nil {
-		t.Fatal(err)
+	columns := "id integer, " // as another framework has them
+	for _, name := range []string{"queue", "payload", "attempts", "reserved_at", "available_at", "created_at", "name", "url", "minute", "host"} {
+		columns += name + " integer, "
 	}
-	m := s.migrator(t, s.db, "")
-	if _, err := m.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "workers") || !strings.Contains(err.Error(), "exists") {
-		t.Errorf("Up over another's table: %v", err)
+	columns = strings.TrimSuffix(columns, ", ")
+	others := map[string][]string{
+		"the view queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW queues AS SELECT id FROM theirs"},
+	}
+	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"} {
+		others["the table "+table+" "] = []string{"CREATE TABLE " + table + " (" + columns + ")"}
+	}
+	if s.dialect != migrations.MySQL { // where an index belongs to its table
+		for _, index := range []string{"jobs_ready", "jobs_unique", "failed_jobs_queue", "counts_minute"} {
+			others["the index "+index+" "] = []string{"CREATE TABLE theirs (id integer)", "CREATE INDEX " + index + " ON theirs (id)"}
+		}
+	}
+	if s.dialect == migrations.Postgres {
+		others["the sequence jobs "] = []string{"CREATE SEQUENCE jobs"}
+		others["the type workers "] = []string{"CREATE TYPE workers AS ENUM ('a')"}
+		others["the materialized view jobs "] = []string{"CREATE MATERIALIZED VIEW jobs AS SELECT 1 AS id"}
+	}
+	for what, statements := range others {
+		t.Run(strings.TrimSpace(what), func(t *testing.T) {
+			s.empty(t)
+			for _, statement := range statements {
+				if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			defer s.dropOthers(t, what)
+			before := s.tables(t)
+			m := s.migrator(t, s.db, "")
+			_, err := m.Up(t.Context())
+			if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "is not sqlqueue's: use a table prefix") {
+				t.Errorf("Up says %v, want it to name %s", err, what)
+			}
+			s.wantVersion(t, m, 0)
+			if after := s.tables(t); !slices.Equal(after, before) {
+				t.Errorf("the tables were %v, and are %v", before, after)
+			}
+			if _, err := s.up(t, "app_").DownAll(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// dropOthers drops what is not a table.
+func (s suite) dropOthers(t *testing.T, what string) {
+	t.Helper()
+	words := strings.Fields(what)
+	if kind := strings.Join(words[1:len(words)-1], " "); kind != "table" && kind != "index" {
+		if _, err := s.db.ExecContext(t.Context(), "DROP "+kind+" "+words[len(words)-1]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A test suite that empties every table empties the table of versions as well.
+func (s suite) emptiedVersionTable(t *testing.T) {
+	for _, how := range []string{"DELETE FROM ", "DROP TABLE "} {
+		m := s.up(t, "")
+		if _, err := s.db.ExecContext(t.Context(), "INSERT INTO jobs (payload) VALUES ('{}')"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.db.ExecContext(t.Context(), how+migrations.VersionTable); err != nil {
+			t.Fatal(err)
+		}
+		if applied, err := m.Up(t.Context()); err != nil || len(applied) != int(migrations.Latest()) {
+			t.Fatalf("after %s Up applied %v, %v", how, applied, err)
+		}
+		s.wantVersion(t, m, migrations.Latest())
+		var jobs int
+		if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM jobs").Scan(&jobs); err != nil || jobs != 1 {
+			t.Errorf("of 1 job %d are left, %v", jobs, err)
+		}
+		if _, err := m.DownAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Where a step is done or not done, some of its tables without the others are not what Up can complete.
+func (s suite) someTablesUnrecorded(t *testing.T) {
+	m := s.up(t, "")
+	for _, statement := range []string{"DELETE FROM " + migrations.VersionTable, "DROP TABLE counts"} {
+		if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := m.Up(t.Context())
+	if err == nil || !strings.Contains(err.Error(), migrations.VersionTable) || !strings.Contains(err.Error(), "counts, counts_minute not") {
+		t.Errorf("Up says %v, want it to name the table of versions and what is missing", err)
 	}
 	s.wantVersion(t, m, 0)
-	left := slices.DeleteFunc(s.tables(t), func(name string) bool { return name == migrations.VersionTable })
-	if !slices.Equal(left, []string{"workers"}) {
-		t.Errorf("the tables are %v, want workers and that of the versions at most", left)
-	}
-	s.up(t, "app_")
 }
 
 // MySQL commits each statement: whatever a dead server or process left, the next Up goes on from there.

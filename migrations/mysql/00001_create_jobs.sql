@@ -3,6 +3,8 @@
 --
 -- The format of jobs is REDUNDANT, and reserved_by is a CHAR, because then a row has room for its NULL columns of fixed length, and a
 -- reservation is written in place. In the other formats it makes each row longer, which splits nearly every page.
+--
+-- The CHECKs of ids and names keep out bytes that are no characters, with which a row could be listed and never found.
 
 -- +goose Up
 CREATE TABLE `jobs` (
@@ -36,8 +38,8 @@ CREATE TABLE `jobs` (
         COMMENT 'At most one job of a queue has a given key; NULL for most jobs',
     CHECK (JSON_VALID(payload)),
     CHECK (queue <> '' AND queue NOT LIKE ' %' AND queue NOT LIKE '% ' AND queue NOT LIKE '%,%'),
-    CHECK ((reserved AND reserved_at IS NOT NULL AND reserved_by IS NOT NULL)
-        OR (NOT reserved AND reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL)),
+    CHECK ((reserved = 1 AND reserved_at IS NOT NULL AND reserved_by IS NOT NULL)
+        OR (reserved = 0 AND reserved_at IS NULL AND reserved_by IS NULL AND expires_at IS NULL)),
     KEY `jobs_ready` (queue, priority, available_at, id),
     KEY `jobs_expiry` (expires_at),
     UNIQUE KEY `jobs_unique` (queue, unique_key)
@@ -67,6 +69,8 @@ CREATE TABLE `failed_jobs` (
         COMMENT 'When the job was pushed',
     failed_at  DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'When it failed',
+    CHECK (JSON_VALID(payload)),
+    CHECK (queue <> '' AND queue NOT LIKE ' %' AND queue NOT LIKE '% ' AND queue NOT LIKE '%,%'),
     KEY `failed_jobs_queue` (queue, id),
     KEY `failed_jobs_failed_at` (failed_at)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
@@ -108,7 +112,8 @@ CREATE TABLE `workers` (
         COMMENT 'When it started',
     seen_at            DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'When it last wrote this row',
-    CHECK (wanted_concurrency > 0)
+    CHECK (wanted_concurrency > 0),
+    CHECK (CONVERT(id USING utf8mb4) NOT LIKE '%?%')
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Workers that run, each written before its first reservation';
 
@@ -142,6 +147,7 @@ CREATE TABLE `subscriptions` (
         COMMENT 'Signs what is sent; empty: nothing is signed',
     created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'When it was first written',
+    CHECK (CONVERT(CONVERT(name USING utf16) USING utf8mb4) = name),
     UNIQUE KEY `subscriptions_queue` (queue)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Queues whose jobs are sent to a URL';

@@ -46,11 +46,12 @@ COMMENT ON COLUMN "jobs".unique_key IS 'At most one job of a queue has a given k
 CREATE TABLE "failed_jobs" (
     id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id     bigint      NOT NULL,
-    queue      text        COLLATE "C" NOT NULL,
+    queue      text        COLLATE "C" NOT NULL
+                           CHECK (char_length(queue) BETWEEN 1 AND 191 AND queue = btrim(queue) AND strpos(queue, ',') = 0),
     priority   smallint    NOT NULL,
     payload    json        NOT NULL,
     attempts   integer     NOT NULL,
-    unique_key text        COLLATE "C",
+    unique_key text        COLLATE "C" CHECK (char_length(unique_key) BETWEEN 1 AND 191),
     error      text        NOT NULL,
     stack      text        NOT NULL,
     created_at timestamptz NOT NULL,

@@ -81,26 +81,42 @@ func (s *store) checkBinlog(ctx context.Context) error {
 	return err
 }
 
-const sessionSQL = `SELECT @@max_allowed_packet, @@autocommit, @@character_set_client, COALESCE(@@character_set_results, 'none')`
+const sessionSQL = `
+SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_safe_updates, @@sql_select_limit >= 9223372036854775807,
+    @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none')`
 
-// session returns the server's max_allowed_packet. The first time, it finds a DSN with which jobs would be lost without a word.
+// session returns the server's max_allowed_packet. The first time, it finds settings with which jobs would be lost without a word.
 func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err error) {
 	if packet = s.known.packet.Load(); packet != 0 {
 		return packet, nil
 	}
-	var autocommit bool
-	var sent, received string
-	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &sent, &received); err != nil {
+	var autocommit, uniqueChecks, safeUpdates, allRows bool
+	var sent, kept, received string
+	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &uniqueChecks, &safeUpdates, &allRows, &sent, &kept, &received); err != nil {
 		return 0, err
 	}
 	const utf8 = "utf8mb4"
+	const of = "in the connections of this *sql.DB"
+	const from = "out of the DSN and the server's settings and init_connect"
 	switch {
 	case sent != utf8 || received != utf8:
 		return 0, fmt.Errorf("%w: the connections of this *sql.DB send text as %s and receive it as %s, which changes some characters: set charset=utf8mb4 in the DSN, or no charset",
 			sqlqueue.ErrUnsupportedServer, sent, received)
+	case kept != utf8:
+		return 0, fmt.Errorf("%w: %s the server reads text as %s, which changes some characters: take character_set_connection and collation_connection %s",
+			sqlqueue.ErrUnsupportedServer, of, kept, from)
 	case !autocommit && s.bound == nil:
 		return 0, fmt.Errorf("%w: autocommit is off in the connections of this *sql.DB, so that writes would be lost: take autocommit out of the DSN and the server's init_connect",
 			sqlqueue.ErrUnsupportedServer)
+	case !uniqueChecks:
+		return 0, fmt.Errorf("%w: unique_checks is off %s, so that two jobs could get the same unique key: take it %s",
+			sqlqueue.ErrUnsupportedServer, of, from)
+	case safeUpdates:
+		return 0, fmt.Errorf("%w: sql_safe_updates is on %s, with which the server refuses some statements: take it %s",
+			sqlqueue.ErrUnsupportedServer, of, from)
+	case !allRows:
+		return 0, fmt.Errorf("%w: sql_select_limit is set %s, so that jobs would look lost: take it %s",
+			sqlqueue.ErrUnsupportedServer, of, from)
 	}
 	s.known.packet.Store(packet)
 	return packet, nil

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -12,27 +13,30 @@ import (
 )
 
 const (
-	errCheckMySQL     = 3819 // a CHECK of the table says no
-	errCheckMariaDB   = 4025 // the same
-	errTooDeep        = 3157 // MySQL: JSON is nested too deeply
-	errShutdown       = 1053 // server shutdown in progress
-	errNotPrepared    = 1047 // Galera: the node is not part of a primary component
-	errDuplicate      = 1062
-	errOther          = 1105 // what proxies answer when they lose a server
-	errNoTable        = 1146
-	errDuringCommit   = 1180
-	errLockTimeout    = 1205
-	errDeadlock       = 1213
-	errChanged        = 1020 // MariaDB: the row has changed since it was read (innodb_snapshot_isolation)
-	errInterrupted    = 1317
-	errKilled         = 1927 // MariaDB: the connection was killed
-	errTimedOut       = 1969 // MariaDB: max_statement_time
-	errHook           = 3100 // Group Replication: a hook failed
-	errRolledBack     = 3101 // Group Replication: rolled back during commit
-	firstOfClients    = 2000 // errors that libraries of clients, and proxies with them, make up themselves
-	lastOfClients     = 2999
-	firstOfOthers     = 8000 // TiDB's and ProxySQL's own
-	deadlockInMessage = "Got error 149 "
+	errCheckMySQL      = 3819 // a CHECK of the table says no
+	errCheckMariaDB    = 4025 // the same
+	errTooDeep         = 3157 // MySQL: JSON is nested too deeply
+	errShutdown        = 1053 // server shutdown in progress
+	errNotPrepared     = 1047 // Galera: the node is not part of a primary component
+	errDuplicate       = 1062
+	errOther           = 1105 // what proxies answer when they lose a server
+	errNoTable         = 1146
+	errDuringCommit    = 1180
+	errLockTimeout     = 1205
+	errDeadlock        = 1213
+	errChanged         = 1020 // MariaDB: the row has changed since it was read (innodb_snapshot_isolation)
+	errInterrupted     = 1317
+	errKilled          = 1927 // MariaDB: the connection was killed
+	errTimedOut        = 1969 // MariaDB: max_statement_time
+	errHook            = 3100 // Group Replication: a hook failed
+	errRolledBack      = 3101 // Group Replication: rolled back during commit
+	errNoAutoIncrement = 1467 // MariaDB, when many insert at once
+	errOption          = 1290 // the server runs with an option that forbids it, such as --read-only
+	errReadOnly        = 1836 // the server is read-only
+	firstOfClients     = 2000 // errors that libraries of clients, and proxies with them, make up themselves
+	lastOfClients      = 2999
+	firstOfOthers      = 8000 // TiDB's and ProxySQL's own
+	deadlockInMessage  = "Got error 149 "
 )
 
 func server(err error) *mysql.MySQLError {
@@ -43,17 +47,88 @@ func server(err error) *mysql.MySQLError {
 	return &mysql.MySQLError{}
 }
 
-// translate marks the error of a table that is not there, and explains the one of JSON that the server does not take.
+// cures are what to do about what the server refuses for good.
+var cures = map[uint16]string{
+	1044: "grant the user the rights on this database (docs/security.md has the least grants)",
+	1045: "check the user and the password, and from which hosts the user may connect",
+	1049: "create the database, or name another in the address",
+	1130: "let the user connect from this host",
+	1142: "grant the user this right (docs/security.md has the least grants)",
+	1143: "grant the user this right for the whole table (docs/security.md has the least grants)",
+	1227: "grant the user this right",
+	1370: "grant the user this right",
+	1410: "grant the user this right",
+	1698: "check the user and how it proves who it is, and from which hosts it may connect",
+	1820: "set a new password",
+	1862: "set a new password",
+	3118: "unlock the account",
+
+	1054: changedTables,
+	1136: changedTables,
+	1048: changedTables,
+	1264: changedTables,
+	1265: changedTables,
+	1292: changedTables,
+	1364: changedTables,
+	1366: changedTables,
+	1406: changedTables,
+
+	1036: "the table is read-only: find out why, innodb_force_recovery and innodb_read_only among others",
+	1175: "take sql_safe_updates out of the DSN and the server's init_connect",
+	1665: "set the server's binlog_format to ROW or MIXED",
+	1792: "take transaction_read_only (tx_read_only) out of the DSN and the server's settings",
+}
+
+const changedTables = "the table is not as sqlqueue migrate up makes it, or a trigger is in the way: compare it with the migration's file"
+
+// translate marks the errors of a table that is not there and of what is refused for good, and explains the one of JSON that the server
+// does not take.
 func translate(err error) error {
-	switch server(err).Number {
+	var refused *sqlqueue.RefusedError
+	if errors.As(err, &refused) {
+		return err
+	}
+	e := server(err)
+	if cure := cures[e.Number]; cure != "" {
+		return &sqlqueue.RefusedError{Err: err, Cure: cure}
+	}
+	switch e.Number {
 	case errNoTable:
 		if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 			return fmt.Errorf("%w (%w)", sqlqueue.ErrNotMigrated, err)
 		}
 	case errCheckMySQL, errCheckMariaDB, errTooDeep:
-		return fmt.Errorf("the server does not take the payload as JSON; MariaDB takes 31 levels of nesting, MySQL 100: %w", err)
+		const why = "the server does not take the payload as JSON; MariaDB takes 31 levels of nesting, MySQL 100"
+		if payload := e.Number == errTooDeep || checkOfPayload.MatchString(e.Message); payload && !strings.Contains(err.Error(), why) {
+			return fmt.Errorf("%s: %w", why, err)
+		}
 	}
 	return err
+}
+
+// checkOfPayload finds the first CHECK of jobs, or the first of failed_jobs, as the two makes name it.
+var checkOfPayload = regexp.MustCompile(`CONSTRAINT_1\b|jobs_chk_1\b`)
+
+// isReadOnly reports whether the server takes no writes. That may be for ever, as a replica's, and may be while another becomes the primary,
+// so it is not refused for good.
+func isReadOnly(err error) bool {
+	e := server(err)
+	return e.Number == errReadOnly || e.Number == errOption && strings.Contains(e.Message, "read-only")
+}
+
+// keyIndex is the index of unique keys.
+const keyIndex = "jobs_unique"
+
+// keyHeld reports whether an INSERT or UPDATE found an entry in the index of unique keys. A trigger's, or an index of somebody's own, may
+// give the same number of error. The index is what is last in quotes, in every language that the server speaks, and on MySQL after its table.
+func keyHeld(err error, index string) bool {
+	e := server(err)
+	parts := strings.Split(e.Message, "'")
+	if e.Number != errDuplicate || len(parts) < 2 {
+		return false
+	}
+	name := parts[len(parts)-2]
+	return name[strings.LastIndex(name, ".")+1:] == index
 }
 
 // transient: nothing of the transaction was kept, and it may go better next time.
@@ -62,7 +137,7 @@ func transient(err error) bool {
 		return false
 	}
 	switch e := server(err); e.Number {
-	case errDeadlock, errLockTimeout, errChanged, errRolledBack:
+	case errDeadlock, errLockTimeout, errChanged, errRolledBack, errNoAutoIncrement:
 		return true
 	case errDuringCommit:
 		return strings.Contains(e.Message, deadlockInMessage)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -27,6 +28,7 @@ func TestErrorsOfWrites(t *testing.T) {
 		{"rolled back during commit by Group Replication", number(3101, ""), true, false},
 		{"deadlock during commit", number(1180, "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"), true, false},
 		{"another error during commit", number(1180, "Got error 28 - 'No space left on device' during COMMIT"), false, true},
+		{"MariaDB has no number for an AUTO_INCREMENT", number(1467, ""), true, false},
 		{"duplicate", number(1062, ""), false, false},
 		{"read only", number(1290, ""), false, false},
 		{"data too long", number(1406, ""), false, false},
@@ -67,5 +69,42 @@ func TestMissingTable(t *testing.T) {
 	}
 	if twice := translate(once); twice.Error() != once.Error() {
 		t.Errorf("%v", twice)
+	}
+}
+
+func TestRefusedForGood(t *testing.T) {
+	for n, cure := range map[uint16]string{1044: "grant the user", 1045: "password", 1142: "grant the user", 1143: "grant the user", 1175: "sql_safe_updates", 1054: "migrate up", 1265: "migrate up",
+		1406: "migrate up", 1792: "transaction_read_only"} {
+		server := &mysql.MySQLError{Number: n, Message: "no"}
+		err := translate(translate(fmt.Errorf("x: %w", server)))
+		var refused *sqlqueue.RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, cure) || !errors.Is(err, server) || strings.Count(err.Error(), cure) != 1 {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	for _, e := range []*mysql.MySQLError{{Number: 1290, Message: "running with the --read-only option"}, {Number: 1836}} { // while another becomes the primary
+		if err := translate(e); err != error(e) || !isReadOnly(err) {
+			t.Errorf("%v", err)
+		}
+	}
+	if isReadOnly(&mysql.MySQLError{Number: 1290, Message: "running with the --secure-file-priv option"}) {
+		t.Error("another option is taken for read-only")
+	}
+}
+
+func TestKeyHeldIsToldByItsIndex(t *testing.T) {
+	for message, want := range map[string]bool{
+		"Duplicate entry 'default-a' for key 'jobs_unique'":                   true,
+		"Duplicate entry 'default-a' for key 'jobs.jobs_unique'":              true,
+		"Doppelter Eintrag 'default-a' f\u00fcr Schl\u00fcssel 'jobs_unique'": true,
+		"'default-a' \u306f\u7d22\u5f15 'jobs_unique' \u3067\u91cd\u8907":     true,
+		"Duplicate entry 'default-a' for key 'theirs'":                        false,
+		"Duplicate entry 'a 'jobs_unique'' for key 'theirs.jobs_unique_too'":  false,
+		"Duplicate entry '1' for key 'PRIMARY'":                               false,
+		"":                                                                    false,
+	} {
+		if got := keyHeld(&mysql.MySQLError{Number: 1062, Message: message}, "jobs_unique"); got != want {
+			t.Errorf("%s: %v", message, got)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 )
 
@@ -40,6 +41,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 			return sqlqueue.Exchanged{}, err
 		}
 		if !seen.work(x) {
+			seen.answer.Everything = where.everything() && !seen.left
 			s.mark(where, x, &seen.answer)
 			return seen.answer, nil
 		}
@@ -87,6 +89,11 @@ type conversation struct {
 	where  *search
 	seen   *view // nil: to be looked at
 	answer sqlqueue.Exchanged
+
+	freed   map[lane.Lane]bool // of what was requeued
+	bytes   int64              // of payloads that were fetched
+	fetched int                // jobs, where their bytes are counted
+	full    bool               // no further job may be fetched: it would be too long
 }
 
 func (c *conversation) run(ctx context.Context) error {

@@ -29,12 +29,30 @@ const findLaneSQL = `
 const isLaneSQL = `
 (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = %[1]s AND priority = %[2]d AND reserved IN (0, 1)%[3]s LIMIT 1)`
 
-// findLanes returns the priorities of queues that have jobs: of those that are known, and of new ones between them.
-func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.Lane]time.Time) (map[string][]int16, error) {
-	var look []priorities
+// The lanes among the first entries of a range of priorities. %[1]s queue, %[2]d and %[3]d the first and the last priority, %[4]d how many
+// entries.
+const sweepSQL = `
+SELECT priority, COUNT(*) FROM (
+    SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = %[1]s AND priority BETWEEN %[2]d AND %[3]d AND reserved IN (0, 1)
+    ORDER BY priority, available_at, id LIMIT %[4]d) AS entries
+GROUP BY priority ORDER BY priority`
+
+// findLanes returns the priorities of queues that have jobs: of those that are known, and of new ones between them. With all, it goes on
+// until it has found all of them; otherwise it tells whether it has, and where the next is to go on is in known.places.
+func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.Lane]time.Time, all bool) (map[string][]int16, bool, error) {
+	var look, sweep []priorities
 	for _, queue := range queues {
 		first := math.MinInt16
-		for _, l := range s.known.lanes.Of([]string{queue}) {
+		if at, cut := s.known.places.finding(queue); cut && !all {
+			sweep = append(sweep, priorities{queue: queue, from: at, to: math.MaxInt16})
+			continue
+		}
+		known := s.known.lanes.Of([]string{queue})
+		if len(known) > mostLanes {
+			sweep = append(sweep, priorities{queue: queue, from: first, to: math.MaxInt16})
+			continue
+		}
+		for _, l := range known {
 			known := int(l.Priority)
 			look = append(look, priorities{queue: queue, from: first, to: known - 1}, priorities{queue, known, known, from[l]})
 			first = known + 1
@@ -53,16 +71,61 @@ func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.La
 			}
 		}
 		if err := one(ctx, s.DB, "SELECT "+strings.Join(selects, ","), dest...); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for i, p := range part {
 			if priority := lowest[i].Int16; lowest[i].Valid {
 				found[p.queue] = append(found[p.queue], priority)
 				if int(priority) < p.to {
-					look = append(look, priorities{queue: p.queue, from: int(priority) + 1, to: p.to})
+					sweep = append(sweep, priorities{queue: p.queue, from: int(priority) + 1, to: p.to})
 				}
 			}
 		}
 	}
-	return found, nil
+	cut, err := s.sweep(ctx, sweep, all, found)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, queue := range queues {
+		next, more := cut[queue]
+		s.known.places.found(queue, next, more)
+	}
+	return found, len(cut) == 0, nil
+}
+
+// sweep finds the lanes of ranges of priorities one after the other, and returns from where on it has not looked, by queue.
+func (s *store) sweep(ctx context.Context, ranges []priorities, all bool, found map[string][]int16) (cut map[string]int, err error) {
+	const first, most = 16, 500
+	cut = map[string]int{}
+	for statements := 0; len(ranges) > 0; ranges = ranges[1:] {
+		p := ranges[0]
+		for size := first; p.from <= p.to; statements++ {
+			if statements >= mostSweeps && !all {
+				if at, ok := cut[p.queue]; !ok || p.from < at {
+					cut[p.queue] = p.from
+				}
+				break
+			}
+			lanes, entries := 0, 0
+			if err := each(ctx, s.DB, s.sql(sweepSQL, text(p.queue), p.from, p.to, size), func(scan func(...any) error) error {
+				var priority int16
+				var n int
+				err := scan(&priority, &n)
+				found[p.queue] = append(found[p.queue], priority)
+				p.from = int(priority) + 1
+				lanes++
+				entries += n
+				return err
+			}); err != nil {
+				return nil, err
+			}
+			if entries < size {
+				break
+			}
+			if lanes > size/2 {
+				size = min(4*size, most)
+			}
+		}
+	}
+	return cut, nil
 }

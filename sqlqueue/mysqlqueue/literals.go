@@ -11,11 +11,17 @@ import (
 // An exchange writes its values into its statements: for a statement with arguments the driver prepares, executes and closes, which is
 // one more round trip (unless the DSN has interpolateParams), and lists of ids would be limited to 65,535.
 
+// emptyText is the empty text, also under EMPTY_STRING_IS_NULL.
+const emptyText = "_utf8mb4 X''"
+
 // text is s as a literal that means the same under every sql_mode, whatever s is.
 func text(s string) string { return string(appendText(nil, s)) }
 
 // appendText appends s as a literal. Where a quote or a backslash stands in it, it is written in hexadecimal.
 func appendText[T string | []byte](b []byte, s T) []byte {
+	if len(s) == 0 {
+		return append(b, emptyText...)
+	}
 	b = append(b, "_utf8mb4"...)
 	for i := range len(s) {
 		if s[i] == '\'' || s[i] == '\\' {
@@ -38,15 +44,18 @@ func texts(values []string) string {
 // mostIDs is how many ids stand in one list. From 1,000 on MariaDB makes a list into a subquery, and scans the table for it.
 const mostIDs = 500
 
-// integers is a list of ids for IN, sorted, so that all lock in the same order. It begins with 0, which is no id: a row that is looked up
-// by one id alone is read as a constant, and then both servers keep its lock even if it does not pass the other conditions.
+// noID is an id that no row has: the greatest but some, since 0 and the greatest are what somebody may write by mistake. One beyond int64
+// would keep MariaDB from using the index.
+const noID = "9223372036854775783"
+
+// integers is a list of ids for IN, sorted, so that all lock in the same order. It ends with noID: a row that is looked up by one id alone is
+// read as a constant, and then both servers keep its lock even if it does not pass the other conditions.
 func integers(ids []int64) string {
-	list := []byte{'0'}
+	var list []byte
 	for _, id := range slices.Sorted(slices.Values(ids)) {
-		list = append(list, ',')
-		list = strconv.AppendInt(list, id, 10)
+		list = append(strconv.AppendInt(list, id, 10), ',')
 	}
-	return string(list)
+	return string(append(list, noID...))
 }
 
 // unpadded is a CHAR without the spaces that PAD_CHAR_TO_FULL_LENGTH, a deprecated sql_mode, leaves at its end.

@@ -28,6 +28,14 @@ type view struct {
 	answer  sqlqueue.Exchanged // what all answers have
 	expired bool
 	lanes   []lane.Lane // that are not paused and have a job that is due
+	left    bool        // some were not asked: those from a lane on
+	from    lane.Lane
+}
+
+// leave notes that lanes from one on were not asked, and that the next exchange had better be soon.
+func (v *view) leave(from lane.Lane) {
+	v.left, v.from = true, from
+	v.answer.NextDue = v.answer.Now
 }
 
 // work reports whether an exchange that brings nothing would change anything.
@@ -42,12 +50,13 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wante
 // The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
 // of a statement. %[1]s when reservations had expired, %[2]s from where on.
 const isExpiredSQL = `,
-    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[1]s AND reserved = 1%[2]s)`
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[1]s AND reserved = 1 AND id BETWEEN 1 AND 9223372036854775807%[2]s)`
 
 // Whether a job is due. %[1]s queue, %[2]d priority, %[3]s from where on.
 const isDueSQL = `,
     EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_ready})
-        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0%[3]s)`
+        WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
+        AND id BETWEEN 1 AND 9223372036854775807%[3]s)`
 
 // When the next job will be due. %[1]s queue, %[2]d priority.
 const nextDueSQL = `,
@@ -59,20 +68,30 @@ const nextDueSQL = `,
 // them: then all count as if there were.
 func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, where *search, ask bool) (*view, error) {
 	v := &view{}
+	queues := queuesOf(x)
+	at := where.place
 	lanes := where.lanes
+	if at.from.Queue != "" {
+		lanes = from(lanes, at.from, before(queues))
+	}
 	worker, _, _ := strings.Cut(x.Number, "-")
 	if x.Worker != nil {
 		worker = x.Worker.ID
 	}
 	if len(x.Reserve) > 0 {
 		var err error
-		if v.answer.Controls, err = s.controls(ctx, db, queuesOf(x)); err != nil {
+		if v.answer.Controls, err = s.controls(ctx, db, queues); err != nil {
 			return nil, err
 		}
 	}
+	asked := 0
 	for first := true; first || len(lanes) > 0; first = false {
+		if !first && (len(v.lanes) >= min(max(x.Limit, 1), mostLanes) || asked >= mostAsked && !x.Everything) {
+			break // with more due than can be reserved, or than is good for one exchange
+		}
 		part := lanes[:min(mostLanes, len(lanes))]
 		lanes = lanes[len(part):]
+		asked += len(part)
 
 		var clock int64
 		var wanted sql.NullInt64
@@ -102,13 +121,25 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, w
 		}
 		v.answer.Now, v.answer.WantedConcurrency = timeOf(clock), int(wanted.Int64)
 		for i, l := range part {
-			if at := timeOf(next[i].Int64); next[i].Valid && (v.answer.NextDue.IsZero() || at.Before(v.answer.NextDue)) {
-				v.answer.NextDue = at
+			if then := timeOf(next[i].Int64); next[i].Valid && (at.next.IsZero() || then.Before(at.next)) {
+				at.next = then
 			}
 			if due[i] && !stopped(v.answer.Controls, l.Queue, x.Force) {
 				v.lanes = append(v.lanes, l)
 			}
 		}
+	}
+	v.answer.NextDue = at.next
+	if len(lanes) > 0 {
+		v.leave(lanes[0])
+		at.from = lanes[0]
+	}
+	if len(v.lanes) > 0 {
+		at.from = v.lanes[0]
+	}
+	if len(where.lanes) > mostAsked {
+		again := len(v.lanes) > 0 && time.Since(at.began) < lane.Interval
+		s.known.places.asked(queues, at, again || len(v.lanes) == 0 && v.left)
 	}
 	return v, nil
 }
@@ -131,4 +162,13 @@ func stopped(controls []sqlqueue.Control, queue string, force bool) bool {
 	})
 }
 
-func timeOf(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+// timeOf is a time of the tables, which may have a year before the first.
+func timeOf(micros int64) time.Time { return operator.Time(micros) }
+
+// timeOrZero is the zero time, the first moment of the year 1, for what is none: 0000-00-00, or 2024-00-10.
+func timeOrZero(micros sql.NullInt64) time.Time {
+	if !micros.Valid {
+		return time.Time{}
+	}
+	return timeOf(micros.Int64)
+}

@@ -1,17 +1,21 @@
 // Package mysqlqueue keeps a sqlqueue.Queue in MySQL, 8.0.16 or later, or in MariaDB, 10.6 or later, over database/sql and
 // go-sql-driver/mysql.
 //
-// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Only two things
-// must be as the driver has them by default: the character set utf8mb4, and autocommit. Nothing in a session is changed.
+// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Nothing in a
+// session is changed. What must be as it is by default is the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
+// sql_select_limit:
+// Queue.Check, and every first use, says so where it is not.
 package mysqlqueue
 
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -61,9 +65,12 @@ type store struct {
 type known struct {
 	lanes  lane.Set
 	expiry lane.Set
+	places places
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
 
 	endless atomic.Bool // an exchange has asked that a reservation never expires
+
+	payload atomic.Int64 // bytes of an average payload that was reserved of late; 0: not known
 }
 
 // Jobs is that of sqlqueue.Store.
@@ -96,6 +103,9 @@ var dialect = operator.Dialect{
 	Time:        moment,
 	Micros:      micros,
 	Name:        "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job'))",
+	Empty:       emptyText,
+	Remainder:   "MOD(%s, %d)", // % is something else under sql_mode ORACLE
+	KeyHeld:     keyHeld,
 	Field: func(arg func(any) string, keys []string) string {
 		return "JSON_UNQUOTE(JSON_EXTRACT(payload, " + arg(operator.JSONPath(keys)) + "))"
 	},
@@ -117,45 +127,74 @@ func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
 	if s.bound != nil {
 		return f(s.DB)
 	}
-	return s.own(ctx, func(tx *sql.Tx) error { return f(operator.SQL(tx, translate)) })
+	return s.own(ctx, func(on connection) error { return f(operator.SQL(on, translate)) })
 }
 
-// own runs f in a transaction of the store's own, and again when the database has rolled it back.
-func (s *store) own(ctx context.Context, f func(*sql.Tx) error) error {
-	return retry.Do(ctx, transient, func() error {
-		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-		if err != nil {
-			return err
-		}
-		if err := f(tx); err != nil {
-			_ = tx.Rollback() // a lock wait that timed out has left the transaction open
-			if endedBy(ctx, err) {
-				return context.Cause(ctx)
+// Whatever a session says about transactions, these are what they are.
+const (
+	isolationSQL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+	beginSQL     = "START TRANSACTION READ WRITE"
+	commitSQL    = "COMMIT AND NO CHAIN NO RELEASE"
+	rollbackSQL  = "ROLLBACK AND NO CHAIN NO RELEASE"
+)
+
+// own runs f in a transaction of the store's own, and again when the database has rolled it back. It is not a *sql.Tx, whose COMMIT and
+// ROLLBACK wait for an answer without end.
+func (s *store) own(ctx context.Context, f func(connection) error) error {
+	return s.retried(ctx, func(conn *sql.Conn) error {
+		for _, statement := range []string{isolationSQL, beginSQL} {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
 			}
+		}
+		err := f(conn)
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			rollback(ctx, conn) // a lock wait that timed out has left the transaction open
 			return err
 		}
-		return commit(ctx, tx)
+		if _, err = conn.ExecContext(ctx, commitSQL); err != nil {
+			rollback(ctx, conn)
+		}
+		return outcome(err)
 	})
 }
 
-// endedBy reports whether database/sql has rolled a transaction back by itself, because its context ended.
-func endedBy(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, ctx.Err()))
-}
-
-// commit waits for the answer no longer than until ctx ends, which Commit itself does not look at.
-func commit(ctx context.Context, tx *sql.Tx) error {
-	answer := make(chan error, 1)
-	go func() { answer <- tx.Commit() }()
-	select {
-	case err := <-answer:
-		if endedBy(ctx, err) {
+// retried runs f on a connection of its own, and again when nothing of what it did was kept.
+func (s *store) retried(ctx context.Context, f func(*sql.Conn) error) error {
+	return retry.Do(ctx, transient, func() error {
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			return translate(err)
+		}
+		defer func() { _ = conn.Close() }()
+		err = translate(f(conn))
+		if isReadOnly(err) {
+			discard(conn) // another may lead to the new primary
+		}
+		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 			return context.Cause(ctx)
 		}
-		return outcome(err)
-	case <-ctx.Done():
-		return outcome(context.Cause(ctx))
+		return err
+	})
+}
+
+// patience is how long a ROLLBACK may take. The end of the connection is one as well.
+const patience = 5 * time.Second
+
+func rollback(ctx context.Context, conn *sql.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, rollbackSQL); err != nil {
+		discard(conn)
 	}
+}
+
+// discard closes a connection instead of giving it back to its pool.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
 // newNames puts a prefix before the names of tables and indexes, which stand in braces in this package's SQL, as nothing else does.

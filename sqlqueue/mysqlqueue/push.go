@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,7 +12,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
 
 const (
@@ -45,8 +45,8 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	case len(p.plain)+len(p.keyed) == 1:
 		err = p.commitEach(ctx)
 	default:
-		err = s.own(ctx, func(tx *sql.Tx) error {
-			p.on, p.alone = tx, false
+		err = s.own(ctx, func(on connection) error {
+			p.on, p.alone = on, false
 			return p.run(ctx)
 		})
 	}
@@ -55,6 +55,7 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 	}
 	for _, job := range jobs {
 		s.known.lanes.Learn(job.Queue, job.Priority)
+		s.known.places.pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}
@@ -107,12 +108,7 @@ func (p *push) plan() error {
 
 // commitEach makes one statement without a transaction around it.
 func (p *push) commitEach(ctx context.Context) error {
-	return retry.Do(ctx, transient, func() error {
-		conn, err := p.store.db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
+	return p.store.retried(ctx, func(conn *sql.Conn) error {
 		p.on, p.alone = conn, true
 		return p.run(ctx)
 	})
@@ -170,7 +166,7 @@ func (p *push) insertKeyed(ctx context.Context, i int) error {
 			p.pushed[i].ID = id
 			return nil
 		}
-		if server(err).Number != errDuplicate {
+		if !keyHeld(err, p.store.Prefix+keyIndex) {
 			return err
 		}
 		if p.pushed[i].ID, err = p.holder(ctx, i); err != nil || p.pushed[i].ID != 0 || try == tries {
@@ -246,7 +242,14 @@ func (p *push) rows(which []int, payload func(b []byte, i int) []byte) []byte {
 // first is the id of the first row that was inserted.
 func (p *push) first(result sql.Result, err error) (int64, error) {
 	if err == nil {
-		return result.LastInsertId()
+		id, err := result.LastInsertId()
+		if err == nil && id <= 0 {
+			err = &sqlqueue.RefusedError{
+				Err:  errors.New("the table of jobs has given its greatest ids away: somebody has inserted a row with such an id"),
+				Cure: "delete that row and set the table's AUTO_INCREMENT back, to 1 more than the greatest id below",
+			}
+		}
+		return id, err
 	}
 	if p.alone {
 		err = outcome(err)

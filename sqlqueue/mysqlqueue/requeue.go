@@ -11,13 +11,13 @@ import (
 // %[1]s where to go on, %[2]d how many, %[3]s when they had expired, %[4]s ids to pass over.
 const expiredSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
-WHERE expires_at <= %[3]s AND reserved = 1 AND id NOT IN (%[4]s)%[1]s
+WHERE expires_at <= %[3]s AND reserved = 1 AND id NOT IN (%[4]s) AND id BETWEEN 1 AND 9223372036854775807%[1]s
 ORDER BY expires_at, id LIMIT %[2]d`
 
 // The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many,
 // %[3]s when they had expired.
 const lockExpiredSQL = `
-SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= %[3]s
+SELECT id, queue, priority FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= %[3]s
 LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 
 // %[1]s ids, %[2]d how many attempts to give back.
@@ -37,12 +37,20 @@ func expiredAt(x sqlqueue.Exchange) string {
 
 // requeue releases expired reservations, and returns how many.
 func (c *conversation) requeue(ctx context.Context) (int, error) {
+	c.freed = map[lane.Lane]bool{}
 	var expired []int64
 	var err error
 	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[lane.Expiring], &c.where.expiryTook, func(goOn string, size int) string {
-		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(append([]int64{0}, c.x.Keep...)))
+		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(c.x.Keep))
 	}, func(ids []int64, n int) ([]int64, error) {
-		locked, err := c.ids(ctx, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)))
+		var locked []int64
+		err := each(ctx, c.db, c.store.sql(lockExpiredSQL, integers(ids), n, expiredAt(c.x)), func(scan func(...any) error) error {
+			var id int64
+			var of lane.Lane
+			err := scan(&id, &of.Queue, &of.Priority)
+			locked, c.freed[of] = append(locked, id), true
+			return err
+		})
 		expired = append(expired, locked...)
 		return locked, err
 	})
@@ -64,11 +72,11 @@ func (c *conversation) free(ctx context.Context, ids []int64, attempts int) erro
 
 // By the index of those that expire. %[1]s numbers.
 const abandonedSQL = `
-SELECT id FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at IS NOT NULL AND reserved = 1 AND reserved_by IN (%[1]s)`
+SELECT id FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at IS NOT NULL AND reserved = 1 AND reserved_by IN (%[1]s) AND id BETWEEN 1 AND 9223372036854775807`
 
 // No index finds those that never expire: this looks at all rows. %[1]s numbers.
 const abandonedForEverSQL = `
-SELECT id FROM {jobs} WHERE expires_at IS NULL AND reserved = 1 AND reserved_by IN (%[1]s)`
+SELECT id FROM {jobs} WHERE expires_at IS NULL AND reserved = 1 AND reserved_by IN (%[1]s) AND id BETWEEN 1 AND 9223372036854775807`
 
 // %[1]s ids, %[2]s numbers.
 const lockAbandonedSQL = `

@@ -1,12 +1,15 @@
 package mysqlqueue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -28,12 +31,10 @@ func (c *conversation) lookAndReserve(ctx context.Context) error {
 		if c.answer.Requeued, err = c.requeue(ctx); err != nil {
 			return err
 		}
-	}
-	if c.answer.Requeued > 0 { // they are due now
-		lanes = slices.DeleteFunc(slices.Clone(c.where.lanes), func(l lane.Lane) bool { return stopped(v.answer.Controls, l.Queue, c.x.Force) })
+		lanes = c.withFreed(v)
 	}
 	for _, l := range lanes {
-		if len(c.answer.Reserved) >= c.x.Limit {
+		if len(c.answer.Reserved) >= c.x.Limit || c.full {
 			break
 		}
 		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
@@ -42,19 +43,40 @@ func (c *conversation) lookAndReserve(ctx context.Context) error {
 		}
 		c.answer.Reserved = append(c.answer.Reserved, jobs...)
 	}
+	if c.full {
+		c.answer.NextDue = c.answer.Now
+	}
+	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
 	return c.reserve(ctx)
+}
+
+// withFreed returns the lanes in which jobs are due, with those of what was requeued, which is due now.
+func (c *conversation) withFreed(v *view) []lane.Lane {
+	queues := queuesOf(c.x)
+	compare, lanes := before(queues), slices.Clone(v.lanes)
+	for l := range c.freed {
+		if !slices.Contains(queues, l.Queue) || stopped(v.answer.Controls, l.Queue, c.x.Force) {
+			continue
+		}
+		if !v.left || compare(l, v.from) < 0 { // otherwise those before it come first
+			lanes = append(lanes, l)
+		}
+	}
+	slices.SortFunc(lanes, compare)
+	return slices.Compact(lanes)
 }
 
 // The index lacks reserved, because with it every reservation and release would change the index: a drain was a third slower then, as it was
 // without the hint. %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
 const dueSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
-WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0%[3]s
+WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
+    AND id BETWEEN 1 AND 9223372036854775807%[3]s
 ORDER BY available_at, id LIMIT %[4]d`
 
-// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many.
+// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL where it is to be read later.
 const fetchSQL = `
-SELECT id, payload, attempts, exceptions, started, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
+SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
@@ -65,28 +87,118 @@ func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueu
 	var jobs []sqlqueue.Job
 	_, err := c.claim(ctx, n, "available_at", c.where.scan.From[l], &c.where.took, func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
-	}, func(ids []int64, n int) ([]int64, error) {
-		jobs = slices.Grow(jobs, len(ids))
-		locked := make([]int64, 0, len(ids))
-		err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n), func(scan func(...any) error) error {
-			j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
-			var payload []byte
-			var uniqueKey sql.NullString
-			var availableAt, createdAt, reservedAt int64
-			err := scan(&j.ID, &payload, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &availableAt, &createdAt, &reservedAt)
-			j.Payload, j.UniqueKey = payload, uniqueKey.String
-			j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOf(availableAt), timeOf(createdAt), timeOf(reservedAt)
-			j.Attempts++
-			jobs, locked = append(jobs, j), append(locked, j.ID)
-			return err
-		})
-		return locked, err
+	}, func(ids []int64, n int) (locked []int64, err error) {
+		for len(ids) > 0 && len(locked) < n && !c.full {
+			part := ids[:min(len(ids), c.fitting())]
+			ids = ids[len(part):]
+			more, err := c.fetchPart(ctx, l, part, n-len(locked))
+			if err != nil {
+				return nil, err
+			}
+			for i := range more {
+				locked = append(locked, more[i].ID)
+			}
+			jobs = append(jobs, more...)
+		}
+		return locked, nil
 	})
-	slices.SortFunc(jobs, func(a, b sqlqueue.Job) int {
-		return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(jobs, inOrder)
 	return jobs, err
 }
+
+func inOrder(a, b sqlqueue.Job) int {
+	return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+}
+
+// fitting is how many jobs to lock at a time, if those that were reserved of late tell how large payloads are.
+func (c *conversation) fitting() int {
+	const unknown = 20
+	if c.x.Bytes == 0 {
+		return mostIDs
+	}
+	if average := c.store.known.payload.Load(); average > 0 {
+		return int(max(1, min(mostIDs, (c.x.Bytes-c.bytes)/average+1)))
+	}
+	return unknown
+}
+
+// fetchPart locks up to n of the jobs that are due. Of those that would be too long together with what was fetched before it keeps the
+// first ones, and the others stay as they are.
+func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
+	payload := "payload"
+	if c.x.Bytes > 0 { // what is fetched in vain is bounded too
+		const short = 4 << 10
+		payload = fmt.Sprintf("IF(LENGTH(payload) <= %d, payload, NULL)", max(short, (c.x.Bytes-c.bytes)/int64(len(ids))))
+	}
+	jobs, lengths := make([]sqlqueue.Job, 0, len(ids)), make(map[int64]int64, len(ids))
+	if err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload), func(scan func(...any) error) error {
+		j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
+		var payload []byte
+		var uniqueKey sql.NullString
+		var availableAt, createdAt sql.NullInt64
+		var length, reservedAt int64
+		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &availableAt, &createdAt, &reservedAt)
+		j.Payload, j.UniqueKey = valid(payload), strings.ToValidUTF8(uniqueKey.String, "\uFFFD")
+		j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOrZero(availableAt), timeOrZero(createdAt), timeOf(reservedAt)
+		j.Attempts = min(j.Attempts+1, mostAttempts)
+		jobs, lengths[j.ID] = append(jobs, j), length
+		return err
+	}); err != nil || c.x.Bytes == 0 || len(jobs) == 0 {
+		return jobs, err
+	}
+	slices.SortFunc(jobs, inOrder)
+	var total int64
+	for _, length := range lengths {
+		total += length
+	}
+	c.store.known.payload.Store(max(1, total/int64(len(jobs))))
+
+	var later []int64
+	for i := range jobs {
+		length := lengths[jobs[i].ID]
+		if c.full = c.bytes+length > c.x.Bytes && len(c.answer.Reserved)+c.fetched > 0; c.full {
+			jobs = jobs[:i]
+			break
+		}
+		c.bytes += length
+		c.fetched++
+		if jobs[i].Payload == nil {
+			later = append(later, jobs[i].ID)
+		}
+	}
+	if later == nil {
+		return jobs, nil
+	}
+	payloads := map[int64][]byte{}
+	err := each(ctx, c.db, c.store.sql(payloadsSQL, integers(later)), func(scan func(...any) error) error {
+		var id int64
+		var payload []byte
+		err := scan(&id, &payload)
+		payloads[id] = valid(payload)
+		return err
+	})
+	for i := range jobs {
+		if jobs[i].Payload == nil {
+			jobs[i].Payload = payloads[jobs[i].ID]
+		}
+	}
+	return jobs, err
+}
+
+// valid is a payload in UTF-8: MariaDB takes half surrogate pairs for characters.
+func valid(payload []byte) []byte {
+	if utf8.Valid(payload) {
+		return payload
+	}
+	return bytes.ToValidUTF8(payload, []byte("\uFFFD"))
+}
+
+// %[1]s ids, of jobs that are locked.
+const payloadsSQL = `
+SELECT id, payload FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s)`
+
+// mostAttempts is the greatest number that the columns for counts of a job can have.
+const mostAttempts = 1<<32 - 1
 
 // claim locks the first n rows that a statement finds and others have not locked, and returns where the first is that it left; zero: it left
 // none. Find is the statement, from a place on, in the order of a column and id, and took is told how long it took; lock locks up to n of the
@@ -100,12 +212,14 @@ func (c *conversation) claim(ctx context.Context, n int, column string, from tim
 	inVain := 0
 	for goOn := since(column, from); ; {
 		size := min(max(n-len(claimed), ahead), mostIDs)
-		var found, at []int64
+		var found []int64
+		var at []time.Time
 		began := time.Now()
 		if err := each(ctx, c.db, find(goOn, size), func(scan func(...any) error) error {
-			var id, place int64
+			var id int64
+			var place sql.NullInt64
 			err := scan(&id, &place)
-			found, at = append(found, id), append(at, place)
+			found, at = append(found, id), append(at, timeOrZero(place))
 			return err
 		}); err != nil {
 			return left, err
@@ -113,7 +227,7 @@ func (c *conversation) claim(ctx context.Context, n int, column string, from tim
 		*took += time.Since(began)
 		// A row that was found at one place may have had another when it was locked, and be found again there.
 		free := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
-		for len(free) > 0 && len(claimed) < n {
+		for len(free) > 0 && len(claimed) < n && !c.full {
 			need := n - len(claimed)
 			part := free[:min(max(need, 1<<min(max(inVain-1, 0), 10)), len(free))]
 			free = free[len(part):]
@@ -129,17 +243,21 @@ func (c *conversation) claim(ctx context.Context, n int, column string, from tim
 			}
 		}
 		if first := slices.IndexFunc(found, func(id int64) bool { return !claimed[id] }); left.IsZero() && first >= 0 {
-			left = timeOf(at[first])
+			left = at[first]
 		}
 		if len(found) < size {
 			return left, nil
 		}
-		last := timeOf(at[len(at)-1])
-		if len(claimed) >= n {
+		last := at[len(at)-1]
+		if len(claimed) >= n || c.full {
 			if left.IsZero() {
 				left = last
 			}
 			return left, nil
+		}
+		if last.IsZero() { // which is no time to go on from
+			goOn += fmt.Sprintf(" AND id NOT IN (%s)", integers(found))
+			continue
 		}
 		goOn = fmt.Sprintf(" AND %[1]s >= %[2]s AND (%[1]s > %[2]s OR id > %[3]d)", column, momentOf(last), found[len(found)-1])
 	}
@@ -149,7 +267,7 @@ func (c *conversation) claim(ctx context.Context, n int, column string, from tim
 // LOCKED and does not heed it.
 const reserveSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 1, attempts = attempts + 1, reserved_at = %[1]s, reserved_by = %[2]s, expires_at = %[3]s
+SET reserved = 1, attempts = LEAST(attempts + 1, 4294967295), reserved_at = %[1]s, reserved_by = %[2]s, expires_at = %[3]s
 WHERE id IN (%[4]s) AND reserved = 0`
 
 // %[1]s ids, %[2]s number.

@@ -2,6 +2,7 @@ package mysqlqueue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -11,8 +12,10 @@ import (
 // search is where an exchange looks for jobs and for what has expired, and how long that took. See lane.Set for the marks at which it begins.
 type search struct {
 	lanes []lane.Lane // in order, with those that were found just now
+	found bool        // now, all that there are
 	scan  lane.Scan
 	took  time.Duration
+	place place // where to begin to ask them
 
 	expiry     lane.Scan // of what has expired, in the only lane of known.expiry
 	expiryTook time.Duration
@@ -28,8 +31,17 @@ func (s *store) search(ctx context.Context, x sqlqueue.Exchange) (*search, error
 	}
 	if x.Limit > 0 {
 		f.scan = s.known.lanes.Scan(queues, at)
-		if stale := s.known.lanes.Stale(queues, at); len(stale) > 0 {
-			found, err := s.findLanes(ctx, stale, f.scan.From)
+		stale := s.known.lanes.Stale(queues, at)
+		if x.Everything {
+			stale = queues
+		}
+		for _, queue := range queues {
+			if _, cut := s.known.places.finding(queue); cut && !slices.Contains(stale, queue) {
+				stale = append(stale, queue)
+			}
+		}
+		if len(stale) > 0 {
+			found, all, err := s.findLanes(ctx, stale, f.scan.From, x.Everything)
 			if err != nil {
 				return nil, err
 			}
@@ -37,10 +49,30 @@ func (s *store) search(ctx context.Context, x sqlqueue.Exchange) (*search, error
 				s.known.lanes.Found(queue, found[queue], at)
 			}
 			f.took = time.Since(at)
+			f.found = all && len(stale) == len(queues)
 		}
 	}
 	f.lanes = s.known.lanes.Of(queues)
+	if x.Everything || len(f.lanes) > mostAsked {
+		f.scan.From = nil
+	}
+	if f.place = (place{began: at}); len(f.lanes) > mostAsked && !x.Everything {
+		f.place = s.known.places.asking(queues, at)
+	}
 	return f, nil
+}
+
+// everything reports whether lanes are looked at as they are now, each from its start.
+func (f *search) everything() bool {
+	if !f.found {
+		return false
+	}
+	for _, mark := range f.scan.From {
+		if !mark.IsZero() {
+			return false
+		}
+	}
+	return true
 }
 
 // mark notes how far the lanes are reserved, and what had expired is released.

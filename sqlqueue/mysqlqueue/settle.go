@@ -172,7 +172,7 @@ const releaseSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = IF(%[6]s, started, 0),
     available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s),
-    exceptions = exceptions + %[5]s
+    exceptions = LEAST(exceptions + %[5]s, 4294967295)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
 func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
@@ -210,10 +210,12 @@ func byID(whens string) string {
 	return "CASE id" + whens + " ELSE 0 END"
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s errors, %[4]s stacks.
+// A zero date, which the sql_mode of some sessions lets in, is not taken by those of others. %[1]s ids, %[2]s numbers, %[3]s errors,
+// %[4]s stacks.
 const failSQL = `
 INSERT INTO {failed_jobs} (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
-SELECT id, queue, priority, payload, attempts, unique_key, CASE id%[3]s END, CASE id%[4]s END, created_at, UTC_TIMESTAMP(6)
+SELECT id, queue, priority, payload, attempts, unique_key, CASE id%[3]s END, CASE id%[4]s END,
+    IF(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) IS NULL, TIMESTAMP'0001-01-01 00:00:00', created_at), UTC_TIMESTAMP(6)
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
 
@@ -227,14 +229,22 @@ func (c *conversation) fail(ctx context.Context, settlements []sqlqueue.Settleme
 		}
 		part := settlements[:n]
 		settlements = settlements[n:]
-		var whens strings.Builder
 		var errs, stacks []any
+		var whyError, whyStack strings.Builder
+		when := func(to *strings.Builder, args *[]any, id int64, value string) {
+			if value == "" {
+				fmt.Fprintf(to, " WHEN %d THEN "+emptyText, id)
+				return
+			}
+			fmt.Fprintf(to, " WHEN %d THEN ?", id)
+			*args = append(*args, value)
+		}
 		for _, s := range part {
-			fmt.Fprintf(&whens, " WHEN %d THEN ?", s.ID)
-			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
+			when(&whyError, &errs, s.ID, s.Error)
+			when(&whyStack, &stacks, s.ID, s.Stack)
 		}
 		reservations := reservationsOf(part)
-		statement := c.store.sql(failSQL, idsOf(reservations), numbersOf(reservations), whens.String(), whens.String())
+		statement := c.store.sql(failSQL, idsOf(reservations), numbersOf(reservations), whyError.String(), whyStack.String())
 		if _, err := c.db.Exec(ctx, statement, append(errs, stacks...)...); err != nil {
 			return err
 		}

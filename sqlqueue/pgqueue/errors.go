@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -19,12 +20,54 @@ func state(err error) string {
 	return ""
 }
 
-// translate marks the error of a table that is not there.
+// cures are what to do about what the server refuses for good, by SQLSTATE.
+var cures = map[string]string{
+	"28000": checkUser, // invalid_authorization_specification
+	"28P01": checkUser, // invalid_password
+	"3D000": "create the database, or name another in the address",
+	"42501": "grant the role this right (docs/security.md has the least grants), and look at the table's row security policies",
+
+	"22001": changedTables, // string_data_right_truncation: a column was made shorter
+	"23502": changedTables, // not_null_violation: a column was added
+	"428C9": changedTables, // generated_always
+	"42703": changedTables, // undefined_column
+	"42804": changedTables, // datatype_mismatch
+	"42809": changedTables, // wrong_object_type
+	"42883": changedTables, // undefined_function, as of an operator for the column's type
+	"42P10": changedTables, // invalid_column_reference: ON CONFLICT without the index
+}
+
+const (
+	checkUser     = "check the user and the password in the address, and the server's pg_hba.conf"
+	changedTables = "the tables are not as sqlqueue migrate up makes them, or other tables of these names come first in the search_path: compare them with " +
+		"migrations/postgres"
+)
+
+// translate marks the error of a table that is not there, and what is refused for good.
 func translate(err error) error {
-	if state(err) == "42P01" {
+	var refused *sqlqueue.RefusedError
+	if err == nil || errors.As(err, &refused) || errors.Is(err, sqlqueue.ErrNotMigrated) {
+		return err
+	}
+	code := state(err)
+	if code == "42P01" {
 		return fmt.Errorf("%w (%w)", sqlqueue.ErrNotMigrated, err)
 	}
+	if cure := cures[code]; cure != "" {
+		return &sqlqueue.RefusedError{Err: err, Cure: cure}
+	}
 	return err
+}
+
+// readOnly marks an error of a session that may not write, unless the server is a standby: that may become the primary.
+func readOnly(conn *pgx.Conn, err error) error {
+	if state(err) != "25006" || conn == nil || conn.PgConn().ParameterStatus("in_hot_standby") != "off" {
+		return err
+	}
+	return &sqlqueue.RefusedError{
+		Err:  err,
+		Cure: "the role, the database, the address or the transaction sets default_transaction_read_only or READ ONLY: take it away, or use a role that may write",
+	}
 }
 
 // transient: the database has rolled the transaction back, and it may go better next time.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -29,10 +30,17 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return c.settleBound(ctx)
 	}
 	if x.Limit > 0 {
-		c.scan = s.lanes.Scan(c.queues, time.Now())
-		if err := s.findLanes(ctx, c.queues, c.scan); err != nil {
+		now := time.Now()
+		stale := s.lanes.Stale(c.queues, now)
+		if x.Everything {
+			stale, c.scan = c.queues, s.lanes.ScanAll(c.queues, now)
+		} else {
+			c.scan = s.lanes.Scan(c.queues, now)
+		}
+		if err := s.findLanes(ctx, stale, c.scan); err != nil {
 			return sqlqueue.Exchanged{}, err
 		}
+		c.all = c.scan.Whole() && len(stale) == len(c.queues)
 	}
 	if x.Requeue > 0 {
 		c.expiry = s.expiry.Scan([]string{lane.Expiring.Queue}, time.Now())
@@ -56,23 +64,40 @@ type conversation struct {
 	scan   lane.Scan
 	expiry lane.Scan // in the lane Expiring
 	left   time.Time // when the first had expired that was not released; zero: all were
+	all    bool      // the scan looks at everything in every lane
+	cut    bool      // Exchange.Bytes has kept jobs from being reserved that were found
 	sent   time.Time
+
+	// By the server's clock: what the scans have taken, without what else an exchange waits for. Asked only where a scan is whole.
+	began, requeued time.Time
 }
 
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
 
+// The settings of the session on which the reading of an answer depends are set as well, for sessions of every kind.
+//
 // Plans are made once for a connection and kept. One that was made while the table was small, which a queue often is, would scan the
 // table, or collect and sort, when it has grown to millions: for this transaction only the paths by index are left. Where there is none, as
 // in the small tables, the cost of a path that is off would have the statement compiled: 100 ms.
 const byIndexSQL = `
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
     set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-    set_config('jit', 'off', true)`
+    set_config('jit', 'off', true), set_config('DateStyle', 'ISO', true), set_config('TimeZone', 'UTC', true)`
+
+// firstTime and lastTime are the bounds of the times that are read: the years 1 to 9999, and never the zero time. A row may have others.
+const (
+	firstTime = `timestamptz '0001-01-01 00:00:00.000001+00'`
+	lastTime  = `timestamptz '9999-12-31 23:59:59.999999+00'`
+)
+
+// rollbackPatience is how long a rollback may take. Then the connection is closed, which rolls back as well.
+const rollbackPatience = 3 * time.Second
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
-	c.answer, c.done, c.left = sqlqueue.Exchanged{}, nil, time.Time{}
-	conn, err := c.store.pool.Acquire(ctx)
+	c.answer, c.done, c.left, c.cut = sqlqueue.Exchanged{}, nil, time.Time{}, false
+	c.began, c.requeued = time.Time{}, time.Time{}
+	conn, err := c.store.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,18 +114,35 @@ func (c *conversation) run(ctx context.Context) error {
 	}
 	c.touch(batch)
 	c.giveBack(batch)
+	c.clock(batch, &c.began)
 	c.requeue(batch)
-	c.reserve(batch)
+	c.clock(batch, &c.requeued)
+	c.reserve(batch, legible(conn.Conn()))
 	c.look(batch)
 	batch.Queue("COMMIT")
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		// A transaction that failed is still open. Without a rollback the pool would close the connection.
-		if !conn.Conn().IsClosed() {
-			_, _ = conn.Exec(context.WithoutCancel(ctx), "ROLLBACK")
-		}
-		return outcome(translate(err))
+		rollBack(ctx, conn)
+		return outcome(readOnly(conn.Conn(), translate(err)))
 	}
 	return nil
+}
+
+// rollBack ends a transaction that has failed, also when ctx has ended. Where the server does not answer, it closes the connection.
+func rollBack(ctx context.Context, conn *pgxpool.Conn) {
+	if conn.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackPatience)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "ROLLBACK") // at the end of ctx pgx closes the connection
+}
+
+// clock asks for the server's time between two statements, where a scan is to be timed.
+func (c *conversation) clock(batch *pgx.Batch, at *time.Time) {
+	if c.scan.Timed() || c.expiry.Timed() {
+		batch.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(at) })
+	}
 }
 
 // $1 id, $2 name, $3 host, $4 pid, $5 queues, $6 concurrency.
@@ -168,11 +210,13 @@ func (c *conversation) counts(batch *pgx.Batch) {
 // up by its primary key, in a subquery of its own that the planner cannot turn into a scan of all that is reserved. A number that
 // matches means that the row is reserved: a CHECK of the table.
 
-// A row that is locked stays where it is, so the delete finds it there, for a quarter less than by its id. $1 ids, $2 numbers.
+// A row that is locked stays where it is, so the delete finds it there, for a quarter less than by its id. In a partitioned table, and one that
+// others inherit from, each part has a row in the same place: the part is compared as well. $1 ids, $2 numbers.
 const deleteSQL = `
-DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(
-    SELECT j.ctid FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
-    CROSS JOIN LATERAL (SELECT ctid FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j))
+WITH s AS MATERIALIZED (
+    SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
+DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND (tableoid, ctid) IN (SELECT part, place FROM s)
 RETURNING id, reserved_by`
 
 // $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count, $6 whether started stays.
@@ -183,7 +227,7 @@ WITH s AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
 UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = j.started AND s.started,
     available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0),
-    exceptions = j.exceptions + s.exceptions
+    exceptions = least(j.exceptions, 2147483646) + s.exceptions
 FROM s WHERE j.id = s.id
 RETURNING j.id, s.by`
 
@@ -207,8 +251,8 @@ type step struct {
 }
 
 func (c *conversation) settle() []step {
-	var ids [3][]int64
-	var numbers [3][]string
+	var ids [sqlqueue.Fail + 1][]int64 // by outcome
+	var numbers [sqlqueue.Fail + 1][]string
 	var delays []int64
 	var back, exceptions []int16
 	var started []bool
@@ -248,7 +292,7 @@ func oneIf(b bool) int16 {
 
 // collect notes the reservations that a statement answers.
 func (c *conversation) collect(query *pgx.QueuedQuery) {
-	query.Query(func(rows pgx.Rows) error { return c.note(pgxRows{rows}) })
+	query.Query(func(rows pgx.Rows) error { return c.note(pgxRows{rows, nil}) })
 }
 
 func (c *conversation) note(rows operator.Rows) error {
@@ -314,7 +358,7 @@ WHERE id = ANY (ARRAY(
 
 // What is left: because it was locked, passed over or too much. $1 when it had expired, or NULL for now, $2 from where on.
 const leftSQL = `
-SELECT expires_at FROM "jobs" WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
+SELECT greatest(expires_at, ` + firstTime + `) FROM "jobs" WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
 ORDER BY expires_at LIMIT 1`
 
 func (c *conversation) requeue(batch *pgx.Batch) {
@@ -345,11 +389,29 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
 // for never, $7 whether to reserve also under maintenance, $8 from where on in each lane.
-const reserveSQL = `
-UPDATE "jobs" SET reserved = true, attempts = attempts + 1, reserved_at = clock_timestamp(), reserved_by = $4,
-    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'
-WHERE reserved_by IS NULL AND id = ANY (ARRAY(
-    SELECT j.id
+const reserveSQL = reserveUpdate + `
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findStart + findMiddle + findEnd + `))
+RETURNING ` + reserveAnswer + `, false`
+
+// As reserveSQL, and $9 how long the payloads may be together. The first is reserved in any case. What a value takes on disk is how long it is,
+// unless it is compressed or so short that to read it costs nothing.
+const reserveBytesSQL = `
+WITH c AS MATERIALIZED (
+    SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + findStart + `, j.size` + findMiddle + `, CASE
+            WHEN pg_column_size(payload) > 2000 AND pg_column_compression(payload) IS NULL THEN pg_column_size(payload)
+            ELSE octet_length(payload::text) END AS size` + findEnd + `) f)` +
+	reserveUpdate + `
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(SELECT id FROM c WHERE total <= $9::bigint OR total = size))
+RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint AND total > size)`
+
+const reserveUpdate = `
+UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = $4,
+    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'`
+
+const findStart = `
+    SELECT j.id`
+
+const findMiddle = `
     FROM (SELECT l.queue, l.priority, l.since
           FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
           WHERE NOT EXISTS (SELECT FROM "queues" c WHERE c.queue IN (l.queue, '')
@@ -357,15 +419,19 @@ WHERE reserved_by IS NULL AND id = ANY (ARRAY(
                                  OR c.maintenance AND NOT $7::boolean))
           ORDER BY l.n) l
     CROSS JOIN LATERAL (
-        SELECT id FROM "jobs"
+        SELECT id`
+
+const findEnd = ` FROM "jobs"
         WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
             AND available_at >= l.since
         ORDER BY available_at, id LIMIT $3
         FOR UPDATE SKIP LOCKED) j
-    LIMIT $3))
-RETURNING id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started, available_at, created_at, unique_key`
+    LIMIT $3`
 
-func (c *conversation) reserve(batch *pgx.Batch) {
+const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,
+    least(greatest(available_at, ` + firstTime + `), ` + lastTime + `), least(greatest(created_at, ` + firstTime + `), ` + lastTime + `), unique_key`
+
+func (c *conversation) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Limit <= 0 {
 		return
 	}
@@ -374,15 +440,18 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 	for i, r := range c.x.Reserve {
 		expires[i] = orNever(r.Expire)
 	}
-	query := c.store.names.in(reserveSQL)
-	batch.Queue(query, queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since).Query(func(rows pgx.Rows) error {
+	query, args := reserveSQL, []any{queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since}
+	if c.x.Bytes > 0 {
+		query, args = reserveBytesSQL, append(args, c.x.Bytes)
+	}
+	batch.Queue(c.store.names.in(query), args...).Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var queue, payload pgtype.DriverBytes
 		var expiresAt pgtype.Timestamptz
 		var uniqueKey pgtype.Text
 		into := []any{
 			&j.ID, &queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
-			&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey,
+			&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey, &c.cut,
 		}
 		for rows.Next() {
 			if err := rows.Scan(into...); err != nil {
@@ -392,6 +461,9 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 				j.Queue = string(queue)
 			}
 			j.Payload, j.ExpiresAt, j.UniqueKey = bytes.Clone(payload), expiresAt.Time, uniqueKey.String
+			if legible != nil {
+				j.Queue, j.Payload, j.UniqueKey = legible(j.Queue), []byte(legible(string(payload))), legible(j.UniqueKey)
+			}
 			if c.answer.Reserved == nil {
 				c.answer.Reserved = make([]sqlqueue.Job, 0, min(c.store.batch.Load()+1, int64(c.x.Limit)))
 			}
@@ -408,11 +480,22 @@ func (c *conversation) reserve(batch *pgx.Batch) {
 // mark notes how far the lanes are reserved, and what had expired is released.
 func (c *conversation) mark() {
 	took := time.Since(c.sent)
+	var scan, expiry time.Duration
+	if !c.requeued.IsZero() {
+		scan, expiry = c.answer.Now.Sub(c.requeued), c.requeued.Sub(c.began)
+	}
 	if c.x.Requeue > 0 {
-		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, took)
+		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
+		c.store.expiry.Slow(c.expiry, took-expiry)
 	}
 	if c.x.Limit > 0 {
-		c.store.lanes.Reserved(c.scan, c.x.Limit, &c.answer, took)
+		limit := c.x.Limit
+		if c.cut {
+			limit = len(c.answer.Reserved)
+		}
+		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
+		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
+		c.store.lanes.Slow(c.scan, took-scan)
 	}
 }
 
@@ -431,7 +514,7 @@ func (c *conversation) sort() {
 // $1 queues and $2 priorities of the lanes, $3 the worker's id.
 const lookSQL = `
 SELECT clock_timestamp(),
-    (SELECT min(j.available_at)
+    (SELECT nullif(least(min(j.available_at), ` + lastTime + `), ` + lastTime + `)
      FROM unnest($1::text[], $2::smallint[]) AS l(queue, priority)
      CROSS JOIN LATERAL (
         SELECT available_at FROM "jobs"

@@ -31,13 +31,12 @@ CROSS JOIN LATERAL (
     SELECT FROM "jobs" WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at >= l.since
     ORDER BY available_at LIMIT 1) j`
 
-// findLanes looks for lanes that other processes have opened.
-func (s *store) findLanes(ctx context.Context, queues []string, scan lane.Scan) error {
-	at := time.Now()
-	stale := s.lanes.Stale(queues, at)
-	if stale == nil {
+// findLanes looks for lanes that other processes have opened in the queues.
+func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) error {
+	if len(stale) == 0 {
 		return nil
 	}
+	at := time.Now()
 	var between gaps
 	var known []lane.Lane
 	for _, queue := range stale {
@@ -67,7 +66,13 @@ func (s *store) findLanes(ctx context.Context, queues []string, scan lane.Scan) 
 		return err
 	})
 	batch.Queue("COMMIT")
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		rollBack(ctx, conn)
 		return translate(err)
 	}
 	for _, queue := range stale {
@@ -96,9 +101,9 @@ func split(lanes []lane.Lane, from map[lane.Lane]time.Time) (queues []string, pr
 	return queues, priorities, since
 }
 
-// mark is where a scan begins; zero: at the start.
+// mark is where a scan begins; zero, or the first time that is read: at the start.
 func mark(at time.Time) pgtype.Timestamptz {
-	if at.IsZero() {
+	if at.Year() <= 1 {
 		return pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.NegativeInfinity}
 	}
 	return pgtype.Timestamptz{Time: at, Valid: true}

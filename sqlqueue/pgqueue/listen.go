@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,20 +26,11 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 	if s.pool == nil {
 		return errors.ErrUnsupported
 	}
-	config := s.pool.Config()
-	if config.BeforeConnect != nil {
-		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
-			return err
-		}
-	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	conn, err := s.connectToListen(ctx)
 	if err != nil {
 		return translate(err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.notifier.channel}.Sanitize()); err != nil {
-		return translate(err)
-	}
+	defer closeSoon(ctx, conn)
 	if err := s.tryHearing(ctx, conn); err != nil {
 		return err
 	}
@@ -51,6 +43,35 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 			heard()
 		}
 	}
+}
+
+// connectToListen makes a connection that listens, or gives up after a while: a server may take connections and say nothing.
+func (s *store) connectToListen(ctx context.Context) (*pgx.Conn, error) {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	config := s.pool.Config()
+	if config.BeforeConnect != nil {
+		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.notifier.channel}.Sanitize()); err != nil {
+		closeSoon(ctx, conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// closeSoon closes a connection also when ctx has ended, and does not wait long for a server that does not answer.
+func closeSoon(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
 }
 
 // tryHearing says something on another connection, and waits until it is heard.
@@ -87,6 +108,7 @@ type notifier struct {
 
 	mu      sync.Mutex
 	even    map[string]time.Time // by queue, from when on one in notifyEvery would be as many as there were
+	kept    int                  // how many of these were needed when they were looked through last
 	pending map[string]bool      // queues that a timer will tell of
 }
 
@@ -129,9 +151,15 @@ func (n *notifier) wait(queue string) time.Duration {
 	return time.Until(n.even[queue].Add(-(notifyBurst - 1) * notifyEvery))
 }
 
-// note counts a notification. It is called with mu locked.
+// note counts a notification. It is called with mu locked. A queue that may be told of at once needs no entry, so the entries are those of
+// the last moment, however many queues there are.
 func (n *notifier) note(queue string) {
 	from := time.Now()
+	const many = 1000
+	if len(n.even) >= max(many, 2*n.kept) {
+		maps.DeleteFunc(n.even, func(_ string, even time.Time) bool { return even.Before(from) })
+		n.kept = len(n.even)
+	}
 	if even := n.even[queue]; even.After(from) {
 		from = even
 	}

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,13 +23,18 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
 
-// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there.
+// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and whether
+// the pool's sessions are fit for sqlqueue. Their client_encoding must be UTF8, or every operation returns a *sqlqueue.RefusedError; whatever else
+// they have set does not matter.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
+	if pool == nil {
+		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
+	}
 	s := &store{
 		pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, expiry: &lane.Set{},
-		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{},
+		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
-	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: pgxDB{pool}, Tx: s.tx}
+	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
 
@@ -37,34 +43,45 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 //
 // A push also notifies idle workers, by pg_notify in tx, once for each queue: see Quiet.
 func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
-	return bind(q, func(s *store) *store { return s.bound(pgxDB{tx}) })
+	return bind(q, isNil(tx), func(s *store) *store { return s.bound(pgxDB{tx}) })
 }
 
 // WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: for applications that use GORM, sqlx, ent,
 // bun and the like.
 func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
-	return bind(q, func(s *store) *store { return s.bound(arrayLiterals{operator.SQL(tx, translate)}) })
+	return bind(q, tx == nil, func(s *store) *store {
+		return s.bound(sqlTx{arrayLiterals{operator.SQL(tx, translate)}, s.checked})
+	})
 }
 
 // Quiet returns the same Queue, bound to a transaction or not, without the notification of idle workers: for transactions that are to be
 // prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a lock
 // of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
 func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
-	return bind(q, func(s *store) *store {
+	return bind(q, false, func(s *store) *store {
 		quiet := *s
 		quiet.quiet = true
 		return &quiet
 	})
 }
 
-func bind(q *sqlqueue.Queue, as func(*store) *store) *sqlqueue.Queue {
+func bind(q *sqlqueue.Queue, noTx bool, as func(*store) *store) *sqlqueue.Queue {
 	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
+		if noTx {
+			return nil, errors.New("the transaction is nil")
+		}
 		s, ok := sqlqueue.StoreAs[*store](of)
 		if !ok {
 			return nil, errors.New("the queue is not kept in PostgreSQL: it was not made by pgqueue.New")
 		}
 		return as(s), nil
 	})
+}
+
+// isNil reports whether there is no transaction, also in the form of a nil pointer.
+func isNil(tx pgx.Tx) bool {
+	v := reflect.ValueOf(tx)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // store is the sqlqueue.Store. Its operators' methods are those of Queries.
@@ -78,6 +95,7 @@ type store struct {
 	notifier *notifier
 	batch    *atomic.Int64   // how many jobs the last exchange that found any has reserved
 	quiet    bool            // pushes are not told of
+	checked  *atomic.Bool    // the encoding of transactions of database/sql
 	told     map[string]bool // bound: the queues that the transaction tells of
 }
 
@@ -99,8 +117,10 @@ var dialect = operator.Dialect{
 	Now:         "clock_timestamp()",
 	Began:       "statement_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
-	Micros:      "(extract(epoch FROM %s) * 1000000)::bigint",
-	Name:        "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
+	Micros: "CASE WHEN %[1]s IS NOT NULL THEN (extract(epoch FROM least(greatest(%[1]s, " + firstTime + "), " + lastTime +
+		")) * 1000000)::bigint END",
+	Payload: "payload::text",
+	Name:    "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
 	Field: func(arg func(any) string, keys []string) string {
 		value := "payload"
 		for _, key := range keys {
@@ -116,6 +136,8 @@ var dialect = operator.Dialect{
 	ForUpdate:  "FOR UPDATE",
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 }
 
 // Check is that of sqlqueue.Store.
@@ -145,9 +167,9 @@ func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
 		return f(s.DB)
 	}
 	return retry.Do(ctx, transient, func() error {
-		return outcome(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		return outcome(translate(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 			return f(pgxDB{tx})
-		}))
+		})))
 	})
 }
 

@@ -143,10 +143,15 @@ func readIDs(rows operator.Rows, which []int, pushed []sqlqueue.Pushed) error {
 func (s *store) pushAndTell(ctx context.Context, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed, tell []string) error {
 	batch := &pgx.Batch{}
 	batch.Queue(s.names.in(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
-		return readIDs(pgxRows{rows}, which, pushed)
+		return readIDs(pgxRows{rows, nil}, which, pushed)
 	})
 	batch.Queue(notifySQL, s.notifier.channel, tell)
-	return translate(s.pool.SendBatch(ctx, batch).Close())
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return readOnly(conn.Conn(), translate(conn.SendBatch(ctx, batch).Close()))
 }
 
 type uniqueKey struct{ queue, key string }
@@ -215,6 +220,9 @@ func (s *store) byKey(ctx context.Context, db operator.DB, query string, args ..
 	})
 }
 
+// The seconds since 1970 of the years 1 to 9999, less what a number of microseconds is rounded by.
+const firstSecond, lastSecond = -62135596799, 253402300798
+
 // columns are the first five arguments of the statements that push.
 func columns(jobs []sqlqueue.NewJob, which []int) []any {
 	queues, priorities, payloads := make([]string, len(which)), make([]int16, len(which)), make([]string, len(which))
@@ -223,7 +231,7 @@ func columns(jobs []sqlqueue.NewJob, which []int) []any {
 		job := &jobs[index]
 		queues[i], priorities[i], payloads[i], delays[i] = job.Queue, job.Priority, string(job.Payload), job.Delay.Microseconds()
 		if !job.At.IsZero() {
-			at := job.At.UnixMicro()
+			at := min(max(job.At.Unix(), firstSecond), lastSecond)*1e6 + int64(job.At.Nanosecond()/1e3)
 			times[i] = &at
 		}
 	}

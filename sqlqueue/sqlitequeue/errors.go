@@ -15,7 +15,22 @@ func translate(err error) error {
 	case strings.Contains(text, "CHECK constraint failed: json_valid(payload)"):
 		return fmt.Errorf("the payload is not JSON that SQLite takes (which nests at most 1,000 levels deep): %w", err)
 	}
+	for said, cure := range cures {
+		if strings.Contains(err.Error(), said) {
+			return &sqlqueue.RefusedError{Err: err, Cure: cure}
+		}
+	}
 	return err
+}
+
+// cures are what to do when SQLite refuses for good, by its text. A full disk is not among them: it may be cleared.
+var cures = map[string]string{
+	"attempt to write a readonly database": "let this user write the file and its folder, and check that the file was not replaced and is not opened with mode=ro",
+	"database disk image is malformed":     "the file is damaged: restore it from a backup, or salvage it with .recover of the sqlite3 shell",
+	"file is not a database":               "the file is something else, or encrypted: check the path",
+	"access permission denied":             "let this user read and write the file and its folder",
+	"authorization denied":                 "the application's authorizer forbids the statement: let it pass",
+	"not authorized":                       "the application's authorizer forbids the statement: let it pass",
 }
 
 // isBusy tells whether the statement failed because of other connections (SQLITE_BUSY, SQLITE_LOCKED).

@@ -1,13 +1,16 @@
 package sqlitequeue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
@@ -48,7 +51,12 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 
 // look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
 func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.Exchanged, work bool, err error) {
-	if err := whileBusy(ctx, time.Now(), func() error { return s.sql.prepare(ctx, s.pool) }); err != nil {
+	if err := whileBusy(ctx, time.Now(), func() error {
+		if err := s.sql.prepare(ctx, s.pool); err != nil {
+			return err
+		}
+		return s.file.check(ctx, s.pool)
+	}); err != nil {
 		return answer, false, err
 	}
 	e := s.newExchange(reader{operator.SQL(s.sql.prepared, translate)}, x)
@@ -73,6 +81,8 @@ type exchange struct {
 	now    int64
 	open   map[string]sqlqueue.Reserve // queues to take jobs from, without those that are paused
 	lanes  []lane.Lane                 // theirs, in order
+	bytes  int64                       // of the payloads that are reserved, if asked.Bytes counts
+	full   bool                        // the next payload does not fit
 }
 
 func (s *store) newExchange(db operator.DB, x sqlqueue.Exchange) *exchange {
@@ -163,7 +173,7 @@ func (e *exchange) settle(ctx context.Context) error {
 			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
 			done = append(done, id)
 		default:
-			return errors.New(settlement.Outcome.String())
+			return fmt.Errorf("job %d: %s %d: use Delete, Release or Fail", id, settlement.Outcome, int(settlement.Outcome))
 		}
 	}
 	if err := e.release(ctx, released); err != nil {
@@ -191,7 +201,7 @@ func (e *exchange) delete(ctx context.Context, ids []int64) error {
 const releaseJobs = `
 UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
 	started = started AND json_extract(given.value, '$[4]'), available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
-	exceptions = exceptions + json_extract(given.value, '$[3]')
+	exceptions = min(exceptions, 2147483646) + json_extract(given.value, '$[3]')
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')
 RETURNING queue, priority`
@@ -329,7 +339,7 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 
 // selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as operator.ScanControl reads them.
 const selectControls = `
-SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms
+SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms IS NOT NULL, expire_ms
 FROM json_each(?2) AS given CROSS JOIN "queues" ON queue = given.value`
 
 // control finds out which queues jobs may be taken from.
@@ -378,7 +388,12 @@ func (e *exchange) findLanes(ctx context.Context) error {
 			queues = append(queues, r.Queue)
 		}
 	}
-	for _, queue := range e.store.lanes.Stale(queues, e.answer.Now) {
+	stale := queues
+	if !e.asked.Everything {
+		stale = e.store.lanes.Stale(queues, e.answer.Now)
+	}
+	e.answer.Everything = len(stale) == len(queues) // lanes are all that is remembered
+	for _, queue := range stale {
 		var priorities []int16
 		if err := operator.Each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
 			var priority int16
@@ -396,11 +411,42 @@ func (e *exchange) findLanes(ctx context.Context) error {
 
 // reserveJobs reserves at most ?6 due jobs of the lane (?4, ?5): reserved at ?1, under the number ?2, until ?3.
 const reserveJobs = `
-UPDATE "jobs" SET reserved = 1, attempts = attempts + 1, reserved_at = ?1, reserved_by = ?2, expires_at = ?3
+UPDATE "jobs" SET reserved = 1, attempts = min(attempts, 2147483646) + 1, reserved_at = ?1, reserved_by = ?2, expires_at = ?3
 WHERE id IN (
 	SELECT id FROM "jobs" WHERE NOT reserved AND queue = ?4 AND priority = ?5 AND available_at <= ?1 ORDER BY available_at, id LIMIT ?6
 )
 RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`
+
+// selectSizes returns the lengths in bytes of the payloads that reserveJobs would reserve, in its order: of the lane (?2, ?3) at ?1, at most
+// ?4.
+const selectSizes = `
+SELECT length(CAST(payload AS BLOB)) FROM "jobs" WHERE NOT reserved AND queue = ?2 AND priority = ?3 AND available_at <= ?1
+ORDER BY available_at, id LIMIT ?4`
+
+// errEnough ends a look at rows before the last.
+var errEnough = errors.New("enough")
+
+// fit returns how many jobs of a lane, at most most, can be reserved before their payloads are longer than Exchange.Bytes. No payload is
+// read that lies behind.
+func (e *exchange) fit(ctx context.Context, l lane.Lane, most int) (n int, err error) {
+	err = operator.Each(ctx, e.db, e.sql.text[selectSizes], []any{e.now, l.Queue, l.Priority, most}, func(scan func(...any) error) error {
+		var size int64
+		if err := scan(&size); err != nil {
+			return err
+		}
+		if len(e.answer.Reserved)+n > 0 && e.bytes+size > e.asked.Bytes {
+			e.full = true
+			return errEnough
+		}
+		e.bytes += size
+		n++
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return n, err
+}
 
 func (e *exchange) reserve(ctx context.Context) error {
 	// What all rows are read into. The numbers are as database/sql has them: it makes others by way of a text.
@@ -411,6 +457,15 @@ func (e *exchange) reserve(ctx context.Context) error {
 	columns := []any{&id, &payload, &attempts, &exceptions, &started, &availableAt, &createdAt, &uniqueKey}
 	for _, l := range e.lanes {
 		left := e.asked.Limit - len(e.answer.Reserved)
+		if left > 0 && e.asked.Bytes > 0 {
+			var err error
+			if left, err = e.fit(ctx, l, left); err != nil {
+				return err
+			}
+			if left == 0 && !e.full {
+				continue
+			}
+		}
 		if left <= 0 {
 			break
 		}
@@ -425,9 +480,12 @@ func (e *exchange) reserve(ctx context.Context) error {
 		if err := operator.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
 			err := scan(columns...)
 			job := common
-			job.ID, job.Payload, job.UniqueKey, job.Started = id, payload, uniqueKey.String, started
+			job.ID, job.Payload, job.UniqueKey, job.Started = id, payload, strings.ToValidUTF8(uniqueKey.String, "\uFFFD"), started
+			if !utf8.Valid(payload) {
+				job.Payload = bytes.ToValidUTF8(payload, []byte("\uFFFD"))
+			}
 			job.Attempts, job.Exceptions = int(attempts), int(exceptions)
-			job.AvailableAt, job.CreatedAt = fromMicros(availableAt), fromMicros(createdAt)
+			job.AvailableAt, job.CreatedAt = operator.Time(availableAt), operator.Time(createdAt)
 			e.answer.Reserved = append(e.answer.Reserved, job)
 			return err
 		}); err != nil {
@@ -437,6 +495,9 @@ func (e *exchange) reserve(ctx context.Context) error {
 		slices.SortFunc(e.answer.Reserved[from:], func(a, b sqlqueue.Job) int {
 			return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 		})
+		if e.full {
+			break
+		}
 	}
 	return nil
 }
@@ -452,7 +513,7 @@ func (e *exchange) nextDue(ctx context.Context) error {
 		if err := operator.Each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
 			var at sql.NullInt64
 			err := scan(&at)
-			if due := fromMicros(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
+			if due := operator.Time(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
 				e.answer.NextDue = due
 			}
 			return err

@@ -40,6 +40,8 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		requeueJobs:    {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		reserveJobs:    {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
 
+		selectSizes: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
+
 		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
 		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
@@ -142,17 +144,17 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Limit: 1000})
 				return err
 			}, []string{
-				"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>?)",
+				"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
 			}},
 			"groups of a queue": {func(q *operator.Queries) error {
 				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Queue: "queue-1", Limit: 1000})
 				return err
-			}, []string{"SEARCH failed_jobs USING INDEX failed_jobs_queue (queue=? AND id>?)"}},
+			}, []string{"SEARCH failed_jobs USING INDEX failed_jobs_queue (queue=? AND id>? AND id<?)"}},
 			"a page": {func(q *operator.Queries) error {
 				_, err := q.Jobs(ctx, sqlqueue.JobFilter{After: 1000, Limit: 100})
 				return err
 			}, []string{
-				"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)",
+				"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
 			}},
 			"a page of what waits in a queue": {func(q *operator.Queries) error {
 				f := sqlqueue.JobFilter{Queue: "queue-1", Name: "none", State: sqlqueue.Delayed, NotReserved: true, Limit: 100}
@@ -161,14 +163,14 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 					_, err = q.ChangeJobs(ctx, f, sqlqueue.JobChange{Delete: true})
 				}
 				return err
-			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)"}},
+			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
 			"a window": {func(q *operator.Queries) error {
 				until, err := q.Window(ctx, 100, 1000)
 				if err == nil {
 					_, err = q.CountJobs(ctx, sqlqueue.JobFilter{After: 100, Until: until, Name: "none", Limit: 1000})
 				}
 				return err
-			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "SEARCH jobs USING INTEGER PRIMARY KEY (rowid>?)"}},
+			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
 			"a page of failed jobs": {func(q *operator.Queries) error {
 				_, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Before: 1000, Limit: 100})
 				return err

@@ -27,6 +27,11 @@
 // A context that ends rolls back what is not committed, and COMMIT itself is not interrupted. Only a push of a single job is in doubt, and
 // returns [sqlqueue.ErrOutcomeUnknown], when its context ends under way: it is a statement without a transaction around it.
 //
+// # The file
+//
+// Once a second an operation looks whether the file is still the one that was opened. When it was replaced or deleted, as by a backup
+// that is restored, every further operation returns a [sqlqueue.RefusedError]: what is written through the open connections would be lost.
+//
 // # Time
 //
 // Times are those of Go's clock, in microseconds; processes that share a database run on one host and have the same. So the queue also
@@ -86,6 +91,7 @@ type store struct {
 	lanes  *lane.Set
 	writer chan struct{} // holds one element while a transaction of the store's own is under way
 	bound  bool          // to a caller's transaction
+	file   *file
 }
 
 var (
@@ -97,7 +103,7 @@ var (
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
-	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1)}
+	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: onDB(s.tx)}
 	s.sql = newStatements(s.Table)
@@ -137,6 +143,8 @@ var dialect = operator.Dialect{
 	Waiting:    " AND NOT reserved",
 	Reserved:   "reserved",
 	OnConflict: " ON CONFLICT DO NOTHING",
+	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
+	KeyHeld:    keyHeld,
 	Paged:      " NOT INDEXED",
 }
 

@@ -49,6 +49,9 @@ func (s *store) inTurn(ctx context.Context, write func() error) error {
 		if err := s.sql.prepare(ctx, s.pool); err != nil {
 			return err
 		}
+		if err := s.file.check(ctx, s.pool); err != nil {
+			return err
+		}
 		return write()
 	})
 }
@@ -62,13 +65,16 @@ func (s *store) transaction(ctx context.Context, f func(operator.Executor) error
 	tx, err := s.pool.BeginTx(own, nil)
 	stop()
 	if err != nil {
-		return err
+		return translate(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing after Commit
 	if err := s.asWriter(ctx, preparedTx{tx, s.sql.prepared}, f); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return translate(err)
+	}
+	return nil
 }
 
 // becomeWriter changes nothing, and makes the transaction the database's writer. A transaction that reads before it writes fails if

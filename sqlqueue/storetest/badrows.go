@@ -87,6 +87,40 @@ var badRowsCases = []testCase{
 		},
 	},
 	{
+		"names of members are taken exactly, by filters as by handlers",
+		"an operator who cancels by name must meet the jobs that the handler of the name would get",
+		func(f *fixture) {
+			c := f.open()
+			f.insert("default", `{"JOB":"upper","job":"lower","Job":"title","Data":{"id":1},"data":{"ID":2,"id":3}}`)
+			f.insert("default", `{"Job":"alone","data":1}`)
+			f.insert("default", `{"job":"twice","data":1,"job":"again"}`)
+			find := func(filter sqlqueue.JobFilter) int {
+				f.Helper()
+				jobs, err := c.Jobs(f.Context(), filter)
+				f.must(err)
+				for _, j := range jobs {
+					if p, err := sqlqueue.ParsePayload(j.Payload); err == nil && p.Job != filter.Name && filter.Name != "" {
+						f.Errorf("by the name %q the job of the handler %q is found", filter.Name, p.Job)
+					}
+				}
+				return len(jobs)
+			}
+			for name, want := range map[string]int{"lower": 1, "upper": 0, "title": 0, "alone": 0} {
+				if n := find(sqlqueue.JobFilter{Name: name}); n != want {
+					f.Errorf("%d jobs are named %q, want %d", n, name, want)
+				}
+			}
+			for value, want := range map[string]int{"1": 0, "2": 0, "3": 1} {
+				if n := find(sqlqueue.JobFilter{Fields: []sqlqueue.Field{{Path: []string{"id"}, Value: value}}}); n != want {
+					f.Errorf("%d jobs have the id %s in their data, want %d", n, value, want)
+				}
+			}
+			if n := find(sqlqueue.JobFilter{Name: "twice"}) + find(sqlqueue.JobFilter{Name: "again"}); n > 1 {
+				f.Error("a job is found by two names")
+			}
+		},
+	},
+	{
 		"a payload of 8 MB",
 		"it is stored and comes back, or it is refused with a reason; others are not hurt",
 		func(f *fixture) { f.pushHuge(1, 8<<20) },
@@ -137,7 +171,7 @@ var badRowsCases = []testCase{
 		"a job that no handler could take need not be lost",
 		func(f *fixture) {
 			c := f.open()
-			for _, bad := range []string{`[1]`, `{"data":1}`, `{"job":5}`} {
+			for _, bad := range []string{`[1]`, `{"data":1}`, `{"job":5}`, `{"job":"a","data":1,"job":"b","data":2}`} {
 				f.insert("default", bad)
 				id := int64(f.count("SELECT max(id) FROM {jobs}"))
 				name := "right"

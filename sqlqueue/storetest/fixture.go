@@ -259,6 +259,9 @@ func (f *fixture) poll(is func() bool) error {
 	return nil
 }
 
+// tableNames are the tables of a queue.
+var tableNames = []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"}
+
 // exec runs SQL past the stores. {jobs} stands for the name of the table jobs, and so on; ? for an argument.
 func (f *fixture) exec(query string, args ...any) {
 	f.Helper()
@@ -268,7 +271,7 @@ func (f *fixture) exec(query string, args ...any) {
 }
 
 func (f *fixture) sql(query string) string {
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions", "sqlqueue_migrations"} {
+	for _, table := range append([]string{"sqlqueue_migrations"}, tableNames...) {
 		query = strings.ReplaceAll(query, "{"+table+"}", f.db.Table(table))
 	}
 	n := 0

@@ -41,6 +41,10 @@ type Database struct {
 	// SQLite, the cases about locked rows test what holds there instead, and say so.
 	RowLocks bool
 
+	// OddIDs says that the schema cannot refuse ids below 1 and beyond int64: MySQL has no CHECK of an AUTO_INCREMENT. Rows with such ids
+	// are passed over, and need not be listed.
+	OddIDs bool
+
 	patience time.Duration // for what must happen soon; 0: patience
 	small    bool          // what is large is skipped
 }
@@ -101,6 +105,8 @@ var subjects = []struct {
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"badrows", badRowsCases},
+	{"extremes", extremesCases},
+	{"bounds", boundsCases},
 	{"transaction", transactionCases},
 	{"listen", listenCases},
 	{"locks", lockCases},

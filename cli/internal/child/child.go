@@ -25,12 +25,18 @@ import (
 const (
 	exitRelease = 75
 	exitFail    = 65
+
+	exitNotExecutable = 126 // of a shell
+	exitNotFound      = 127
 )
 
 const mostPayload = 64 << 10 // in the environment; a single value of 128 KiB is more than Linux takes
 
 // ErrRelease says that the command wants the job to be put back. From Command.Run.
 var ErrRelease = errors.New("the command released the job (exit code 75)")
+
+// ErrNotStarted says that no child has got the job, for a reason that is the machine's and not the job's. From Command.Run and Pool.Call.
+var ErrNotStarted = errors.New("no child process could be started for the job")
 
 // FailError says that the command wants the job to fail for good. From Command.Run.
 type FailError struct{ Text string }
@@ -86,14 +92,25 @@ func (c Command) Run(ctx context.Context, job Job) error {
 		return err
 	}
 	p, err := c.startCommand(job)
-	if err != nil {
+	switch {
+	case errors.Is(err, supervise.ErrCommand):
 		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	defer p.Free()
-	c.await(ctx, p)
+	if !c.await(ctx, p) {
+		p.finish(false)
+		return withWords(fmt.Errorf("%w, and the command cannot be killed: it runs as another user, and goes on as process %d", cmp.Or(context.Cause(ctx), errKilled), p.Pid), p.said())
+	}
 	p.finish(ctx.Err() != nil)
+	if code := p.Exit().Code; p.Moved && (code == exitNotFound || code == exitNotExecutable) {
+		return fmt.Errorf("%w: the working directory is gone: %s", ErrNotStarted, cmp.Or(p.said(), p.Exit().String()))
+	}
 	return c.result(ctx, p.Exit(), p.said())
 }
+
+var errKilled = errors.New("stopped at once")
 
 // startCommand starts the command, and writes the data to it.
 func (c Command) startCommand(job Job) (*process, error) {
@@ -114,14 +131,21 @@ func (c Command) startCommand(job Job) (*process, error) {
 	return p, nil
 }
 
-// await waits until a command has ended, or has been killed because of the context.
-func (c Command) await(ctx context.Context, p *process) {
+// await waits until a command has ended, or has been killed because of the context. It returns false when the command cannot be killed.
+func (c Command) await(ctx context.Context, p *process) bool {
 	end, kill := ctx.Done(), c.Kill
 	var over <-chan time.Time
 	for {
 		select {
 		case <-p.Done():
-			return
+			return true
+		case <-p.Denied():
+			select {
+			case <-p.Done():
+				return true
+			default:
+				return false
+			}
 		case <-end:
 			end = nil
 			if c.KillAfter > 0 {

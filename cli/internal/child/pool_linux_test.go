@@ -302,7 +302,7 @@ func TestAnEndThatComesLate(t *testing.T) {
 // What a child that has died leaves behind is killed, also when it has closed its output.
 func TestWhatADeadChildLeavesBehind(t *testing.T) {
 	p, output := pool(t, 5)
-	_, err := p.Call(t.Context(), Job{ID: 1}, []byte(`sh (setsid sh -c 'echo $$ >&2; exec sleep 1000 >/dev/null 2>&1' &); sleep 0.2; kill -KILL $PPID`))
+	_, err := p.Call(t.Context(), Job{ID: 1}, []byte(`sh cd '`+t.TempDir()+`'; (setsid sh -c 'echo $$ >&2; echo >begun; exec sleep 1000 >/dev/null 2>&1' &); until test -e begun; do sleep 0.01; done; kill -KILL $PPID`))
 	if err == nil {
 		t.Error("no error")
 	}

@@ -40,9 +40,6 @@ type Pool struct {
 	retiring sync.WaitGroup
 }
 
-// ErrNotStarted says that a job was not given to any child: it is not the job's fault. From Pool.Call.
-var ErrNotStarted = errors.New("no child process could be started for the job")
-
 // Call lets a child answer a request about a job. The error says why there is no answer: the context's cause when the child had to be
 // killed for it, or that the child has died, with what it last said.
 func (p *Pool) Call(ctx context.Context, job Job, request []byte) ([]byte, error) {

@@ -30,7 +30,7 @@ func (s *Settings) start(args, environment []string, input, more *os.File, emit 
 	}
 	for _, entry := range environment {
 		if strings.ContainsRune(entry, 0) {
-			return nil, fmt.Errorf("a variable in the environment has a NUL byte: %.40q", entry)
+			return nil, fmt.Errorf("%w: a variable in the environment has a NUL byte: %.40q", supervise.ErrCommand, entry)
 		}
 	}
 	cmd.Env = append(os.Environ(), environment...)

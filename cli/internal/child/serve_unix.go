@@ -39,9 +39,13 @@ func takeControl() *os.File {
 func Serves() bool { return control != nil }
 
 // Serve answers the Pool's requests, one at a time, until the Pool wants no more. The context of answer ends with an error of the same
-// text as that of Pool.Call. TERM, INT and QUIT are for the parent to heed, and do nothing here from now on.
+// text as that of Pool.Call. TERM, INT, QUIT and HUP are for the parent, and do nothing here from now on.
 func Serve(ctx context.Context, answer func(ctx context.Context, request []byte) []byte) error {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // what is ignored stays so in what the jobs start
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	conn, err := supervise.Socket(control)
 	if err != nil {
 		return fmt.Errorf("%s is internal: %w", variable, err)

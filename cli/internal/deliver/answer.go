@@ -17,11 +17,14 @@ import (
 const (
 	mostText       = 1 << 10 // bytes of an answer that stand in the error
 	mostLocation   = 200     // characters of a redirect's target that do
-	mostRetryAfter = 24 * time.Hour
+	mostRetryAfter = time.Hour
 )
 
 // outcome is what an answer makes of the job.
-func (t *Target) outcome(answer *http.Response, text []byte) error {
+//
+// A receiver that says Retry-After is believed within limits: its job waits at least as long as after any other error, and an hour at most
+// unless its backoff is longer.
+func (t *Target) outcome(answer *http.Response, text []byte, backoff time.Duration) error {
 	code := answer.StatusCode
 	if code >= 200 && code <= 299 {
 		return nil
@@ -40,7 +43,7 @@ func (t *Target) outcome(answer *http.Response, text []byte) error {
 	case http.StatusGone:
 		return worker.Fail(errors.New(says))
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok {
+		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok && delay > backoff {
 			return fmt.Errorf("%s: %w", says, worker.Release(delay))
 		}
 	}

@@ -1,16 +1,18 @@
 // Package deliver posts jobs to URLs.
 //
 // The body is JSON: {"id": 1, "queue": "mail", "name": "send_invoice", "attempts": 1, "data": {…}}. With a secret the request is signed as
-// Standard Webhooks says: the header webhook-id has the job's id, which is the same at every attempt, webhook-timestamp has seconds of Unix
+// Standard Webhooks says: the header webhook-id is the same at every attempt of a job, and no other job's (see ID), webhook-timestamp has seconds of Unix
 // time, and webhook-signature has "v1," and the base64 of the HMAC-SHA256 of id.timestamp.body.
 //
 // The status of the answer says what becomes of the job: 2xx done, 410 fail for good, anything else an error; 429 and 503 with Retry-After
-// put the job back for so long. Redirects are not followed.
+// put the job back for so long, if that is longer than it waits after an error, and an hour at most. Redirects are not followed.
 package deliver
 
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,9 +56,9 @@ func New(publicOnly bool) *Client {
 // Close closes the connections that are idle. It is called when no job is posted any more.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Post posts a job, and returns what its handler is to return.
-func (c *Client) Post(ctx context.Context, to *Target, job *worker.Job[json.RawMessage]) error {
-	request, err := to.request(ctx, job, time.Now())
+// Post posts a job, and returns what its handler is to return. The id is webhook-id; the backoff is how long the job waits after an error.
+func (c *Client) Post(ctx context.Context, to *Target, job *worker.Job[json.RawMessage], id string, backoff time.Duration) error {
+	request, err := to.request(ctx, job, id, time.Now())
 	if err != nil {
 		return fmt.Errorf("%s: %w", to, err)
 	}
@@ -69,7 +71,13 @@ func (c *Client) Post(ctx context.Context, to *Target, job *worker.Job[json.RawM
 	if err != nil {
 		return to.broken(ctx, err)
 	}
-	return to.outcome(answer, text)
+	return to.outcome(answer, text, backoff)
+}
+
+// ID is a job's webhook-id: its id, and a digest of it, of when it was pushed, and of what tells its database from others.
+func ID(job worker.JobInfo, database string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", database, job.ID, job.CreatedAt.UnixMicro()))
+	return fmt.Sprintf("job_%d_%s", job.ID, base64.RawURLEncoding.EncodeToString(sum[:16]))
 }
 
 // body is what is posted.
@@ -81,7 +89,7 @@ type body struct {
 	Data     json.RawMessage `json:"data"`
 }
 
-func (t *Target) request(ctx context.Context, job *worker.Job[json.RawMessage], now time.Time) (*http.Request, error) {
+func (t *Target) request(ctx context.Context, job *worker.Job[json.RawMessage], id string, now time.Time) (*http.Request, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -99,7 +107,6 @@ func (t *Target) request(ctx context.Context, job *worker.Job[json.RawMessage], 
 		request.Header.Set(name, value)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	id := strconv.FormatInt(job.ID, 10)
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	if t.url.User != nil {

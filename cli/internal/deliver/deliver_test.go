@@ -48,7 +48,7 @@ func post(ctx context.Context, t *testing.T, to *Target) error {
 	t.Helper()
 	client := New(false)
 	defer client.Close()
-	return client.Post(ctx, to, aJob())
+	return client.Post(ctx, to, aJob(), ID(aJob().JobInfo, "here"), time.Second)
 }
 
 func target(t *testing.T, address string, secret *Secret, headers map[string]string) *Target {
@@ -79,7 +79,7 @@ func TestE9_ARequestIsSigned(t *testing.T) {
 		t.Errorf("the body is %s, want %s", content, want)
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/json", "User-Agent": "sqlqueue", "Webhook-Id": "42", "X-Shop": "7", "Accept-Encoding": "", "Authorization": "",
+		"Content-Type": "application/json", "User-Agent": "sqlqueue", "Webhook-Id": ID(aJob().JobInfo, "here"), "X-Shop": "7", "Accept-Encoding": "", "Authorization": "",
 	} {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s is %q, want %q", name, value, want)
@@ -94,7 +94,7 @@ func TestE9_ARequestIsSigned(t *testing.T) {
 	}
 	key, _ := base64.StdEncoding.DecodeString("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "42.%s.%s", timestamp, content)
+	fmt.Fprintf(mac, "%s.%s.%s", ID(aJob().JobInfo, "here"), timestamp, content)
 	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); got.Header.Get("Webhook-Signature") != want {
 		t.Errorf("the signature is %q, want %q", got.Header.Get("Webhook-Signature"), want)
 	}
@@ -125,7 +125,7 @@ func TestE9_TheURLsUserIsSent(t *testing.T) {
 
 func TestE9_WithoutASecretThereIsNoSignature(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if _, signed := r.Header["Webhook-Signature"]; signed || r.Header.Get("Webhook-Id") != "42" {
+		if _, signed := r.Header["Webhook-Signature"]; signed || r.Header.Get("Webhook-Id") != ID(aJob().JobInfo, "here") {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	})
@@ -142,23 +142,27 @@ func TestE9_TheStatusDecides(t *testing.T) {
 		want   string // of the error; empty: nil
 		like   error  // worker.Fail or worker.Release; nil: an ordinary error
 	}{
-		"200":                   {code: 200, body: "fine"},
-		"204":                   {code: 204},
-		"299":                   {code: 299},
-		"410":                   {code: 410, body: "gone", want: "answered 410 Gone: gone", like: worker.Fail(errors.New("URL answered 410 Gone: gone"))},
-		"400":                   {code: 400, body: "bad\n\n \x1b[31mdata\x00", want: "answered 400 Bad Request: bad [31mdata"},
-		"599":                   {code: 599, want: "answered 599"},
-		"429":                   {code: 429, want: "answered 429 Too Many Requests"},
-		"429, seconds":          {code: 429, header: map[string]string{"Retry-After": "30"}, body: "slowly", want: "answered 429 Too Many Requests: slowly: released for 30s", like: worker.Release(30 * time.Second)},
-		"503, a century":        {code: 503, header: map[string]string{"Retry-After": "3155760000"}, want: "answered 503 Service Unavailable: released for 24h0m0s", like: worker.Release(24 * time.Hour)},
-		"503, a date long past": {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, want: "answered 503 Service Unavailable: released for 0s", like: worker.Release(0)},
-		"503, nonsense":         {code: 503, header: map[string]string{"Retry-After": "-5"}, want: "answered 503 Service Unavailable"},
-		"500 with Retry-After":  {code: 500, header: map[string]string{"Retry-After": "30"}, want: "answered 500 Internal Server Error"},
-		"302":                   {code: 302, header: map[string]string{"Location": "https://u:pw@example.com/\u202e?token=1"}, want: "answered 302 Found, a redirect to https://xxxxx@example.com/%E2%80%AE?xxxxx: redirects are not followed"},
-		"307, relative":         {code: 307, header: map[string]string{"Location": "/elsewhere"}, want: "answered 307 Temporary Redirect, a redirect to URL/elsewhere: redirects are not followed"},
-		"308, nowhere":          {code: 308, want: "answered 308 Permanent Redirect: redirects are not followed"},
-		"302, nonsense":         {code: 302, header: map[string]string{"Location": "http://[::1"}, want: "answered 302 Found, a redirect to what is not a URL: redirects are not followed"},
-		"302, long":             {code: 302, header: map[string]string{"Location": "http://h/" + strings.Repeat("x", 5000)}, want: "answered 302 Found, a redirect to http://h/" + strings.Repeat("x", 190) + "…: redirects are not followed"},
+		"200":                        {code: 200, body: "fine"},
+		"204":                        {code: 204},
+		"299":                        {code: 299},
+		"410":                        {code: 410, body: "gone", want: "answered 410 Gone: gone", like: worker.Fail(errors.New("URL answered 410 Gone: gone"))},
+		"400":                        {code: 400, body: "bad\n\n \x1b[31mdata\x00", want: "answered 400 Bad Request: bad [31mdata"},
+		"599":                        {code: 599, want: "answered 599"},
+		"429":                        {code: 429, want: "answered 429 Too Many Requests"},
+		"429, seconds":               {code: 429, header: map[string]string{"Retry-After": "30"}, body: "slowly", want: "answered 429 Too Many Requests: slowly: released for 30s", like: worker.Release(30 * time.Second)},
+		"503, a century":             {code: 503, header: map[string]string{"Retry-After": "3155760000"}, want: "answered 503 Service Unavailable: released for 1h0m0s", like: worker.Release(time.Hour)},
+		"503, a date long past":      {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, want: "answered 503 Service Unavailable"},
+		"503, 0":                     {code: 503, header: map[string]string{"Retry-After": "0"}, want: "answered 503 Service Unavailable"},
+		"503, less than the backoff": {code: 503, header: map[string]string{"Retry-After": "1"}, want: "answered 503 Service Unavailable"},
+		"503, a date far off":        {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, want: "answered 503 Service Unavailable: released for 1h0m0s", like: worker.Release(time.Hour)},
+		"503, words":                 {code: 503, header: map[string]string{"Retry-After": "soon"}, want: "answered 503 Service Unavailable"},
+		"503, nonsense":              {code: 503, header: map[string]string{"Retry-After": "-5"}, want: "answered 503 Service Unavailable"},
+		"500 with Retry-After":       {code: 500, header: map[string]string{"Retry-After": "30"}, want: "answered 500 Internal Server Error"},
+		"302":                        {code: 302, header: map[string]string{"Location": "https://u:pw@example.com/\u202e?token=1"}, want: "answered 302 Found, a redirect to https://xxxxx@example.com/xxxxx?xxxxx: redirects are not followed"},
+		"307, relative":              {code: 307, header: map[string]string{"Location": "/elsewhere"}, want: "answered 307 Temporary Redirect, a redirect to URL/elsewhere: redirects are not followed"},
+		"308, nowhere":               {code: 308, want: "answered 308 Permanent Redirect: redirects are not followed"},
+		"302, nonsense":              {code: 302, header: map[string]string{"Location": "http://[::1"}, want: "answered 302 Found, a redirect to what is not a URL: redirects are not followed"},
+		"302, long":                  {code: 302, header: map[string]string{"Location": "http://h/" + strings.Repeat("x", 5000)}, want: "answered 302 Found, a redirect to http://h/xxxxx: redirects are not followed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -205,9 +209,9 @@ func TestE9_RetryAfterIsADate(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
 		"Tue, 01 Jan 2030 00:01:30 GMT": 90 * time.Second,
-		"Tue, 01 Jan 2031 00:01:30 GMT": 24 * time.Hour,
+		"Tue, 01 Jan 2031 00:01:30 GMT": time.Hour,
 		"0":                             0,
-		"18446744073709551615":          24 * time.Hour,
+		"18446744073709551615":          time.Hour,
 	} {
 		if got, ok := retryAfter(text, now); !ok || got != want {
 			t.Errorf("%s is %v, want %v", text, got, want)
@@ -293,7 +297,9 @@ func TestE9_AddressesThatAreRefused(t *testing.T) {
 	for address, wants := range map[string][2]bool{ // allowed: by default, with publicOnly
 		"93.184.215.14": {true, true}, "2606:4700::1111": {true, true}, "64:ff9b::8.8.8.8": {true, true},
 		"127.0.0.1": {true, false}, "::1": {true, false}, "10.1.2.3": {true, false}, "172.16.0.1": {true, false}, "192.168.0.1": {true, false},
-		"fd00:ec2::254": {true, false}, "100.100.100.200": {true, false}, "::ffff:100.64.0.1": {true, false}, "::ffff:10.0.0.1": {true, false}, "64:ff9b::10.0.0.1": {true, false},
+		"fd00:ec2::254": {}, "100.100.100.200": {}, "192.0.0.192": {}, "168.63.129.16": {}, "::ffff:168.63.129.16": {}, "64:ff9b::100.100.100.200": {},
+		"fd20:ce::254": {}, "::169.254.169.254": {}, "2002:a9fe:a9fe::1": {}, "64:ff9b:1::a9fe:a9fe": {}, "2001:0:1:2:3:4:5:6": {}, "::ffff:0:169.254.169.254": {},
+		"fd00::1": {true, false}, "203.0.113.1": {true, false}, "2001:db8::1": {true, false}, "::8.8.8.8": {true, false}, "2002:808:808::1": {true, false}, "::ffff:100.64.0.1": {true, false}, "::ffff:10.0.0.1": {true, false}, "64:ff9b::10.0.0.1": {true, false},
 		"198.18.0.1": {true, false}, "0.1.2.3": {true, false}, "255.255.255.255": {true, false}, "2002:a00:1::1": {true, false}, "fec0::1": {true, false},
 		"169.254.169.254": {}, "::ffff:169.254.169.254": {}, "64:ff9b::a9fe:a9fe": {}, "fe80::1": {}, "fe80::1%eth0": {},
 		"0.0.0.0": {}, "::": {}, "224.0.0.1": {}, "ff02::1": {},
@@ -312,7 +318,7 @@ func TestE9_ARefusedAddressIsNotConnectedTo(t *testing.T) {
 	public := New(true)
 	defer public.Close()
 	for _, address := range []string{url, "http://localhost" + port, "http://[::ffff:127.0.0.1]" + port} {
-		if err := public.Post(t.Context(), target(t, address, nil, nil), aJob()); err == nil || !strings.Contains(err.Error(), "not a public address") {
+		if err := public.Post(t.Context(), target(t, address, nil, nil), aJob(), "id", time.Second); err == nil || !strings.Contains(err.Error(), "not a public address") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -345,7 +351,7 @@ func TestE9_ConnectionsAreKeptAndClosed(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := New(false)
 	for range 5 {
-		if err := client.Post(t.Context(), target(t, server.URL, nil, nil), aJob()); err != nil {
+		if err := client.Post(t.Context(), target(t, server.URL, nil, nil), aJob(), "id", time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Target is where jobs are posted to. It is safe for concurrent use.
@@ -17,7 +20,7 @@ type Target struct {
 	url     *url.URL
 	secret  *Secret
 	headers map[string]string
-	private *strings.Replacer // of what must not be shown
+	private secrets // what must not be shown
 }
 
 // NewTarget returns a Target. The secret may be nil: then requests are not signed. No error has a part of a URL, a header's value or a
@@ -28,13 +31,8 @@ func NewTarget(address string, secret *Secret, headers map[string]string) (*Targ
 		return nil, err
 	}
 	t := &Target{url: u, secret: secret, headers: headers}
-	var private []string
-	hide := func(text string) {
-		const least = 6 // what is shorter is hardly a secret, and may be anywhere
-		if len(text) >= least {
-			private = append(private, text, "xxxxx")
-		}
-	}
+	var private secrets
+	hide := private.add
 	for name, value := range headers {
 		if err := checkHeader(name, value); err != nil {
 			return nil, err
@@ -49,7 +47,20 @@ func NewTarget(address string, secret *Secret, headers map[string]string) (*Targ
 		hide(cmp.Or(password, u.User.Username()))
 	}
 	hide(u.RawQuery)
-	t.private = strings.NewReplacer(private...)
+	for _, values := range u.Query() {
+		for _, value := range values {
+			hide(value)
+		}
+	}
+	for i, part := range strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/") {
+		if i > 0 || !isWord(part) {
+			hide(part)
+			if plain, err := url.PathUnescape(part); err == nil {
+				hide(plain)
+			}
+		}
+	}
+	t.private = private
 	return t, nil
 }
 
@@ -67,18 +78,74 @@ func ParseURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// Redact writes a URL without what may be secret in it: the user, the password, and the query.
+// Redact writes a URL without what may be secret in it: the user, the password, the query, and the path but for its first part, if that is
+// a word.
 func Redact(u *url.URL) string {
-	shown := *u
+	shown := url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host}
 	if u.User != nil {
 		shown.User = url.User("xxxxx")
+	}
+	if path := strings.TrimPrefix(u.EscapedPath(), "/"); path != "" {
+		first, rest, more := strings.Cut(path, "/")
+		if !isWord(first) {
+			first = "xxxxx"
+		}
+		shown.Path = "/" + first
+		if rest != "" {
+			shown.Path += "/xxxxx"
+		} else if more {
+			shown.Path += "/"
+		}
+	} else {
+		shown.Path = u.Path
 	}
 	if u.RawQuery != "" {
 		shown.RawQuery = "xxxxx"
 	}
-	shown.Fragment, shown.RawFragment = "", ""
 	return shown.String()
 }
+
+// isWord reports whether a part of a path looks like a name, such as jobs, and not like a token.
+func isWord(part string) bool { return word.MatchString(part) }
+
+var word = regexp.MustCompile(`^(?:[a-z][a-z_.-]{0,19}|[a-z]{0,3}[0-9]{1,2})?$`)
+
+// secrets are texts that must not be shown, the longest first.
+type secrets []string
+
+func (s *secrets) add(text string) {
+	if text != "" && !slices.Contains(*s, text) {
+		*s = append(*s, text)
+		slices.SortFunc(*s, func(a, b string) int { return len(b) - len(a) })
+	}
+}
+
+// Replace hides the secrets in a text. A short one may be a part of any word: it is hidden where it stands by itself.
+func (s secrets) Replace(text string) string {
+	const short = 6
+	for _, secret := range s {
+		from := 0
+		for {
+			at := strings.Index(text[from:], secret)
+			if at < 0 {
+				break
+			}
+			at += from
+			end := at + len(secret)
+			before, _ := utf8.DecodeLastRuneInString(text[:at])
+			after, _ := utf8.DecodeRuneInString(text[end:])
+			if len(secret) < short && (inWord(before) || inWord(after)) {
+				from = end
+				continue
+			}
+			text = text[:at] + "xxxxx" + text[end:]
+			from = at + len("xxxxx")
+		}
+	}
+	return text
+}
+
+func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // String is the URL, redacted.
 func (t *Target) String() string { return Redact(t.url) }

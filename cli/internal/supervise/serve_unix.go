@@ -122,13 +122,13 @@ func (s *server) handle(t told) {
 		delete(s.commands, t.ID)
 	case t.Kill:
 		s.kill(c)
+		if !c.ended && syscall.Kill(c.pid, syscall.SIGKILL) == syscall.EPERM {
+			s.answer(answer{ID: c.id, Denied: true})
+		}
 	case t.Term && !c.ended:
 		_ = syscall.Kill(-c.pid, syscall.SIGTERM)
 	}
 }
-
-// mark is the variable in the environment by which a process that has lost all else is known to descend from a command.
-const mark = "SQLQUEUE_SUPERVISED"
 
 func (c *command) mark() string { return fmt.Sprintf("%s=%d-%d", mark, os.Getpid(), c.id) }
 
@@ -143,7 +143,10 @@ func (s *server) start(t told) {
 	for i, fd := range t.files {
 		attributes.Files[i] = uintptr(fd)
 	}
-	pid, err := syscall.ForkExec(t.Start.Path, t.Start.Args, attributes)
+	pid, err := 0, error(syscall.EMFILE) // the kernel leaves out files for which there is no room here
+	if len(t.files) == t.Start.Files {
+		pid, err = syscall.ForkExec(t.Start.Path, t.Start.Args, attributes)
+	}
 	for _, fd := range t.files {
 		_ = syscall.Close(fd)
 	}

@@ -48,7 +48,16 @@ func (e Exit) String() string {
 	}
 }
 
+// mark is the variable in the environment by which a process that has lost all else is known to descend from a command.
+const mark = "SQLQUEUE_SUPERVISED"
+
+// Supervised reports whether this process descends from one that a Supervisor has started.
+func Supervised() bool { return os.Getenv(mark) != "" }
+
 var (
+	// ErrCommand is from Start when the fault is the command's own: no other machine could start it.
+	ErrCommand = errors.New("the command cannot be started anywhere")
+
 	// ErrClosed is from Start after Close, and the Err of processes that Close has killed.
 	ErrClosed = errors.New("the supervisor of child processes was closed")
 

@@ -12,6 +12,9 @@ const CanLimitMemory = false
 
 // Supervisor starts processes. Its zero value is ready. It is safe for concurrent use.
 type Supervisor struct {
+	// Moved is not called.
+	Moved func(instead string)
+
 	mu        sync.Mutex
 	processes map[*Process]bool // nil after Close, and before the first Start
 	closed    bool
@@ -50,7 +53,8 @@ func (s *Supervisor) Close() {
 
 // Process is a process that was started. It is safe for concurrent use.
 type Process struct {
-	Pid int
+	Pid   int
+	Moved bool // false
 
 	process    *os.Process
 	supervisor *Supervisor
@@ -69,6 +73,9 @@ func (p *Process) wait() {
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Denied is never closed.
+func (p *Process) Denied() <-chan struct{} { return nil }
 
 // Exit is how it ended, when it has.
 func (p *Process) Exit() Exit { return p.exit }

@@ -17,6 +17,11 @@ import (
 // Supervisor starts processes. Its zero value is ready: the process that does the work is started with the first command, and again when
 // it has died. It is safe for concurrent use.
 type Supervisor struct {
+	// Moved is called, once, when the working directory is gone and processes start in another one. It may be nil.
+	Moved func(instead string)
+
+	moved sync.Once
+
 	mu     sync.Mutex
 	link   *link // or nil
 	closed bool
@@ -28,7 +33,36 @@ func (s *Supervisor) Start(c Command) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.start(c)
+	dir, moved := directory()
+	if moved {
+		s.moved.Do(func() {
+			if s.Moved != nil {
+				s.Moved(dir)
+			}
+		})
+	}
+	p, err := l.start(c, dir)
+	if p != nil {
+		p.Moved = moved
+	}
+	return p, err
+}
+
+// began is the directory in which this process began.
+var began, _ = os.Getwd()
+
+// directory is where processes start: the working directory or, when that is gone, what has its path now, or else the root.
+func directory() (dir string, moved bool) {
+	dir, err := os.Getwd()
+	if err == nil {
+		if _, err = os.Stat(dir); err == nil {
+			return dir, false
+		}
+	}
+	if info, err := os.Stat(began); err == nil && info.IsDir() {
+		return began, true
+	}
+	return "/", true
 }
 
 // Close kills all processes that were started, and whatever they have left behind, and waits until they are gone.
@@ -114,6 +148,8 @@ func (l *link) listen() {
 		case p == nil:
 		case a.Ended:
 			p.end(exitOf(a))
+		case a.Denied:
+			p.deny()
 		default:
 			p.Pid = a.Pid
 			p.started <- a.Errno
@@ -181,21 +217,17 @@ func (l *link) orDead() error {
 	return ErrSupervisor
 }
 
-func (l *link) start(c Command) (*Process, error) {
+func (l *link) start(c Command, dir string) (*Process, error) {
 	for _, text := range append(c.Env[:len(c.Env):len(c.Env)], c.Args...) {
 		if strings.ContainsRune(text, 0) {
-			return nil, fmt.Errorf("an argument or a variable of the command has a NUL byte: %.40q", text)
+			return nil, fmt.Errorf("%w: an argument or a variable of the command has a NUL byte: %.40q", ErrCommand, text)
 		}
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
 	}
 	files := make([]int, len(c.Files))
 	for i, file := range c.Files {
 		files[i] = int(file.Fd())
 	}
-	p := &Process{link: l, started: make(chan syscall.Errno, 1), done: make(chan struct{})}
+	p := &Process{link: l, started: make(chan syscall.Errno, 1), done: make(chan struct{}), denied: make(chan struct{})}
 	l.mu.Lock()
 	if l.processes == nil {
 		l.mu.Unlock()
@@ -206,7 +238,7 @@ func (l *link) start(c Command) (*Process, error) {
 	l.processes[p.id] = p
 	l.mu.Unlock()
 
-	err = l.send(request{ID: p.id, Start: &start{c.Path, c.Args, c.Env, dir, len(files), c.Memory}}, files...)
+	err := l.send(request{ID: p.id, Start: &start{c.Path, c.Args, c.Env, dir, len(files), c.Memory}}, files...)
 	if err != nil {
 		p.forget()
 		return nil, l.orDead()
@@ -215,6 +247,9 @@ func (l *link) start(c Command) (*Process, error) {
 	case errno := <-p.started:
 		if errno != 0 {
 			p.forget()
+			if errno == syscall.E2BIG {
+				return nil, fmt.Errorf("%w: %w", ErrCommand, &os.PathError{Op: "start", Path: c.Path, Err: errno})
+			}
 			return nil, &os.PathError{Op: "start", Path: c.Path, Err: errno}
 		}
 		return p, nil
@@ -228,7 +263,10 @@ func (l *link) start(c Command) (*Process, error) {
 
 // Process is a process that was started. It is safe for concurrent use.
 type Process struct {
-	Pid int
+	Pid   int
+	Moved bool // it was not started in the working directory, which is gone
+
+	denied chan struct{}
 
 	link    *link
 	id      uint64
@@ -239,6 +277,9 @@ type Process struct {
 
 // Done is closed when the process has ended. What it has started may still be there.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Denied is closed when it could not be killed, because it runs as another user now.
+func (p *Process) Denied() <-chan struct{} { return p.denied }
 
 // Exit is how it ended, when it has.
 func (p *Process) Exit() Exit { return p.exit }
@@ -259,6 +300,15 @@ func (p *Process) forget() {
 	p.link.mu.Lock()
 	defer p.link.mu.Unlock()
 	delete(p.link.processes, p.id)
+}
+
+// deny is called by one goroutine.
+func (p *Process) deny() {
+	select {
+	case <-p.denied:
+	default:
+		close(p.denied)
+	}
 }
 
 func (p *Process) end(exit Exit) {

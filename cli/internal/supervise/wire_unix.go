@@ -33,6 +33,7 @@ type answer struct {
 	Pid    int
 	Errno  syscall.Errno // why it was not started
 	Ended  bool
+	Denied bool   // it cannot be killed
 	Status uint32 // a syscall.WaitStatus
 	Memory int64  // see Exit
 }

@@ -1,7 +1,7 @@
 // The tests command vets and tests the library and, on a database server of each engine, the integration module, both at once. It is
 // what make test runs, in the repository's root:
 //
-//	tests [-race] [-count N] [-versions] [-run REGEXP] [unit] [integration]
+//	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration]
 //
 // It prints what go test prints of packages and of tests that fail, what it is doing meanwhile, and at the end a table of
 // engines, the command that repeats each failure, and how many cases passed, failed and were skipped. It exits with 1 when one
@@ -27,18 +27,19 @@ import (
 // independent are tests of the integration package that have nothing to do with an engine's version.
 const independent = `^(TestReadme.*|TestE3_.*|TestE9_.*|TestTLS|TestNoSecretIsShown|TestProcesses)$|/^sqlite$|/^with_a_prefix,_abroad$`
 
-// instrument keeps the race detector out of SQLite, which is C that was translated: it costs minutes there and finds nothing of ours.
-const instrument = "-gcflags=modernc.org/...=-race=false"
-
 func main() {
 	race := flag.Bool("race", false, "use the race detector")
+	gcflags := flag.String("gcflags", "", "of go test")
 	count := flag.Int("count", 1, "how often each test is run")
 	versions := flag.Bool("versions", false, "of the integration package alone, what depends on a server's version")
 	only := flag.String("run", "", "only tests that match, as of go test")
 	flag.Parse()
 	var flags []string
 	if *race {
-		flags = []string{"-race", instrument}
+		flags = append(flags, "-race")
+	}
+	if *gcflags != "" {
+		flags = append(flags, "-gcflags="+*gcflags)
 	}
 	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=4h"} // who waits ends it sooner
 	parts := []*part{
@@ -63,7 +64,7 @@ func main() {
 		}
 	}
 	if len(parts) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-count N] [-versions] [-run REGEXP] [unit] [integration]")
+		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration]")
 		os.Exit(2)
 	}
 	if !run(parts) {

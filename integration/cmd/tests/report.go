@@ -274,7 +274,7 @@ func (r *report) beat() {
 		names = append(names, t.pkg[strings.LastIndex(t.pkg, "/")+1:]+" "+t.test)
 	}
 	if len(names) == 0 {
-		names = append(names, "the go command")
+		names = append(names, "vet and build")
 	}
 	r.say("%d cases so far; running: %s", len(r.cases), strings.Join(names, ", "))
 }

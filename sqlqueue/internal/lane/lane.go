@@ -47,11 +47,14 @@ func (s *Set) of(queue string) *priorities {
 	return p
 }
 
-// Learn adds a lane that the store has written to.
+// Learn adds a lane that the store has written to, if it also reserves from the queue. Of others nothing is kept: a producer may push to any
+// number of queues.
 func (s *Set) Learn(queue string, priority int16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.of(queue).seen[priority] = time.Now()
+	if p := s.queues[queue]; p != nil {
+		p.seen[priority] = time.Now()
+	}
 }
 
 // Stale returns those of the queues whose lanes were not looked for within Interval before now.

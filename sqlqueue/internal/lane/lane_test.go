@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"crypto/rand"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 func TestLanesComeByQueueThenPriority(t *testing.T) {
 	var s Set
+	s.Found("mail", nil, time.Now())
 	s.Learn("mail", 5)
 	s.Learn("mail", -3)
 	s.Learn("other", 1)
@@ -48,4 +50,16 @@ func TestAnEmptyLaneIsForgottenAfterAWhile(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A producer pushes to queues that nobody here reserves from, such as one for each customer.
+func TestNothingIsKeptOfQueuesThatAreNotScanned(t *testing.T) {
+	var s Set
+	for range 1000 {
+		s.Learn(rand.Text(), 0)
+		s.Rewind(Lane{rand.Text(), 0}, time.Now())
+	}
+	if len(s.queues) != 0 {
+		t.Errorf("%d queues are kept", len(s.queues))
+	}
 }

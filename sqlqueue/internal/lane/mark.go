@@ -11,13 +11,19 @@ import (
 // reserved here had been available. Scans begin there.
 //
 // A mark alone would be wrong: a transaction commits later than the times that it has written, and jobs are pushed for times that have passed.
-// So every so often a scan begins somewhat before the mark, and now and then at the start, which then may cost a twentieth of all time.
+// So every so often a scan begins somewhat before the mark, and now and then at the start, which then may cost a twentieth of all time, and
+// more where a twentieth would mean to wait longer than wholeMost for the next.
 const (
 	behindEvery = 50 * time.Millisecond
 	behind      = 500 * time.Millisecond
 
 	wholeEvery = 100 * time.Millisecond
 	wholeShare = 20 // how many times as long as a whole scan took it takes until the next
+	wholeMost  = 2 * time.Second
+
+	// slow is how long an exchange has waited, beside its scan, when it tells that the server or the network stood still: others' commits
+	// were late as well, and the next scan begins at the start.
+	slow = 500 * time.Millisecond
 )
 
 // marks are those of a queue, and when they were last passed over.
@@ -28,7 +34,9 @@ type marks struct {
 	took   time.Duration       // how long it took
 }
 
-func (m *marks) wholeDue() time.Time { return m.whole.Add(max(wholeEvery, wholeShare*m.took)) }
+func (m *marks) wholeDue() time.Time {
+	return m.whole.Add(max(wholeEvery, wholeShare*min(m.took, wholeMost/wholeShare)))
+}
 
 // Scan is where to look for jobs now.
 type Scan struct {
@@ -39,6 +47,41 @@ type Scan struct {
 	marked bool      // others are not
 	again  time.Time // when all of these may be looked at
 	at     time.Time
+}
+
+// Whole reports whether the scan begins at the start of every lane.
+func (s *Scan) Whole() bool { return !s.marked }
+
+// Timed reports whether some part of the scan begins at the start, so that it matters how long it takes.
+func (s *Scan) Timed() bool { return len(s.whole) > 0 }
+
+// ScanAll is Scan from the start of every lane.
+func (s *Set) ScanAll(queues []string, now time.Time) Scan {
+	s.forget(queues)
+	return s.Scan(queues, now)
+}
+
+// forget makes the next scan of the queues begin at the start.
+func (s *Set) forget(queues []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, queue := range queues {
+		if p := s.queues[queue]; p != nil {
+			p.marks.whole, p.marks.took = time.Time{}, 0
+		}
+	}
+}
+
+// Slow notes how long the exchange of a scan has waited for anything but the scan.
+func (s *Set) Slow(scan Scan, beside time.Duration) {
+	if beside < slow {
+		return
+	}
+	var queues []string
+	for _, l := range scan.Lanes {
+		queues = append(queues, l.Queue)
+	}
+	s.forget(queues)
 }
 
 // Scan returns the lanes of the queues as Of does, and from where to scan them.
@@ -82,7 +125,7 @@ func before(mark time.Time) time.Time {
 }
 
 // Scanned notes what a scan has found: of each lane the latest time from which a job had been available, the database's clock then, and how
-// long it took. It returns after how long to look again, if the scan has not seen everything; otherwise 0.
+// long the scan took, without what else the exchange has waited for; it matters only if the scan is Timed. It returns after how long to look again, if the scan has not seen everything; otherwise 0.
 func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, took time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +192,7 @@ func (s *Set) Released(scan Scan, expired, left, clock time.Time, took time.Dura
 func (s *Set) Rewind(l Lane, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := &s.of(l.Queue).marks; to.Before(m.at[l.Priority]) {
-		m.at[l.Priority] = to
+	if p := s.queues[l.Queue]; p != nil && to.Before(p.marks.at[l.Priority]) {
+		p.marks.at[l.Priority] = to
 	}
 }

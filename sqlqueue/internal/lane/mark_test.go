@@ -26,6 +26,9 @@ func TestScansBeginAtTheMark(t *testing.T) {
 		"a whole scan takes long": {10 * ms, []time.Duration{0, 100 * ms, 150 * ms, 199 * ms, 200 * ms, 399 * ms, 400 * ms}, []func(time.Time) time.Time{
 			start, halfASecondBefore, halfASecondBefore, mark, start, halfASecondBefore, start,
 		}},
+		"a whole scan takes very long": {time.Hour, []time.Duration{0, 1999 * ms, 2000 * ms, 3999 * ms, 4000 * ms}, []func(time.Time) time.Time{
+			start, halfASecondBefore, start, halfASecondBefore, start,
+		}},
 		"Go's clock steps back": {ms, []time.Duration{0, -time.Hour, -time.Hour + ms}, []func(time.Time) time.Time{start, start, mark}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +55,7 @@ func TestMarks(t *testing.T) {
 	now := time.Now()
 	known := func() *Set {
 		s := &Set{}
-		s.Learn("mail", 5)
+		s.Found("mail", []int16{5}, now)
 		s.Scanned(s.Scan([]string{"mail"}, now), map[Lane]time.Time{mail: epoch, late: epoch}, epoch, 0)
 		return s
 	}
@@ -77,6 +80,31 @@ func TestMarks(t *testing.T) {
 	s.Scanned(s.Scan([]string{"mail"}, now), nil, epoch.Add(-time.Second), 0) // the database's clock has stepped back
 	if !from(s, mail).IsZero() {
 		t.Error("a mark is later than the database's clock")
+	}
+}
+
+// After an exchange that stood still, others' commits may be late by as much.
+func TestScansBeginAtTheStartAfterASlowExchange(t *testing.T) {
+	for beside, want := range map[time.Duration]bool{slow - 1: false, slow: true} {
+		var s Set
+		now := time.Now()
+		s.Scanned(s.Scan([]string{"mail"}, now), map[Lane]time.Time{mail: epoch}, epoch, time.Hour)
+		part := s.Scan([]string{"mail"}, now.Add(time.Millisecond))
+		if part.Whole() || part.Timed() {
+			t.Fatal("a second scan is whole")
+		}
+		s.Scanned(part, nil, epoch, 0)
+		s.Slow(part, beside)
+		next := s.Scan([]string{"mail"}, now.Add(2*time.Millisecond))
+		if next.Whole() != want {
+			t.Errorf("%v beside the scan: the next is whole: %v, want %v", beside, next.Whole(), want)
+		}
+		if !want {
+			all := s.ScanAll([]string{"mail"}, now.Add(3*time.Millisecond))
+			if !all.Whole() || !all.From[mail].IsZero() {
+				t.Error("a scan of everything does not begin at the start")
+			}
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package operator
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -22,10 +24,10 @@ func (q *Queries) Counts(ctx context.Context, since time.Duration, most int) (sq
 		queue  string
 	}
 	found := map[key]*sqlqueue.Count{}
-	at := func(minute micros, queue string) *sqlqueue.Count {
-		k := key{minute.Int64, queue}
+	at := func(minute int64, queue string) *sqlqueue.Count {
+		k := key{minute, queue}
 		if found[k] == nil {
-			found[k] = &sqlqueue.Count{Minute: minute.time(), Queue: queue}
+			found[k] = &sqlqueue.Count{Minute: Time(minute), Queue: queue}
 		}
 		return found[k]
 	}
@@ -33,9 +35,9 @@ func (q *Queries) Counts(ctx context.Context, since time.Duration, most int) (sq
 	s := q.statement("SELECT "+q.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s", "minute", q.Table("counts"))
 	s.add(" WHERE minute >= %s GROUP BY minute, queue", s.time(first))
 	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
-		var minute micros
+		var minute int64
 		var c sqlqueue.Count
-		err := scan(&minute, &c.Queue, &c.Pushed, &c.Done, &c.Failed, &c.Released)
+		err := scan(reading(&minute, &c.Queue, &c.Pushed, &c.Done, &c.Failed, &c.Released)...)
 		to := at(minute, c.Queue)
 		to.Pushed, to.Done, to.Failed, to.Released = c.Pushed, c.Done, c.Failed, c.Released
 		return err
@@ -43,26 +45,27 @@ func (q *Queries) Counts(ctx context.Context, since time.Duration, most int) (sq
 		return counts, err
 	}
 
-	waiting, seen, oldest := q.waiting(first, most), int64(0), micros{}
+	waiting, seen, oldest := q.waiting(first, most), int64(0), time.Time{}
 	if err := waiting.each(ctx, q.DB, func(scan func(...any) error) error {
-		var minute, pushed micros
+		var minute, n int64
 		var queue string
-		var n int64
-		if err := scan(&minute, &queue, &n, &pushed); err != nil {
+		var pushed time.Time
+		if err := scan(reading(&minute, &queue, &n, &pushed)...); err != nil {
 			return err
 		}
-		if seen += n; minute.Int64 != 0 {
-			at(minute, queue).Pushed += n
-		}
-		if !oldest.Valid || pushed.Int64 < oldest.Int64 {
+		if seen == 0 || pushed.Before(oldest) {
 			oldest = pushed
+		}
+		if seen += n; minute != 0 {
+			c := at(minute, queue)
+			c.Pushed = min(c.Pushed, math.MaxInt64-n) + n
 		}
 		return nil
 	}); err != nil {
 		return counts, err
 	}
-	if seen == int64(most) && oldest.time().After(first) {
-		counts.PushedSince = oldest.time()
+	if seen == int64(most) && oldest.After(first) {
+		counts.PushedSince = oldest
 	}
 	for _, c := range found {
 		counts.Minutes = append(counts.Minutes, *c)
@@ -76,7 +79,8 @@ func (q *Queries) Counts(ctx context.Context, since time.Duration, most int) (sq
 // waiting counts the newest jobs of the table by the minute in which they were pushed, 0 for those before the first minute that is asked for.
 func (q *Queries) waiting(first time.Time, most int) *statement {
 	s := q.statement("SELECT minute, queue, count(*), min(pushed) FROM (SELECT queue, pushed, ")
-	s.add("CASE WHEN pushed < %d THEN 0 ELSE pushed - pushed %% %d END AS minute FROM (SELECT queue, ", first.UnixMicro(), time.Minute.Microseconds())
+	second := fmt.Sprintf(cmp.Or(q.Dialect.Remainder, "%s %% %d"), "pushed", time.Minute.Microseconds())
+	s.add("CASE WHEN pushed < %d THEN 0 ELSE pushed - %s END AS minute FROM (SELECT queue, ", first.UnixMicro(), second)
 	s.add(q.Dialect.Micros, "created_at")
 	s.add(" AS pushed FROM %s ORDER BY id DESC LIMIT %d) AS newest) AS pushes GROUP BY minute, queue", q.Table("jobs"), most)
 	return s

@@ -3,8 +3,8 @@ package operator
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -20,10 +20,8 @@ func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sq
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var j sqlqueue.FailedJob
 		var payload []byte
-		var uniqueKey sql.NullString
-		var createdAt, failedAt micros
-		err := scan(&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &uniqueKey, &j.Error, &j.Stack, &createdAt, &failedAt)
-		j.Payload, j.UniqueKey, j.CreatedAt, j.FailedAt = payload, uniqueKey.String, createdAt.time(), failedAt.time()
+		err := scan(reading(&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.UniqueKey, &j.Error, &j.Stack, &j.CreatedAt, &j.FailedAt)...)
+		j.Payload, j.Attempts = payload, max(j.Attempts, 0)
 		jobs = append(jobs, j)
 		return err
 	})
@@ -31,7 +29,7 @@ func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sq
 }
 
 func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
-	s.add(" WHERE id > 0")
+	s.add(" WHERE id BETWEEN 1 AND %d", math.MaxInt64)
 	if f.IDs != nil {
 		s.add(" AND %s", s.in("id", f.IDs))
 	}
@@ -55,16 +53,15 @@ func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
 // FailedGroups is that of sqlqueue.Store. Each failed job is a group: most errors differ from each other somehow, and to find those that do
 // not would take the database longer than it takes to send them.
 func (q *Queries) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
-	s := q.statement("SELECT id, queue, coalesce(%s, ''), substr(error, 1, 200), %s FROM %s",
+	s := q.statement("SELECT id, queue, %s, substr(error, 1, 200), %s FROM %s",
 		q.Dialect.Name, fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
 	s.whereFailed(f)
 	s.add(" ORDER BY id DESC LIMIT %d", f.Limit)
 	var groups []sqlqueue.FailedGroup
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		g := sqlqueue.FailedGroup{Count: 1}
-		var at micros
-		err := scan(&g.ID, &g.Queue, &g.Name, &g.Error, &at)
-		g.First, g.Last = at.time(), at.time()
+		err := scan(reading(&g.ID, &g.Queue, &g.Name, &g.Error, &g.Last)...)
+		g.First = g.Last
 		groups = append(groups, g)
 		return err
 	})
@@ -121,18 +118,25 @@ func (q *Queries) retry(ctx context.Context, f sqlqueue.FailedFilter) (retried [
 			if err != nil {
 				return err
 			}
-			if holder != 0 {
+			inserted := int64(0)
+			if holder == 0 {
+				inserted, err = q.insertRetried(ctx, db, []int64{id}, q.Dialect.KeepHeld)
+				if err == nil && inserted == 0 || err != nil && q.keyHeld(err) { // by a push that was made at the same time
+					holder, err = q.holder(ctx, db, key)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if inserted == 0 {
 				key.Holder = holder
 				duplicates = append(duplicates, key)
 				continue
 			}
-			if err := q.insertRetried(ctx, db, []int64{id}); err != nil {
-				return err
-			}
 			retried = append(retried, id)
 		}
 		if plain != nil {
-			if err := q.insertRetried(ctx, db, plain); err != nil {
+			if _, err := q.insertRetried(ctx, db, plain, ""); err != nil {
 				return err
 			}
 			retried = append(retried, plain...)
@@ -148,7 +152,7 @@ func (q *Queries) keyed(ctx context.Context, db DB, ids []int64) (map[int64]sqlq
 	keys := map[int64]sqlqueue.Duplicate{}
 	err := s.each(ctx, db, func(scan func(...any) error) error {
 		var d sqlqueue.Duplicate
-		err := scan(&d.Failed, &d.Queue, &d.Key)
+		err := scan(reading(&d.Failed, &d.Queue, &d.Key)...)
 		keys[d.Failed] = d
 		return err
 	})
@@ -164,12 +168,11 @@ func (q *Queries) holder(ctx context.Context, db DB, d sqlqueue.Duplicate) (id i
 	return id, err
 }
 
-func (q *Queries) insertRetried(ctx context.Context, db DB, ids []int64) error {
+func (q *Queries) insertRetried(ctx context.Context, db DB, ids []int64, onConflict string) (inserted int64, err error) {
 	s := q.statement("INSERT INTO %s (queue, priority, payload, unique_key, available_at, created_at) SELECT queue, priority, payload, unique_key, ",
 		q.Table("jobs"))
 	s.add("%s, ", s.now())
 	s.add("%s FROM %s", s.now(), q.Table("failed_jobs"))
-	s.add(" WHERE %s ORDER BY id", s.in("id", ids))
-	_, err := s.exec(ctx, db)
-	return err
+	s.add(" WHERE %s ORDER BY id%s", s.in("id", ids), onConflict)
+	return s.exec(ctx, db)
 }

@@ -1,9 +1,12 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -13,20 +16,21 @@ import (
 // Jobs is that of sqlqueue.Store.
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
-	s := q.statement("SELECT id, queue, priority, payload, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
-		at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
+	payload := "payload"
+	if f.PayloadMax > 0 {
+		payload = fmt.Sprintf("substr(%s, 1, %d)", cmp.Or(q.Dialect.Payload, payload), f.PayloadMax)
+	}
+	s := q.statement("SELECT id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
+		payload, at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
 	s.whereJobs(f)
 	s.add(" ORDER BY id LIMIT %d", f.Limit)
 	var jobs []sqlqueue.Job
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var j sqlqueue.Job
 		var payload []byte
-		var reservedBy, uniqueKey sql.NullString
-		var reservedAt, expiresAt, availableAt, createdAt micros
-		err := scan(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &reservedAt, &reservedBy, &expiresAt,
-			&j.Started, &availableAt, &createdAt, &uniqueKey)
-		j.Payload, j.ReservedBy, j.UniqueKey = payload, reservedBy.String, uniqueKey.String
-		j.ReservedAt, j.ExpiresAt, j.AvailableAt, j.CreatedAt = reservedAt.time(), expiresAt.time(), availableAt.time(), createdAt.time()
+		err := scan(reading(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &j.ReservedAt, &j.ReservedBy, &j.ExpiresAt,
+			&j.Started, &j.AvailableAt, &j.CreatedAt, &j.UniqueKey)...)
+		j.Payload, j.Attempts, j.Exceptions = payload, max(j.Attempts, 0), max(j.Exceptions, 0)
 		jobs = append(jobs, j)
 		return err
 	})
@@ -34,7 +38,7 @@ func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Jo
 }
 
 func (s *statement) whereJobs(f sqlqueue.JobFilter) {
-	s.add(" WHERE id > %s", s.arg(f.After))
+	s.add(" WHERE id > %s AND id <= %d", s.arg(f.After), math.MaxInt64)
 	if f.IDs != nil {
 		s.add(" AND %s", s.in("id", f.IDs))
 	}
@@ -80,7 +84,7 @@ func (s *statement) whereName(name string) {
 // Window is that of sqlqueue.Store.
 func (q *Queries) Window(ctx context.Context, after int64, n int) (int64, error) {
 	s := q.statement("SELECT max(id) FROM (SELECT id FROM %s%s", q.Table("jobs"), q.Dialect.ByID)
-	s.add(" WHERE id > %s ORDER BY id LIMIT %d) AS passed", s.arg(after), n)
+	s.add(" WHERE id > %s AND id <= %d ORDER BY id LIMIT %d) AS passed", s.arg(after), math.MaxInt64, n)
 	var last sql.NullInt64
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error { return scan(&last) })
 	return last.Int64, err
@@ -95,8 +99,38 @@ func (q *Queries) CountJobs(ctx context.Context, f sqlqueue.JobFilter) (n int, e
 	return n, err
 }
 
-// ChangeJobs is that of sqlqueue.Store.
+// ChangeJobs is that of sqlqueue.Store. A push that is made at the same time may get a key after it was found free: then the change is tried
+// again, and finds who has it. In a caller's transaction that may not be possible, and the holder stays unknown.
 func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
+	const tries = 3
+	var held *heldError
+	for range tries {
+		ids, err := q.changeJobs(ctx, f, c)
+		var duplicate *sqlqueue.DuplicateError
+		if err == nil || errors.As(err, &duplicate) {
+			return ids, err
+		}
+		var again *heldError
+		if !errors.As(err, &again) && held == nil {
+			return ids, err
+		}
+		if again == nil {
+			break
+		}
+		held = again
+	}
+	return nil, &sqlqueue.DuplicateError{Duplicates: held.keys}
+}
+
+// heldError says that other jobs have got unique keys of the jobs that are changed.
+type heldError struct {
+	error
+	keys []sqlqueue.Duplicate
+}
+
+func (e *heldError) Unwrap() error { return e.error }
+
+func (q *Queries) changeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
 		if ids, err = q.lock(ctx, db, "jobs", q.Dialect.Paged, f.IDs, "id", f.Limit, func(s *statement, ids []int64, after int64) {
@@ -109,8 +143,9 @@ func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlque
 		if c.Delete {
 			return q.delete(ctx, db, "jobs", ids)
 		}
+		var keys []sqlqueue.Duplicate
 		if c.Queue != nil {
-			if err := q.checkKeys(ctx, db, ids, *c.Queue); err != nil {
+			if keys, err = q.checkKeys(ctx, db, ids, *c.Queue); err != nil {
 				return err
 			}
 		}
@@ -120,10 +155,15 @@ func (q *Queries) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlque
 		}
 		s.whereIDs(ids)
 		_, err = s.exec(ctx, db)
+		if err != nil && keys != nil && q.keyHeld(err) {
+			return &heldError{err, keys}
+		}
 		return err
 	})
 	return ids, err
 }
+
+func (q *Queries) keyHeld(err error) bool { return q.Dialect.KeyHeld(err, q.Prefix+"jobs_unique") }
 
 // set writes the assignments, and tells whether there are any.
 func (s *statement) set(c sqlqueue.JobChange) bool {
@@ -199,8 +239,19 @@ func (q *Queries) ids(ctx context.Context, db DB, table, order string, limit int
 	return found, err
 }
 
-// checkKeys finds unique keys of the jobs that other jobs of the queue have.
-func (q *Queries) checkKeys(ctx context.Context, db DB, ids []int64, queue string) error {
+// checkKeys returns the unique keys of the jobs, as they will be in a queue. The error is a *sqlqueue.DuplicateError if other jobs of the
+// queue have some of them.
+func (q *Queries) checkKeys(ctx context.Context, db DB, ids []int64, queue string) (keys []sqlqueue.Duplicate, err error) {
+	mine := q.statement("SELECT unique_key FROM %s%s", q.Table("jobs"), q.Dialect.ByID)
+	mine.add(" WHERE unique_key IS NOT NULL AND %s", mine.in("id", ids))
+	if err := mine.each(ctx, db, func(scan func(...any) error) error {
+		d := sqlqueue.Duplicate{Queue: queue}
+		err := scan(reading(&d.Key)...)
+		keys = append(keys, d)
+		return err
+	}); err != nil || keys == nil {
+		return nil, err
+	}
 	s := q.statement("SELECT holder.id, holder.unique_key FROM %[1]s mine JOIN %[1]s holder ON holder.unique_key = mine.unique_key AND holder.id <> mine.id",
 		q.Table("jobs"))
 	s.add(" WHERE holder.queue = %s", s.arg(queue))
@@ -212,10 +263,10 @@ func (q *Queries) checkKeys(ctx context.Context, db DB, ids []int64, queue strin
 		taken = append(taken, d)
 		return err
 	}); err != nil {
-		return err
+		return nil, err
 	}
 	if taken != nil {
-		return &sqlqueue.DuplicateError{Duplicates: taken}
+		return nil, &sqlqueue.DuplicateError{Duplicates: taken}
 	}
-	return nil
+	return keys, nil
 }

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -131,9 +130,8 @@ func (t *tally) entries(ctx context.Context, l lane, side, condition string, mos
 	s.add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
 	s.add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.arg(l.queue), l.priority, condition, side)
 	s.add("%s ORDER BY available_at LIMIT %d) AS lane", s.time(t.now), most)
-	var at micros
-	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count, &at) })
-	return count, at.time(), err
+	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(reading(&count, &first)...) })
+	return count, first, err
 }
 
 // endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are reserved first,
@@ -186,7 +184,7 @@ func (q *Queries) clock(ctx context.Context) (time.Time, error) {
 	if q.Dialect.Now == "" {
 		return time.Now().UTC(), nil
 	}
-	var now sql.NullInt64
-	err := Each(ctx, q.DB, "SELECT "+fmt.Sprintf(q.Dialect.Micros, q.Dialect.Now), nil, func(scan func(...any) error) error { return scan(&now) })
-	return micros{now}.time(), err
+	var now time.Time
+	err := Each(ctx, q.DB, "SELECT "+fmt.Sprintf(q.Dialect.Micros, q.Dialect.Now), nil, func(scan func(...any) error) error { return scan(reading(&now)...) })
+	return now, err
 }

@@ -37,6 +37,7 @@ type Dialect struct {
 	Began       string                      // the time when the statement began, for conditions, which then can go by an index; empty: Now
 	Time        string                      // microseconds since 1970 (%s) as the tables keep times
 	Micros      string                      // a time of the tables (%s) as microseconds since 1970
+	Payload     string                      // the payload as text; empty: it is one
 	Name        string                      // the payload's name; NULL if it has none
 	Text        string                      // the argument %s as a text that is compared byte by byte
 	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s
@@ -44,6 +45,13 @@ type Dialect struct {
 	ForUpdate   string                      // what makes a SELECT lock its rows
 	SkipLocked  string                      // ForUpdate that leaves out what others have locked
 	OnConflict  string                      // what makes an INSERT into queues leave an existing row alone
+	Empty       string                      // the empty text as a literal, where one as an argument may be taken for NULL; else empty
+	Remainder   string                      // that of %s, divided by %d; empty: %s %% %d
+
+	// KeepHeld makes an INSERT into jobs leave out a row whose unique key is held; empty: its error says so. KeyHeld reports whether an
+	// error says that the index of unique keys has an entry already.
+	KeepHeld string
+	KeyHeld  func(err error, index string) bool
 
 	// Field is the text of the payload's value under the keys, one in the other; NULL if there is none. It has what it needs written as
 	// arguments.
@@ -127,12 +135,15 @@ func (q *Queries) statement(format string, a ...any) *statement {
 func (s *statement) add(format string, a ...any) { fmt.Fprintf(&s.sql, format, a...) }
 
 func (s *statement) arg(v any) string {
+	if v == "" && s.dialect.Empty != "" {
+		return s.dialect.Empty
+	}
 	s.args = append(s.args, v)
 	return s.dialect.Placeholder(len(s.args))
 }
 
 func (s *statement) time(t time.Time) string {
-	return fmt.Sprintf(s.dialect.Time, s.arg(t.UnixMicro()))
+	return fmt.Sprintf(s.dialect.Time, s.arg(within(t).UnixMicro()))
 }
 
 // after is the time now, moved by d: a value.
@@ -175,7 +186,7 @@ func (s *statement) in(column string, ids []int64) string {
 
 // whereIDs is the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which does not
 // heed a hint for an index with all the columns that a statement reads.
-func (s *statement) whereIDs(ids []int64) { s.add(" WHERE %s AND queue <> ''", s.in("id", ids)) }
+func (s *statement) whereIDs(ids []int64) { s.add(" WHERE %s AND length(queue) >= 0", s.in("id", ids)) }
 
 // delete deletes rows by id.
 func (q *Queries) delete(ctx context.Context, db DB, table string, ids []int64) error {
@@ -206,14 +217,4 @@ func Each(ctx context.Context, db DB, query string, args []any, row func(scan fu
 		}
 	}
 	return rows.Err()
-}
-
-// micros reads a time that may be NULL.
-type micros struct{ sql.NullInt64 }
-
-func (m micros) time() time.Time {
-	if !m.Valid {
-		return time.Time{}
-	}
-	return time.UnixMicro(m.Int64).UTC()
 }

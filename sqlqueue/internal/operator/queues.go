@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,10 @@ func (q *Queries) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo,
 	}
 	var infos []sqlqueue.QueueInfo
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		infos = append(infos, *queues[name])
+		info := *queues[name]
+		info.Queue = strings.ToValidUTF8(info.Queue, "\uFFFD") // as it is, it was needed to find its jobs
+		info.Control.Queue = info.Queue
+		infos = append(infos, info)
 	}
 	return infos, nil
 }
@@ -55,12 +59,11 @@ func (q *Queries) countAll(ctx context.Context, queue func(name string) *sqlqueu
 	s.add(" FROM %s%s GROUP BY queue", q.Table("jobs"), q.Dialect.ByID)
 	if err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var counted sqlqueue.QueueInfo
-		var oldest micros
-		if err := scan(&counted.Queue, &counted.Ready, &counted.Delayed, &counted.Reserved, &oldest); err != nil {
+		if err := scan(reading(&counted.Queue, &counted.Ready, &counted.Delayed, &counted.Reserved, &counted.Oldest)...); err != nil {
 			return err
 		}
 		to := queue(counted.Queue)
-		to.Ready, to.Delayed, to.Reserved, to.Oldest = counted.Ready, counted.Delayed, counted.Reserved, oldest.time()
+		to.Ready, to.Delayed, to.Reserved, to.Oldest = counted.Ready, counted.Delayed, counted.Reserved, counted.Oldest
 		return nil
 	}); err != nil {
 		return err
@@ -69,7 +72,7 @@ func (q *Queries) countAll(ctx context.Context, queue func(name string) *sqlqueu
 	return s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var name string
 		var count int64
-		err := scan(&name, &count)
+		err := scan(reading(&name, &count)...)
 		queue(name).Failed = count
 		return err
 	})
@@ -100,21 +103,22 @@ func (q *Queries) SelectControls() string {
 	if now == "" {
 		now = fmt.Sprintf(q.Dialect.Time, fmt.Sprint(time.Now().UnixMicro()))
 	}
-	return fmt.Sprintf("SELECT queue, paused AND (paused_until IS NULL OR paused_until > %s), %s, restarts, maintenance, expire_ms FROM %s",
+	return fmt.Sprintf("SELECT queue, paused AND (paused_until IS NULL OR paused_until > %s), %s, restarts, maintenance, expire_ms IS NOT NULL, expire_ms FROM %s",
 		now, fmt.Sprintf(q.Dialect.Micros, "paused_until"), q.Table("queues"))
 }
 
 // ScanControl reads a row of SelectControls.
 func ScanControl(scan func(...any) error) (sqlqueue.Control, error) {
 	var c sqlqueue.Control
-	var until micros
-	var expire sql.NullInt64
-	err := scan(&c.Queue, &c.Paused, &until, &c.Restarts, &c.Maintenance, &expire)
+	var until time.Time
+	var expires bool
+	var expire int64
+	err := scan(reading(&c.Queue, &c.Paused, &until, &c.Restarts, &c.Maintenance, &expires, &expire)...)
 	if c.Paused {
-		c.PausedUntil = until.time()
+		c.PausedUntil = until
 	}
-	if expire.Valid {
-		d := time.Duration(expire.Int64) * time.Millisecond
+	if expires {
+		d := milliseconds(expire)
 		c.Expire = &d
 	}
 	return c, err
@@ -129,7 +133,8 @@ func (q *Queries) Control(ctx context.Context, queue string, c sqlqueue.ControlC
 			return err
 		}
 
-		s = q.statement("UPDATE %s SET restarts = restarts + %d", q.Table("queues"), map[bool]int{true: 1}[c.Restart])
+		s = q.statement("UPDATE %s SET restarts = CASE WHEN restarts < %d THEN restarts + %d ELSE restarts END",
+			q.Table("queues"), math.MaxInt64, map[bool]int{true: 1}[c.Restart])
 		switch {
 		case c.Pause && c.PauseFor > 0:
 			s.add(", paused = %s", s.arg(true))
@@ -178,11 +183,8 @@ func (q *Queries) Workers(ctx context.Context) ([]sqlqueue.Worker, error) {
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var w sqlqueue.Worker
 		var queues string
-		var wanted sql.NullInt64
-		var started, seen micros
-		err := scan(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &wanted, &started, &seen)
-		w.Queues, w.WantedConcurrency = strings.Split(queues, ","), int(wanted.Int64)
-		w.StartedAt, w.SeenAt = started.time(), seen.time()
+		err := scan(reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt)...)
+		w.Queues = strings.Split(queues, ",")
 		workers = append(workers, w)
 		return err
 	})

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -13,9 +14,7 @@ func (q *Queries) Subscriptions(ctx context.Context) ([]sqlqueue.Subscription, e
 	var found []sqlqueue.Subscription
 	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
 		var of sqlqueue.Subscription
-		var created micros
-		err := scan(&of.Name, &of.URL, &of.Queue, &of.Secret, &created)
-		of.CreatedAt = created.time()
+		err := scan(reading(&of.Name, &of.URL, &of.Queue, &of.Secret, &of.CreatedAt)...)
 		found = append(found, of)
 		return err
 	})
@@ -56,8 +55,31 @@ func (q *Queries) Unsubscribe(ctx context.Context, name string) (found bool, err
 		s := q.statement("DELETE FROM %s", q.Table("subscriptions"))
 		s.add(" WHERE name = %s", s.arg(name))
 		n, err := s.exec(ctx, db)
-		found = n > 0
-		return err
+		if found = n > 0; found || err != nil {
+			return err
+		}
+		// A name that is not valid UTF-8 is not the one that lists show.
+		var raw []string
+		s = q.statement("SELECT name FROM %s", q.Table("subscriptions"))
+		if err := s.each(ctx, db, func(scan func(...any) error) error {
+			var written string
+			err := scan(&written)
+			if strings.ToValidUTF8(written, "\uFFFD") == name && written != name {
+				raw = append(raw, written)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, written := range raw {
+			s := q.statement("DELETE FROM %s", q.Table("subscriptions"))
+			s.add(" WHERE name = %s", s.arg(written))
+			if _, err := s.exec(ctx, db); err != nil {
+				return err
+			}
+			found = true
+		}
+		return nil
 	})
 	return found, err
 }

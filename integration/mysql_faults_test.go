@@ -1,0 +1,342 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// TestMySQLManyPriorities: a queue with thousands of priorities is reserved from in their order, by exchanges each of which sends a bounded
+// number of statements, and the first of which brings jobs.
+func TestMySQLManyPriorities(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
+		const priorities, limit = 20_000, 500
+		statements := 0
+		db := watch(func(string) { statements++ }).open(t, dsn)
+		digits := "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
+		mustExec(t, db, `INSERT INTO jobs (queue, payload, priority) SELECT 'mail', '{"job":"x"}', n - 10000 FROM
+			(SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d + 10000 * e.d AS n FROM `+digits+" a, "+digits+" b, "+digits+" c, "+digits+" d, (SELECT 0 d UNION ALL SELECT 1) e) numbers")
+		q := mysqlQueue(t, db)
+		var got []int16
+		inVain := 0
+		for n := 1; len(got) < priorities; n++ {
+			statements = 0
+			x := sqlqueue.Exchange{Number: fmt.Sprint("w-", n), Limit: limit, Reserve: fromQueue("mail", time.Hour)}
+			answer := mustExchange(t, q, x)
+			if inVain++; len(answer.Reserved) > 0 {
+				inVain = 0
+			}
+			if n == 1 && inVain > 0 || inVain > priorities/1000 { // lanes that are empty now are asked as well, from time to time
+				t.Fatalf("exchange %d brought nothing, and %d jobs are left", n, priorities-len(got))
+			}
+			const most = 260 // two for each of a hundred lanes, and what finds and asks them
+			if statements > most {
+				t.Fatalf("exchange %d sent %d statements, want %d at most", n, statements, most)
+			}
+			if answer.Everything {
+				t.Errorf("exchange %d says that it has looked at everything, after %d jobs", n, len(got))
+			}
+			if len(answer.Reserved) < limit && answer.NextDue.After(answer.Now) {
+				t.Fatalf("exchange %d says that the next job is due at %v, which is after %v", n, answer.NextDue, answer.Now)
+			}
+			var settle []sqlqueue.Settlement
+			for _, j := range answer.Reserved {
+				got = append(got, j.Priority)
+				settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+			}
+			mustExchange(t, q, sqlqueue.Exchange{Settle: settle})
+		}
+		if !slices.IsSorted(got) || len(got) != priorities {
+			t.Errorf("%d jobs, in order: %v", len(got), slices.IsSorted(got))
+		}
+		answer := mustExchange(t, q, sqlqueue.Exchange{Number: "w-last", Limit: 1, Reserve: fromQueue("mail", time.Hour), Everything: true})
+		if len(answer.Reserved) > 0 || !answer.Everything {
+			t.Errorf("of an empty queue: %+v", answer)
+		}
+	})
+}
+
+// TestMySQLFarPriority: a job is found behind thousands of priorities of which no job is due, also by exchanges that look at some only.
+func TestMySQLFarPriority(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		const delayed = 5000
+		jobs := make([]sqlqueue.Pushable, delayed)
+		for i := range jobs {
+			jobs[i] = sqlqueue.With(sqlqueue.Named("x", nil), sqlqueue.Priority(i), sqlqueue.Delay(time.Hour))
+		}
+		if _, err := q.PushMany(t.Context(), jobs); err != nil {
+			t.Fatal(err)
+		}
+		id, err := q.Push(t.Context(), sqlqueue.Named("far", nil), sqlqueue.Priority(delayed+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, everything := range map[string]bool{"some at a time": false, "everything at once": true} {
+			anew := mysqlQueue(t, db)
+			const most = delayed/1000 + 5
+			for n := 1; ; n++ {
+				answer := mustExchange(t, anew, sqlqueue.Exchange{Number: fmt.Sprint(name, n), Limit: 1, Reserve: fromQueue("default", time.Hour), Everything: everything})
+				if len(answer.Reserved) == 1 {
+					if answer.Reserved[0].ID != id {
+						t.Errorf("%s: %+v", name, answer.Reserved[0])
+					}
+					mustExec(t, db, "UPDATE jobs SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL")
+					break
+				}
+				if answer.Everything || answer.NextDue.After(answer.Now) {
+					t.Fatalf("%s: exchange %d found nothing and says that there is nothing: %+v", name, n, answer)
+				}
+				if n == most || everything {
+					t.Fatalf("%s: nothing found in %d exchanges", name, n)
+				}
+			}
+		}
+	})
+}
+
+// TestMySQLBytes: payloads are fetched up to a number of bytes, in order, and what does not fit is neither reserved nor sent.
+func TestMySQLBytes(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
+		var received atomic.Int64
+		tapped := tap{received: func(p []byte) { received.Add(int64(len(p))) }}
+		q := mysqlQueue(t, tapped.open(t, dsn))
+		const size, n = 100_000, 20
+		var ids []int64
+		for i := range n {
+			id, err := q.Push(t.Context(), sqlqueue.Named("x", strings.Repeat("x", size)), sqlqueue.Priority(i/10))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		var got []int64
+		for i, c := range []struct {
+			bytes int64
+			want  int
+		}{{1, 1}, {3*size + size/2, 3}, {size, 1}, {7 * size, 6}, {0, 9}} {
+			received.Store(0)
+			answer := mustExchange(t, q, sqlqueue.Exchange{
+				Number: fmt.Sprint("w-", i), Limit: 100, Bytes: c.bytes, Reserve: fromQueue("default", time.Hour), Everything: true,
+			})
+			for _, j := range answer.Reserved {
+				got = append(got, j.ID)
+				if len(j.Payload) < size {
+					t.Errorf("job %d has a payload of %d bytes", j.ID, len(j.Payload))
+				}
+			}
+			if len(answer.Reserved) != c.want || answer.Everything != (c.bytes == 0) {
+				t.Errorf("%d bytes: %d jobs, everything %v; want %d", c.bytes, len(answer.Reserved), answer.Everything, c.want)
+			}
+			if most := int64(2*size) + 2*c.bytes; c.bytes > 0 && received.Load() > most {
+				t.Errorf("%d bytes: received %d", c.bytes, received.Load())
+			}
+			if c.bytes > 0 && answer.NextDue.After(answer.Now) {
+				t.Errorf("%d bytes: the next is due at %v, now is %v", c.bytes, answer.NextDue, answer.Now)
+			}
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("got %v, pushed %v", got, ids)
+		}
+	})
+}
+
+// TestMySQLDuplicateOfATrigger: an error of somebody's own index is not taken for a unique key that is held, with which callers may be content.
+func TestMySQLDuplicateOfATrigger(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		mustExec(t, db, "CREATE TABLE theirs (queue VARCHAR(191), UNIQUE KEY jobs_unique_too (queue))",
+			"CREATE TRIGGER t BEFORE INSERT ON jobs FOR EACH ROW INSERT INTO theirs VALUES (NEW.queue)")
+		q := mysqlQueue(t, db)
+		push := func(key string) error {
+			_, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.Unique(key))
+			return err
+		}
+		if err := push("a"); err != nil {
+			t.Fatal(err)
+		}
+		var duplicate *sqlqueue.DuplicateError
+		if err := push("b"); err == nil || errors.As(err, &duplicate) {
+			t.Errorf("a push that the trigger refuses: %v", err)
+		}
+		if err := push("a"); !errors.As(err, &duplicate) {
+			t.Errorf("a push of a key that is held: %v", err)
+		}
+	})
+}
+
+// TestMySQLRollbackHangs: a transaction whose ROLLBACK is never answered ends within seconds, with the error that made it end.
+func TestMySQLRollbackHangs(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
+		var hang atomic.Bool
+		hung := false
+		tapped := tap{sent: func(statement string) (string, bool) {
+			if hang.Load() && strings.HasPrefix(statement, "ROLLBACK") {
+				hung = true
+				return "DO SLEEP(60)" + strings.Repeat(" ", len(statement)-len("DO SLEEP(60)")), true
+			}
+			return statement, true
+		}}
+		q := mysqlQueue(t, tapped.open(t, dsn))
+		if err := q.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hang.Store(true)
+		start := time.Now()
+		_, err := q.Exchange(t.Context(), sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Name: strings.Repeat("x", 300)}})
+		var refused *sqlqueue.RefusedError
+		if !errors.As(err, &refused) || !hung {
+			t.Errorf("the error is %v; ROLLBACK was sent: %v", err, hung)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestMySQLRefused: what the server refuses for good is said so, with what to do.
+func TestMySQLRefused(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		readOnly := map[string]string{"mysql": "transaction_read_only", "mariadb": "tx_read_only"}[s.Engine]
+		_, err := mysqlQueue(t, s.Open(t, with(t, dsn, readOnly, "1"))).Push(t.Context(), sqlqueue.Named("x", nil))
+		var refused *sqlqueue.RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, "transaction_read_only") {
+			t.Errorf("a push in a read-only session: %v", err)
+		}
+		mustExec(t, db, "ALTER TABLE jobs DROP COLUMN exceptions")
+		if _, err := q.Push(t.Context(), sqlqueue.Named("x", nil)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = q.Exchange(t.Context(), sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)})
+		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, "sqlqueue migrate up") {
+			t.Errorf("a reserve without a column: %v", err)
+		}
+	})
+}
+
+// TestMySQLMigrateWaits: migrations wait for each other whatever the session says about the time of statements, and leave no session changed.
+func TestMySQLMigrateWaits(t *testing.T) {
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		limit := map[string][2]string{"mysql": {"max_execution_time", "100"}, "mariadb": {"max_statement_time", "0.1"}}[s.Engine]
+		if limit[0] == "" {
+			t.Skip("for MySQL and MariaDB")
+		}
+		dsn := s.NewDatabase(t)
+		holder, err := s.Open(t, dsn).Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = holder.Close() }()
+		db := s.Open(t, with(t, with(t, dsn, limit[0], limit[1]), "sql_mode", "'ANSI_QUOTES'"))
+		db.SetMaxOpenConns(1)
+		before := variables(t, db)
+		m, err := migrations.New(db, migrations.MySQL, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Version(t.Context()); err != nil { // it makes nothing, and waits for nothing
+			t.Fatal(err)
+		}
+		var lock string
+		if err := holder.QueryRowContext(t.Context(), "SELECT LEFT(CONCAT('sqlqueue_migrations_', SHA2(CONCAT(LOWER(DATABASE()), '/sqlqueue_migrations'), 256)), 64)").Scan(&lock); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.ExecContext(t.Context(), "DO GET_LOCK('"+lock+"', 0)"); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := m.Up(t.Context())
+			done <- err
+		}()
+		for waited := 0; waited < 20; { // longer than the limit
+			select {
+			case err := <-done:
+				t.Fatalf("migrate did not wait: %v", err)
+			default:
+			}
+			var waits, slept int
+			if err := holder.QueryRowContext(t.Context(), "SELECT COUNT(*), SLEEP(0.02) FROM information_schema.processlist WHERE info LIKE '%GET_LOCK(''"+lock+"''%' AND id <> CONNECTION_ID()").Scan(&waits, &slept); err != nil {
+				t.Fatal(err)
+			}
+			waited += waits
+		}
+		if _, err := holder.ExecContext(t.Context(), "DO RELEASE_LOCK('"+lock+"')"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for name, value := range variables(t, db) {
+			if before[name] != value && name != "pseudo_thread_id" { // of another connection
+				t.Errorf("%s was %q and is %q", name, before[name], value)
+			}
+		}
+	})
+}
+
+// TestMySQLRetryBesidePush: a failed job whose key another transaction takes at the same moment stays, and the others of the page are retried. An
+// edit that moves a job to the queue of such a key says who has it.
+func TestMySQLRetryBesidePush(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		db := s.Open(t, dsn)
+		q := mysqlQueue(t, db)
+		for _, key := range []string{"a", "b", "c"} {
+			mustExec(t, db, "INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at) VALUES (1, 'mail', 0, '{}', 1, '"+key+"', '', '', UTC_TIMESTAMP(6))")
+		}
+		moved, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.OnQueue("other"), sqlqueue.Unique("z"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := "mail"
+		for name, c := range map[string]struct {
+			key string
+			do  func() error
+		}{
+			"retry": {"b", func() error {
+				n, err := q.Retry(t.Context(), sqlqueue.FailedFilter{})
+				if n != 2 {
+					t.Errorf("retried %d, want 2", n)
+				}
+				return err
+			}},
+			"edit": {"z", func() error { return q.Edit(t.Context(), moved, sqlqueue.JobEdit{Queue: &to}) }},
+		} {
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.ExecContext(t.Context(), "INSERT INTO jobs (queue, payload, unique_key) VALUES ('mail', '{}', '"+c.key+"')"); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- c.do() }()
+			for waits := 0; waits == 0; { // until it waits for the key
+				if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&waits); err != nil {
+					t.Fatal(err)
+				}
+				if len(done) > 0 {
+					t.Fatalf("%s did not wait: %v", name, <-done)
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			var duplicate *sqlqueue.DuplicateError
+			if err := <-done; !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || duplicate.Duplicates[0].Key != c.key || duplicate.Duplicates[0].Holder == 0 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}

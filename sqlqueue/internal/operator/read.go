@@ -1,0 +1,132 @@
+package operator
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+)
+
+// Time is a time of the tables, in microseconds since 1970. Before the year 1 it is the start of that, after 9999 the end of that.
+func Time(micros int64) time.Time {
+	return time.UnixMicro(min(max(micros, firstTime.UnixMicro()), lastTime.UnixMicro())).UTC()
+}
+
+// within is t, if the tables can keep it, or the nearest that they can.
+func within(t time.Time) time.Time {
+	switch {
+	case t.Before(firstTime):
+		return firstTime
+	case t.After(lastTime):
+		return lastTime
+	}
+	return t
+}
+
+// reading returns scanners that read whatever a row has: one row, however it was written, must not stop a list. A number that is too great or
+// too small becomes the nearest that dest can have, and what is no number 0; NULL is the zero value; text is made valid UTF-8. Times are read
+// from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte and time.Time.
+func reading(dest ...any) []any {
+	scanners := make([]any, len(dest))
+	for i, d := range dest {
+		scanners[i] = &reader{d}
+	}
+	return scanners
+}
+
+type reader struct{ dest any }
+
+// Scan is that of sql.Scanner.
+func (r *reader) Scan(value any) error {
+	switch d := r.dest.(type) {
+	case *int64:
+		*d = number(value)
+	case *int:
+		*d = int(min(max(number(value), math.MinInt), math.MaxInt))
+	case *int16:
+		*d = int16(min(max(number(value), math.MinInt16), math.MaxInt16))
+	case *bool:
+		*d = truth(value)
+	case *string:
+		*d = strings.ToValidUTF8(words(value), "\uFFFD")
+	case *[]byte:
+		*d = []byte(words(value))
+	case *time.Time:
+		if *d = (time.Time{}); value != nil {
+			*d = Time(number(value))
+		}
+	}
+	return nil
+}
+
+// number is a value as an integer.
+func number(value any) int64 {
+	switch v := value.(type) {
+	case int64:
+		return v
+	case uint64:
+		return int64(min(v, math.MaxInt64))
+	case float64:
+		switch {
+		case v >= math.MaxInt64:
+			return math.MaxInt64
+		case v <= math.MinInt64:
+			return math.MinInt64
+		case math.IsNaN(v):
+			return 0
+		}
+		return int64(v)
+	case bool:
+		if v {
+			return 1
+		}
+		return 0
+	}
+	text := strings.TrimSpace(words(value))
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		return n
+	}
+	f, _ := strconv.ParseFloat(text, 64) // infinite where it is out of range
+	return number(f)
+}
+
+func truth(value any) bool {
+	if text := words(value); text != "" {
+		if is, err := strconv.ParseBool(text); err == nil {
+			return is
+		}
+	}
+	return number(value) != 0
+}
+
+// words is a value as text.
+func words(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case []byte:
+		return string(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	}
+	return ""
+}
+
+// milliseconds is a duration, or the greatest that there is.
+func milliseconds(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}

@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+var boundsCases = []testCase{
+	{
+		"a reserve is bounded by the bytes of its payloads",
+		"a worker must be able to hold, and to receive in time, what it reserves",
+		func(f *fixture) {
+			c := f.open()
+			var ids []int64
+			size := 0
+			for range 6 {
+				id, err := c.Push(f.Context(), sqlqueue.Named("job", strings.Repeat("é", 5000)))
+				f.must(err)
+				ids = append(ids, id)
+				size = len(c.job(id).Payload)
+			}
+			take := func(bytes int) []sqlqueue.Job {
+				f.Helper()
+				jobs := c.exchange(sqlqueue.Exchange{Limit: 10, Bytes: int64(bytes), Reserve: from("empty", "default"), Everything: true}).Reserved
+				for _, j := range jobs {
+					c.settle(done(j))
+				}
+				return jobs
+			}
+			f.sameIDs(take(1), ids[0])
+			f.sameIDs(take(2*size), ids[1], ids[2])
+			f.sameIDs(take(2*size-1), ids[3])
+			f.sameIDs(take(1<<40), ids[4], ids[5])
+		},
+	},
+	{
+		"the bound of bytes holds for all queues and priorities of a reserve together",
+		"each lane is reserved from by itself",
+		func(f *fixture) {
+			c := f.open()
+			data := strings.Repeat("x", 1000)
+			var ids []int64
+			for _, queue := range []string{"first", "second"} {
+				for _, priority := range []int{-1, 0} {
+					id, err := c.Push(f.Context(), sqlqueue.Named("job", data), sqlqueue.OnQueue(queue), sqlqueue.Priority(priority))
+					f.must(err)
+					ids = append(ids, id)
+				}
+			}
+			size := int64(len(c.job(ids[0]).Payload))
+			reserve := func() []sqlqueue.Job {
+				return c.exchange(sqlqueue.Exchange{Limit: 10, Bytes: 3 * size, Reserve: from("first", "second"), Everything: true}).Reserved
+			}
+			f.sameIDs(reserve(), ids[:3]...)
+			f.sameIDs(reserve(), ids[3])
+		},
+	},
+	{
+		"a look at everything finds what was pushed into the past, and the answer says that it did",
+		"a worker that stops when nothing is left must not leave anything",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			for range 3 {
+				c.pushMany(5)
+				for _, j := range c.reserve(5, "default") {
+					c.settle(done(j))
+				}
+			}
+			past := sqlqueue.At(c.now().AddDate(-1, 0, 0))
+			for _, option := range []sqlqueue.PushOption{sqlqueue.Priority(0), sqlqueue.Priority(-7), sqlqueue.Priority(7)} {
+				id := other.push(past, option)
+				answer := c.exchange(sqlqueue.Exchange{Limit: 5, Reserve: from("default"), Everything: true})
+				if !answer.Everything {
+					f.Error("the answer does not say that everything was looked at")
+				}
+				f.sameIDs(answer.Reserved, id)
+				c.settle(done(answer.Reserved[0]))
+			}
+			if answer := c.exchange(sqlqueue.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything || len(answer.Reserved) > 0 {
+				f.Errorf("with nothing left the answer is %+v", answer)
+			}
+		},
+	},
+	{
+		"a list of jobs can read the start of their payloads only",
+		"a table of a thousand large jobs must fit the memory",
+		func(f *fixture) {
+			c := f.open()
+			long, err := c.Push(f.Context(), sqlqueue.Named("job", strings.Repeat("é", 5000)))
+			f.must(err)
+			short := c.push()
+			whole := map[int64]string{long: string(c.job(long).Payload), short: string(c.job(short).Payload)}
+			for _, most := range []int{0, 1, 100, 1000, 100_000} {
+				jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{PayloadMax: most})
+				f.must(err)
+				f.sameIDs(jobs, long, short)
+				for _, j := range jobs {
+					want := []rune(whole[j.ID])
+					if most > 0 {
+						want = want[:min(most, len(want))]
+					}
+					if string(j.Payload) != string(want) {
+						f.Errorf("at most %d characters: got %d bytes, %.40q", most, len(j.Payload), j.Payload)
+					}
+				}
+			}
+			if _, err := c.Jobs(f.Context(), sqlqueue.JobFilter{PayloadMax: -1}); err == nil {
+				f.Error("a negative length was taken")
+			}
+		},
+	},
+	{
+		"an outcome that is none is refused, and nothing happened",
+		"a forgotten outcome must not delete a job",
+		func(f *fixture) {
+			c := f.open()
+			c.pushMany(2)
+			jobs := c.reserve(2, "default")
+			before := f.dump()
+			for _, outcome := range []sqlqueue.Outcome{0, -1, 99} {
+				settle := []sqlqueue.Settlement{done(jobs[0]), {Reservation: jobs[1].Reservation(), Outcome: outcome}}
+				if _, err := c.Exchange(f.Context(), sqlqueue.Exchange{Settle: settle}); err == nil {
+					f.Errorf("the outcome %d was taken", outcome)
+				}
+				f.unchanged(before)
+			}
+		},
+	},
+}
