@@ -2,9 +2,9 @@ package worker_test
 
 import (
 	"context"
-	"math"
 	"database/sql"
 	"log/slog"
+	"math"
 	"runtime"
 	"runtime/metrics"
 	"strings"
