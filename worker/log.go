@@ -80,6 +80,11 @@ func (j *journal) back(after time.Duration) {
 	j.say(j.to.Info, "database answers again", slog.Duration("after", after))
 }
 
+func (j *journal) clockWasSet(step time.Duration) {
+	j.say(j.to.Warn, "the clock of the database was set, or this machine slept: expired jobs are left to their owners for a while",
+		slog.Duration("by", step.Round(time.Second/10)), slog.Duration("for", requeueGrace))
+}
+
 func (j *journal) processing(r *run) {
 	if !j.hears(slog.LevelDebug) {
 		return

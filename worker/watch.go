@@ -68,6 +68,15 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 	}
 }
 
+// touchAll has all that is held touched by the next exchange.
+func (l *loop) touchAll(now time.Time) {
+	for _, r := range l.held {
+		if r.expire > 0 {
+			r.touchAt, l.watch = now, earlier(l.watch, now)
+		}
+	}
+}
+
 // tellable are the last tries whose start is to be told now: those that will begin as soon as it is told. Who is told of and waits for a slot
 // would have used up the try if the worker died.
 func (l *loop) tellable(now time.Time) []*run {
