@@ -139,6 +139,10 @@ func (j *journal) dropped(r *run) {
 }
 
 func (j *journal) stuck(r *run) {
+	if !r.lostAt.IsZero() {
+		j.say(j.to.Error, "handler is stuck: its reservation was lost and it does not return; its slot is lost", about(r)...)
+		return
+	}
 	j.say(j.to.Error, "handler is stuck: it has timed out and does not return; its job is settled, its slot is lost", about(r)...)
 }
 
