@@ -215,7 +215,9 @@ func (l *loop) collect() {
 		case r.gone && r.completed.Load():
 			l.completed(r)
 		case r.gone, r.verdict.kind == dropped:
-			l.log.dropped(r)
+			if !l.stuck[r] {
+				l.log.dropped(r)
+			}
 		case !write:
 			l.report(r)
 		default:
