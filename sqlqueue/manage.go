@@ -274,6 +274,9 @@ func (q *Queue) FailedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, er
 	if err := checkFilter(&f.Limit, f.IDs); err != nil {
 		return nil, wrap("failed jobs", err)
 	}
+	if f.TextMax < 0 {
+		return nil, wrap("failed jobs", fmt.Errorf("texts of %d characters: it must be at least 1, or 0 for no limit", f.TextMax))
+	}
 	jobs, err := store.FailedJobs(ctx, f)
 	return jobs, wrap("failed jobs", err)
 }
