@@ -75,7 +75,7 @@ type Config struct {
 	MaxTime time.Duration
 
 	// MaxMemory ends Run when the process uses more memory (on Linux, its resident set), in bytes: when the jobs that run then have ended,
-	// it returns ErrMemory. Default 0: no limit.
+	// it returns ErrMemory. A Run that begins above the limit does one job first, if there is one. Default 0: no limit.
 	MaxMemory int64
 
 	// Force goes on under maintenance.
