@@ -329,6 +329,24 @@ func TestE9_ARefusedAddressIsNotConnectedTo(t *testing.T) {
 	}
 }
 
+// However an address of this host is written, it is not connected to: a resolver that reads the form gives an address, which is refused, and
+// one that does not read it finds no host.
+func TestE9_OtherFormsOfARefusedAddress(t *testing.T) {
+	url := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("connected") })
+	port := url[strings.LastIndexByte(url, ':'):]
+	public := New(true)
+	defer public.Close()
+	for _, host := range []string{"2130706433", "0177.0.0.1", "017700000001", "0x7f000001", "0x7f.0.0.1", "127.1", "127.0.0.1.", "localhost.", "[::127.0.0.1]"} {
+		to, err := NewTarget("http://"+host+port, nil, nil)
+		if err == nil {
+			err = public.Post(t.Context(), to, aJob(), "id", time.Second)
+		}
+		if err == nil {
+			t.Errorf("%s was posted to", host)
+		}
+	}
+}
+
 // Connections are kept for the next job, and closed at the end.
 func TestE9_ConnectionsAreKeptAndClosed(t *testing.T) {
 	var opened, closed atomic.Int32
