@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 				tables := newTables(t, s, "App2_")
 				tables.dsn = tables.abroad(t)
 				return tables
-			}), storetest.Parallel, storetest.WithoutMegabytes, storetest.WithoutConcurrency)
+			}), storetest.Parallel, storetest.WithoutLong, storetest.WithoutConcurrency)
 		})
 	})
 }

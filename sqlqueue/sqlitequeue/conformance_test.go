@@ -11,7 +11,7 @@ import (
 func TestStore(t *testing.T) {
 	t.Run("WAL", func(t *testing.T) { storetest.Run(t, database("WAL", "", 0), storetest.Parallel) })
 	t.Run("rollback journal, one connection", func(t *testing.T) {
-		storetest.Run(t, database("DELETE", "p_", 1), storetest.Parallel, storetest.WithoutMegabytes)
+		storetest.Run(t, database("DELETE", "p_", 1), storetest.Parallel, storetest.WithoutLong)
 	})
 }
 

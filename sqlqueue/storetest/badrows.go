@@ -130,7 +130,7 @@ var badRowsCases = []testCase{
 		"a search by name among megabytes of escapes",
 		"PHP writes every letter beyond ASCII as an escape, and one such payload must not cost the search minutes",
 		func(f *fixture) {
-			f.large()
+			f.long()
 			c := f.open()
 			for _, escape := range []string{`\u00e9`, `\ud83c\udf89`, `\\u0000`} {
 				f.insert("default", `{"job":"escaped","data":{"id":1,"text":"`+strings.Repeat(escape, 6_000_000/len(escape))+`"}}`)
@@ -161,7 +161,7 @@ var badRowsCases = []testCase{
 		"an error text of 2 MB",
 		"a stack may be long, and the other settlements must not suffer",
 		func(f *fixture) {
-			f.large()
+			f.long()
 			c := f.open()
 			c.pushMany(2)
 			jobs := c.reserve(2, "default")
@@ -377,7 +377,7 @@ func pushBadData(f *fixture) {
 
 // pushHuge pushes n payloads of a size, all or none, and sees that they come back, and that other jobs are not hurt.
 func (f *fixture) pushHuge(n, size int) {
-	f.large()
+	f.long()
 	c := f.open()
 	before := c.push()
 	jobs := make([]sqlqueue.Pushable, n)

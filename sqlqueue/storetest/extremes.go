@@ -54,6 +54,7 @@ func extremesOf(table extremeTable) testCase {
 		"every extreme in every column of " + table.name + " is refused, or hurts nobody",
 		"one odd row, however written, must not stop a queue, other jobs or a list",
 		func(f *fixture) {
+			f.long()
 			values := f.extremes()
 			for _, column := range f.columns(table.name) {
 				for _, base := range table.bases {

@@ -72,9 +72,9 @@ func (c *client) begin(way Transactions) (*client, *recordedTx) {
 	return &bound, recorded
 }
 
-// large begins a case of megabytes.
-func (f *fixture) large() {
-	if f.db.small {
+// long begins a case of megabytes, or of thousands of rows one by one.
+func (f *fixture) long() {
+	if f.db.short {
 		f.Skip("another run on this engine has it")
 	}
 }

@@ -46,7 +46,7 @@ type Database struct {
 	OddIDs bool
 
 	patience time.Duration // for what must happen soon; 0: patience
-	small    bool          // what is large is skipped
+	short    bool          // what takes long is skipped
 }
 
 // Transactions is a way in which callers bring transactions of their own.
@@ -123,13 +123,13 @@ type testCase struct {
 // Option changes how Run runs the suite.
 type Option func(*options)
 
-type options struct{ parallel, small, withoutConcurrency bool }
+type options struct{ parallel, short, withoutConcurrency bool }
 
 // Parallel runs cases at once, as many as go test's -parallel says. Open must then give each case a database that no other case has.
 func Parallel(o *options) { o.parallel = true }
 
-// WithoutMegabytes skips what is large. It is for a further run on the same engine: with a prefix, or other settings of sessions.
-func WithoutMegabytes(o *options) { o.small = true }
+// WithoutLong skips the cases that take long: megabytes, and every extreme in every column. It is for a further run on the same engine: with a prefix, or other settings of sessions.
+func WithoutLong(o *options) { o.short = true }
 
 // WithoutConcurrency skips what [RunConcurrency] runs. It is for a further run on the same engine with as many connections.
 func WithoutConcurrency(o *options) { o.withoutConcurrency = true }
@@ -166,7 +166,7 @@ func runCases(t *testing.T, cases []testCase, open func(tb testing.TB) Database,
 			}
 			c.run(t, func(tb testing.TB) Database {
 				db := open(tb)
-				db.small = o.small
+				db.short = o.short
 				return db
 			})
 		})
