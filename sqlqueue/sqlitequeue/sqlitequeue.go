@@ -132,7 +132,8 @@ var dialect = operator.Dialect{
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
 	Micros:      "%s",
-	Plain: `length(payload) - length(replace(payload, '"job"', '')) <= length('"job"') AND instr(payload, '\u006') = 0` + // of j, o and b
+	Payload:     "CAST(payload AS TEXT)", // a driver may have bound it as bytes
+	Plain: `length(CAST(payload AS TEXT)) - length(replace(payload, '"job"', '')) <= length('"job"') AND instr(payload, '\u006') = 0` + // of j, o and b
 		` AND instr(payload, '\u0000') = 0 AND instr(payload, '\ud') = 0 AND instr(payload, '\uD') = 0`,
 	Name: "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
 	Field: func(arg func(any) string, keys []string) string {
