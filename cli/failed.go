@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -63,6 +64,7 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			if grouped {
 				return listGroups(cmd, q, filter, limit, asJSON)
 			}
+			filter.TextMax = startOfPayload
 			jobs, err := pages(limit+1, func(n int) ([]sqlqueue.FailedJob, error) {
 				filter.Limit = n
 				page, err := q.FailedJobs(cmd.Context(), filter)
@@ -77,10 +79,7 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			more := len(jobs) > limit
 			jobs = jobs[:min(len(jobs), limit)]
 			if asJSON {
-				for i := range jobs {
-					jobs[i].Payload = encodable(jobs[i].Payload)
-				}
-				err = writeArray(cmd.OutOrStdout(), jobs)
+				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), q, jobs)
 			} else {
 				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
 			}
@@ -90,6 +89,18 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			return err
 		})
 	}
+}
+
+// writeFailed prints an array of failed jobs: see writeRows.
+func writeFailed(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.FailedJob) error {
+	return writeRows(w, jobs, func(j sqlqueue.FailedJob) (sqlqueue.FailedJob, error) {
+		var err error
+		if isCut(j.Payload) || isCut([]byte(j.Error)) || isCut([]byte(j.Stack)) {
+			j, err = q.FailedJob(ctx, j.ID)
+		}
+		j.Payload = encodable(j.Payload)
+		return j, err
+	})
 }
 
 func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter sqlqueue.FailedFilter, limit int, asJSON bool) error {

@@ -89,27 +89,35 @@ const startOfPayload = 4096
 // isCut reports whether more may follow a payload of which the start was read.
 func isCut(payload []byte) bool { return utf8.RuneCount(payload) >= startOfPayload }
 
-// writeJobs prints an array of jobs that searchJobs has found, one on each line. A payload of which the start was read is read whole when it
-// is printed; a job that is gone by then is left out.
+// writeJobs prints an array of jobs that searchJobs has found: see writeRows.
 func writeJobs(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.Job) error {
-	before := "["
-	for _, j := range jobs {
+	return writeRows(w, jobs, func(j sqlqueue.Job) (sqlqueue.Job, error) {
+		var err error
 		if isCut(j.Payload) {
-			whole, err := q.Job(ctx, j.ID)
-			if errors.Is(err, sqlqueue.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			j = whole
+			j, err = q.Job(ctx, j.ID)
 		}
 		j.Payload = encodable(j.Payload)
+		return j, err
+	})
+}
+
+// writeRows prints an array of rows, one on each line. A row of which the start was read is read whole when it is printed; one that is gone by
+// then is left out.
+func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
+	before := "["
+	for _, row := range rows {
+		row, err := whole(row)
+		if errors.Is(err, sqlqueue.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
 		if _, err := io.WriteString(w, before); err != nil {
 			return err
 		}
 		var line strings.Builder
-		if err := writeJSON(&line, j); err != nil {
+		if err := writeJSON(&line, row); err != nil {
 			return err
 		}
 		if _, err := io.WriteString(w, strings.TrimSuffix(line.String(), "\n")); err != nil {
@@ -167,13 +175,13 @@ func nameAndData(payload []byte) (name, data string) {
 	return parsed.Job, string(parsed.Data)
 }
 
-// startOf reads the name and the beginning of the data from the start of a payload.
+// startOf reads the name and the beginning of the data from the start of a payload. With two names it has none: see sqlqueue.ParsePayload.
 func startOf(payload []byte) (name, data string) {
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
 		return "?", string(payload)
 	}
-	for {
+	for names := 0; ; {
 		token, err := decoder.Token()
 		key, ok := token.(string)
 		if err != nil || !ok {
@@ -190,7 +198,9 @@ func startOf(payload []byte) (name, data string) {
 		}
 		switch key {
 		case "job":
-			_ = json.Unmarshal(value, &name)
+			if names++; names > 1 || json.Unmarshal(value, &name) != nil {
+				name = ""
+			}
 		case "data":
 			data = string(value)
 		}

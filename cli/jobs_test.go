@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -439,6 +440,40 @@ func TestJobsListOdd(t *testing.T) {
 	}
 }
 
+// TestListsReadTheStart: what a list allocates does not grow with payloads, errors and stacks, of which it shows the start. It does not run
+// beside other tests, which allocate too.
+func TestListsReadTheStart(t *testing.T) { //nolint:paralleltest // see above
+	const rows, size = 20, 1 << 20
+	s := migrated(t)
+	text := strings.Repeat("x", size)
+	for range rows {
+		s.exec(`INSERT INTO jobs (payload) VALUES (?)`, `{"job":"large","data":"`+text+`"}`)
+		s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+			VALUES (1, 'default', 0, ?, 1, ?, ?, 1, 1)`, `{"job":"large","data":"`+text+`"}`, "error"+text, "stack"+text)
+	}
+	for _, args := range [][]string{{"jobs", "list"}, {"failed", "list"}, {"jobs", "list", "--name", "large"}, {"failed", "--name", "large"}} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		table := s.ok(args...)
+		runtime.ReadMemStats(&after)
+		if n := strings.Count(table, "large"); n < rows {
+			t.Errorf("%q: %d of %d rows are listed", args, n, rows)
+		}
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > rows*size/2 {
+			t.Errorf("%q allocated %d bytes, of rows of %d bytes each", args, allocated, size)
+		}
+	}
+	var failed []sqlqueue.FailedJob
+	if err := json.Unmarshal([]byte(s.ok("failed", "list", "--json")), &failed); err != nil || len(failed) != rows {
+		t.Fatalf("got %d failed jobs, %v", len(failed), err)
+	}
+	for _, j := range failed {
+		if len(j.Payload) < size || j.Error != "error"+text || j.Stack != "stack"+text {
+			t.Errorf("of failed job %d %d, %d and %d bytes are printed", j.ID, len(j.Payload), len(j.Error), len(j.Stack))
+		}
+	}
+}
+
 func TestEncodable(t *testing.T) {
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	for _, payload := range []string{`{"job":"a"}`, deep, "", "{", "\xff"} {
@@ -460,6 +495,8 @@ func TestStartOf(t *testing.T) {
 		`{"data":"xxxx`:                        {"?", `"xxxx`},
 		`[1,2,3`:                               {"?", `[1,2,3`},
 		`{"job":"c`:                            {"?", `{"job":"c`},
+		`{"job":"a","job":"b","data":1,"m`:     {"?", `1`},
+		`{"data":1,"job":5,"m`:                 {"?", `1`},
 	} {
 		if name, data := startOf([]byte(payload)); name != want[0] || data != want[1] {
 			t.Errorf("of %s the name is %q and the data %q", payload, name, data)

@@ -956,7 +956,7 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			start(t, 2)
 			jobs := reserve(q, "other-4", 2, time.Minute)
 			mustExec(t, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6)")
-			before, meanwhile = "SELECT id FROM…expires_at <= UTC_TIMESTAMP(6)\nLIMIT", func() {
+			before, meanwhile = "SELECT id, queue, priority FROM…expires_at <= UTC_TIMESTAMP(6)\nLIMIT", func() {
 				mustExchange(t, q, sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Minute}}})
 			}
 			if n := mustExchange(t, tapped, sqlqueue.Exchange{Requeue: 9}).Requeued; n != 1 || meanwhile != nil {

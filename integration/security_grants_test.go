@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
@@ -112,20 +111,9 @@ func mustURL(t *testing.T, dsn string) *url.URL {
 	return u
 }
 
-// refused runs a command that the database must refuse, for want of a right. A worker goes on trying, and says so.
+// refused runs a command that the database must refuse, for want of a right.
 func (c *command) refused(args ...string) {
 	c.t.Helper()
-	if args[0] == "work" || args[0] == "listen" {
-		worker, said := c.start(args...)
-		contentWith(c.t, said, "denied")
-		if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
-			c.t.Fatal(err)
-		}
-		if err := worker.Wait(); err != nil {
-			c.t.Errorf("%q: %v", args, err)
-		}
-		return
-	}
 	stdout, stderr, code := c.run(args...)
 	denied := strings.Contains(stderr, "denied") || strings.Contains(stderr, "must be owner")
 	if code != 1 || !denied || strings.Contains(stderr, "goroutine ") || strings.Contains(stdout+stderr, password) {

@@ -2,6 +2,7 @@ package sqlqueue_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -54,5 +55,33 @@ func TestAStoreBindsItself(t *testing.T) {
 	}
 	if _, err := q.Bind(bind).Push(t.Context(), invoice{}); !errors.Is(err, refuses) {
 		t.Errorf("got %v, want %v", err, refuses)
+	}
+}
+
+// TestANilQueueIsBoundToNothing: an application that forgot to set its queue gets an error from every operation, no panic.
+func TestANilQueueIsBoundToNothing(t *testing.T) {
+	var none *sqlqueue.Queue
+	ctx := t.Context()
+	bound := none.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return &rows{}, nil })
+	again := bound.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return &rows{}, nil })
+	for _, q := range []*sqlqueue.Queue{bound, again} {
+		q.OnPush([]string{"default"}, func() {})()
+		_ = q.Config()
+		job := sqlqueue.Job{ID: 1, ReservedBy: "w-1"}
+		for what, do := range map[string]func() error{
+			"Check":    func() error { return q.Check(ctx) },
+			"Push":     func() error { _, err := q.Push(ctx, invoice{}); return err },
+			"Jobs":     func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{}); return err },
+			"Edit":     func() error { return q.Edit(ctx, 1, sqlqueue.JobEdit{Data: 1}) },
+			"Hold":     func() error { return q.Hold(ctx, job) },
+			"Delete":   func() error { return q.Delete(ctx, job) },
+			"Exchange": func() error { _, err := q.Exchange(ctx, sqlqueue.Exchange{}); return err },
+			"Listen":   func() error { return q.Listen(ctx, []string{"default"}, func() {}) },
+			"Queues":   func() error { _, err := q.Queues(ctx, 0); return err },
+		} {
+			if err := do(); err == nil || !strings.Contains(err.Error(), "the queue is nil") {
+				t.Errorf("%s: got %v, want that the queue is nil", what, err)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package sqlqueue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -118,7 +119,8 @@ func (q *Queue) Edit(ctx context.Context, id int64, edit JobEdit) error {
 	return wrap("edit", err)
 }
 
-// editPayload changes the name or the data in a job's payload, and nothing else: settings may be there that others understand.
+// editPayload changes the name or the data in a job's payload, and nothing else: settings may be there that others understand, and one that
+// is wrong is no reason to refuse a change of the data.
 func (q *Queue) editPayload(ctx context.Context, id int64, edit JobEdit) ([]byte, error) {
 	job, err := q.Job(ctx, id)
 	if err != nil {
@@ -139,11 +141,18 @@ func (q *Queue) editPayload(ctx context.Context, id int64, edit JobEdit) ([]byte
 		}
 		fields.set("data", data)
 	}
-	payload, err := fields.encode()
-	if err != nil {
-		return nil, err
+	for _, member := range []string{"job", "data"} {
+		if n := fields.count(member); n > 1 {
+			return nil, fmt.Errorf("payload has two members %q: change both the name and the data, which leaves one of each", member)
+		}
 	}
-	_, err = ParsePayload(payload)
+	if fields.jobName() == "" {
+		return nil, errors.New(`payload has no "job": give the name of the handler too`)
+	}
+	payload, err := fields.encode()
+	if err == nil && !json.Valid(payload) {
+		err = errors.New("data is not valid JSON")
+	}
 	return payload, err
 }
 
@@ -264,6 +273,9 @@ func (q *Queue) FailedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, er
 	}
 	if err := checkFilter(&f.Limit, f.IDs); err != nil {
 		return nil, wrap("failed jobs", err)
+	}
+	if f.TextMax < 0 {
+		return nil, wrap("failed jobs", fmt.Errorf("texts of %d characters: it must be at least 1, or 0 for no limit", f.TextMax))
 	}
 	jobs, err := store.FailedJobs(ctx, f)
 	return jobs, wrap("failed jobs", err)

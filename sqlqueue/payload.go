@@ -27,7 +27,8 @@ type Payload struct {
 
 // ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
 // know are left alone. The error says what is wrong: not an object, no name of a handler, a setting of the wrong type or out of range, or
-// a member that is there twice, of which each database would take another.
+// a member that is there twice, of which each database would take another. When it is about another member than the name, Job is still the
+// name, by which lists and filters know the job.
 func ParsePayload(payload []byte) (Payload, error) {
 	if p, ok := parsePlain(payload); ok {
 		return p, nil
@@ -36,11 +37,17 @@ func ParsePayload(payload []byte) (Payload, error) {
 	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return p, errors.New(`payload is not an object such as {"job": "name", "data": {}}`)
 	}
-	known, err := knownMembers(payload)
+	if !json.Valid(payload) {
+		return p, fmt.Errorf("payload: %w", json.Unmarshal(payload, &p))
+	}
+	all := fieldsOf(payload)
+	name := all.jobName()
+	known, err := all.known()
 	if err != nil {
-		return p, err
+		return Payload{Job: name}, err
 	}
 	if err := json.Unmarshal(known, &p); err != nil {
+		p.Job = name
 		return p, fmt.Errorf("payload: %w", err)
 	}
 	if p.Data == nil {
@@ -49,23 +56,35 @@ func ParsePayload(payload []byte) (Payload, error) {
 	return p, p.check()
 }
 
-// knownMembers is the payload without the members that Payload does not have. encoding/json by itself would take others that differ in case,
-// and the last of those that are there twice.
-func knownMembers(payload []byte) ([]byte, error) {
-	if !json.Valid(payload) {
-		return payload, nil // the error is json.Unmarshal's
-	}
+// known is the payload without the members that Payload does not have. encoding/json by itself would take others that differ in case, and
+// the last of those that are there twice.
+func (f fields) known() ([]byte, error) {
 	var known fields
-	for _, f := range fieldsOf(payload) {
-		if !slices.Contains(members, f.name) {
+	for _, one := range f {
+		if !slices.Contains(members, one.name) {
 			continue
 		}
-		if slices.ContainsFunc(known, func(k field) bool { return k.name == f.name }) {
-			return nil, fmt.Errorf("payload has two members %q: leave one", f.name)
+		if slices.ContainsFunc(known, func(k field) bool { return k.name == one.name }) {
+			return nil, fmt.Errorf("payload has two members %q: leave one", one.name)
 		}
-		known = append(known, f)
+		known = append(known, one)
 	}
 	return known.encode()
+}
+
+// jobName is the name of the handler; empty if there is none, or more than one.
+func (f fields) jobName() (name string) {
+	found := false
+	for _, one := range f {
+		if one.name != "job" {
+			continue
+		}
+		if found || json.Unmarshal(one.value, &name) != nil {
+			return ""
+		}
+		found = true
+	}
+	return name
 }
 
 // members are the names in Payload.
@@ -177,6 +196,15 @@ func fieldsOf(payload []byte) fields {
 		all = append(all, f)
 	}
 	return all
+}
+
+func (f fields) count(name string) (n int) {
+	for _, one := range f {
+		if one.name == name {
+			n++
+		}
+	}
+	return n
 }
 
 // set leaves one member of the name.

@@ -27,6 +27,14 @@ func TestPayloadMembers(t *testing.T) {
 			t.Errorf("%s is read as %+v, %v; want an error with %s", payload, p, err, says)
 		}
 	}
+	for payload, name := range map[string]string{
+		`{"job":"a","job":"a"}`: "", `{"job":"a","data":1,"data":2}`: "a", `{"tries":1,"tries":2,"job":"a"}`: "a", `{"timeout":"x","job":"a"}`: "a",
+		`{"tries":1e400,"timeout":-1e400,"job":"a"}`: "a", `{"job":5}`: "", `{"job":null}`: "", `{"Job":"a"}`: "", `["job"]`: "", `{"job":"a"`: "",
+	} {
+		if p, err := ParsePayload([]byte(payload)); err == nil || p.Job != name {
+			t.Errorf("%s has the name %q, %v; want %q and an error", payload, p.Job, err, name)
+		}
+	}
 	var tags []string
 	for f := range reflect.TypeFor[Payload]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

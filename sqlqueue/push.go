@@ -48,6 +48,7 @@ type push struct {
 	priority int
 	delay    time.Duration
 	at       time.Time
+	noTime   bool // At was given the zero time
 	unique   *string
 	sync     bool
 }
@@ -58,12 +59,12 @@ func OnQueue(queues ...string) PushOption { return func(p *push) { p.queues = qu
 
 // Delay makes the job available after d. Zero or negative: now. It replaces an earlier At.
 func Delay(d time.Duration) PushOption {
-	return func(p *push) { p.delay, p.at = max(d, 0), time.Time{} }
+	return func(p *push) { p.delay, p.at, p.noTime = max(d, 0), time.Time{}, false }
 }
 
-// At makes the job available at t, to the microsecond. A time that has passed: now, before jobs that became available later. It
-// replaces an earlier Delay.
-func At(t time.Time) PushOption { return func(p *push) { p.at, p.delay = t, 0 } }
+// At makes the job available at t, to the microsecond. A time that has passed: now, before jobs that became available later. The zero time
+// is an error: most likely somebody forgot to set it. It replaces an earlier Delay.
+func At(t time.Time) PushOption { return func(p *push) { p.at, p.delay, p.noTime = t, 0, t.IsZero() } }
 
 // Priority is -32768 to 32767: smaller runs first. Default 0.
 func Priority(n int) PushOption { return func(p *push) { p.priority = n } }
@@ -76,7 +77,8 @@ func Timeout(d time.Duration) PushOption {
 	return func(p *push) { p.payload.Timeout = (*Seconds)(&d) }
 }
 
-// BackoffList is how long to wait after the first, second, … error; the last repeats. Default: the worker's.
+// BackoffList is how long to wait after the first, second, … error; the last repeats. Without any wait it is an error: BackoffList(0) is to
+// try again at once. Default: the worker's.
 func BackoffList(waits ...time.Duration) PushOption {
 	return func(p *push) { p.payload.Backoff = append(Backoff{}, waits...) }
 }
@@ -85,7 +87,7 @@ func BackoffList(waits ...time.Duration) PushOption {
 // the handler released the job, or its worker died. Default, and 0: no limit.
 func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExceptions = n } }
 
-// RetryUntil is when the job fails instead of running again. Default: never.
+// RetryUntil is when the job fails instead of running again. Default, and the zero time: never.
 func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
 
 // Unique makes the push a no-op while a job of the same queue has this key: the push then returns that job's id, and a
@@ -214,6 +216,9 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 		return nil, fmt.Errorf("the job is a nil %T", job)
 	}
 	for _, option := range append(append([]PushOption{}, options...), own...) {
+		if option == nil {
+			return nil, errors.New("an option of the push is nil: leave it out")
+		}
 		option(p)
 	}
 
@@ -240,6 +245,10 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	switch {
 	case p.priority != int(int16(p.priority)):
 		return nil, fmt.Errorf("priority is %d: it must be from -32768 to 32767", p.priority)
+	case p.noTime:
+		return nil, errors.New("At has the zero time: give the time when the job is to be available, or leave it out for now")
+	case p.payload.Backoff != nil && len(p.payload.Backoff) == 0:
+		return nil, errors.New("BackoffList names no wait: give at least one, 0 to try again at once")
 	case p.delay > maxDelay:
 		return nil, fmt.Errorf("delay is %v: it must be at most a hundred years", p.delay)
 	case p.sync && q.config.Runner == nil:

@@ -77,11 +77,14 @@ var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_]{0,32}$`)
 func (q *Queue) Config() Config { return q.config }
 
 // Bind returns the same Queue over another store, for the packages of databases: WithTx is Bind with a store that is bound to a
-// transaction. When bind returns an error, so does every operation of the returned Queue.
+// transaction. When bind returns an error, so does every operation of the returned Queue; so it is when q is nil.
 //
 // A Store that has a method Bind(func(Store) (Store, error)) (Store, error) answers in bind's place: so a Store that wraps another
 // can wrap the bound one too.
 func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
+	if q == nil {
+		return &Queue{pushes: &bell{}, broken: errors.New("the queue is nil: it is made by New of the database's package, such as pgqueue.New")}
+	}
 	bound := *q
 	bound.gatherer = nil
 	switch own, ok := q.store.(binder); {

@@ -140,7 +140,7 @@ func (r *runs) once(t *testing.T, jobs int) {
 }
 
 func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
-	const jobs = 8_000
+	const jobs = 4_000
 	refused := errors.New("connection refused")
 	unknown := fmt.Errorf("reset: %w", sqlqueue.ErrOutcomeUnknown)
 	for name, c := range map[string]struct {
@@ -165,7 +165,7 @@ func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
 			return nil, nil
 		}},
 		"and takes long":                {taken: jobs, slow: 400 * time.Millisecond},
-		"up to so many jobs":            {config: worker.Config{MaxJobs: 3_050}, taken: 3_050},
+		"up to so many jobs":            {config: worker.Config{MaxJobs: 2_050}, taken: 2_050},
 		"but not while another touches": {config: worker.Config{Expire: 600 * time.Millisecond}, long: 3 * time.Second, taken: jobs},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
 					return nil
 				})
 				b.pushMany(jobs)
-				c.config.Concurrency, c.config.StopWhenEmpty = 20, true
+				c.config.Concurrency, c.config.StopWhenEmpty = 10, true
 				if err := b.startOn(q, c.config).ended(); err != nil {
 					t.Fatal(err)
 				}
@@ -209,13 +209,13 @@ func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
 
 func TestB1_WhoIsStoppedHeedsBothExchanges(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		const jobs = 20_000
+		const jobs = 4_000
 		q, tr := b.watchTraffic(nil)
 		tr.slow = 400 * time.Millisecond
 		var ran runs
 		b.handle(func(_ context.Context, job *raw) error { ran.note(job.ID); pass(time.Millisecond); return nil })
 		b.pushMany(jobs)
-		r := b.startOn(q, worker.Config{Concurrency: 20})
+		r := b.startOn(q, worker.Config{Concurrency: 10})
 		within(t, time.Minute, "two exchanges", func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
@@ -238,8 +238,8 @@ func TestB1_WhoHasToEndDoesNotForgetTheSecondExchange(t *testing.T) {
 		q, tr := b.watchTraffic(nil)
 		tr.slow = time.Hour
 		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
-		b.pushMany(5_000)
-		r := b.startOn(q, worker.Config{Concurrency: 20, Grace: time.Second, StuckAfter: time.Second})
+		b.pushMany(2_500)
+		r := b.startOn(q, worker.Config{Concurrency: 10, Grace: time.Second, StuckAfter: time.Second})
 		settles := 0
 		within(t, time.Minute, "two exchanges", func() bool {
 			tr.mu.Lock()
@@ -261,8 +261,8 @@ func TestB1_ASingleWriterIsAskedOnceAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		_, tr := b.watchTraffic(nil)
 		b.handle(func(context.Context, *raw) error { pass(time.Millisecond); return nil })
-		b.pushMany(5_000)
-		b.drain(worker.Config{Concurrency: 20})
+		b.pushMany(2_500)
+		b.drain(worker.Config{Concurrency: 10})
 		if tr.most != 1 {
 			t.Errorf("%d exchanges were under way at once", tr.most)
 		}

@@ -37,8 +37,9 @@ type Config struct {
 	// Timeout is how long a handler may run before its context ends. Default 60 s; -1: no limit.
 	Timeout time.Duration
 
-	// StuckAfter is how long a handler may still run after its timeout. Then it is stuck: its job is settled as timed out, and whatever the
-	// handler returns later changes nothing; but nothing can end it, so it keeps its place among Concurrency. Default 5 s.
+	// StuckAfter is how long a handler may still run after its timeout, or after its reservation was lost. Then it is stuck: its job is settled
+	// as timed out, if it is still this worker's, and whatever the handler returns later changes nothing; but nothing can end it, so it keeps
+	// its place among Concurrency. Default 5 s.
 	StuckAfter time.Duration
 
 	// MaxStuck is how many stuck handlers the worker bears with. With one more, or when there is no place left for others, Run ends as at
@@ -75,7 +76,7 @@ type Config struct {
 	MaxTime time.Duration
 
 	// MaxMemory ends Run when the process uses more memory (on Linux, its resident set), in bytes: when the jobs that run then have ended,
-	// it returns ErrMemory. Default 0: no limit.
+	// it returns ErrMemory. A Run that begins above the limit does one job first, if there is one. Default 0: no limit.
 	MaxMemory int64
 
 	// Force goes on under maintenance.

@@ -161,7 +161,11 @@ func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged,
 	l.outage.over(&l.log)
 	l.denials.granted(x)
 	l.reach.succeeded(x, time.Since(sent))
-	l.outage.answered(answer.Now, sent, time.Now())
+	if step := l.outage.answered(answer.Now, sent, time.Now()); step != 0 {
+		l.log.clockWasSet(step)
+		l.touchAll(time.Now())
+		l.nextLook = time.Time{}
+	}
 	l.outage.told(x.Abandoned)
 	if x.Worker != nil {
 		l.registered, l.seen = true, sent

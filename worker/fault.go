@@ -34,7 +34,7 @@ func faultOf(err error) fault {
 const (
 	// deniedFor is how long the database must have refused the same, and nothing of the kind have gone well, until the worker ends: a
 	// permission may be changed in two steps.
-	deniedFor = 10 * time.Second
+	deniedFor = 5 * time.Second
 
 	// deniedTimes is how often at least.
 	deniedTimes = 3

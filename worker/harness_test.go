@@ -174,11 +174,12 @@ func (b *bench) push(options ...sqlqueue.PushOption) int64 {
 	return id
 }
 
-// pushMany pushes n jobs like push.
+// pushMany pushes n jobs like push, at once.
 func (b *bench) pushMany(n int) {
 	b.t.Helper()
-	for range n {
-		b.push()
+	jobs := slices.Repeat([]sqlqueue.Pushable{sqlqueue.Named("job", map[string]int{"n": 1})}, n)
+	if _, err := b.q.PushMany(b.t.Context(), jobs); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
@@ -343,34 +344,35 @@ func within(t *testing.T, d time.Duration, what string, holds func() bool) {
 
 // journal is a log that tests can look at.
 type journal struct {
-	mu    sync.Mutex
-	lines []map[string]any
-	text  bytes.Buffer
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (j *journal) Write(line []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var attrs map[string]any
-	if err := json.Unmarshal(line, &attrs); err != nil {
-		return 0, err
+	return j.text.Write(line)
+}
+
+// lines returns the lines that hold a text.
+func (j *journal) lines(text string) []map[string]any {
+	var found []map[string]any
+	for line := range strings.Lines(j.all()) {
+		if !strings.Contains(line, text) {
+			continue
+		}
+		var attrs map[string]any
+		if err := json.Unmarshal([]byte(line), &attrs); err != nil {
+			panic(fmt.Sprintf("a line of the log is no JSON: %v: %s", err, line))
+		}
+		found = append(found, attrs)
 	}
-	j.lines = append(j.lines, attrs)
-	j.text.Write(line)
-	return len(line), nil
+	return found
 }
 
 // find returns the lines with a message.
 func (j *journal) find(message string) []map[string]any {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var found []map[string]any
-	for _, line := range j.lines {
-		if line["msg"] == message {
-			found = append(found, line)
-		}
-	}
-	return found
+	return slices.DeleteFunc(j.lines(message), func(line map[string]any) bool { return line["msg"] != message })
 }
 
 func (j *journal) all() string {

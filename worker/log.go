@@ -80,6 +80,11 @@ func (j *journal) back(after time.Duration) {
 	j.say(j.to.Info, "database answers again", slog.Duration("after", after))
 }
 
+func (j *journal) clockWasSet(step time.Duration) {
+	j.say(j.to.Warn, "the clock of the database was set, or this machine slept: expired jobs are left to their owners for a while",
+		slog.Duration("by", step.Round(time.Second/10)), slog.Duration("for", requeueGrace))
+}
+
 func (j *journal) processing(r *run) {
 	if !j.hears(slog.LevelDebug) {
 		return
@@ -134,6 +139,10 @@ func (j *journal) dropped(r *run) {
 }
 
 func (j *journal) stuck(r *run) {
+	if !r.lostAt.IsZero() {
+		j.say(j.to.Error, "handler is stuck: its reservation was lost and it does not return; its slot is lost", about(r)...)
+		return
+	}
 	j.say(j.to.Error, "handler is stuck: it has timed out and does not return; its job is settled, its slot is lost", about(r)...)
 }
 

@@ -72,6 +72,7 @@ type loop struct {
 	used      int64 // memory of the process, when it was looked at last
 	largest   int64 // payload that this worker has had
 	finished  int   // jobs whose handlers have ended
+	vain      bool  // the last look has found no job
 	cooldown  cooldown
 	refusal   refusal
 	denials   denials
@@ -214,7 +215,9 @@ func (l *loop) collect() {
 		case r.gone && r.completed.Load():
 			l.completed(r)
 		case r.gone, r.verdict.kind == dropped:
-			l.log.dropped(r)
+			if !l.stuck[r] {
+				l.log.dropped(r)
+			}
 		case !write:
 			l.report(r)
 		default:
@@ -262,7 +265,8 @@ func (l *loop) weigh(now time.Time) {
 		return
 	}
 	l.weighed, l.used = now, memory()
-	if l.used > l.config.MaxMemory && l.overweight == nil && l.finished > 0 {
+	useful := l.finished > 0 || l.vain && len(l.held) == 0 // one that did not even one job would be started again in vain
+	if l.used > l.config.MaxMemory && l.overweight == nil && useful {
 		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
 		l.stop(l.overweight.Error())
 	}
@@ -397,6 +401,7 @@ func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Tim
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
 	var empty, again bool
 	if asked {
+		l.vain = !found
 		answer.Everything = answer.Everything && len(x.Reserve) == len(l.config.Queues)
 		matters := l.config.StopWhenEmpty || l.config.Once || l.config.Events.Idle != nil && !l.idle
 		empty, again = l.emptiness.asked(x, answer, matters)

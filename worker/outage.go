@@ -21,6 +21,9 @@ const (
 	// between two tries, must be able to speak first.
 	requeueGrace = 2 * mostRetry
 
+	// clockStep is the least disagreement of two clocks, beside the time that the exchanges took, that is taken for a clock that was set.
+	clockStep = time.Second
+
 	// abandonFor is how long a number whose exchange may have reserved without our knowing is given back, where reservations never
 	// expire.
 	abandonFor = 10 * time.Minute
@@ -34,7 +37,8 @@ type outage struct {
 	said        time.Time // when it was logged last; zero: it was not
 	requeueFrom time.Time
 
-	clock   time.Time     // of the database
+	clock   time.Time     // of the database; zero: not known yet
+	asked   time.Time     // when it was asked for
 	read    time.Time     // when it was read
 	slow    time.Duration // how long the slowest exchange took of late
 	slowFor time.Time     // until when that counts
@@ -85,12 +89,27 @@ func (o *outage) over(log *journal) {
 	o.since, o.said = time.Time{}, time.Time{}
 }
 
-// answered notes the database's clock, and how long an exchange took.
-func (o *outage) answered(clock, sent, now time.Time) {
-	o.clock, o.read = clock, now
+// answered notes the database's clock, and how long an exchange took. It returns by how much at least the clock was set since the last
+// exchange, backwards if less than zero, or this machine slept; 0: neither. Then nothing is requeued for a while: owners of reservations must
+// be able to touch them by the new clock first.
+func (o *outage) answered(clock, sent, now time.Time) (step time.Duration) {
+	clock = clock.Round(0)
+	if !o.clock.IsZero() {
+		moved := clock.Sub(o.clock)
+		if least := moved - now.Sub(o.asked); least >= clockStep {
+			step = least
+		} else if most := moved - sent.Sub(o.read); most <= -clockStep {
+			step = most
+		}
+	}
+	if step != 0 {
+		o.requeueFrom = later(o.requeueFrom, now.Add(requeueGrace))
+	}
+	o.clock, o.asked, o.read = clock, sent, now
 	if took := now.Sub(sent); took >= o.slow || now.After(o.slowFor) {
 		o.slow, o.slowFor = took, now.Add(requeueGrace)
 	}
+	return step
 }
 
 // expired is when reservations must have expired that an exchange sent now is to release, by the database's clock: it may lie there for

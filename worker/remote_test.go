@@ -104,7 +104,7 @@ func TestD4_OutcomesOfARemoteHandler(t *testing.T) {
 						got.Failed = append(got.Failed, f.Error)
 						got.Stack = strings.Contains(f.Stack, "remote_test.go")
 					}
-					for _, line := range b.log.lines {
+					for _, line := range b.log.lines("") {
 						if line["id"] != nil && line["msg"] != "processing" {
 							got.Ran += fmt.Sprintln(line["msg"], line["level"], line["name"], line["delay"], line["error"])
 						}

@@ -43,6 +43,7 @@ type run struct {
 	expire    time.Duration // as last written; 0: never
 	touchAt   time.Time     // when the reservation is to be touched
 	gone      bool          // the reservation is known to be gone: nothing is to be written
+	lostAt    time.Time     // when it was found lost to others; zero: it was not
 	uncertain bool          // its settlement was sent and the answer never came
 	refused   int           // how often its settlement failed alone
 

@@ -47,16 +47,15 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 	}
 	l.watch = now.Add(controlEvery)
 	for _, r := range l.held {
-		if r.gone {
-			continue
-		}
-		if started := l.slots.startOf(r); !started.IsZero() && r.starts && r.rules.timeout > 0 {
-			end := started.Add(r.rules.timeout + l.config.StuckAfter)
+		if end := l.stuckAt(r); !end.IsZero() {
 			if now.Before(end) {
 				l.watch = earlier(l.watch, end)
 			} else if r.claim() {
 				l.giveUp(ctx, r)
 			}
+		}
+		if r.gone {
+			continue
 		}
 		if expire := l.expire(r.info.Queue); r.expire > 0 && !now.Before(r.touchAt) || expire != r.expire {
 			if !r.untold {
@@ -64,6 +63,15 @@ func (l *loop) lookAfter(ctx context.Context, now time.Time) {
 			}
 		} else if r.expire > 0 {
 			l.watch = earlier(l.watch, r.touchAt)
+		}
+	}
+}
+
+// touchAll has all that is held touched by the next exchange.
+func (l *loop) touchAll(now time.Time) {
+	for _, r := range l.held {
+		if r.expire > 0 {
+			r.touchAt, l.watch = now, earlier(l.watch, now)
 		}
 	}
 }
@@ -106,7 +114,23 @@ func (l *loop) putBack(which func(*run) bool) {
 	}
 }
 
-// giveUp settles a job whose handler does not return, long after its timeout. The handler keeps its slot.
+// stuckAt is when the handler of a job must have returned not to be stuck: Config.StuckAfter after its timeout, or after its reservation was
+// lost. Zero: there is no such time.
+func (l *loop) stuckAt(r *run) (at time.Time) {
+	started := l.slots.startOf(r)
+	if started.IsZero() || !r.starts {
+		return at
+	}
+	if r.rules.timeout > 0 {
+		at = started.Add(r.rules.timeout + l.config.StuckAfter)
+	}
+	if lost := r.lostAt.Add(l.config.StuckAfter); !r.lostAt.IsZero() && (at.IsZero() || lost.Before(at)) {
+		at = lost
+	}
+	return at
+}
+
+// giveUp settles a job whose handler does not return, long after its context has ended. The handler keeps its slot.
 func (l *loop) giveUp(ctx context.Context, r *run) {
 	l.stuck[r] = true
 	l.log.stuck(r)
@@ -114,7 +138,11 @@ func (l *loop) giveUp(ctx context.Context, r *run) {
 	go func() {
 		why := fmt.Errorf("%w after %v, and its handler has not returned", ErrTimedOut, r.rules.timeout)
 		r.took = time.Since(l.slots.startOf(r))
-		l.conclude(ctx, r, why, ErrTimedOut)
+		if r.lostAt.IsZero() {
+			l.conclude(ctx, r, why, ErrTimedOut)
+		} else {
+			l.conclude(ctx, r, nil, sqlqueue.ErrReservationLost)
+		}
 		l.slots.end(r, false)
 	}()
 }
@@ -143,7 +171,7 @@ func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time
 			r.gone = true // its handler has committed, and has not returned yet
 		default:
 			l.lose(r, nil)
-			r.gone = true
+			r.gone, r.lostAt = true, time.Now()
 			l.putBack(func(other *run) bool { return other == r })
 			l.slots.interrupt(r, sqlqueue.ErrReservationLost)
 		}

@@ -39,7 +39,7 @@ func (w *Worker) Resume() { w.paused.Store(false) }
 // Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or that refuses
 // for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. A server that is away is waited
 // for, then and later: what has become of the jobs is kept until it can be written. What the database refuses for good while the worker
-// runs, with nothing of the kind going well for 10 s, ends Run with that error, as the end of ctx would. Run called twice at once makes
+// runs, with nothing of the kind going well for 5 s, ends Run with that error, as the end of ctx would. Run called twice at once makes
 // two workers.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.queue == nil || w.mux == nil {

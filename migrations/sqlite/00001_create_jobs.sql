@@ -11,7 +11,7 @@ CREATE TABLE "jobs" (
     priority     INTEGER NOT NULL DEFAULT 0          -- smaller runs first
                  CHECK (priority BETWEEN -32768 AND 32767 AND typeof(priority) = 'integer'),
     payload      TEXT    NOT NULL                    -- an object: job (the handler's name), data (any JSON value), and optional settings such as tries, timeout, backoff
-                 CHECK (typeof(payload) = 'text') CHECK (json_valid(payload)),
+                 CHECK (typeof(payload) IN ('text', 'blob')) CHECK (json_valid(payload)),
     attempts     INTEGER NOT NULL DEFAULT 0          -- how often the job was reserved, less what was given back unstarted
                  CHECK (attempts >= 0 AND typeof(attempts) = 'integer'),
     exceptions   INTEGER NOT NULL DEFAULT 0          -- how many runs ended with an error, for a job that has a max_exceptions
@@ -58,7 +58,7 @@ CREATE TABLE "failed_jobs" (
     CHECK (id BETWEEN 1 AND 4611686018427387904),
     CHECK (length(queue) BETWEEN 1 AND 191 AND queue = trim(queue) AND instr(queue, ',') = 0 AND typeof(queue) = 'text'),
     CHECK (priority BETWEEN -32768 AND 32767 AND typeof(priority) = 'integer'),
-    CHECK (typeof(payload) = 'text'),
+    CHECK (typeof(payload) IN ('text', 'blob')),
     CHECK (json_valid(payload)),
     CHECK (attempts >= 0 AND typeof(attempts) = 'integer'),
     CHECK (length(unique_key) BETWEEN 1 AND 191 AND typeof(unique_key) IN ('text', 'null')),

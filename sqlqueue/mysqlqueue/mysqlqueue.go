@@ -96,13 +96,19 @@ const (
 	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND)"
 )
 
+// plain is the condition for payloads that have "job" once at most and, written in hexadecimal for whatever sql_mode makes of backslashes, none
+// of \u006 (as of j, o and b), \u0000, \ud and \uD (as of half surrogate pairs).
+const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"') AND INSTR(payload, X'5C75303036') = 0` +
+	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
+
 var dialect = operator.Dialect{
 	Quote:       "`",
 	Placeholder: func(int) string { return "?" },
 	Now:         now,
 	Time:        moment,
 	Micros:      micros,
-	Name:        "JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job'))",
+	Plain:       plain,
+	Name:        "CASE WHEN JSON_TYPE(JSON_EXTRACT(payload, '$.job')) = 'STRING' THEN JSON_UNQUOTE(JSON_EXTRACT(payload, '$.job')) END",
 	Empty:       emptyText,
 	Remainder:   "MOD(%s, %d)", // % is something else under sql_mode ORACLE
 	KeyHeld:     keyHeld,

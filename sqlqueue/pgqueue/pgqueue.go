@@ -107,9 +107,16 @@ func (s *store) bound(db operator.DB) *store {
 }
 
 // extractable is the condition for payloads of which a field can be taken: for a json value that fails, for the whole statement, where any
-// string of it has \u0000 or half a surrogate pair.
-const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text !~
-		E'\\\\u0000|\\\\u[dD][89abAB]..(?!\\\\u[dD][c-fC-F])|(?<!\\\\u[dD][89abAB]..)\\\\u[dD][c-fC-F]')`
+// string of it has \u0000 or half a surrogate pair. The expression goes by the text once, however many escapes there are: it looks neither
+// ahead nor back.
+const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text ~ E'^(?:[^\\\\]|\\\\[^u]` +
+	`|\\\\u(?:[1-9a-cA-CefEF]...|0[1-9a-fA-F]..|00[1-9a-fA-F].|000[1-9a-fA-F]|[dD][0-7]..)` +
+	`|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..)*$')`
+
+// plain: see operator.Dialect. It has "job" once at most, none of \u006 as of j, o and b, and no more levels than Go reads.
+const plain = extractable + ` AND length(payload::text) - length(replace(payload::text, '"job"', '')) <= length('"job"')
+	AND strpos(payload::text, E'\\u006') = 0
+	AND (length(payload::text) < 20000 OR length(payload::text) - length(translate(payload::text, '[{', '')) < 10000)`
 
 var dialect = operator.Dialect{
 	Quote:       `"`,
@@ -120,7 +127,8 @@ var dialect = operator.Dialect{
 	Micros: "CASE WHEN %[1]s IS NOT NULL THEN (extract(epoch FROM least(greatest(%[1]s, " + firstTime + "), " + lastTime +
 		")) * 1000000)::bigint END",
 	Payload: "payload::text",
-	Name:    "CASE WHEN " + extractable + ` THEN payload->>'job' ELSE substring(payload::text FROM E'"job"\\s*:\\s*"((?:[^"\\\\]|\\\\.)*)"') END`,
+	Plain:   plain,
+	Name:    "CASE json_typeof(payload -> 'job') WHEN 'string' THEN payload ->> 'job' END",
 	Field: func(arg func(any) string, keys []string) string {
 		value := "payload"
 		for _, key := range keys {

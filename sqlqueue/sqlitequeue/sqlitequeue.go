@@ -132,7 +132,9 @@ var dialect = operator.Dialect{
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
 	Micros:      "%s",
-	Name:        "json_extract(payload, '$.job')",
+	Plain: `length(payload) - length(replace(payload, '"job"', '')) <= length('"job"') AND instr(payload, '\u006') = 0` + // of j, o and b
+		` AND instr(payload, '\u0000') = 0 AND instr(payload, '\ud') = 0 AND instr(payload, '\uD') = 0`,
+	Name: "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
 	Field: func(arg func(any) string, keys []string) string {
 		return fmt.Sprintf("CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"+
 			" ELSE CAST(json_extract(payload, %[1]s) AS TEXT) END", arg(operator.JSONPath(keys)))

@@ -267,7 +267,7 @@ func TestIdleExchangeOnlyReads(t *testing.T) {
 			var answer sqlqueue.Exchanged
 			took := waitsFor(t, other, func() (err error) {
 				x := reserveOne
-				x.Reserve[0].Expire = 0
+				x.Reserve = []sqlqueue.Reserve{{Queue: "default"}} // never expires
 				answer, err = q.Exchange(t.Context(), x)
 				return err
 			})

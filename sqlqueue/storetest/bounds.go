@@ -111,6 +111,39 @@ var boundsCases = []testCase{
 		},
 	},
 	{
+		"a list of failed jobs can read the start of their payloads, errors and stacks only",
+		"a table of a thousand large failed jobs must fit the memory",
+		func(f *fixture) {
+			c := f.open()
+			long := strings.Repeat("é", 5000)
+			_, err := c.Push(f.Context(), sqlqueue.Named("job", long))
+			f.must(err)
+			c.settle(fail(c.reserve(1, "default")[0], "error"+long, "stack"+long))
+			whole := c.failedJobs()[0]
+			for _, most := range []int{0, 1, 100, 100_000} {
+				start := func(text string) string {
+					runes := []rune(text)
+					if most > 0 {
+						runes = runes[:min(most, len(runes))]
+					}
+					return string(runes)
+				}
+				jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{TextMax: most})
+				f.must(err)
+				if len(jobs) != 1 {
+					f.Fatalf("got %d failed jobs, want 1", len(jobs))
+				}
+				j := jobs[0]
+				if string(j.Payload) != start(string(whole.Payload)) || j.Error != start(whole.Error) || j.Stack != start(whole.Stack) {
+					f.Errorf("at most %d characters: got %d, %d and %d bytes", most, len(j.Payload), len(j.Error), len(j.Stack))
+				}
+			}
+			if _, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{TextMax: -1}); err == nil {
+				f.Error("a negative length was taken")
+			}
+		},
+	},
+	{
 		"an outcome that is none is refused, and nothing happened",
 		"a forgotten outcome must not delete a job",
 		func(f *fixture) {

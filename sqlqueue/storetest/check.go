@@ -66,8 +66,8 @@ func newChecker(h *history, now tables) *checker {
 	}
 	for _, e := range h.events {
 		c.total[e.what] += max(e.count, 1)
-		if e.now.After(c.latest) {
-			c.latest = e.now
+		if e.latest().After(c.latest) {
+			c.latest = e.latest()
 		}
 		if e.what == unknown {
 			c.unknown = true
@@ -178,7 +178,7 @@ func (c *checker) endedBefore(j *jobHistory, g, other event) bool {
 	if other.end < g.begin {
 		return false
 	}
-	return c.mayHaveEnded(j, g, other.end) || expired(j, g, other.begin, other.now)
+	return c.mayHaveEnded(j, g, other.end) || expired(j, g, other.begin, other.latest())
 }
 
 // mayHaveEnded reports whether a call that began before the tick may have ended the reservation.
@@ -197,6 +197,9 @@ func expired(j *jobHistory, g event, tick int64, now time.Time) bool {
 	for _, t := range j.uses {
 		if t.what == touched && t.by == g.by && t.end < tick && t.end > last {
 			deadline, last = t.until, t.end
+			if !deadline.IsZero() {
+				deadline = deadline.Add(-t.took)
+			}
 		}
 	}
 	return !deadline.IsZero() && !now.Before(deadline.Add(-clockSlack))
@@ -234,7 +237,7 @@ func (c *checker) checkLoss(id int64, j *jobHistory, loss event) {
 	if i < 0 || c.unknown {
 		return
 	}
-	if g := j.grants[i]; !c.mayHaveEnded(j, g, loss.end) && !expired(j, g, loss.begin, loss.now) {
+	if g := j.grants[i]; !c.mayHaveEnded(j, g, loss.end) && !expired(j, g, loss.begin, loss.latest()) {
 		c.complain("job %d: reservation %s was reported lost while it was its holder's", id, loss.by)
 	}
 }

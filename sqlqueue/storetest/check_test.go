@@ -17,6 +17,7 @@ func TestCheck(t *testing.T) {
 		return event{what: granted, id: id, by: by, attempts: attempts, now: now, until: now.Add(expire)}
 	}
 	by := func(w what, by string) event { return event{what: w, id: id, by: by, now: now} }
+	slow := func(e event, took time.Duration) event { e.took = took; return e }
 	requeue := event{what: requeued, count: 1, now: now}
 	waiting := func(attempts int) tables { return tables{jobs: []row{{id: id, attempts: attempts}}} }
 	has := func(by string, attempts int) tables {
@@ -39,6 +40,7 @@ func TestCheck(t *testing.T) {
 		{"failed and forgotten", []event{push, grant("a", 1, future), by(failed, "a"), {what: forgotten, count: 1}}, tables{}, ""},
 		{"released and reserved again", []event{push, grant("a", 1, future), by(released, "a"), grant("b", 2, future)}, has("b", 2), ""},
 		{"given back and reserved again", []event{push, grant("a", 1, future), by(gaveBack, "a"), grant("b", 1, future)}, has("b", 1), ""},
+		{"expired while the exchange that took it waited for its turn", []event{push, grant("a", 1, time.Minute), requeue, slow(grant("b", 2, future), time.Minute)}, has("b", 2), ""},
 		{"expired and reserved again", []event{push, grant("a", 1, past), requeue, grant("b", 2, future), by(lost, "a")}, has("b", 2), ""},
 		{"expired, reserved again and deleted", []event{push, grant("a", 1, past), requeue, grant("b", 2, future), by(deleted, "b")}, tables{}, ""},
 		{"abandoned", []event{push, grant("a", 1, future), {what: abandoned, by: "a"}}, waiting(0), ""},

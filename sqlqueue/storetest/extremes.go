@@ -642,7 +642,7 @@ func (d *extremeTest) operate() {
 		}
 		at, priority, name := time.Now().Add(time.Hour), 5, "edited"
 		edit := sqlqueue.JobEdit{At: &at, Priority: &priority}
-		if _, err := sqlqueue.ParsePayload(j.Payload); err == nil && i%2 == 0 {
+		if i%2 == 0 {
 			edit.Name, edit.Data = &name, 1
 		}
 		d.ok("edit", d.q.Edit(d.ctx, j.ID, edit))

@@ -17,9 +17,10 @@ import (
 const (
 	patience = 2 * time.Minute       // for what must happen: it ends what hangs, and fails nothing that is only slow
 	interval = 3 * time.Millisecond  // between looks at what must happen soon
-	keep     = time.Minute           // an expire that does not pass during a test
+	keep     = 20 * time.Minute      // an expire that does not pass during a test
 	brief    = 40 * time.Millisecond // an expire that does
-	promptly = 4 * time.Second       // for what must not wait for a lock that is never released
+	promptly = 30 * time.Second      // for what must not wait for a lock that is never released: less than servers let a lock wait, 50 s
+	looks    = 100                   // at what must happen soon, before patience ends: a busy machine may spend all of a short one on the first
 )
 
 // fixture is what a case works with: a database, its clients, and the history of what they did.
@@ -245,10 +246,13 @@ func (f *fixture) poll(is func() bool) error {
 	defer cancel()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for !is() {
-		select {
-		case <-ctx.Done():
+	for look := 1; !is(); look++ {
+		if ctx.Err() != nil && look >= looks {
 			return ctx.Err()
+		}
+		select {
+		case <-f.Context().Done():
+			return f.Context().Err()
 		case <-ticker.C:
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// clockSlack is by how much two readings of the database's clock may differ from the order in which things happened: a store may
-// have read the clock before it waited for its turn.
+// clockSlack is by how much two readings of the database's clock may differ from the order in which things happened, besides what a call
+// takes.
 const clockSlack = time.Second
 
 // history is what the clients of one database asked and were answered. It is safe for concurrent use.
@@ -31,11 +31,15 @@ type event struct {
 	what       what
 	id         int64
 	by         string
-	until      time.Time // granted, touched: the reservation's deadline; zero: never
-	now        time.Time // the database's clock then, if it was told
-	attempts   int       // granted
-	count      int       // inserted, requeued, retried, forgotten
+	until      time.Time     // granted, touched: the reservation's deadline; zero: never
+	now        time.Time     // the database's clock then, if it was told
+	took       time.Duration // of the call: a store may have read the clock at its beginning, and waited for its turn then
+	attempts   int           // granted
+	count      int           // inserted, requeued, retried, forgotten
 }
+
+// latest is what the database's clock may have shown when the call ended.
+func (e event) latest() time.Time { return e.now.Add(e.took) }
 
 type what int
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -64,9 +65,14 @@ func (r *recorder) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue
 }
 
 func (r *recorder) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
-	begin := r.history.tick()
+	begin, start := r.history.tick(), time.Now()
 	answer, err := r.Store.Exchange(ctx, x)
-	r.add(begin, exchanged(x, answer, err)...)
+	took := time.Since(start)
+	events := exchanged(x, answer, err)
+	for i := range events {
+		events[i].took = took
+	}
+	r.add(begin, events...)
 	if err == nil {
 		for _, wrong := range checkAnswer(x, answer) {
 			r.history.complain("%s", wrong)

@@ -206,7 +206,7 @@ var reserveCases = []testCase{
 			}
 			for i, want := range []time.Duration{time.Minute, 100 * time.Hour} {
 				j := jobs[i]
-				f.between("expires_at of "+j.Queue, j.ExpiresAt, j.ReservedAt.Add(want-time.Second), j.ReservedAt.Add(want+time.Second))
+				f.between("expires_at of "+j.Queue, j.ExpiresAt, j.ReservedAt.Add(want-30*time.Second), j.ReservedAt.Add(want+30*time.Second))
 			}
 			if !jobs[2].ExpiresAt.IsZero() || !c.job(jobs[2].ID).ExpiresAt.IsZero() {
 				f.Errorf("a reservation that never ends expires at %v", jobs[2].ExpiresAt)

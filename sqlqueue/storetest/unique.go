@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -293,6 +294,72 @@ var uniqueCases = []testCase{
 		},
 	},
 	{
+		"F3 C7 a retry goes on past every key that is held",
+		"a thousand failed jobs must not wait for the one that was pushed again",
+		func(f *fixture) {
+			c := f.open()
+			for i := range 5 {
+				c.push(sqlqueue.Unique(fmt.Sprint("key ", i)))
+				c.push()
+			}
+			for _, j := range c.reserve(10, "default") {
+				c.settle(fail(j, "no", ""))
+			}
+			failed := map[string]int64{}
+			for _, j := range c.failedJobs() {
+				failed[j.UniqueKey] = j.ID
+			}
+			first, third := c.push(sqlqueue.Unique("key 1")), c.push(sqlqueue.Unique("key 3"), sqlqueue.Delay(time.Hour))
+			n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{})
+			f.duplicate(err, sqlqueue.Duplicate{Queue: "default", Key: "key 1", Holder: first, Failed: failed["key 1"]},
+				sqlqueue.Duplicate{Queue: "default", Key: "key 3", Holder: third, Failed: failed["key 3"]})
+			if left := c.failedJobs(); n != 8 || len(left) != 2 {
+				f.Errorf("retried %d, and %d are left; want 8 and 2", n, len(left))
+			}
+			if jobs := f.allJobs(c); len(jobs) != 10 {
+				f.Errorf("there are %d jobs, want 10", len(jobs))
+			}
+		},
+	},
+	{
+		"F3 what a unique index of the application's own refuses is an error, not a key that is held",
+		"who ignores duplicates would lose the job",
+		func(f *fixture) {
+			c := f.open()
+			taken, one := "taken", sqlqueue.Priority(1)
+			c.push(sqlqueue.Unique("failed"), sqlqueue.OnQueue(taken), one)
+			c.settle(fail(c.reserve(1, taken)[0], "no", ""))
+			c.push(sqlqueue.OnQueue(taken), one)
+			keyed := c.push(sqlqueue.Unique("key"), sqlqueue.OnQueue("mine"), one)
+			f.exec("CREATE UNIQUE INDEX theirs ON {jobs} (queue, priority)")
+			defer f.dropIndex("theirs", "jobs")
+			before := f.dump()
+			for what, do := range map[string]func() (int, error){
+				"edit": func() (int, error) { return 0, c.Edit(f.Context(), keyed, sqlqueue.JobEdit{Queue: &taken}) },
+				"push": func() (int, error) {
+					id, err := c.Push(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("new"), sqlqueue.OnQueue(taken), one)
+					return int(id), err
+				},
+				"push of several": func() (int, error) {
+					job := sqlqueue.With(sqlqueue.Named("job", nil), sqlqueue.Unique("new"), sqlqueue.OnQueue(taken), one)
+					ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{sqlqueue.Named("job", nil), job})
+					return len(ids), err
+				},
+				"retry": func() (int, error) { return c.Retry(f.Context(), sqlqueue.FailedFilter{}) },
+			} {
+				n, err := do()
+				var duplicate *sqlqueue.DuplicateError
+				if n != 0 || err == nil || errors.As(err, &duplicate) {
+					f.Errorf("%s: got %d, %v; want the database's error", what, n, err)
+				}
+				if err != nil && !strings.Contains(err.Error(), "theirs") && !strings.Contains(err.Error(), "priority") { // SQLite names the columns
+					f.Errorf("%s: %v does not name the index", what, err)
+				}
+				f.unchanged(before)
+			}
+		},
+	},
+	{
 		"F3 E6 a job is not moved to a queue where its key is held",
 		"keys are a queue's own",
 		func(f *fixture) {
@@ -308,6 +375,18 @@ var uniqueCases = []testCase{
 			f.sameIDs(c.reserve(1, "sms"), mine)
 		},
 	},
+}
+
+// dropIndex: MySQL wants to be told the table.
+func (f *fixture) dropIndex(index, table string) {
+	f.Helper()
+	_, err := f.db.SQL.ExecContext(f.Context(), "DROP INDEX "+index)
+	if err == nil {
+		return
+	}
+	if _, onTable := f.db.SQL.ExecContext(f.Context(), "DROP INDEX "+index+" ON "+f.db.Table(table)); onTable != nil {
+		f.Errorf("drop index: %v; %v", err, onTable)
+	}
 }
 
 // duplicate compares what a *DuplicateError tells, in whatever order.

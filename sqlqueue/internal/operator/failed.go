@@ -12,18 +12,35 @@ import (
 
 // FailedJobs is that of sqlqueue.Store.
 func (q *Queries) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {
-	s := q.statement("SELECT id, job_id, queue, priority, payload, attempts, unique_key, error, stack, %s, %s FROM %s",
-		fmt.Sprintf(q.Dialect.Micros, "created_at"), fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
-	s.whereFailed(f)
-	s.add(" ORDER BY id DESC LIMIT %d", f.Limit)
+	columns := fmt.Sprintf("id, job_id, queue, priority, %s, attempts, unique_key, %s, %s, %s, %s", q.start("payload", f.TextMax),
+		q.start("error", f.TextMax), q.start("stack", f.TextMax), fmt.Sprintf(q.Dialect.Micros, "created_at"), fmt.Sprintf(q.Dialect.Micros, "failed_at"))
+	cut := f.Name != "" && f.TextMax > 0
+	if cut {
+		columns += ", " + q.doubtful()
+	}
 	var jobs []sqlqueue.FailedJob
-	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
-		var j sqlqueue.FailedJob
-		var payload []byte
-		err := scan(reading(&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.UniqueKey, &j.Error, &j.Stack, &j.CreatedAt, &j.FailedAt)...)
-		j.Payload, j.Attempts = payload, max(j.Attempts, 0)
-		jobs = append(jobs, j)
-		return err
+	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
+		s := q.statement("SELECT %s FROM %s", columns, q.Table("failed_jobs"))
+		s.whereFailed(f)
+		s.add(" ORDER BY id DESC LIMIT %d", n)
+		err = s.each(ctx, q.DB, func(scan func(...any) error) error {
+			var j sqlqueue.FailedJob
+			var payload, doubtful []byte
+			dest := []any{&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.UniqueKey, &j.Error, &j.Stack, &j.CreatedAt, &j.FailedAt}
+			if cut {
+				dest = append(dest, &doubtful)
+			}
+			err := scan(reading(dest...)...)
+			if read, f.Before = read+1, j.ID; f.Name != "" && !cut {
+				doubtful = payload
+			}
+			j.Payload, j.Attempts = payload, max(j.Attempts, 0)
+			if len(jobs) < f.Limit && (f.Name == "" || isNamed(f.Name, doubtful)) {
+				jobs = append(jobs, j)
+			}
+			return err
+		})
+		return read, len(jobs), err
 	})
 	return jobs, err
 }
@@ -53,23 +70,33 @@ func (s *statement) whereFailed(f sqlqueue.FailedFilter) {
 // FailedGroups is that of sqlqueue.Store. Each failed job is a group: most errors differ from each other somehow, and to find those that do
 // not would take the database longer than it takes to send them.
 func (q *Queries) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
-	s := q.statement("SELECT id, queue, %s, substr(error, 1, 200), %s FROM %s",
-		q.Dialect.Name, fmt.Sprintf(q.Dialect.Micros, "failed_at"), q.Table("failed_jobs"))
-	s.whereFailed(f)
-	s.add(" ORDER BY id DESC LIMIT %d", f.Limit)
+	columns := fmt.Sprintf("id, queue, %s, %s, substr(error, 1, 200), %s", q.plainName(), q.doubtful(), fmt.Sprintf(q.Dialect.Micros, "failed_at"))
 	var groups []sqlqueue.FailedGroup
-	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
-		g := sqlqueue.FailedGroup{Count: 1}
-		err := scan(reading(&g.ID, &g.Queue, &g.Name, &g.Error, &g.Last)...)
-		g.First = g.Last
-		groups = append(groups, g)
-		return err
+	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
+		s := q.statement("SELECT %s FROM %s", columns, q.Table("failed_jobs"))
+		s.whereFailed(f)
+		s.add(" ORDER BY id DESC LIMIT %d", n)
+		err = s.each(ctx, q.DB, func(scan func(...any) error) error {
+			g := sqlqueue.FailedGroup{Count: 1}
+			var doubtful []byte
+			err := scan(reading(&g.ID, &g.Queue, &g.Name, &doubtful, &g.Error, &g.Last)...)
+			g.First = g.Last
+			read, f.Before = read+1, g.ID
+			if len(doubtful) > 0 {
+				g.Name = nameOf(doubtful)
+			}
+			if len(groups) < f.Limit && (f.Name == "" || f.Name == g.Name) {
+				groups = append(groups, g)
+			}
+			return err
+		})
+		return read, len(groups), err
 	})
 	return groups, err
 }
 
 func (q *Queries) lockFailed(ctx context.Context, db DB, f sqlqueue.FailedFilter) ([]int64, error) {
-	return q.lock(ctx, db, "failed_jobs", "", f.IDs, "id DESC", f.Limit, func(s *statement, ids []int64, after int64) {
+	return q.lock(ctx, db, "failed_jobs", "", f.IDs, "id DESC", f.Limit, f.Name, func(s *statement, ids []int64, after int64) {
 		f := f
 		f.IDs, f.Before = ids, cmp.Or(after, f.Before)
 		s.whereFailed(f)

@@ -16,25 +16,50 @@ import (
 // Jobs is that of sqlqueue.Store.
 func (q *Queries) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
 	at := func(column string) string { return fmt.Sprintf(q.Dialect.Micros, column) }
-	payload := "payload"
-	if f.PayloadMax > 0 {
-		payload = fmt.Sprintf("substr(%s, 1, %d)", cmp.Or(q.Dialect.Payload, payload), f.PayloadMax)
+	columns := fmt.Sprintf("id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key",
+		q.start("payload", f.PayloadMax), at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"))
+	cut := f.Name != "" && f.PayloadMax > 0
+	if cut {
+		columns += ", " + q.doubtful()
 	}
-	s := q.statement("SELECT id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key FROM %s",
-		payload, at("reserved_at"), at("expires_at"), at("available_at"), at("created_at"), q.Table("jobs")+q.Dialect.Paged)
-	s.whereJobs(f)
-	s.add(" ORDER BY id LIMIT %d", f.Limit)
 	var jobs []sqlqueue.Job
-	err := s.each(ctx, q.DB, func(scan func(...any) error) error {
-		var j sqlqueue.Job
-		var payload []byte
-		err := scan(reading(&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &j.ReservedAt, &j.ReservedBy, &j.ExpiresAt,
-			&j.Started, &j.AvailableAt, &j.CreatedAt, &j.UniqueKey)...)
-		j.Payload, j.Attempts, j.Exceptions = payload, max(j.Attempts, 0), max(j.Exceptions, 0)
-		jobs = append(jobs, j)
-		return err
+	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
+		s := q.statement("SELECT %s FROM %s", columns, q.Table("jobs")+q.Dialect.Paged)
+		s.whereJobs(f)
+		s.add(" ORDER BY id LIMIT %d", n)
+		err = s.each(ctx, q.DB, func(scan func(...any) error) error {
+			var j sqlqueue.Job
+			var payload, doubtful []byte
+			dest := []any{&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &j.ReservedAt, &j.ReservedBy, &j.ExpiresAt,
+				&j.Started, &j.AvailableAt, &j.CreatedAt, &j.UniqueKey}
+			if cut {
+				dest = append(dest, &doubtful)
+			}
+			err := scan(reading(dest...)...)
+			if read, f.After = read+1, j.ID; f.Name != "" && !cut {
+				doubtful = payload
+			}
+			j.Payload, j.Attempts, j.Exceptions = payload, max(j.Attempts, 0), max(j.Exceptions, 0)
+			if len(jobs) < f.Limit && (f.Name == "" || isNamed(f.Name, doubtful)) {
+				jobs = append(jobs, j)
+			}
+			return err
+		})
+		return read, len(jobs), err
 	})
 	return jobs, err
+}
+
+// start is a column's text, or the first characters of it if most is not 0.
+func (q *Queries) start(column string, most int) string {
+	if most == 0 {
+		return column
+	}
+	text := column
+	if column == "payload" {
+		text = cmp.Or(q.Dialect.Payload, column)
+	}
+	return fmt.Sprintf("substr(%s, 1, %d)", text, most)
 }
 
 func (s *statement) whereJobs(f sqlqueue.JobFilter) {
@@ -77,10 +102,6 @@ func (s *statement) whereJobs(f sqlqueue.JobFilter) {
 	}
 }
 
-func (s *statement) whereName(name string) {
-	s.add(" AND %s = "+s.dialect.Text, s.dialect.Name, s.arg(name))
-}
-
 // Window is that of sqlqueue.Store.
 func (q *Queries) Window(ctx context.Context, after int64, n int) (int64, error) {
 	s := q.statement("SELECT max(id) FROM (SELECT id FROM %s%s", q.Table("jobs"), q.Dialect.ByID)
@@ -92,6 +113,14 @@ func (q *Queries) Window(ctx context.Context, after int64, n int) (int64, error)
 
 // CountJobs is that of sqlqueue.Store.
 func (q *Queries) CountJobs(ctx context.Context, f sqlqueue.JobFilter) (n int, err error) {
+	if f.Name != "" {
+		err = untilFull(f.Limit, func(most int) (int, int, error) {
+			found, read, err := q.ids(ctx, q.DB, q.Table("jobs"), "id", most, "", f.Name, func(s *statement) { s.whereJobs(f) })
+			n, f.After = n+len(found), read.last
+			return read.rows, n, err
+		})
+		return min(n, f.Limit), err
+	}
 	s := q.statement("SELECT count(*) FROM (SELECT id FROM %s", q.Table("jobs"))
 	s.whereJobs(f)
 	s.add(" LIMIT %d) AS found", f.Limit)
@@ -133,7 +162,7 @@ func (e *heldError) Unwrap() error { return e.error }
 func (q *Queries) changeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
 	var ids []int64
 	err := q.Tx(ctx, func(db DB) (err error) {
-		if ids, err = q.lock(ctx, db, "jobs", q.Dialect.Paged, f.IDs, "id", f.Limit, func(s *statement, ids []int64, after int64) {
+		if ids, err = q.lock(ctx, db, "jobs", q.Dialect.Paged, f.IDs, "id", f.Limit, f.Name, func(s *statement, ids []int64, after int64) {
 			f := f
 			f.IDs, f.After = ids, max(f.After, after)
 			s.whereJobs(f)
@@ -192,51 +221,74 @@ func (s *statement) set(c sqlqueue.JobChange) bool {
 // lock returns the ids of the rows that pass a filter, locked. Rows are looked up without locks first, so that only rows that pass are
 // ever locked, whatever index the filter goes by. Others take the place of those that do not pass any more when they are locked: it
 // returns fewer than limit only if there are no more. The filter is for ids, if not nil, and for what follows in the order after a row,
-// if not 0. Hint stands after the table's name when they are looked up.
-func (q *Queries) lock(ctx context.Context, db DB, table, hint string, ids []int64, order string, limit int,
+// if not 0; name is the one it asks for. Hint stands after the table's name when they are looked up.
+func (q *Queries) lock(ctx context.Context, db DB, table, hint string, ids []int64, order string, limit int, name string,
 	where func(s *statement, ids []int64, after int64),
 ) ([]int64, error) {
 	if ids != nil {
-		return q.lockIDs(ctx, db, table, ids, where)
+		return q.lockIDs(ctx, db, table, ids, name, where)
 	}
 	var locked []int64
 	for after := int64(0); ; {
-		found, err := q.ids(ctx, db, q.Table(table)+hint, order, limit-len(locked), "", func(s *statement) { where(s, nil, after) })
-		if err != nil || len(found) == 0 {
+		most := limit - len(locked)
+		found, read, err := q.ids(ctx, db, q.Table(table)+hint, order, most, "", name, func(s *statement) { where(s, nil, after) })
+		if err != nil || read.rows == 0 {
 			return locked, err
 		}
-		more, err := q.lockIDs(ctx, db, table, found, where)
-		if err != nil {
-			return nil, err
+		if len(found) > 0 {
+			more, err := q.lockIDs(ctx, db, table, found, name, where)
+			if err != nil {
+				return nil, err
+			}
+			locked = append(locked, more...)
 		}
-		full := len(locked)+len(found) == limit
-		locked = append(locked, more...)
-		if !full || len(more) == len(found) {
+		if read.rows < most || len(locked) == limit {
 			return locked, nil
 		}
-		after = found[len(found)-1]
+		after = read.last
 	}
 }
 
-func (q *Queries) lockIDs(ctx context.Context, db DB, table string, ids []int64, where func(s *statement, ids []int64, after int64)) ([]int64, error) {
+func (q *Queries) lockIDs(ctx context.Context, db DB, table string, ids []int64, name string,
+	where func(s *statement, ids []int64, after int64),
+) ([]int64, error) {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
-	return q.ids(ctx, db, q.Table(table)+q.Dialect.ByID, "id", len(ids), q.Dialect.ForUpdate, func(s *statement) { where(s, ids, 0) })
+	found, _, err := q.ids(ctx, db, q.Table(table)+q.Dialect.ByID, "id", len(ids), q.Dialect.ForUpdate, name, func(s *statement) { where(s, ids, 0) })
+	return found, err
 }
 
-func (q *Queries) ids(ctx context.Context, db DB, table, order string, limit int, lock string, where func(s *statement)) ([]int64, error) {
-	s := q.statement("SELECT id, queue FROM %s", table)
+// read is how many rows a statement has read, and the id of the last.
+type read struct {
+	rows int
+	last int64
+}
+
+// ids reads at most limit rows, and returns the ids of those that pass: with a name, not all do.
+func (q *Queries) ids(ctx context.Context, db DB, table, order string, limit int, lock, name string, where func(s *statement)) ([]int64, read, error) {
+	columns := "id, queue"
+	if name != "" {
+		columns += ", " + q.doubtful()
+	}
+	s := q.statement("SELECT %s FROM %s", columns, table)
 	where(s)
 	s.add(" ORDER BY %s LIMIT %d %s", order, limit, lock)
 	var found []int64
+	var all read
 	err := s.each(ctx, db, func(scan func(...any) error) error {
-		var id int64
 		var queue string
-		err := scan(&id, &queue)
-		found = append(found, id)
+		var doubtful []byte
+		dest := []any{&all.last, &queue}
+		if name != "" {
+			dest = append(dest, &doubtful)
+		}
+		err := scan(reading(dest...)...)
+		if all.rows++; isNamed(name, doubtful) {
+			found = append(found, all.last)
+		}
 		return err
 	})
-	return found, err
+	return found, all, err
 }
 
 // checkKeys returns the unique keys of the jobs, as they will be in a queue. The error is a *sqlqueue.DuplicateError if other jobs of the

@@ -38,7 +38,8 @@ type Dialect struct {
 	Time        string                      // microseconds since 1970 (%s) as the tables keep times
 	Micros      string                      // a time of the tables (%s) as microseconds since 1970
 	Payload     string                      // the payload as text; empty: it is one
-	Name        string                      // the payload's name; NULL if it has none
+	Plain       string                      // whether Name is what sqlqueue.ParsePayload says; never an error, whatever the payload
+	Name        string                      // the name of a payload that is Plain; NULL if it has none
 	Text        string                      // the argument %s as a text that is compared byte by byte
 	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s
 	Pattern     func(parts []string) string // what has the parts in it, in this order
