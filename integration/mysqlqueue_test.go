@@ -351,7 +351,7 @@ func TestMySQLDeadlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		var done, requeued atomic.Int64
 		var owners sync.Map // of reservations; each is given once

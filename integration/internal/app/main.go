@@ -19,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/sqlqueue/sqlqueue/cli"
 	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -189,17 +191,37 @@ func (a *application) long(ctx context.Context, j *job) error {
 
 // transaction runs f in a transaction that holds the job.
 func (a *application) transaction(ctx context.Context, options *sql.TxOptions, f func(*sqlqueue.Queue, *sql.Tx) error, j *job) error {
-	tx, err := a.BeginTx(ctx, options)
+	q, tx, err := a.hold(ctx, options, j)
+	for err != nil && isSerialization(err) && ctx.Err() == nil {
+		q, tx, err = a.hold(ctx, options, j)
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing after Commit
-	q := a.Bind(a.Queue, tx)
-	if err := q.Hold(ctx, j); err != nil {
-		return err
-	}
 	if err := f(q, tx); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+// hold begins a transaction that holds the job.
+func (a *application) hold(ctx context.Context, options *sql.TxOptions, j *job) (*sqlqueue.Queue, *sql.Tx, error) {
+	tx, err := a.BeginTx(ctx, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := a.Bind(a.Queue, tx)
+	if err := q.Hold(ctx, j); err != nil {
+		_ = tx.Rollback()
+		return nil, nil, err
+	}
+	return q, tx, nil
+}
+
+// isSerialization reports whether the worker has touched the job between the transaction's snapshot and its lock.
+func isSerialization(err error) bool {
+	var postgres interface{ SQLState() string }
+	var mariadb *mysql.MySQLError
+	return errors.As(err, &postgres) && postgres.SQLState() == "40001" || errors.As(err, &mariadb) && mariadb.Number == 1020
 }
