@@ -427,3 +427,16 @@ func TestWorkWaitsForTheServer(t *testing.T) {
 	}
 	checkSecret(t, s.dsn, result{stderr: p.stderr.String()})
 }
+
+// A worker that the database refuses what it needs ends with exit code 1, and its last line says why and what to do.
+func TestWorkEndsWhenTheDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	s := migrated(t)
+	s.exec("CREATE TRIGGER theirs BEFORE INSERT ON workers BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END")
+	got := s.run("work", "--exec", "true")
+	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
+	last := lines[len(lines)-1]
+	if got.code != 1 || !strings.HasPrefix(last, "sqlqueue: ") || strings.Count(last, "readonly database") != 1 || strings.Count(last, "let this user write the file") != 1 {
+		t.Errorf("exit code %d, and the last line does not say once why, and what to do:\n%s", got.code, got.stderr)
+	}
+}
