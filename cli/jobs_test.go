@@ -253,7 +253,7 @@ func TestPauseAndResume(t *testing.T) {
 	if got := s.ok("pause"); got != "paused all queues\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.ok("queues"); !strings.Contains(got, "\n(all)      0        0         0       0  -       paused  ") {
+	if got := s.ok("queues"); !strings.Contains(strings.Join(strings.Fields(got), " "), " (all) 0 0 0 0 - paused ") {
 		t.Errorf("the queues are\n%s", got)
 	}
 	s.work("true", "--queue", "x")

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
@@ -516,16 +518,26 @@ func (s suite) blockedDown(t *testing.T) blocked {
 		down.done <- err
 	}()
 	if s.dialect == migrations.SQLite {
-		s.eventually(t, func() bool {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			_, err := s.migrator(t, s.db, "").Up(ctx)
-			return errors.Is(err, context.DeadlineExceeded)
-		})
+		var file string
+		if err := s.db.QueryRowContext(t.Context(), `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually(t, func() bool { return isLocked(file + "-" + migrations.VersionTable + ".lock") })
 		return down
 	}
 	s.eventually(t, func() bool { return s.db.QueryRowContext(t.Context(), s.findDrop()).Scan(&down.session) == nil })
 	return down
+}
+
+// isLocked reports whether a file is there and somebody has locked it.
+func isLocked(file string) bool {
+	if _, err := os.Stat(file); err != nil {
+		return false
+	}
+	lock := flock.New(file)
+	defer func() { _ = lock.Close() }()
+	mine, err := lock.TryLock()
+	return err == nil && !mine
 }
 
 // findDrop selects the session whose DROP TABLE waits.

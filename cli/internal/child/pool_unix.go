@@ -262,8 +262,9 @@ func (s *server) send(m message) {
 
 // begin notes the next job.
 func (s *server) begin(job Job) {
-	s.jobs++
-	s.errorOutput.forget()
+	if s.jobs++; s.jobs > 1 { // what a new one has printed by now may be why it ends
+		s.errorOutput.forget()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.job = job
