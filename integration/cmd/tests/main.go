@@ -1,4 +1,4 @@
-// The tests command vets and tests the library and, on a database server of each engine, the integration module, both at once. It is
+// The tests command vets and tests the library, while a database server of each engine starts, and then the integration module on them. It is
 // what make test runs, in the repository's root:
 //
 //	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration]
@@ -60,7 +60,7 @@ func main() {
 			p.more = append(p.more, "-run="+*only)
 		}
 		if p.servers { // the tests there mostly wait, for servers and processes
-			p.more = append(p.more, "-p=4", "-parallel=8")
+			p.more = append(p.more, "-p=2", "-parallel=4")
 		}
 	}
 	if len(parts) == 0 {
@@ -72,7 +72,7 @@ func main() {
 	}
 }
 
-// run runs all parts at once, and reports whether everything passed.
+// run runs all parts, one after the other, and reports whether everything passed.
 func run(parts []*part) bool {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -93,8 +93,13 @@ func run(parts []*part) bool {
 
 	var set *servers.Set
 	var wg sync.WaitGroup
+	before := make(chan struct{}) // closed when the part before has ended: two at once would only slow each other down
+	close(before)
 	for _, p := range parts {
+		first, ended := before, make(chan struct{})
+		before = ended
 		wg.Go(func() {
+			defer close(ended)
 			var variables []string
 			if p.servers {
 				var err error
@@ -104,6 +109,7 @@ func run(parts []*part) bool {
 				}
 				variables = set.Environ()
 			}
+			<-first
 			if err := p.run(ctx, r, variables); err != nil {
 				r.failed(p, err.Error(), "make "+p.name)
 			}
