@@ -18,6 +18,7 @@ const (
 	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long the last exchange may take
+	leaveWithin  = 3 * time.Second        // how long the removal of its row at the end may take
 	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
 	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
 
@@ -317,7 +318,7 @@ func (l *loop) leave(ctx context.Context) {
 	}
 	x := sqlqueue.Exchange{Worker: &l.self, Leave: true}
 	l.counts.tell(&x, time.Now())
-	_, _ = bounded(ctx, &l.calls, promptly, func(ctx context.Context) (sqlqueue.Exchanged, error) { return l.queue.Exchange(ctx, x) })
+	_, _ = bounded(ctx, &l.calls, leaveWithin, func(ctx context.Context) (sqlqueue.Exchanged, error) { return l.queue.Exchange(ctx, x) })
 }
 
 // leftover says what is unfinished at the end.
