@@ -71,6 +71,9 @@ type tap struct {
 	// connection lives on: if not, it breaks before the statement or, when there is one, before its answer.
 	sent     func(statement string) (send string, stay bool)
 	received func(p []byte)
+
+	// lost is called with each statement, and reports whether it is lost on its way, and all that follows, until the connection is closed.
+	lost func(statement string) bool
 }
 
 // watch lets statements pass after a look at them.
@@ -96,7 +99,7 @@ func (tp *tap) open(tb testing.TB, dsn string) *sql.DB {
 	config.Logger = &mysql.NopLogger{}
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		return &tappedConn{conn, tp}, err
+		return &tappedConn{Conn: conn, tap: tp, closed: make(chan struct{})}, err
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -109,12 +112,23 @@ func (tp *tap) open(tb testing.TB, dsn string) *sql.DB {
 
 type tappedConn struct {
 	net.Conn
-	tap *tap
+	tap    *tap
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *tappedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // Write is called by the driver with whole packets: a length of three bytes, a number, the command (3 for a statement) and its text.
 func (c *tappedConn) Write(p []byte) (int, error) {
 	const header, query = 4, 3
+	if len(p) > header && p[header] == query && c.tap.lost != nil && c.tap.lost(string(p[header+1:])) {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
 	if len(p) <= header || p[header] != query || c.tap.sent == nil {
 		return c.Conn.Write(p)
 	}
@@ -739,14 +753,14 @@ func TestMySQLCancelled(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		silent := make(chan struct{})
-		t.Cleanup(func() { close(silent) })
-		q := mysqlQueue(t, watch(func(statement string) {
-			if strings.HasPrefix(statement, "COMMIT") {
+		network := &tap{lost: func(statement string) bool {
+			commit := strings.HasPrefix(statement, "COMMIT")
+			if commit {
 				cancel()
-				<-silent // the network
 			}
-		}).open(t, dsn))
+			return commit
+		}}
+		q := mysqlQueue(t, network.open(t, dsn))
 		_, err := q.Exchange(ctx, sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}})
 		if !errors.Is(err, sqlqueue.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
