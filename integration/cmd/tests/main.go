@@ -41,7 +41,7 @@ func main() {
 	if *gcflags != "" {
 		flags = append(flags, "-gcflags="+*gcflags)
 	}
-	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=4h"} // who waits ends it sooner
+	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=1h"} // who waits ends it sooner
 	parts := []*part{
 		{name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue", packages: []string{"./..."}},
 		{name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true, packages: []string{"./..."}},
