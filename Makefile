@@ -20,24 +20,24 @@ tests:
 	cd integration && go build -o .bin/tests ./cmd/tests
 
 .PHONY: test
-test: tests ## vet and test everything, on every database engine: 6 minutes
+test: tests ## vet and test everything, on every database engine: 15 to 20 minutes
 	@$(TESTS)
 
 .PHONY: unit
-unit: ## vet and test the library alone, which needs no server: 3 minutes
+unit: ## vet and test the library alone, which needs no server: 6 minutes
 	go vet ./...
 	go test $(RACE) -count=$(COUNT) -timeout=4h ./...
 
 .PHONY: integration
-integration: tests ## vet and test on real servers: 5 minutes
+integration: tests ## vet and test on real servers: 10 minutes
 	@$(TESTS) integration
 
 .PHONY: versions
-versions: tests ## on the servers that are given, only what depends on their version: 3 minutes
+versions: tests ## on the servers that are given, only what depends on their version: 15 minutes
 	@$(TESTS) -versions
 
 .PHONY: race
-race: ## everything under the race detector, three times in a row: 20 minutes
+race: ## everything under the race detector, three times in a row: an hour
 	$(if $(RACE),,@echo "the race detector needs a C compiler" && exit 1)
 	@$(MAKE) --no-print-directory test COUNT=3
 
