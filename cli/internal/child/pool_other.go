@@ -2,10 +2,7 @@
 
 package child
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // Pool runs jobs in processes of a program that calls Serve. It needs Unix.
 type Pool struct {
@@ -15,9 +12,6 @@ type Pool struct {
 	Args []string
 	Jobs int
 }
-
-// ErrNotStarted says that a job was not given to any child: it is not the job's fault. From Pool.Call.
-var ErrNotStarted = errors.New("no child process could be started for the job")
 
 // CanServe says whether Pool works on this system.
 const CanServe = false
