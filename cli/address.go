@@ -33,10 +33,7 @@ func parseAddress(dsn string) (address, error) {
 	dsn = strings.TrimRight(dsn, "\r\n") // of a file that the address was read from
 	scheme, rest, found := strings.Cut(dsn, ":")
 	if !found || !isScheme(scheme) {
-		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
-			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
-		}
-		return address{}, usagef("the address has no scheme: use %s", schemes)
+		return address{}, wrongScheme(dsn, "the address has no scheme")
 	}
 	a := address{}
 	switch strings.ToLower(scheme) {
@@ -47,10 +44,7 @@ func parseAddress(dsn string) (address, error) {
 	case "sqlite", "sqlite3":
 		return sqliteAddress(rest)
 	default:
-		if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
-			return address{}, usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
-		}
-		return address{}, usagef("unknown scheme %q in the address: use %s", scheme, schemes)
+		return address{}, wrongScheme(dsn, fmt.Sprintf("unknown scheme %q in the address", scheme))
 	}
 
 	socket := ""
@@ -84,6 +78,14 @@ func parseAddress(dsn string) (address, error) {
 		}
 	}
 	return a, nil
+}
+
+// wrongScheme says what is wrong with the scheme of an address, unless it is one as MySQL's driver takes it.
+func wrongScheme(dsn, what string) error {
+	if strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") {
+		return usagef("the address has no scheme: put mysql:// before it, as in mysql://user:password@tcp(host:port)/database")
+	}
+	return usagef("%s: use %s", what, schemes)
 }
 
 // isPlain reports whether the parts of an address are what they seem to be. Where a character of the password is not encoded, or one of
