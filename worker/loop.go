@@ -266,7 +266,8 @@ func (l *loop) weigh(now time.Time) {
 		return
 	}
 	l.weighed, l.used = now, memory()
-	useful := l.finished > 0 || l.vain && len(l.held) == 0 // one that did not even one job would be started again in vain
+	running, _ := l.slots.load()
+	useful := running > 0 || l.finished > 0 || l.vain && len(l.held) == 0 // one that did not even one job would be started again in vain
 	if l.used > l.config.MaxMemory && l.overweight == nil && useful {
 		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
 		l.stop(l.overweight.Error())
