@@ -9,7 +9,8 @@ import (
 // cutAtCommit passes a COMMIT on to the server, and closes the connection before the answer can come.
 const cutAtCommit = "cut_at_commit"
 
-// hangAtRollback swallows a ROLLBACK and all that follows it, and keeps the connection open.
+// hangAtRollback swallows a ROLLBACK and all that follows it, and keeps the connection open until the toxic is removed: a driver may wait for
+// the answer without a time limit.
 const hangAtRollback = "hang_at_rollback"
 
 func init() {
@@ -18,6 +19,14 @@ func init() {
 }
 
 type rollbackToxic struct{}
+
+var _ toxics.CleanupToxic = (*rollbackToxic)(nil)
+
+func (*rollbackToxic) Cleanup(stub *toxics.ToxicStub) {
+	if stub.State == hangAtRollback {
+		stub.Close()
+	}
+}
 
 func (*rollbackToxic) Pipe(stub *toxics.ToxicStub) {
 	for hung := false; ; {
@@ -29,7 +38,9 @@ func (*rollbackToxic) Pipe(stub *toxics.ToxicStub) {
 				stub.Close()
 				return
 			}
-			if hung = hung || bytes.Contains(bytes.ToUpper(chunk.Data), []byte("ROLLBACK")); !hung {
+			if hung = hung || bytes.Contains(bytes.ToUpper(chunk.Data), []byte("ROLLBACK")); hung {
+				stub.State = hangAtRollback
+			} else {
 				stub.Output <- chunk
 			}
 		}
