@@ -205,7 +205,13 @@ func (m *machine) reset(t *rapid.T) {
 		}
 	}
 	empty()
+	var all []sqlqueue.Reserve
+	for _, queue := range modelQueues {
+		all = append(all, sqlqueue.Reserve{Queue: queue})
+	}
 	for _, q := range m.queues {
+		_, err := q.Exchange(t.Context(), sqlqueue.Exchange{Number: "reset", Limit: 1, Reserve: all}) // lanes are learned of queues that are reserved from
+		must(t, err)
 		for _, priority := range modelPriorities {
 			_, err := q.Push(t.Context(), sqlqueue.Named("job", nil), sqlqueue.OnQueue(modelQueues...), sqlqueue.Priority(priority))
 			must(t, err)
