@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // operation is something that an operator does.
@@ -154,47 +155,62 @@ SELECT n, 'queue-' || (n % 5), 0, ` + payload("") + `, 25,
 
 // libraryOperations are what operators' programs ask of the library.
 func libraryOperations(q *sqlqueue.Queue, size size) []operation {
-	var store sqlqueue.Store
-	q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
-	jobs := func(f sqlqueue.JobFilter) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.Jobs(ctx, f); return err }
+	jobs := func(f operator.JobFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := operator.New(q).Jobs(ctx, f); return err }
 	}
-	count := func(f sqlqueue.JobFilter) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.CountJobs(ctx, f, 100_000); return err }
+	count := func(f operator.JobFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := operator.New(q).CountJobs(ctx, f, 100_000); return err }
 	}
-	failed := func(f sqlqueue.FailedFilter) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.FailedJobs(ctx, f); return err }
+	failed := func(f operator.FailedFilter) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := operator.New(q).FailedJobs(ctx, f); return err }
 	}
-	groups := func(f sqlqueue.FailedFilter, most int) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.FailedGroups(ctx, f, most); return err }
+	groups := func(f operator.FailedFilter, most int) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := operator.New(q).FailedGroups(ctx, f, most); return err }
 	}
 	queues := func(most int64) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.Queues(ctx, most); return err }
+		return func(ctx context.Context) error { _, err := operator.New(q).Queues(ctx, most); return err }
 	}
 	counts := func(since time.Duration) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := q.Counts(ctx, since); return err }
+		return func(ctx context.Context) error { _, err := operator.New(q).Counts(ctx, since); return err }
 	}
-	changeFailed := func(f sqlqueue.FailedFilter, c sqlqueue.FailedChange) func(context.Context) error {
-		f.Limit = 1000
-		return func(ctx context.Context) error { _, _, err := store.ChangeFailed(ctx, f, c); return err }
+	// once ends a change of all that pass a filter after the first batch.
+	once := func(change func(ctx context.Context, progress func(int)) (int, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			if n, err := change(ctx, func(int) { cancel() }); n == 0 {
+				return err
+			}
+			return nil
+		}
 	}
-	changeJobs := func(f sqlqueue.JobFilter, c sqlqueue.JobChange) func(context.Context) error {
-		f.Limit, f.NotReserved = 1000, true
-		return func(ctx context.Context) error { _, err := store.ChangeJobs(ctx, f, c); return err }
+	retry := func(f operator.FailedFilter) func(context.Context) error {
+		return once(func(ctx context.Context, progress func(int)) (int, error) {
+			return operator.New(q).Retry(ctx, f, progress)
+		})
 	}
-	field := func(id int) []sqlqueue.Field {
-		return []sqlqueue.Field{{Path: []string{"id"}, Value: fmt.Sprint(id)}}
+	forget := func(f operator.FailedFilter) func(context.Context) error {
+		return once(func(ctx context.Context, progress func(int)) (int, error) {
+			return operator.New(q).Forget(ctx, f, progress)
+		})
 	}
-	window := func(do func(context.Context, sqlqueue.JobFilter) error) func(context.Context) error {
+	cancel := func(f operator.JobFilter) func(context.Context) error {
+		return once(func(ctx context.Context, progress func(int)) (int, error) {
+			return operator.New(q).CancelAll(ctx, f, progress)
+		})
+	}
+	field := func(id int) []operator.Field {
+		return []operator.Field{{Path: []string{"id"}, Value: fmt.Sprint(id)}}
+	}
+	window := func(do func(context.Context, operator.JobFilter) error) func(context.Context) error {
 		return func(ctx context.Context) (err error) {
-			f := sqlqueue.JobFilter{After: int64(size.jobs / 2)}
-			if f.Until, err = q.Window(ctx, f.After, 100_000); err != nil {
+			f := operator.JobFilter{After: int64(size.jobs / 2)}
+			if f.Until, err = operator.New(q).Window(ctx, f.After, 100_000); err != nil {
 				return err
 			}
 			return do(ctx, f)
 		}
 	}
-	priority := int16(5)
 	return []operation{
 		{"Queues, to 10,000", queues(10_000)},
 		{"Queues, to 20,000", queues(20_000)},
@@ -202,48 +218,47 @@ func libraryOperations(q *sqlqueue.Queue, size size) []operation {
 		{"Queues, exact", queues(0)},
 		{"Counts, 1 h", counts(time.Hour)},
 		{"Counts, 48 h", counts(48 * time.Hour)},
-		{"CountJobs to 100,000, queue, name, older than 1 h", count(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-1", OlderThan: time.Hour})},
-		{"CountJobs to 100,000, queue, of a name that none has", count(sqlqueue.JobFilter{Queue: "queue-1", Name: "none"})},
-		{"Jobs, first page", jobs(sqlqueue.JobFilter{})},
-		{"Jobs, a page in the middle", jobs(sqlqueue.JobFilter{After: int64(size.jobs / 2)})},
-		{"Jobs, queue", jobs(sqlqueue.JobFilter{Queue: "queue-3"})},
-		{"Jobs, queue that has none", jobs(sqlqueue.JobFilter{Queue: "none"})},
-		{"Jobs, ready", jobs(sqlqueue.JobFilter{State: sqlqueue.Ready})},
-		{"Jobs, delayed", jobs(sqlqueue.JobFilter{State: sqlqueue.Delayed})},
-		{"Jobs, reserved", jobs(sqlqueue.JobFilter{State: sqlqueue.Reserved})},
-		{"Jobs, queue, reserved", jobs(sqlqueue.JobFilter{Queue: "queue-1", State: sqlqueue.Reserved})},
-		{"Jobs, name", jobs(sqlqueue.JobFilter{Name: "job-3"})},
-		{"Jobs, name that none has", jobs(sqlqueue.JobFilter{Name: "none"})},
-		{"Jobs, older than 47 h", jobs(sqlqueue.JobFilter{OlderThan: 47 * time.Hour})},
-		{"Jobs, newest hour", jobs(sqlqueue.JobFilter{CreatedAfter: time.Now().Add(-time.Hour)})},
-		{"Jobs, field, a match early", jobs(sqlqueue.JobFilter{Fields: field(1), Limit: 1})},
-		{"Jobs, field, a match at the end", jobs(sqlqueue.JobFilter{Fields: field(size.jobs), Limit: 1})},
-		{"Jobs, field, no match", jobs(sqlqueue.JobFilter{Fields: field(-1)})},
-		{"Jobs, queue, field, no match", jobs(sqlqueue.JobFilter{Queue: "queue-2", Fields: field(-1)})},
-		{"Jobs, field, no match, in a window of 100,000", window(func(ctx context.Context, f sqlqueue.JobFilter) error {
+		{"CountJobs to 100,000, queue, name, older than 1 h", count(operator.JobFilter{Queue: "queue-1", Name: "job-1", OlderThan: time.Hour})},
+		{"CountJobs to 100,000, queue, of a name that none has", count(operator.JobFilter{Queue: "queue-1", Name: "none"})},
+		{"Jobs, first page", jobs(operator.JobFilter{})},
+		{"Jobs, a page in the middle", jobs(operator.JobFilter{After: int64(size.jobs / 2)})},
+		{"Jobs, queue", jobs(operator.JobFilter{Queue: "queue-3"})},
+		{"Jobs, queue that has none", jobs(operator.JobFilter{Queue: "none"})},
+		{"Jobs, ready", jobs(operator.JobFilter{State: operator.Ready})},
+		{"Jobs, delayed", jobs(operator.JobFilter{State: operator.Delayed})},
+		{"Jobs, reserved", jobs(operator.JobFilter{State: operator.Reserved})},
+		{"Jobs, queue, reserved", jobs(operator.JobFilter{Queue: "queue-1", State: operator.Reserved})},
+		{"Jobs, name", jobs(operator.JobFilter{Name: "job-3"})},
+		{"Jobs, name that none has", jobs(operator.JobFilter{Name: "none"})},
+		{"Jobs, older than 47 h", jobs(operator.JobFilter{OlderThan: 47 * time.Hour})},
+		{"Jobs, newest hour", jobs(operator.JobFilter{CreatedAfter: time.Now().Add(-time.Hour)})},
+		{"Jobs, field, a match early", jobs(operator.JobFilter{Fields: field(1), Limit: 1})},
+		{"Jobs, field, a match at the end", jobs(operator.JobFilter{Fields: field(size.jobs), Limit: 1})},
+		{"Jobs, field, no match", jobs(operator.JobFilter{Fields: field(-1)})},
+		{"Jobs, queue, field, no match", jobs(operator.JobFilter{Queue: "queue-2", Fields: field(-1)})},
+		{"Jobs, field, no match, in a window of 100,000", window(func(ctx context.Context, f operator.JobFilter) error {
 			f.Fields = field(-1)
-			_, err := q.Jobs(ctx, f)
+			_, err := operator.New(q).Jobs(ctx, f)
 			return err
 		})},
-		{"CountJobs, name and age, in a window of 100,000", window(func(ctx context.Context, f sqlqueue.JobFilter) error {
+		{"CountJobs, name and age, in a window of 100,000", window(func(ctx context.Context, f operator.JobFilter) error {
 			f.Queue, f.Name, f.OlderThan = "queue-1", "job-1", time.Hour
-			_, err := q.CountJobs(ctx, f, 100_000)
+			_, err := operator.New(q).CountJobs(ctx, f, 100_000)
 			return err
 		})},
-		{"FailedJobs, first page", failed(sqlqueue.FailedFilter{})},
-		{"FailedJobs, queue", failed(sqlqueue.FailedFilter{Queue: "queue-1"})},
-		{"FailedJobs, name", failed(sqlqueue.FailedFilter{Name: "job-1"})},
-		{"FailedJobs, error", failed(sqlqueue.FailedFilter{Error: "kind c: order *: no answer"})},
-		{"FailedJobs, error that none has", failed(sqlqueue.FailedFilter{Error: "kind z: * no answer"})},
-		{"FailedJobs, older than 47 h", failed(sqlqueue.FailedFilter{OlderThan: 47 * time.Hour})},
-		{"FailedGroups of 20,000", groups(sqlqueue.FailedFilter{}, 20_000)},
-		{"FailedGroups of 100,000", groups(sqlqueue.FailedFilter{}, 100_000)},
-		{"FailedGroups of 20,000, queue", groups(sqlqueue.FailedFilter{Queue: "queue-1"}, 20_000)},
-		{"retry of 1,000 by error", changeFailed(sqlqueue.FailedFilter{Error: "kind d: *"}, sqlqueue.RetryFailed)},
-		{"forget of 1,000 by error", changeFailed(sqlqueue.FailedFilter{Error: "kind e: *"}, sqlqueue.ForgetFailed)},
-		{"forget of 1,000 by age", changeFailed(sqlqueue.FailedFilter{OlderThan: 24 * time.Hour}, sqlqueue.ForgetFailed)},
-		{"edit of 1,000 by queue and name", changeJobs(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-1"}, sqlqueue.JobChange{Priority: &priority})},
-		{"cancel of 1,000 by queue, name and age", changeJobs(sqlqueue.JobFilter{Queue: "queue-1", Name: "job-2", OlderThan: time.Hour}, sqlqueue.JobChange{Delete: true})},
+		{"FailedJobs, first page", failed(operator.FailedFilter{})},
+		{"FailedJobs, queue", failed(operator.FailedFilter{Queue: "queue-1"})},
+		{"FailedJobs, name", failed(operator.FailedFilter{Name: "job-1"})},
+		{"FailedJobs, error", failed(operator.FailedFilter{Error: "kind c: order *: no answer"})},
+		{"FailedJobs, error that none has", failed(operator.FailedFilter{Error: "kind z: * no answer"})},
+		{"FailedJobs, older than 47 h", failed(operator.FailedFilter{OlderThan: 47 * time.Hour})},
+		{"FailedGroups of 20,000", groups(operator.FailedFilter{}, 20_000)},
+		{"FailedGroups of 100,000", groups(operator.FailedFilter{}, 100_000)},
+		{"FailedGroups of 20,000, queue", groups(operator.FailedFilter{Queue: "queue-1"}, 20_000)},
+		{"retry of 1,000 by error", retry(operator.FailedFilter{Error: "kind d: *"})},
+		{"forget of 1,000 by error", forget(operator.FailedFilter{Error: "kind e: *"})},
+		{"forget of 1,000 by age", forget(operator.FailedFilter{OlderThan: 24 * time.Hour})},
+		{"cancel of 1,000 by queue, name and age", cancel(operator.JobFilter{Queue: "queue-1", Name: "job-2", OlderThan: time.Hour})},
 	}
 }
 
@@ -262,7 +277,7 @@ func commandOperations(q *sqlqueue.Queue, command, engine, dsn string) (all []op
 		all = append(all, operation{"`sqlqueue " + line + "`", func(ctx context.Context) error {
 			line := line
 			if strings.Contains(line, "N") { // the newest that has failed
-				newest, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Limit: 1})
+				newest, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{Limit: 1})
 				if err != nil || len(newest) == 0 {
 					return errors.Join(errors.New("no job has failed"), err)
 				}

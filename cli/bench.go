@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -150,7 +151,7 @@ func (b *bench) cleanUp(ctx context.Context) error {
 	b.begin("deleting what is left")
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	_, err := b.producer.Clear(ctx, b.queue, true)
+	_, err := operator.New(b.producer).Clear(ctx, b.queue, true)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) clearCommand() *cobra.Command {
@@ -30,14 +31,14 @@ func (p *program) clearCommand() *cobra.Command {
 				of = fmt.Sprintf("queue %q", queue())
 			}
 			goOn, err := consent.given(cmd, "delete", func() (extent, error) {
-				n, err := q.CountJobs(cmd.Context(), sqlqueue.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
+				n, err := operator.New(q).CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
 				return extent{n: n, text: countTo(n, "job") + " of " + of + " for good"}, err
 			})
 			if !goOn {
 				return err
 			}
 			n, err := inBatches(cmd, "deleted", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return q.Clear(ctx, queue(), includeReserved, progress)
+				return operator.New(q).Clear(ctx, queue(), includeReserved, progress)
 			})
 			return reportCount(cmd, "deleted", n, "job", err)
 		})

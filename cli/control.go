@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) pauseCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func (p *program) pauseCommand() *cobra.Command {
   sqlqueue pause`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "paused", sqlqueue.ControlChange{Pause: true, PauseFor: duration})
+			return p.control(cmd, queues, "paused", operator.ControlChange{Pause: true, PauseFor: duration})
 		},
 	}
 	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
@@ -40,7 +41,7 @@ func (p *program) resumeCommand() *cobra.Command {
   sqlqueue resume`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "resumed", sqlqueue.ControlChange{Resume: true})
+			return p.control(cmd, queues, "resumed", operator.ControlChange{Resume: true})
 		},
 	}
 	queueFlag(cmd, &queues, "queue, or several with commas between them (default: the pause of all)")
@@ -58,7 +59,7 @@ func (p *program) restartCommand() *cobra.Command {
   sqlqueue restart --queue mail`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "restarting the workers of", sqlqueue.ControlChange{Restart: true})
+			return p.control(cmd, queues, "restarting the workers of", operator.ControlChange{Restart: true})
 		},
 	}
 	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
@@ -85,7 +86,7 @@ func (p *program) maintenanceCommand(on bool, name, short, long string) *cobra.C
 		Example: "  sqlqueue " + name,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, name+":", sqlqueue.ControlChange{Maintenance: &on})
+			return p.control(cmd, queues, name+":", operator.ControlChange{Maintenance: &on})
 		},
 	}
 	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
@@ -93,7 +94,7 @@ func (p *program) maintenanceCommand(on bool, name, short, long string) *cobra.C
 }
 
 // control says the same about each queue, or about all.
-func (p *program) control(cmd *cobra.Command, queues []string, did string, change sqlqueue.ControlChange) error {
+func (p *program) control(cmd *cobra.Command, queues []string, did string, change operator.ControlChange) error {
 	about := "all queues"
 	if len(queues) == 0 {
 		queues = []string{""}
@@ -102,7 +103,7 @@ func (p *program) control(cmd *cobra.Command, queues []string, did string, chang
 	}
 	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 		for _, queue := range queues {
-			if err := q.Control(cmd.Context(), queue, change); err != nil {
+			if err := operator.New(q).Control(cmd.Context(), queue, change); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -186,7 +187,7 @@ func (d *delivery) queues() []string {
 func (d *delivery) read(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	all, err := d.db.queue.Subscriptions(ctx)
+	all, err := operator.New(d.db.queue).Subscriptions(ctx)
 	if err != nil {
 		if refused, ok := errors.AsType[*sqlqueue.RefusedError](err); ok {
 			d.refused = refused
@@ -213,7 +214,7 @@ func (d *delivery) read(ctx context.Context) bool {
 	return true
 }
 
-func targetOf(s sqlqueue.Subscription) (*deliver.Target, error) {
+func targetOf(s operator.Subscription) (*deliver.Target, error) {
 	var secret *deliver.Secret
 	if s.Secret != "" {
 		var err error

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -348,7 +349,7 @@ func (d *demo) settled(ctx context.Context) error {
 
 // left counts the jobs in the queues.
 func (d *demo) left(ctx context.Context) (left int64, err error) {
-	queues, err := d.db.queue.Queues(ctx, 0)
+	queues, err := operator.New(d.db.queue).Queues(ctx, 0)
 	for _, q := range queues {
 		left += q.Ready + q.Delayed + q.Reserved
 	}
@@ -379,7 +380,7 @@ func (d *demo) verify(ctx context.Context) error {
 			wrong = append(wrong, fmt.Sprintf("job %d ran, which nobody pushed", id))
 		}
 	}
-	failed, err := d.db.queue.FailedJobs(ctx, sqlqueue.FailedFilter{})
+	failed, err := operator.New(d.db.queue).FailedJobs(ctx, operator.FailedFilter{})
 	if err != nil {
 		return err
 	}

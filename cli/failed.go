@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) failedCommand() *cobra.Command {
@@ -65,9 +66,9 @@ func (p *program) listFailed(cmd *cobra.Command) {
 				return listGroups(cmd, q, filter, limit, asJSON)
 			}
 			filter.TextMax = startOfPayload
-			jobs, err := pages(limit+1, func(n int) ([]sqlqueue.FailedJob, error) {
+			jobs, err := pages(limit+1, func(n int) ([]operator.FailedJob, error) {
 				filter.Limit = n
-				page, err := q.FailedJobs(cmd.Context(), filter)
+				page, err := operator.New(q).FailedJobs(cmd.Context(), filter)
 				if len(page) > 0 {
 					filter.Before = page[len(page)-1].ID
 				}
@@ -92,19 +93,19 @@ func (p *program) listFailed(cmd *cobra.Command) {
 }
 
 // writeFailed prints an array of failed jobs: see writeRows.
-func writeFailed(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.FailedJob) error {
-	return writeRows(w, jobs, func(j sqlqueue.FailedJob) (sqlqueue.FailedJob, error) {
+func writeFailed(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []operator.FailedJob) error {
+	return writeRows(w, jobs, func(j operator.FailedJob) (operator.FailedJob, error) {
 		var err error
 		if isCut(j.Payload) || isCut([]byte(j.Error)) || isCut([]byte(j.Stack)) {
-			j, err = q.FailedJob(ctx, j.ID)
+			j, err = operator.New(q).FailedJob(ctx, j.ID)
 		}
 		j.Payload = encodable(j.Payload)
 		return j, err
 	})
 }
 
-func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter sqlqueue.FailedFilter, limit int, asJSON bool) error {
-	groups, err := q.FailedGroups(cmd.Context(), filter, countedTo)
+func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter operator.FailedFilter, limit int, asJSON bool) error {
+	groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter sqlqueue.FailedFil
 	return err
 }
 
-func failedTable(jobs []sqlqueue.FailedJob, now time.Time) *grid {
+func failedTable(jobs []operator.FailedJob, now time.Time) *grid {
 	t := newGrid(number("ID"), spare(number("JOB")), text("QUEUE", 30), text("NAME", 30), spare(number("ATTEMPTS")), word("FAILED"), text("ERROR", 80))
 	for _, j := range jobs {
 		name, _ := nameAndData(j.Payload)
@@ -138,10 +139,10 @@ func failedTable(jobs []sqlqueue.FailedJob, now time.Time) *grid {
 }
 
 func (p *program) failedShowCommand() *cobra.Command {
-	return showCommand(p, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*sqlqueue.Queue).FailedJob, showFailed)
+	return showCommand(p, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
 }
 
-func showFailed(w io.Writer, j sqlqueue.FailedJob, now time.Time) error {
+func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
 	name, _ := nameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},

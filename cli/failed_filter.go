@@ -10,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // failedFilter is the flags that select failed jobs.
 type failedFilter struct {
 	cmd    *cobra.Command
-	filter sqlqueue.FailedFilter
+	filter operator.FailedFilter
 	queue  func() string
 }
 
@@ -32,14 +33,14 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 	return f
 }
 
-func (f *failedFilter) of() (sqlqueue.FailedFilter, error) {
+func (f *failedFilter) of() (operator.FailedFilter, error) {
 	filter := f.filter
 	filter.Queue = f.queue()
 	return filter, notEmpty(f.cmd, "name", "error")
 }
 
 // idsOrAll returns the filter of a command that takes ids, or --all with conditions.
-func (f *failedFilter) idsOrAll(all bool, args []string) (filter sqlqueue.FailedFilter, err error) {
+func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.FailedFilter, err error) {
 	switch {
 	case all && len(args) > 0:
 		return filter, usagef("give ids or --all, not both")
@@ -55,22 +56,22 @@ func (f *failedFilter) idsOrAll(all bool, args []string) (filter sqlqueue.Failed
 }
 
 // forget deletes the failed jobs that pass a filter, with consent: which they are, in large groups, is told to the person who is asked.
-func forget(cmd *cobra.Command, consent *consent, q *sqlqueue.Queue, filter sqlqueue.FailedFilter) error {
+func forget(cmd *cobra.Command, consent *consent, q *sqlqueue.Queue, filter operator.FailedFilter) error {
 	goOn, err := consent.given(cmd, "forget", func() (extent, error) {
-		groups, err := q.FailedGroups(cmd.Context(), filter, countedTo)
+		groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
 		return extentOf(groups, widthOf(cmd.ErrOrStderr())), err
 	})
 	if !goOn {
 		return err
 	}
 	n, err := inBatches(cmd, "forgot", "failed job", "", func(ctx context.Context, progress func(int)) (int, error) {
-		return q.Forget(ctx, filter, progress)
+		return operator.New(q).Forget(ctx, filter, progress)
 	})
 	return reportCount(cmd, "forgot", n, "failed job", err)
 }
 
 // extentOf tells how many failed jobs there are, and the largest groups of them.
-func extentOf(groups []sqlqueue.FailedGroup, line int) extent {
+func extentOf(groups []operator.FailedGroup, line int) extent {
 	const most = 5
 	var found extent
 	for _, g := range groups {
@@ -94,7 +95,7 @@ func extentOf(groups []sqlqueue.FailedGroup, line int) extent {
 }
 
 // groupTable shows groups of failed jobs.
-func groupTable(groups []sqlqueue.FailedGroup, now time.Time) *grid {
+func groupTable(groups []operator.FailedGroup, now time.Time) *grid {
 	t := newGrid(number("COUNT"), text("QUEUE", 30), text("NAME", 30), spare(word("FIRST")), word("LAST"), number("NEWEST"), text("ERROR", 120))
 	for _, g := range groups {
 		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, ago(g.First, now), ago(g.Last, now), fmt.Sprint(g.ID), g.Error)

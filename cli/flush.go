@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) flushCommand() *cobra.Command {
@@ -32,7 +33,7 @@ func (p *program) pruneFailedCommand() *cobra.Command {
 
 // deleteFailed makes cmd delete failed jobs, by default those that failed so long ago.
 func (p *program) deleteFailed(cmd *cobra.Command, olderThan time.Duration) *cobra.Command {
-	filter := sqlqueue.FailedFilter{OlderThan: olderThan}
+	filter := operator.FailedFilter{OlderThan: olderThan}
 	cmd.Args = between(0, 0)
 	cmd.Flags().Var(hours{&filter.OlderThan}, "hours", "only jobs that failed at least so many hours ago")
 	queue := oneQueueFlag(cmd, "only failed jobs of this queue")

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) jobsCommand() *cobra.Command {
@@ -94,7 +95,7 @@ func writeJobs(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqu
 	return writeRows(w, jobs, func(j sqlqueue.Job) (sqlqueue.Job, error) {
 		var err error
 		if isCut(j.Payload) {
-			j, err = q.Job(ctx, j.ID)
+			j, err = operator.New(q).Job(ctx, j.ID)
 		}
 		j.Payload = encodable(j.Payload)
 		return j, err
@@ -107,7 +108,7 @@ func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
 	before := "["
 	for _, row := range rows {
 		row, err := whole(row)
-		if errors.Is(err, sqlqueue.ErrNotFound) {
+		if errors.Is(err, operator.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -153,14 +154,14 @@ func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
 	return t
 }
 
-func stateOf(j sqlqueue.Job, now time.Time) sqlqueue.State {
+func stateOf(j sqlqueue.Job, now time.Time) operator.State {
 	switch {
 	case j.Reserved:
-		return sqlqueue.Reserved
+		return operator.Reserved
 	case j.AvailableAt.After(now):
-		return sqlqueue.Delayed
+		return operator.Delayed
 	}
-	return sqlqueue.Ready
+	return operator.Ready
 }
 
 // nameAndData returns what is to be shown of a payload, also of one that no handler could read.
@@ -209,11 +210,11 @@ func startOf(payload []byte) (name, data string) {
 }
 
 func (p *program) jobsShowCommand() *cobra.Command {
-	return showCommand(p, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*sqlqueue.Queue).Job, showJob)
+	return showCommand(p, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
 }
 
 // showCommand shows one row by its id.
-func showCommand[T any](p *program, short, example string, find func(*sqlqueue.Queue, context.Context, int64) (T, error),
+func showCommand[T any](p *program, short, example string, find func(*operator.Operator, context.Context, int64) (T, error),
 	show func(io.Writer, T, time.Time) error,
 ) *cobra.Command {
 	var asJSON bool
@@ -228,7 +229,7 @@ func showCommand[T any](p *program, short, example string, find func(*sqlqueue.Q
 				return err
 			}
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				row, err := find(q, cmd.Context(), ids[0])
+				row, err := find(operator.New(q), cmd.Context(), ids[0])
 				if err != nil {
 					return err
 				}
@@ -249,7 +250,7 @@ func writeRow(w io.Writer, row any) error {
 	case sqlqueue.Job:
 		r.Payload = encodable(r.Payload)
 		row = r
-	case sqlqueue.FailedJob:
+	case operator.FailedJob:
 		r.Payload = encodable(r.Payload)
 		row = r
 	}
@@ -323,7 +324,7 @@ func (p *program) jobsEditCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var edit sqlqueue.JobEdit
+		var edit operator.JobEdit
 		changed := cmd.Flags().Changed
 		if changed("queue") {
 			name := queue()
@@ -352,7 +353,7 @@ func (p *program) jobsEditCommand() *cobra.Command {
 			return usagef("nothing to change: give --queue, --at, --priority, --name or --data")
 		}
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			if err := q.Edit(cmd.Context(), ids[0], edit); err != nil {
+			if err := operator.New(q).Edit(cmd.Context(), ids[0], edit); err != nil {
 				return err
 			}
 			return reportCount(cmd, "changed", 1, "job", nil)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) jobsCancelCommand() *cobra.Command {
@@ -19,15 +20,15 @@ func (p *program) jobsCancelCommand() *cobra.Command {
   sqlqueue jobs cancel --field customer.id=42 --yes`,
 	}, bulkChange{
 		does: "cancel", did: "cancelled",
-		narrow: func(f *sqlqueue.JobFilter) error {
-			if f.State == sqlqueue.Reserved {
+		narrow: func(f *operator.JobFilter) error {
+			if f.State == operator.Reserved {
 				return usagef("a job that a worker has is not cancelled: see jobs release")
 			}
 			f.NotReserved = true
 			return nil
 		},
-		each: (*sqlqueue.Queue).Cancel,
-		all:  (*sqlqueue.Queue).CancelAll,
+		each: (*operator.Operator).Cancel,
+		all:  (*operator.Operator).CancelAll,
 	})
 }
 
@@ -41,15 +42,15 @@ func (p *program) jobsReleaseCommand() *cobra.Command {
   sqlqueue jobs release --queue mail --older-than 1h --dry-run`,
 	}, bulkChange{
 		does: "release", did: "released",
-		narrow: func(f *sqlqueue.JobFilter) error {
-			if f.State != "" && f.State != sqlqueue.Reserved {
+		narrow: func(f *operator.JobFilter) error {
+			if f.State != "" && f.State != operator.Reserved {
 				return usagef("only reserved jobs are released, not %s ones", f.State)
 			}
-			f.State = sqlqueue.Reserved
+			f.State = operator.Reserved
 			return nil
 		},
-		each: (*sqlqueue.Queue).Release,
-		all:  (*sqlqueue.Queue).ReleaseAll,
+		each: (*operator.Operator).Release,
+		all:  (*operator.Operator).ReleaseAll,
 	})
 }
 
@@ -59,9 +60,9 @@ transaction.`
 // bulkChange is what can be done to jobs by their ids, or to all that pass a filter.
 type bulkChange struct {
 	does, did string
-	narrow    func(*sqlqueue.JobFilter) error // to the jobs that it can be done to; its error is one of usage
-	each      func(*sqlqueue.Queue, context.Context, ...int64) (int, error)
-	all       func(*sqlqueue.Queue, context.Context, sqlqueue.JobFilter, ...func(int)) (int, error)
+	narrow    func(*operator.JobFilter) error // to the jobs that it can be done to; its error is one of usage
+	each      func(*operator.Operator, context.Context, ...int64) (int, error)
+	all       func(*operator.Operator, context.Context, operator.JobFilter, ...func(int)) (int, error)
 }
 
 func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Command {
@@ -100,8 +101,8 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 			}
 			n, err := inBatches(cmd, change.did, "job", found.text, func(ctx context.Context, progress func(int)) (int, error) {
 				total := 0
-				err := inWindows(ctx, q, filter, func(f sqlqueue.JobFilter) (bool, error) {
-					n, err := change.all(q, ctx, f, func(n int) { progress(total + n) })
+				err := inWindows(ctx, q, filter, func(f operator.JobFilter) (bool, error) {
+					n, err := change.all(operator.New(q), ctx, f, func(n int) { progress(total + n) })
 					total += n
 					return false, err
 				})
@@ -115,14 +116,14 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 
 // changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
 func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
-	change func(*sqlqueue.Queue, context.Context, ...int64) (int, error),
+	change func(*operator.Operator, context.Context, ...int64) (int, error),
 ) error {
 	ids, err := parseIDs(args)
 	if err != nil {
 		return err
 	}
 	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		n, err := change(q, cmd.Context(), ids...)
+		n, err := change(operator.New(q), cmd.Context(), ids...)
 		return reportCount(cmd, did, n, "job", err)
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const jobFilterLong = `--field KEY=VALUE looks into the jobs' data: dots in KEY lead from an object to one in it. VALUE is text, such as 42, true or anna.
@@ -18,7 +20,7 @@ Given several times, each must be so. Conditions that no index helps with, such 
 // jobFilter is the flags that select jobs.
 type jobFilter struct {
 	cmd       *cobra.Command
-	filter    sqlqueue.JobFilter
+	filter    operator.JobFilter
 	state     string
 	newerThan time.Duration
 	queue     func() string
@@ -45,8 +47,8 @@ func (f *jobFilter) given() bool { return slices.ContainsFunc(jobFilterNames, f.
 
 // check looks for mistakes in what was typed.
 func (f *jobFilter) check() error {
-	switch state := sqlqueue.State(f.state); state {
-	case "", sqlqueue.Ready, sqlqueue.Delayed, sqlqueue.Reserved:
+	switch state := operator.State(f.state); state {
+	case "", operator.Ready, operator.Delayed, operator.Reserved:
 	default:
 		return usagef("unknown state %q: use ready, delayed or reserved", f.state)
 	}
@@ -60,9 +62,9 @@ func (f *jobFilter) check() error {
 }
 
 // of returns the filter for a queue's database, whose clock decides.
-func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (sqlqueue.JobFilter, error) {
+func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (operator.JobFilter, error) {
 	filter := f.filter
-	filter.State, filter.Queue = sqlqueue.State(f.state), f.queue()
+	filter.State, filter.Queue = operator.State(f.state), f.queue()
 	if f.newerThan != 0 {
 		now, err := clock(ctx, q)
 		if err != nil {
@@ -75,12 +77,12 @@ func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (sqlqueue.JobFilt
 
 // clock returns the time by the database's clock.
 func clock(ctx context.Context, q *sqlqueue.Queue) (time.Time, error) {
-	answer, err := q.Exchange(ctx, sqlqueue.Exchange{})
+	answer, err := q.Exchange(ctx, driver.Exchange{})
 	return answer.Now, err
 }
 
 // fieldList is a flag that takes conditions on the data of jobs.
-type fieldList struct{ value *[]sqlqueue.Field }
+type fieldList struct{ value *[]operator.Field }
 
 func (l fieldList) String() string {
 	if l.value == nil {
@@ -101,6 +103,6 @@ func (l fieldList) Set(text string) error {
 	if !found || slices.Contains(path, "") {
 		return errors.New("use KEY=VALUE, with dots between the keys of objects in objects: customer.id=42")
 	}
-	*l.value = append(*l.value, sqlqueue.Field{Path: path, Value: value})
+	*l.value = append(*l.value, operator.Field{Path: path, Value: value})
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // window is how many jobs are searched by one statement where no index helps.
@@ -11,14 +12,14 @@ const window = 100_000
 
 // inWindows calls do with a filter until do has enough: if the filter has conditions that no index helps with, for one window of the
 // jobs after the other, so that no statement takes long.
-func inWindows(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, do func(sqlqueue.JobFilter) (enough bool, err error)) error {
+func inWindows(ctx context.Context, q *sqlqueue.Queue, f operator.JobFilter, do func(operator.JobFilter) (enough bool, err error)) error {
 	if f.Name == "" && f.Fields == nil && f.OlderThan == 0 && f.CreatedAfter.IsZero() && f.CreatedBefore.IsZero() {
 		_, err := do(f)
 		return err
 	}
 	for {
 		var err error
-		if f.Until, err = q.Window(ctx, f.After, window); err != nil || f.Until == 0 {
+		if f.Until, err = operator.New(q).Window(ctx, f.After, window); err != nil || f.Until == 0 {
 			return err
 		}
 		isLast := f.Until-f.After < window // what is pushed meanwhile is not waited for
@@ -31,11 +32,11 @@ func inWindows(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, do 
 
 // searchJobs returns up to limit jobs, a thousand from a statement, and what it knows of more: that there are some, that there can be some
 // behind the last window that it has searched, or nothing.
-func searchJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, limit int) (jobs []sqlqueue.Job, more string, err error) {
-	err = inWindows(ctx, q, f, func(f sqlqueue.JobFilter) (bool, error) {
+func searchJobs(ctx context.Context, q *sqlqueue.Queue, f operator.JobFilter, limit int) (jobs []sqlqueue.Job, more string, err error) {
+	err = inWindows(ctx, q, f, func(f operator.JobFilter) (bool, error) {
 		found, err := pages(limit+1-len(jobs), func(n int) ([]sqlqueue.Job, error) {
 			f.Limit = n
-			page, err := q.Jobs(ctx, f)
+			page, err := operator.New(q).Jobs(ctx, f)
 			if len(page) > 0 {
 				f.After = page[len(page)-1].ID
 			}
@@ -54,9 +55,9 @@ func searchJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter, li
 }
 
 // countJobs counts jobs up to countedTo.
-func countJobs(ctx context.Context, q *sqlqueue.Queue, f sqlqueue.JobFilter) (total int, err error) {
-	err = inWindows(ctx, q, f, func(f sqlqueue.JobFilter) (bool, error) {
-		n, err := q.CountJobs(ctx, f, countedTo-total)
+func countJobs(ctx context.Context, q *sqlqueue.Queue, f operator.JobFilter) (total int, err error) {
+	err = inWindows(ctx, q, f, func(f operator.JobFilter) (bool, error) {
+		n, err := operator.New(q).CountJobs(ctx, f, countedTo-total)
 		total += n
 		return total == countedTo, err
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // reserve makes it look as if a worker had the job.
@@ -232,7 +233,7 @@ func testQueues(t *testing.T) {
 	if got := s.ok("queues"); got != want {
 		t.Errorf("the table is\n%swant\n%s", got, want)
 	}
-	var infos []sqlqueue.QueueInfo
+	var infos []operator.QueueInfo
 	fromJSON(t, s.ok("queues", "--json"), &infos)
 	if len(infos) != 3 || infos[1].Queue != "mail" || infos[1].Ready != 2 || infos[1].Delayed != 1 || infos[1].Reserved != 1 || !infos[2].Control.Paused {
 		t.Errorf("the JSON is %+v", infos)
@@ -463,7 +464,7 @@ func TestListsReadTheStart(t *testing.T) { //nolint:paralleltest // see above
 			t.Errorf("%q allocated %d bytes, of rows of %d bytes each", args, allocated, size)
 		}
 	}
-	var failed []sqlqueue.FailedJob
+	var failed []operator.FailedJob
 	if err := json.Unmarshal([]byte(s.ok("failed", "list", "--json")), &failed); err != nil || len(failed) != rows {
 		t.Fatalf("got %d failed jobs, %v", len(failed), err)
 	}

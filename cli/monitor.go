@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) monitorCommand() *cobra.Command {
@@ -64,11 +65,11 @@ type monitored struct {
 }
 
 func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64, workers int) ([]monitored, error) {
-	held, err := q.Queues(cmd.Context(), most+1)
+	held, err := operator.New(q).Queues(cmd.Context(), most+1)
 	if err != nil {
 		return nil, err
 	}
-	running, err := q.Workers(cmd.Context())
+	running, err := operator.New(q).Workers(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64,
 	if err != nil {
 		return nil, err
 	}
-	running = slices.DeleteFunc(running, func(w sqlqueue.Worker) bool { return now.Sub(w.SeenAt) > aliveFor })
+	running = slices.DeleteFunc(running, func(w operator.Worker) bool { return now.Sub(w.SeenAt) > aliveFor })
 	found := make([]monitored, len(queues))
 	for i, queue := range queues {
 		m := monitored{Queue: queue, Alerts: []string{}}

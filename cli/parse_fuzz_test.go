@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // FuzzAddress: no text is too strange for an address, and wherever the password stands, no error and no name of the database shows it.
@@ -82,7 +82,7 @@ func FuzzFlags(f *testing.F) {
 		if err := (moment{&at}).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
 			t.Fatalf("%q is the time %v", text, at)
 		}
-		var fields []sqlqueue.Field
+		var fields []operator.Field
 		if err := (fieldList{&fields}).Set(text); err == nil && (len(fields) != 1 || len(fields[0].Path) == 0) {
 			t.Fatalf("%q is the field %+v", text, fields)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) queuesCommand() *cobra.Command {
@@ -35,7 +36,7 @@ func (p *program) queuesCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				counts, err := q.Counts(cmd.Context(), queuesRates)
+				counts, err := operator.New(q).Counts(cmd.Context(), queuesRates)
 				if err != nil {
 					return err
 				}
@@ -61,15 +62,15 @@ const queuesRates = 5 * time.Minute
 
 // listedQueue is a row of `queues --json`.
 type listedQueue struct {
-	sqlqueue.QueueInfo
+	operator.QueueInfo
 	Pushed float64 `json:"pushed_per_minute"`
 	Done   float64 `json:"done_per_minute"`
 	Failed float64 `json:"failed_per_minute"`
 }
 
 // heldQueues returns what the queues hold, and all queues only if something was said about them.
-func heldQueues(ctx context.Context, q *sqlqueue.Queue, most int64) ([]sqlqueue.QueueInfo, error) {
-	queues, err := q.Queues(ctx, most)
+func heldQueues(ctx context.Context, q *sqlqueue.Queue, most int64) ([]operator.QueueInfo, error) {
+	queues, err := operator.New(q).Queues(ctx, most)
 	if len(queues) > 0 && queues[0].Queue == "" && told(queues[0].Control, time.Now()) == "" {
 		queues = queues[1:]
 	}
@@ -94,14 +95,14 @@ func queueColumns() []column {
 	}
 }
 
-func queueCells(i sqlqueue.QueueInfo, now time.Time) []string {
+func queueCells(i operator.QueueInfo, now time.Time) []string {
 	number := func(n int64) string { return upTo(n, i.CountedTo) }
 	return []string{
 		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
 	}
 }
 
-func paintQueue(t *grid, i sqlqueue.QueueInfo) {
+func paintQueue(t *grid, i operator.QueueInfo) {
 	if i.Failed > 0 {
 		t.paint("FAILED", red)
 	}
@@ -120,7 +121,7 @@ func upTo(n, limit int64) string {
 }
 
 // told says what operators have said about a queue.
-func told(c sqlqueue.Control, now time.Time) string {
+func told(c operator.Control, now time.Time) string {
 	var says []string
 	switch {
 	case c.Paused && c.PausedUntil.IsZero():

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // rates is what happened in a queue in some whole minutes, for each of them.
@@ -19,10 +19,10 @@ type rates struct {
 }
 
 // ratesOf returns the rates of a queue in the last whole minutes: that which runs does not count.
-func ratesOf(counts sqlqueue.Counts, queue string, last time.Duration) rates {
+func ratesOf(counts operator.Counts, queue string, last time.Duration) rates {
 	end := counts.Now.Truncate(time.Minute)
 	begin := end.Add(-last)
-	var sum sqlqueue.Count
+	var sum operator.Count
 	for _, c := range counts.Minutes {
 		if c.Queue == queue && !c.Minute.Before(begin) && c.Minute.Before(end) {
 			sum.Pushed += c.Pushed

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) retryCommand() *cobra.Command {
@@ -27,7 +28,7 @@ func (p *program) retryCommand() *cobra.Command {
 		}
 		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 			n, err := inBatches(cmd, "retried", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return q.Retry(ctx, filter, progress)
+				return operator.New(q).Retry(ctx, filter, progress)
 			})
 			return reportCount(cmd, "retried", n, "job", err)
 		})

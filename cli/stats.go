@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const statsLong = `Show what the queues hold, and how many jobs a minute were pushed, were done, failed for good, and were released to run again (after an
@@ -69,8 +70,8 @@ func (p *program) statsCommand() *cobra.Command {
 }
 
 func period(d time.Duration) error {
-	if d < time.Minute || d > sqlqueue.CountsKept {
-		return fmt.Errorf("%s is not between 1m and %s", formatDuration(d), formatDuration(sqlqueue.CountsKept))
+	if d < time.Minute || d > operator.CountsKept {
+		return fmt.Errorf("%s is not between 1m and %s", formatDuration(d), formatDuration(operator.CountsKept))
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ type stats struct {
 
 // queueStats is a row of `stats --json`.
 type queueStats struct {
-	sqlqueue.QueueInfo
+	operator.QueueInfo
 	Rates   []rates       `json:"rates"`
 	Minutes []minuteCount `json:"minutes"`
 }
@@ -129,12 +130,12 @@ func (s *stats) read(ctx context.Context, q *sqlqueue.Queue) (queues []queueStat
 		return nil, now, err
 	}
 	since := s.since.Truncate(time.Minute)
-	counts, err := q.Counts(ctx, since)
+	counts, err := operator.New(q).Counts(ctx, since)
 	if err != nil {
 		return nil, now, err
 	}
 	at := map[string]int{}
-	row := func(info sqlqueue.QueueInfo) int {
+	row := func(info operator.QueueInfo) int {
 		i, ok := at[info.Queue]
 		if !ok {
 			i = len(queues)
@@ -147,7 +148,7 @@ func (s *stats) read(ctx context.Context, q *sqlqueue.Queue) (queues []queueStat
 		row(info)
 	}
 	for _, c := range counts.Minutes {
-		i := row(sqlqueue.QueueInfo{Queue: c.Queue, CountedTo: countedTo, Control: sqlqueue.Control{Queue: c.Queue}})
+		i := row(operator.QueueInfo{Queue: c.Queue, CountedTo: countedTo, Control: operator.Control{Queue: c.Queue}})
 		queues[i].Minutes = append(queues[i].Minutes, minuteCount{c.Minute, c.Pushed, c.Done, c.Failed, c.Released})
 	}
 	queues = slices.DeleteFunc(queues, func(i queueStats) bool { return s.queue() != "" && i.Queue != s.queue() })

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // The rates are those of whole minutes, and what is waiting counts as pushed.
@@ -82,14 +82,14 @@ func TestE5_LowerBounds(t *testing.T) {
 		t.Errorf("printed %q", out)
 	}
 	now := time.Date(2030, 1, 1, 12, 0, 30, 0, time.UTC)
-	counts := sqlqueue.Counts{Now: now, PushedSince: now.Add(-2 * time.Minute)}
+	counts := operator.Counts{Now: now, PushedSince: now.Add(-2 * time.Minute)}
 	for period, want := range map[time.Duration]bool{time.Minute: false, 5 * time.Minute: true} {
 		if got := ratesOf(counts, "mail", period).AtLeast; got != want {
 			t.Errorf("of %v: %t, want %t", period, got, want)
 		}
 	}
 	table := (&stats{since: 5 * time.Minute}).trendTable([]queueStats{{
-		QueueInfo: sqlqueue.QueueInfo{Queue: "mail"}, Rates: []rates{{Pushed: 3}, {Pushed: 4, AtLeast: true}}, Minutes: []minuteCount{{Minute: now.Truncate(time.Minute)}},
+		QueueInfo: operator.QueueInfo{Queue: "mail"}, Rates: []rates{{Pushed: 3}, {Pushed: 4, AtLeast: true}}, Minutes: []minuteCount{{Minute: now.Truncate(time.Minute)}},
 	}}, now)
 	if row := table.rows[0]; row[2] != "3" || row[3] != "4+" {
 		t.Errorf("the row is %q", row)

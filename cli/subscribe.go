@@ -14,6 +14,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const subscribeLong = `Have the jobs of a queue posted to a URL, whatever their names. NAME is the subscription's own. Workers do it: work or listen,
@@ -65,7 +66,7 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if (s.secretFile != "" && (s.newSecret || s.noSecret)) || s.newSecret && s.noSecret {
 		return usagef("give one of --secret-file, --new-secret and --no-secret")
 	}
-	to := sqlqueue.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
+	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
 	if _, err := deliver.ParseURL(to.URL); err != nil {
 		return usagef("the URL: %w", err)
 	}
@@ -94,7 +95,7 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 			tell = deliver.NewSecret().Text()
 			to.Secret = tell
 		}
-		if err := q.Subscribe(cmd.Context(), to); err != nil {
+		if err := operator.New(q).Subscribe(cmd.Context(), to); err != nil {
 			return err
 		}
 		return s.print(cmd.OutOrStdout(), to, tell)
@@ -131,18 +132,18 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 }
 
 // subscriptionOf returns the subscription of the name, or nil.
-func subscriptionOf(cmd *cobra.Command, q *sqlqueue.Queue, name string) (*sqlqueue.Subscription, error) {
-	all, err := q.Subscriptions(cmd.Context())
+func subscriptionOf(cmd *cobra.Command, q *sqlqueue.Queue, name string) (*operator.Subscription, error) {
+	all, err := operator.New(q).Subscriptions(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(all, func(s sqlqueue.Subscription) bool { return s.Name == name }); i >= 0 {
+	if i := slices.IndexFunc(all, func(s operator.Subscription) bool { return s.Name == name }); i >= 0 {
 		return &all[i], nil
 	}
 	return nil, nil
 }
 
-func (s *subscribing) print(w io.Writer, to sqlqueue.Subscription, secret string) error {
+func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string) error {
 	if s.asJSON {
 		return writeJSON(w, struct {
 			Name   string `json:"name"`
@@ -186,7 +187,7 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				all, err := q.Subscriptions(cmd.Context())
+				all, err := operator.New(q).Subscriptions(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -204,7 +205,7 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 	return cmd
 }
 
-func subscriptionTable(all []sqlqueue.Subscription, now time.Time) *grid {
+func subscriptionTable(all []operator.Subscription, now time.Time) *grid {
 	t := newGrid(text("NAME", 40), text("QUEUE", 40), text("URL", 80), spare(word("CREATED")))
 	for _, s := range all {
 		t.add(s.Name, s.Queue, s.URL, ago(s.CreatedAt, now))
@@ -223,7 +224,7 @@ func (p *program) unsubscribeCommand() *cobra.Command {
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 				var errs []error
 				for _, name := range names {
-					err := q.Unsubscribe(cmd.Context(), name)
+					err := operator.New(q).Unsubscribe(cmd.Context(), name)
 					if err == nil {
 						_, err = fmt.Fprintln(cmd.OutOrStdout(), printable("unsubscribed "+name))
 					}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -69,7 +70,7 @@ func TestE9_SubscribeAgain(t *testing.T) {
 	secretIs := func() (text string) {
 		t.Helper()
 		err := (&program{dsn: s.dsn}).withQueue(t.Context(), func(q *sqlqueue.Queue) error {
-			all, err := q.Subscriptions(t.Context())
+			all, err := operator.New(q).Subscriptions(t.Context())
 			text = all[0].Secret
 			return err
 		})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const modulePath = "github.com/sqlqueue/sqlqueue"
@@ -19,7 +19,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version, goVersion := buildVersion()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sqlqueue %s\ntables %d\n%s\n", version, sqlqueue.SchemaVersion, goVersion)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sqlqueue %s\ntables %d\n%s\n", version, driver.SchemaVersion, goVersion)
 			return err
 		},
 	}

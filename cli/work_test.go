@@ -15,13 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 // failed returns what `failed --json` tells.
-func (s *shell) failed() []sqlqueue.FailedJob {
+func (s *shell) failed() []operator.FailedJob {
 	s.t.Helper()
-	var jobs []sqlqueue.FailedJob
+	var jobs []operator.FailedJob
 	fromJSON(s.t, s.ok("failed", "--json"), &jobs)
 	return jobs
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) workersCommand() *cobra.Command {
@@ -24,7 +25,7 @@ func (p *program) workersCommand() *cobra.Command {
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				workers, err := q.Workers(cmd.Context())
+				workers, err := operator.New(q).Workers(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -49,11 +50,11 @@ const aliveFor = 30 * time.Second
 
 // listedWorker is a row of `workers --json`.
 type listedWorker struct {
-	sqlqueue.Worker
+	operator.Worker
 	Dead bool `json:"dead"`
 }
 
-func listed(workers []sqlqueue.Worker, now time.Time) []listedWorker {
+func listed(workers []operator.Worker, now time.Time) []listedWorker {
 	rows := make([]listedWorker, len(workers))
 	for i, w := range workers {
 		rows[i] = listedWorker{w, now.Sub(w.SeenAt) > aliveFor}
@@ -95,7 +96,7 @@ func (p *program) workersSetCommand() *cobra.Command {
 				return usagef("%s needs --concurrency N", cmd.CommandPath())
 			}
 			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				if err := q.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
+				if err := operator.New(q).SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
 					return err
 				}
 				says := fmt.Sprintf("worker %s: concurrency %d", args[0], concurrency)

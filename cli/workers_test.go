@@ -7,12 +7,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (s *shell) workers() []sqlqueue.Worker {
+func (s *shell) workers() []operator.Worker {
 	s.t.Helper()
-	var workers []sqlqueue.Worker
+	var workers []operator.Worker
 	fromJSON(s.t, s.ok("workers", "--json"), &workers)
 	return workers
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // TestCommand: the stock binary on every engine, as a shell sees it.
@@ -114,9 +115,9 @@ func (c *command) jobs(args ...string) []sqlqueue.Job {
 	return jobs
 }
 
-func (c *command) failed() []sqlqueue.FailedJob {
+func (c *command) failed() []operator.FailedJob {
 	c.t.Helper()
-	var jobs []sqlqueue.FailedJob
+	var jobs []operator.FailedJob
 	if err := json.Unmarshal([]byte(c.ok("failed", "--json")), &jobs); err != nil {
 		c.t.Fatal(err)
 	}

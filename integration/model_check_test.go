@@ -8,6 +8,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // modelJob is what must be in a row of jobs.
@@ -33,14 +35,14 @@ func (j *modelJob) free(available moment) {
 	j.Reserved, j.ReservedBy, j.reservedAt, j.expires, j.available = false, "", moment{}, moment{}, available
 }
 
-func (j *modelJob) state(now time.Time) sqlqueue.State {
+func (j *modelJob) state(now time.Time) operator.State {
 	switch {
 	case j.Reserved:
-		return sqlqueue.Reserved
+		return operator.Reserved
 	case j.available.to.After(now):
-		return sqlqueue.Delayed
+		return operator.Delayed
 	}
-	return sqlqueue.Ready
+	return operator.Ready
 }
 
 // compare compares a row with what must be in it, and learns its times.
@@ -62,7 +64,7 @@ func (j *modelJob) compare(t *rapid.T, row sqlqueue.Job) {
 // rows reads the table of jobs.
 func (m *machine) rows(t *rapid.T) map[int64]sqlqueue.Job {
 	rows := map[int64]sqlqueue.Job{}
-	jobs, err := m.queues[0].Jobs(t.Context(), sqlqueue.JobFilter{Limit: 1000})
+	jobs, err := operator.New(m.queues[0]).Jobs(t.Context(), operator.JobFilter{Limit: 1000})
 	must(t, err)
 	for _, j := range jobs {
 		rows[j.ID] = j
@@ -104,7 +106,7 @@ func (m *machine) check(t *rapid.T) {
 }
 
 func (m *machine) checkFailed(t *rapid.T) {
-	rows, err := m.queues[1].FailedJobs(t.Context(), sqlqueue.FailedFilter{Limit: 1000})
+	rows, err := operator.New(m.queues[1]).FailedJobs(t.Context(), operator.FailedFilter{Limit: 1000})
 	must(t, err)
 	if len(rows) != len(m.failed) {
 		t.Fatalf("%d jobs have failed, want %d", len(rows), len(m.failed))
@@ -133,21 +135,21 @@ func (m *machine) checkFailed(t *rapid.T) {
 
 func (m *machine) checkQueues(t *rapid.T) {
 	now := m.now(t)
-	want := map[string]*sqlqueue.QueueInfo{}
-	queue := func(name string) *sqlqueue.QueueInfo {
+	want := map[string]*operator.QueueInfo{}
+	queue := func(name string) *operator.QueueInfo {
 		if want[name] == nil {
-			want[name] = &sqlqueue.QueueInfo{Queue: name, Control: sqlqueue.Control{Queue: name}}
+			want[name] = &operator.QueueInfo{Queue: name, Control: driver.Control{Queue: name}}
 		}
 		return want[name]
 	}
 	for _, j := range m.jobs {
 		q := queue(j.Queue)
 		switch j.state(now) {
-		case sqlqueue.Reserved:
+		case operator.Reserved:
 			q.Reserved++
-		case sqlqueue.Delayed:
+		case operator.Delayed:
 			q.Delayed++
-		case sqlqueue.Ready:
+		case operator.Ready:
 			q.Ready++
 			if q.Oldest.IsZero() || j.available.from.Before(q.Oldest) {
 				q.Oldest = j.available.from
@@ -158,9 +160,9 @@ func (m *machine) checkQueues(t *rapid.T) {
 		queue(f.Queue).Failed++
 	}
 	for name, c := range m.controls {
-		queue(name).Control = sqlqueue.Control{Queue: name, Paused: c.isPaused(now), Restarts: c.restarts, Maintenance: c.maintenance}
+		queue(name).Control = driver.Control{Queue: name, Paused: c.isPaused(now), Restarts: c.restarts, Maintenance: c.maintenance}
 	}
-	got, err := m.queues[0].Queues(t.Context(), 0)
+	got, err := operator.New(m.queues[0]).Queues(t.Context(), 0)
 	must(t, err)
 	if len(got) != len(want) {
 		t.Fatalf("there are %d queues, want %d", len(got), len(want))

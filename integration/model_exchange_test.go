@@ -9,34 +9,35 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // exchange is one of a worker's, with anything that it holds or once held.
 func (m *machine) exchange(t *rapid.T) {
 	w := m.workers[draw(t, "worker", 0, 1, 2)]
-	x := sqlqueue.Exchange{Requeue: draw(t, "requeue", 1, 0, 10), Limit: draw(t, "limit", 3, 1, 0, 10), Force: draw(t, "force", false, false, true)}
+	x := driver.Exchange{Requeue: draw(t, "requeue", 1, 0, 10), Limit: draw(t, "limit", 3, 1, 0, 10), Force: draw(t, "force", false, false, true)}
 	for _, r := range w.holds[:min(len(w.holds), 8)] {
-		s := sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Delete}
+		s := driver.Settlement{Reservation: r, Outcome: driver.Delete}
 		switch draw(t, "do", "nothing", "fail", "touch", "release", "delete", "give back", "release later", "touch for ever", "nothing", "fail") {
 		case "delete":
 			x.Settle = append(x.Settle, s)
 		case "release":
-			s.Outcome = sqlqueue.Release
+			s.Outcome = driver.Release
 			s.Exception = rapid.Bool().Draw(t, "exception")
 			x.Settle = append(x.Settle, s)
 		case "release later":
-			s.Outcome, s.Delay = sqlqueue.Release, hour
+			s.Outcome, s.Delay = driver.Release, hour
 			x.Settle = append(x.Settle, s)
 		case "give back":
-			s.Outcome, s.GiveBack, s.KeepStarted = sqlqueue.Release, true, rapid.Bool().Draw(t, "started stays")
+			s.Outcome, s.GiveBack, s.KeepStarted = driver.Release, true, rapid.Bool().Draw(t, "started stays")
 			x.Settle = append(x.Settle, s)
 		case "fail":
-			s.Outcome, s.Error, s.Stack = sqlqueue.Fail, "no good", "here"
+			s.Outcome, s.Error, s.Stack = driver.Fail, "no good", "here"
 			x.Settle = append(x.Settle, s)
 		case "touch":
-			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r, Expire: hour, Start: rapid.Bool().Draw(t, "start")})
+			x.Touch = append(x.Touch, driver.Touch{Reservation: r, Expire: hour, Start: rapid.Bool().Draw(t, "start")})
 		case "touch for ever":
-			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r})
+			x.Touch = append(x.Touch, driver.Touch{Reservation: r})
 		}
 	}
 	if rapid.Bool().Draw(t, "tell what was abandoned") {
@@ -46,7 +47,7 @@ func (m *machine) exchange(t *rapid.T) {
 		x.Keep = []int64{m.someID(t)}
 	}
 	for _, queue := range rapid.Permutation(modelQueues).Draw(t, "queues")[:draw(t, "number of queues", 2, 1)] {
-		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: draw(t, "expire", hour, 0, hour)})
+		x.Reserve = append(x.Reserve, driver.Reserve{Queue: queue, Expire: draw(t, "expire", hour, 0, hour)})
 	}
 	m.converse(t, w, x, draw(t, "the answer gets lost", false, false, true) && x.Limit > 0)
 	if draw(t, "forget what has ended", true, false) { // otherwise it is settled again some time
@@ -55,10 +56,10 @@ func (m *machine) exchange(t *rapid.T) {
 }
 
 // converse makes an exchange and, where it need not see everything at once, more of them until all was found.
-func (m *machine) converse(t *rapid.T, w *modelWorker, x sqlqueue.Exchange, unheard bool) {
+func (m *machine) converse(t *rapid.T, w *modelWorker, x driver.Exchange, unheard bool) {
 	m.exchanges++
 	x.Number = fmt.Sprint(w.name, "-", m.exchanges)
-	var answer sqlqueue.Exchanged
+	var answer driver.Exchanged
 	when := m.during(t, func() {
 		var err error
 		answer, err = w.queue.Exchange(t.Context(), x)
@@ -85,7 +86,7 @@ func (m *machine) converse(t *rapid.T, w *modelWorker, x sqlqueue.Exchange, unhe
 		}
 	}
 	rows := m.rows(t)
-	missing := sqlqueue.Exchange{Reserve: x.Reserve, Force: x.Force, Keep: x.Keep}
+	missing := driver.Exchange{Reserve: x.Reserve, Force: x.Force, Keep: x.Keep}
 	missing.Requeue = m.requeue(t, x, answer, rows, when)
 	missing.Limit = m.reserve(t, x, answer, rows, when)
 	if unheard {
@@ -118,15 +119,15 @@ func (m *machine) holds(r sqlqueue.Reservation) bool {
 	return j != nil && j.Reserved && j.ReservedBy == r.By
 }
 
-func (m *machine) settle(s sqlqueue.Settlement, when moment) bool {
+func (m *machine) settle(s driver.Settlement, when moment) bool {
 	if !m.holds(s.Reservation) {
 		return false
 	}
 	j := m.jobs[s.ID]
 	switch s.Outcome {
-	case sqlqueue.Delete:
+	case driver.Delete:
 		delete(m.jobs, s.ID)
-	case sqlqueue.Release:
+	case driver.Release:
 		if s.GiveBack {
 			j.Attempts--
 		}
@@ -135,14 +136,14 @@ func (m *machine) settle(s sqlqueue.Settlement, when moment) bool {
 		}
 		j.free(when.add(s.Delay))
 		j.Started = j.Started && s.KeepStarted
-	case sqlqueue.Fail:
+	case driver.Fail:
 		delete(m.jobs, s.ID)
 		m.failed[s.ID] = &modelFailure{modelJob: *j, text: s.Error, stack: s.Stack, failedAt: when}
 	}
 	return true
 }
 
-func (m *machine) touch(touch sqlqueue.Touch, when moment) bool {
+func (m *machine) touch(touch driver.Touch, when moment) bool {
 	if !m.holds(touch.Reservation) {
 		return false
 	}
@@ -161,7 +162,7 @@ func until(when moment, expire time.Duration) moment {
 }
 
 // requeue finds out which expired reservations were released: the oldest. It returns how many more should have been.
-func (m *machine) requeue(t *rapid.T, x sqlqueue.Exchange, answer sqlqueue.Exchanged, rows map[int64]sqlqueue.Job, when moment) int {
+func (m *machine) requeue(t *rapid.T, x driver.Exchange, answer driver.Exchanged, rows map[int64]sqlqueue.Job, when moment) int {
 	t.Helper()
 	var requeued, left []*modelJob
 	for _, j := range m.jobs {
@@ -192,7 +193,7 @@ func (m *machine) requeue(t *rapid.T, x sqlqueue.Exchange, answer sqlqueue.Excha
 
 // reserve checks which jobs were reserved: those that are first in the order of the queues, priority, available_at and id. It returns how
 // many more should have been.
-func (m *machine) reserve(t *rapid.T, x sqlqueue.Exchange, answer sqlqueue.Exchanged, rows map[int64]sqlqueue.Job, when moment) int {
+func (m *machine) reserve(t *rapid.T, x driver.Exchange, answer driver.Exchanged, rows map[int64]sqlqueue.Job, when moment) int {
 	t.Helper()
 	rank := map[string]int{}
 	expire := map[string]time.Duration{}

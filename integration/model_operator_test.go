@@ -8,13 +8,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func isErr(err, target error) bool { return errors.Is(err, target) }
 
 func (m *machine) edit(t *rapid.T) {
 	q, id, data := m.any(t), m.someID(t), m.drawData(t)
-	var edit sqlqueue.JobEdit
+	var edit operator.JobEdit
 	if draw(t, "queue", false, true) {
 		edit.Queue = new(draw(t, "to", modelQueues...))
 	}
@@ -30,16 +31,16 @@ func (m *machine) edit(t *rapid.T) {
 	if draw(t, "data", false, true) {
 		edit.Data = data
 	}
-	err := q.Edit(t.Context(), id, edit)
+	err := operator.New(q).Edit(t.Context(), id, edit)
 
 	j := m.jobs[id]
 	var duplicate *sqlqueue.DuplicateError
 	switch {
 	case j == nil:
-		wantErr(t, err, sqlqueue.ErrNotFound)
+		wantErr(t, err, operator.ErrNotFound)
 		return
 	case j.Reserved:
-		wantErr(t, err, sqlqueue.ErrReserved)
+		wantErr(t, err, operator.ErrReserved)
 		return
 	case edit.Queue != nil && m.holder(*edit.Queue, j.UniqueKey) != nil && m.holder(*edit.Queue, j.UniqueKey) != j:
 		holder := m.holder(*edit.Queue, j.UniqueKey)
@@ -104,13 +105,13 @@ func each(t *rapid.T, n int, err error, ids []int64, allowed func(id int64) erro
 
 func (m *machine) cancel(t *rapid.T) {
 	ids := m.someIDs(t)
-	n, err := m.any(t).Cancel(t.Context(), ids...)
+	n, err := operator.New(m.any(t)).Cancel(t.Context(), ids...)
 	for _, id := range each(t, n, err, ids, func(id int64) error {
 		switch j := m.jobs[id]; {
 		case j == nil:
-			return sqlqueue.ErrNotFound
+			return operator.ErrNotFound
 		case j.Reserved:
-			return sqlqueue.ErrReserved
+			return operator.ErrReserved
 		}
 		return nil
 	}) {
@@ -122,13 +123,13 @@ func (m *machine) release(t *rapid.T) {
 	q, ids := m.any(t), m.someIDs(t)
 	var n int
 	var err error
-	when := m.during(t, func() { n, err = q.Release(t.Context(), ids...) })
+	when := m.during(t, func() { n, err = operator.New(q).Release(t.Context(), ids...) })
 	for _, id := range each(t, n, err, ids, func(id int64) error {
 		switch j := m.jobs[id]; {
 		case j == nil:
-			return sqlqueue.ErrNotFound
+			return operator.ErrNotFound
 		case !j.Reserved:
-			return sqlqueue.ErrNotReserved
+			return operator.ErrNotReserved
 		}
 		return nil
 	}) {
@@ -138,13 +139,13 @@ func (m *machine) release(t *rapid.T) {
 }
 
 // filter draws one, and returns what passes it.
-func (m *machine) filter(t *rapid.T, states ...sqlqueue.State) (sqlqueue.JobFilter, []*modelJob) {
-	f := sqlqueue.JobFilter{Queue: draw(t, "queue", append(slices.Clone(modelQueues), "")...), State: draw(t, "state", states...)}
+func (m *machine) filter(t *rapid.T, states ...operator.State) (operator.JobFilter, []*modelJob) {
+	f := operator.JobFilter{Queue: draw(t, "queue", append(slices.Clone(modelQueues), "")...), State: draw(t, "state", states...)}
 	switch draw(t, "more", "nothing", "name", "kind", "after", "until", "older") {
 	case "name":
 		f.Name = "job"
 	case "kind":
-		f.Fields = []sqlqueue.Field{{Path: []string{"kind"}, Value: "x"}}
+		f.Fields = []operator.Field{{Path: []string{"kind"}, Value: "x"}}
 	case "after":
 		f.After = m.someID(t)
 	case "until":
@@ -165,13 +166,13 @@ func (m *machine) filter(t *rapid.T, states ...sqlqueue.State) (sqlqueue.JobFilt
 }
 
 func (m *machine) cancelAll(t *rapid.T) {
-	f, passed := m.filter(t, "", sqlqueue.Ready, sqlqueue.Delayed, sqlqueue.Reserved)
-	count, err := m.any(t).CountJobs(t.Context(), f, 1000)
+	f, passed := m.filter(t, "", operator.Ready, operator.Delayed, operator.Reserved)
+	count, err := operator.New(m.any(t)).CountJobs(t.Context(), f, 1000)
 	if err != nil || count != len(passed) {
 		t.Fatalf("%d jobs pass, %v; it should be %d", count, err, len(passed))
 	}
 	passed = slices.DeleteFunc(passed, func(j *modelJob) bool { return j.Reserved })
-	n, err := m.any(t).CancelAll(t.Context(), f)
+	n, err := operator.New(m.any(t)).CancelAll(t.Context(), f)
 	m.deleted(t, n, err, passed)
 }
 
@@ -187,10 +188,10 @@ func (m *machine) deleted(t *rapid.T, n int, err error, want []*modelJob) {
 }
 
 func (m *machine) releaseAll(t *rapid.T) {
-	f, passed := m.filter(t, sqlqueue.Reserved)
+	f, passed := m.filter(t, operator.Reserved)
 	var n int
 	var err error
-	when := m.during(t, func() { n, err = m.any(t).ReleaseAll(t.Context(), f) })
+	when := m.during(t, func() { n, err = operator.New(m.any(t)).ReleaseAll(t.Context(), f) })
 	must(t, err)
 	if n != len(passed) {
 		t.Fatalf("%d jobs were released, want %d", n, len(passed))
@@ -203,7 +204,7 @@ func (m *machine) releaseAll(t *rapid.T) {
 
 func (m *machine) clear(t *rapid.T) {
 	queue, reservedToo := draw(t, "queue", modelQueues...), draw(t, "reserved too", false, true)
-	n, err := m.any(t).Clear(t.Context(), queue, reservedToo)
+	n, err := operator.New(m.any(t)).Clear(t.Context(), queue, reservedToo)
 	var want []*modelJob
 	for _, j := range m.jobs {
 		if j.Queue == queue && (!j.Reserved || reservedToo) {
@@ -214,7 +215,7 @@ func (m *machine) clear(t *rapid.T) {
 }
 
 // failedFilter draws one, and returns what passes it, the newest first, and whether it names something that is not there.
-func (m *machine) failedFilter(t *rapid.T) (f sqlqueue.FailedFilter, passed []*modelFailure, unknown bool) {
+func (m *machine) failedFilter(t *rapid.T) (f operator.FailedFilter, passed []*modelFailure, unknown bool) {
 	switch draw(t, "which", "all", "queue", "error", "other error", "ids") {
 	case "queue":
 		f.Queue = draw(t, "queue", modelQueues...)
@@ -239,7 +240,7 @@ func (m *machine) retry(t *rapid.T) {
 	f, passed, unknown := m.failedFilter(t)
 	var n int
 	var err error
-	when := m.during(t, func() { n, err = q.Retry(t.Context(), f) })
+	when := m.during(t, func() { n, err = operator.New(q).Retry(t.Context(), f) })
 	duplicate := &sqlqueue.DuplicateError{}
 	_ = errors.As(err, &duplicate)
 	var left []int64
@@ -271,15 +272,15 @@ func (m *machine) retry(t *rapid.T) {
 		}
 	}
 	m.retried = append(m.retried, retried...)
-	if n != len(retried) || len(retried)+len(left) != len(passed) || isErr(err, sqlqueue.ErrNotFound) != unknown || (err == nil) == (unknown || left != nil) {
+	if n != len(retried) || len(retried)+len(left) != len(passed) || isErr(err, operator.ErrNotFound) != unknown || (err == nil) == (unknown || left != nil) {
 		t.Fatalf("%d were retried, %v; want %d, and %v to stay", n, err, len(retried), left)
 	}
 }
 
 func (m *machine) forget(t *rapid.T) {
 	f, passed, unknown := m.failedFilter(t)
-	n, err := m.any(t).Forget(t.Context(), f)
-	if n != len(passed) || (err != nil) != unknown || unknown && !isErr(err, sqlqueue.ErrNotFound) {
+	n, err := operator.New(m.any(t)).Forget(t.Context(), f)
+	if n != len(passed) || (err != nil) != unknown || unknown && !isErr(err, operator.ErrNotFound) {
 		t.Fatalf("%d were forgotten, %v; want %d", n, err, len(passed))
 	}
 	for _, failure := range passed {
@@ -289,14 +290,16 @@ func (m *machine) forget(t *rapid.T) {
 
 func (m *machine) control(t *rapid.T) {
 	queue := draw(t, "queue", append(slices.Clone(modelQueues), "")...)
-	var change sqlqueue.ControlChange
+	var change operator.ControlChange
 	c := m.controls[queue]
 	if c == nil {
 		c = &modelControl{}
 		m.controls[queue] = c
 	}
 	var when moment
-	do := func() { when = m.during(t, func() { must(t, m.any(t).Control(t.Context(), queue, change)) }) }
+	do := func() {
+		when = m.during(t, func() { must(t, operator.New(m.any(t)).Control(t.Context(), queue, change)) })
+	}
 	switch draw(t, "say", "resume", "pause", "pause for an hour", "maintenance", "end of maintenance", "restart") {
 	case "resume":
 		change.Resume = true

@@ -18,6 +18,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
@@ -205,12 +206,12 @@ func (m *machine) reset(t *rapid.T) {
 		}
 	}
 	empty()
-	var all []sqlqueue.Reserve
+	var all []driver.Reserve
 	for _, queue := range modelQueues {
-		all = append(all, sqlqueue.Reserve{Queue: queue})
+		all = append(all, driver.Reserve{Queue: queue})
 	}
 	for _, q := range m.queues {
-		_, err := q.Exchange(t.Context(), sqlqueue.Exchange{Number: "reset", Limit: 1, Reserve: all}) // lanes are learned of queues that are reserved from
+		_, err := q.Exchange(t.Context(), driver.Exchange{Number: "reset", Limit: 1, Reserve: all}) // lanes are learned of queues that are reserved from
 		must(t, err)
 		for _, priority := range modelPriorities {
 			_, err := q.Push(t.Context(), sqlqueue.Named("job", nil), sqlqueue.OnQueue(modelQueues...), sqlqueue.Priority(priority))
@@ -235,7 +236,7 @@ func must(t *rapid.T, err error) {
 
 // now is the database's clock.
 func (m *machine) now(t *rapid.T) time.Time {
-	answer, err := m.queues[0].Exchange(t.Context(), sqlqueue.Exchange{})
+	answer, err := m.queues[0].Exchange(t.Context(), driver.Exchange{})
 	must(t, err)
 	return answer.Now
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -33,7 +35,7 @@ func TestMySQLManyPriorities(t *testing.T) {
 		inVain := 0
 		for n := 1; len(got) < enough; n++ {
 			statements = 0
-			x := sqlqueue.Exchange{Number: fmt.Sprint("w-", n), Limit: limit, Reserve: fromQueue("mail", time.Hour)}
+			x := driver.Exchange{Number: fmt.Sprint("w-", n), Limit: limit, Reserve: fromQueue("mail", time.Hour)}
 			answer := mustExchange(t, q, x)
 			if inVain++; len(answer.Reserved) > 0 {
 				inVain = 0
@@ -51,18 +53,18 @@ func TestMySQLManyPriorities(t *testing.T) {
 			if len(answer.Reserved) < limit && answer.NextDue.After(answer.Now) {
 				t.Fatalf("exchange %d says that the next job is due at %v, which is after %v", n, answer.NextDue, answer.Now)
 			}
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			for _, j := range answer.Reserved {
 				got = append(got, j.Priority)
-				settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+				settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 			}
-			mustExchange(t, q, sqlqueue.Exchange{Settle: settle})
+			mustExchange(t, q, driver.Exchange{Settle: settle})
 		}
 		if !slices.IsSorted(got) || got[len(got)-1]-got[0] != int16(len(got)-1) {
 			t.Errorf("%d jobs from %d to %d, in order: %v", len(got), got[0], got[len(got)-1], slices.IsSorted(got))
 		}
 		mustExec(t, db, "DELETE FROM jobs")
-		answer := mustExchange(t, q, sqlqueue.Exchange{Number: "w-last", Limit: 1, Reserve: fromQueue("mail", time.Hour), Everything: true})
+		answer := mustExchange(t, q, driver.Exchange{Number: "w-last", Limit: 1, Reserve: fromQueue("mail", time.Hour), Everything: true})
 		if len(answer.Reserved) > 0 || !answer.Everything {
 			t.Errorf("of an empty queue: %+v", answer)
 		}
@@ -90,7 +92,7 @@ func TestMySQLFarPriority(t *testing.T) {
 			anew := mysqlQueue(t, db)
 			const most = delayed/1000 + 5
 			for n := 1; ; n++ {
-				answer := mustExchange(t, anew, sqlqueue.Exchange{Number: fmt.Sprint(name, n), Limit: 1, Reserve: fromQueue("default", time.Hour), Everything: everything})
+				answer := mustExchange(t, anew, driver.Exchange{Number: fmt.Sprint(name, n), Limit: 1, Reserve: fromQueue("default", time.Hour), Everything: everything})
 				if len(answer.Reserved) == 1 {
 					if answer.Reserved[0].ID != id {
 						t.Errorf("%s: %+v", name, answer.Reserved[0])
@@ -130,7 +132,7 @@ func TestMySQLBytes(t *testing.T) {
 			want  int
 		}{{1, 1}, {3*size + size/2, 3}, {size, 1}, {7 * size, 6}, {0, 9}} {
 			received.Store(0)
-			answer := mustExchange(t, q, sqlqueue.Exchange{
+			answer := mustExchange(t, q, driver.Exchange{
 				Number: fmt.Sprint("w-", i), Limit: 100, Bytes: c.bytes, Reserve: fromQueue("default", time.Hour), Everything: true,
 			})
 			for _, j := range answer.Reserved {
@@ -197,7 +199,7 @@ func TestMySQLRollbackHangs(t *testing.T) {
 		}
 		hang.Store(true)
 		start := time.Now()
-		_, err := q.Exchange(t.Context(), sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Name: strings.Repeat("x", 300)}})
+		_, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Name: strings.Repeat("x", 300)}})
 		var refused *sqlqueue.RefusedError
 		if !errors.As(err, &refused) || !hung {
 			t.Errorf("the error is %v; ROLLBACK was sent: %v", err, hung)
@@ -223,7 +225,7 @@ func TestMySQLRefused(t *testing.T) {
 		if _, err := q.Push(t.Context(), sqlqueue.Named("x", nil)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = q.Exchange(t.Context(), sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)})
+		_, err = q.Exchange(t.Context(), driver.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)})
 		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, "sqlqueue migrate up") {
 			t.Errorf("a reserve without a column: %v", err)
 		}
@@ -310,13 +312,13 @@ func TestMySQLRetryBesidePush(t *testing.T) {
 			do  func() error
 		}{
 			"retry": {"b", func() error {
-				n, err := q.Retry(t.Context(), sqlqueue.FailedFilter{})
+				n, err := operator.New(q).Retry(t.Context(), operator.FailedFilter{})
 				if n != 2 {
 					t.Errorf("retried %d, want 2", n)
 				}
 				return err
 			}},
-			"edit": {"z", func() error { return q.Edit(t.Context(), moved, sqlqueue.JobEdit{Queue: &to}) }},
+			"edit": {"z", func() error { return operator.New(q).Edit(t.Context(), moved, operator.JobEdit{Queue: &to}) }},
 		} {
 			tx, err := db.BeginTx(t.Context(), nil)
 			if err != nil {
@@ -353,7 +355,7 @@ func TestMySQLLateCommitAfterAStall(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
 		db := s.Open(t, dsn)
 		q := mysqlQueue(t, db)
-		mustExchange(t, q, sqlqueue.Exchange{Number: "w-0"})
+		mustExchange(t, q, driver.Exchange{Number: "w-0"})
 		if _, err := mysqlQueue(t, db).Push(t.Context(), sqlqueue.Named("first", nil)); err != nil {
 			t.Fatal(err)
 		}
@@ -366,12 +368,12 @@ func TestMySQLLateCommitAfterAStall(t *testing.T) {
 			t.Fatal(err)
 		}
 		type answered struct {
-			sqlqueue.Exchanged
+			driver.Exchanged
 			err error
 		}
 		done := make(chan answered, 1)
 		go func() {
-			answer, err := q.Exchange(t.Context(), sqlqueue.Exchange{Number: "w-1", Limit: 10, Reserve: fromQueue("default", time.Hour)})
+			answer, err := q.Exchange(t.Context(), driver.Exchange{Number: "w-1", Limit: 10, Reserve: fromQueue("default", time.Hour)})
 			done <- answered{answer, err}
 		}()
 		for waits, slept := 0, 0; waits == 0; {
@@ -391,7 +393,7 @@ func TestMySQLLateCommitAfterAStall(t *testing.T) {
 		}
 		mustExec(t, db, `INSERT INTO jobs (payload, available_at) VALUES ('{"job":"late"}', UTC_TIMESTAMP(6) - INTERVAL 10 SECOND)`)
 		for n := 2; ; n++ {
-			answer := mustExchange(t, q, sqlqueue.Exchange{Number: fmt.Sprint("w-", n), Limit: 10, Reserve: fromQueue("default", time.Hour)})
+			answer := mustExchange(t, q, driver.Exchange{Number: fmt.Sprint("w-", n), Limit: 10, Reserve: fromQueue("default", time.Hour)})
 			if len(answer.Reserved) == 1 {
 				break
 			}

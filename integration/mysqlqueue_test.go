@@ -21,7 +21,9 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // eachMySQL runs a test on every MySQL and MariaDB, with the address of tables of its own.
@@ -52,7 +54,7 @@ func mustExec(tb testing.TB, db *sql.DB, statements ...string) {
 	}
 }
 
-func mustExchange(tb testing.TB, q *sqlqueue.Queue, x sqlqueue.Exchange) sqlqueue.Exchanged {
+func mustExchange(tb testing.TB, q *sqlqueue.Queue, x driver.Exchange) driver.Exchanged {
 	tb.Helper()
 	answer, err := q.Exchange(tb.Context(), x)
 	if err != nil {
@@ -61,8 +63,8 @@ func mustExchange(tb testing.TB, q *sqlqueue.Queue, x sqlqueue.Exchange) sqlqueu
 	return answer
 }
 
-func fromQueue(queue string, expire time.Duration) []sqlqueue.Reserve {
-	return []sqlqueue.Reserve{{Queue: queue, Expire: expire}}
+func fromQueue(queue string, expire time.Duration) []driver.Reserve {
+	return []driver.Reserve{{Queue: queue, Expire: expire}}
 }
 
 // tap is a place to see and change what goes to a server and comes back. Its zero value lets everything pass.
@@ -159,7 +161,7 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 }
 
 // everything is an exchange that does all that an exchange can do, and what it does it to.
-func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) sqlqueue.Exchange {
+func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) driver.Exchange {
 	tb.Helper()
 	const each = 60
 	ctx := tb.Context()
@@ -173,7 +175,7 @@ func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) sqlqueue.Exchange 
 		}
 	}
 	reserve := func(number string) []sqlqueue.Job {
-		return mustExchange(tb, q, sqlqueue.Exchange{Number: number, Limit: each, Reserve: fromQueue("mail", time.Hour)}).Reserved
+		return mustExchange(tb, q, driver.Exchange{Number: number, Limit: each, Reserve: fromQueue("mail", time.Hour)}).Reserved
 	}
 	push(each, func(i int) []sqlqueue.PushOption { return []sqlqueue.PushOption{sqlqueue.Unique(fmt.Sprint("key", i))} })
 	settled := reserve("w-1")
@@ -184,15 +186,15 @@ func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) sqlqueue.Exchange 
 	push(each, func(int) []sqlqueue.PushOption { return []sqlqueue.PushOption{sqlqueue.Priority(5)} })
 	mustExec(tb, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6) WHERE reserved_by = 'w-4'")
 
-	x := sqlqueue.Exchange{
-		Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"mail"}}, Abandoned: []string{"w-3"}, Requeue: len(expired),
-		Number: "w-5", Limit: 5 * each, Reserve: []sqlqueue.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}},
+	x := driver.Exchange{
+		Worker: &driver.Worker{ID: "w", Queues: []string{"mail"}}, Abandoned: []string{"w-3"}, Requeue: len(expired),
+		Number: "w-5", Limit: 5 * each, Reserve: []driver.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}},
 	}
 	for i, j := range settled {
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(1 + i%3), Error: "e"})
+		x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Outcome(1 + i%3), Error: "e"})
 	}
 	for _, j := range touched {
-		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Minute})
+		x.Touch = append(x.Touch, driver.Touch{Reservation: j.Reservation(), Expire: time.Minute})
 	}
 	return x
 }
@@ -255,7 +257,7 @@ func TestMySQLPlans(t *testing.T) {
 						}
 						record, sent = true, sent[:with]
 						before := rowsRead(t, db)
-						mustExchange(t, anew, sqlqueue.Exchange{Requeue: 1, Number: fmt.Sprint("v-", with, "-", try), Limit: 1, Reserve: x.Reserve})
+						mustExchange(t, anew, driver.Exchange{Requeue: 1, Number: fmt.Sprint("v-", with, "-", try), Limit: 1, Reserve: x.Reserve})
 						if read := rowsRead(t, db) - before; read > most {
 							t.Errorf("the exchange read %d rows, want at most %d", read, most)
 						}
@@ -373,10 +375,10 @@ func TestMySQLDeadlocks(t *testing.T) {
 		for session := range sessions {
 			wg.Go(func() {
 				defer cancel() // one that ends, ends all
-				var settle []sqlqueue.Settlement
-				var touch []sqlqueue.Touch
+				var settle []driver.Settlement
+				var touch []driver.Touch
 				for count := 1; done.Load() < jobs; count++ {
-					x := sqlqueue.Exchange{
+					x := driver.Exchange{
 						Settle: settle, Touch: touch, Requeue: 50, Limit: 20, Number: fmt.Sprintf("w%d-%d", session, count),
 						Reserve: fromQueue("default", expire),
 					}
@@ -400,10 +402,10 @@ func TestMySQLDeadlocks(t *testing.T) {
 							done.Add(1)
 						}
 					}
-					settle = slices.DeleteFunc(settle, func(s sqlqueue.Settlement) bool { return !locked[s.Reservation] })
+					settle = slices.DeleteFunc(settle, func(s driver.Settlement) bool { return !locked[s.Reservation] })
 					for _, tc := range touch { // what was touched is settled next
 						if !lost[tc.Reservation] {
-							settle = append(settle, sqlqueue.Settlement{Reservation: tc.Reservation, Outcome: sqlqueue.Delete})
+							settle = append(settle, driver.Settlement{Reservation: tc.Reservation, Outcome: driver.Delete})
 						}
 					}
 					touch = nil
@@ -414,9 +416,9 @@ func TestMySQLDeadlocks(t *testing.T) {
 						switch (int(j.ID) + count) % 10 {
 						case 0: // forgotten: it expires
 						case 1, 2, 3:
-							touch = append(touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: expire})
+							touch = append(touch, driver.Touch{Reservation: j.Reservation(), Expire: expire})
 						default:
-							settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+							settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 						}
 					}
 				}
@@ -486,7 +488,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	if err := q.Check(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Clear(ctx, "", true); err != nil {
+	if _, err := operator.New(q).Clear(ctx, "", true); err != nil {
 		t.Fatal(err)
 	}
 	const data = `naïve 'quotes' "doubled" \backslash\ 日本 🎺`
@@ -509,12 +511,12 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	if id, err := q.Push(ctx, sqlqueue.Named("y", nil), sqlqueue.Unique(key)); !errors.As(err, &duplicate) || id != delayed {
 		t.Errorf("the second push with the key gave %d, %v; the first has %d", id, err, delayed)
 	}
-	if j, err := q.Job(ctx, delayed); err != nil || !j.AvailableAt.Equal(at) || j.UniqueKey != key {
+	if j, err := operator.New(q).Job(ctx, delayed); err != nil || !j.AvailableAt.Equal(at) || j.UniqueKey != key {
 		t.Errorf("%+v, %v; pushed for %v", j, err, at)
 	}
 
-	answer := mustExchange(t, q, sqlqueue.Exchange{
-		Worker: &sqlqueue.Worker{ID: "w", Name: data, Queues: []string{"default"}},
+	answer := mustExchange(t, q, driver.Exchange{
+		Worker: &driver.Worker{ID: "w", Name: data, Queues: []string{"default"}},
 		Number: "w-1", Limit: 100, Reserve: fromQueue("default", time.Minute),
 	})
 	if len(answer.Reserved) != len(ids) {
@@ -529,7 +531,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 		}
 	}
 	near("now", answer.Now, start)
-	x := sqlqueue.Exchange{Number: "w-2"}
+	x := driver.Exchange{Number: "w-2"}
 	for i, j := range answer.Reserved {
 		if want := fmt.Sprintf(`{"job":"x","data":%s}`, mustMarshal(t, fmt.Sprint(data, i))); j.ID != ids[i] || string(j.Payload) != want {
 			t.Errorf("job %d is %d %s, want %d %s", i, j.ID, j.Payload, ids[i], want)
@@ -540,53 +542,53 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 		near("expires_at", j.ExpiresAt, start.Add(time.Minute))
 		switch i % 4 {
 		case 0:
-			x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: j.Reservation(), Expire: time.Hour})
+			x.Touch = append(x.Touch, driver.Touch{Reservation: j.Reservation(), Expire: time.Hour})
 		default:
-			x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Outcome(i % 4), Delay: time.Hour, Error: data})
+			x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Outcome(i % 4), Delay: time.Hour, Error: data})
 		}
 	}
 	if answer := mustExchange(t, q, x); len(answer.Lost)+len(answer.Locked) > 0 {
 		t.Errorf("%+v", answer)
 	}
-	if j, err := q.Job(ctx, ids[0]); err != nil || !j.Reserved || j.ReservedBy != answer.Reserved[0].ReservedBy {
+	if j, err := operator.New(q).Job(ctx, ids[0]); err != nil || !j.Reserved || j.ReservedBy != answer.Reserved[0].ReservedBy {
 		t.Errorf("%+v, %v", j, err)
 	} else {
 		near("the touched expires_at", j.ExpiresAt, start.Add(time.Hour))
 	}
-	if _, err := q.Job(ctx, ids[1]); !errors.Is(err, sqlqueue.ErrNotFound) {
+	if _, err := operator.New(q).Job(ctx, ids[1]); !errors.Is(err, operator.ErrNotFound) {
 		t.Errorf("deleted: %v", err)
 	}
-	if j, err := q.Job(ctx, ids[2]); err != nil || j.Reserved {
+	if j, err := operator.New(q).Job(ctx, ids[2]); err != nil || j.Reserved {
 		t.Errorf("%+v, %v", j, err)
 	} else {
 		near("the released available_at", j.AvailableAt, start.Add(time.Hour))
 	}
-	failed, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Name: "x"})
+	failed, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{Name: "x"})
 	if err != nil || len(failed) == 0 || failed[0].Error != data {
 		t.Fatalf("failed: %+v, %v", failed, err)
 	}
 	near("failed_at", failed[0].FailedAt, start)
-	if n, err := q.Retry(ctx, sqlqueue.FailedFilter{}); err != nil || n != len(failed) {
+	if n, err := operator.New(q).Retry(ctx, operator.FailedFilter{}); err != nil || n != len(failed) {
 		t.Errorf("retried %d of %d: %v", n, len(failed), err)
 	}
 
-	for what, change := range map[string]sqlqueue.ControlChange{"restart": {Restart: true}, "pause": {Pause: true}, "resume": {Resume: true}} {
-		if err := q.Control(ctx, "", change); err != nil {
+	for what, change := range map[string]operator.ControlChange{"restart": {Restart: true}, "pause": {Pause: true}, "resume": {Resume: true}} {
+		if err := operator.New(q).Control(ctx, "", change); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if err := q.Control(ctx, "", sqlqueue.ControlChange{Resume: true}); err != nil {
+	if err := operator.New(q).Control(ctx, "", operator.ControlChange{Resume: true}); err != nil {
 		t.Error(err)
 	}
 	for _, most := range []int64{0, 10} {
-		if infos, err := q.Queues(ctx, most); err != nil || len(infos) < 2 || infos[0].Queue != "" || infos[0].Control.Restarts == 0 {
+		if infos, err := operator.New(q).Queues(ctx, most); err != nil || len(infos) < 2 || infos[0].Queue != "" || infos[0].Control.Restarts == 0 {
 			t.Errorf("%+v, %v", infos, err)
 		}
 	}
-	if counts, err := q.Counts(ctx, time.Hour); err != nil || len(counts.Minutes) == 0 {
+	if counts, err := operator.New(q).Counts(ctx, time.Hour); err != nil || len(counts.Minutes) == 0 {
 		t.Errorf("%+v, %v", counts, err)
 	}
-	if groups, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 10); err != nil {
+	if groups, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 10); err != nil {
 		t.Errorf("%+v, %v", groups, err)
 	}
 
@@ -601,7 +603,7 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	}
 	if more, err := bound.PushMany(ctx, jobs[:3]); err != nil || len(more) != 3 {
 		t.Errorf("%v, %v", more, err)
-	} else if j, err := bound.Job(ctx, more[2]); err != nil || !strings.Contains(string(j.Payload), "🎺2") {
+	} else if j, err := operator.New(bound).Job(ctx, more[2]); err != nil || !strings.Contains(string(j.Payload), "🎺2") {
 		t.Errorf("%+v, %v", j, err)
 	}
 }
@@ -691,7 +693,7 @@ func TestMySQLCommitLost(t *testing.T) {
 			}
 		}
 		exchange := func() error {
-			_, err := tapped.Exchange(t.Context(), sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}})
+			_, err := tapped.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}})
 			return err
 		}
 		hold := func() error {
@@ -760,7 +762,7 @@ func TestMySQLCancelled(t *testing.T) {
 			return commit
 		}}
 		q := mysqlQueue(t, network.open(t, dsn))
-		_, err := q.Exchange(ctx, sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}})
+		_, err := q.Exchange(ctx, driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}})
 		if !errors.Is(err, sqlqueue.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
@@ -801,7 +803,7 @@ func TestMySQLIncrement(t *testing.T) {
 
 func checkPushed(t *testing.T, q *sqlqueue.Queue, id int64, data string) {
 	t.Helper()
-	if j, err := q.Job(t.Context(), id); err != nil || string(j.Payload) != fmt.Sprintf(`{"job":"x","data":%q}`, data) {
+	if j, err := operator.New(q).Job(t.Context(), id); err != nil || string(j.Payload) != fmt.Sprintf(`{"job":"x","data":%q}`, data) {
 		t.Errorf("job %d is %s, %v; it was pushed with %s", id, j.Payload, err, data)
 	}
 }
@@ -818,10 +820,10 @@ func TestMySQLKeyLocked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
-		var settle []sqlqueue.Settlement
+		jobs := mustExchange(t, q, driver.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
+		var settle []driver.Settlement
 		for _, j := range jobs {
-			settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+			settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 		}
 
 		tx, err := db.BeginTx(ctx, nil)
@@ -833,20 +835,20 @@ func TestMySQLKeyLocked(t *testing.T) {
 		if id, err := mysqlqueue.WithTx(q, tx).Push(ctx, sqlqueue.Named("x", nil), sqlqueue.Unique("key")); !errors.As(err, &duplicate) || id != jobs[0].ID {
 			t.Fatalf("%d, %v", id, err)
 		}
-		answer := mustExchange(t, q, sqlqueue.Exchange{Settle: settle})
+		answer := mustExchange(t, q, driver.Exchange{Settle: settle})
 		if want := []sqlqueue.Reservation{jobs[0].Reservation()}; !slices.Equal(answer.Locked, want) || answer.Lost != nil {
 			t.Errorf("locked %v, lost %v; want %v locked", answer.Locked, answer.Lost, want)
 		}
-		if _, err := q.Job(ctx, jobs[1].ID); !errors.Is(err, sqlqueue.ErrNotFound) {
+		if _, err := operator.New(q).Job(ctx, jobs[1].ID); !errors.Is(err, operator.ErrNotFound) {
 			t.Errorf("the other job: %v", err)
 		}
-		if answer := mustExchange(t, q, sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Hour}}}); answer.Locked != nil {
+		if answer := mustExchange(t, q, driver.Exchange{Touch: []driver.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Hour}}}); answer.Locked != nil {
 			t.Error("a touch changes nothing in the index of keys, so it need not be refused")
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if answer := mustExchange(t, q, sqlqueue.Exchange{Settle: settle[:1]}); len(answer.Locked)+len(answer.Lost) > 0 {
+		if answer := mustExchange(t, q, driver.Exchange{Settle: settle[:1]}); len(answer.Locked)+len(answer.Lost) > 0 {
 			t.Errorf("afterwards: %+v", answer)
 		}
 	})
@@ -867,18 +869,18 @@ func TestMySQLPassedRowsAreFree(t *testing.T) {
 		if _, err := q.PushMany(ctx, []sqlqueue.Pushable{sqlqueue.Named("x", 1), sqlqueue.Named("x", 2), sqlqueue.Named("x", 3)}); err != nil {
 			t.Fatal(err)
 		}
-		mine := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved[0]
+		mine := mustExchange(t, q, driver.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved[0]
 		checked := false
 		atCommit = func() {
 			checked = true
-			answer := mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: mine.Reservation(), Outcome: sqlqueue.Delete}}})
+			answer := mustExchange(t, q, driver.Exchange{Settle: []driver.Settlement{{Reservation: mine.Reservation(), Outcome: driver.Delete}}})
 			if len(answer.Lost)+len(answer.Locked) > 0 {
 				t.Errorf("while another exchange is open, the settle is answered with %+v", answer)
 			}
 		}
 		stale := sqlqueue.Reservation{ID: mine.ID, By: "w-0"} // what looks at the row in every way there is
-		answer := mustExchange(t, tapped, sqlqueue.Exchange{
-			Settle:  []sqlqueue.Settlement{{Reservation: stale, Outcome: sqlqueue.Delete}},
+		answer := mustExchange(t, tapped, driver.Exchange{
+			Settle:  []driver.Settlement{{Reservation: stale, Outcome: driver.Delete}},
 			Requeue: 9, Number: "v-1", Limit: 1, Reserve: fromQueue("default", time.Minute),
 		})
 		if !checked || len(answer.Reserved) != 1 || len(answer.Lost) != 1 {
@@ -909,7 +911,7 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 		db := s.Open(t, dsn)
 		q := mysqlQueue(t, db)
 		reserve := func(q *sqlqueue.Queue, number string, n int, expire time.Duration) []sqlqueue.Job {
-			return mustExchange(t, q, sqlqueue.Exchange{Number: number, Limit: n, Reserve: fromQueue("default", expire)}).Reserved
+			return mustExchange(t, q, driver.Exchange{Number: number, Limit: n, Reserve: fromQueue("default", expire)}).Reserved
 		}
 		start := func(t *testing.T, jobs int) []int64 {
 			mustExec(t, db, "DELETE FROM jobs")
@@ -932,7 +934,7 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			}
 			before, meanwhile = "SELECT id, payload…FOR UPDATE", func() {
 				j := reserve(q, "other-1", 1, time.Minute)[0]
-				mustExchange(t, q, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: j.Reservation(), Outcome: sqlqueue.Release}}})
+				mustExchange(t, q, driver.Exchange{Settle: []driver.Settlement{{Reservation: j.Reservation(), Outcome: driver.Release}}})
 			}
 			given := map[int64]int{}
 			for _, j := range reserve(tapped, "tapped-1", 25, time.Minute) {
@@ -946,7 +948,7 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			ids := start(t, 2)
 			before, meanwhile = "SELECT id, payload…FOR UPDATE", func() {
 				queue := "other"
-				if err := q.Edit(t.Context(), ids[0], sqlqueue.JobEdit{Queue: &queue}); err != nil {
+				if err := operator.New(q).Edit(t.Context(), ids[0], operator.JobEdit{Queue: &queue}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -962,7 +964,7 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			if len(got) != 1 || got[0].ID != ids[2] {
 				t.Errorf("%+v", got)
 			}
-			if j, err := q.Job(t.Context(), ids[0]); err != nil || j.ReservedBy != "other-3" || j.Attempts != 1 {
+			if j, err := operator.New(q).Job(t.Context(), ids[0]); err != nil || j.ReservedBy != "other-3" || j.Attempts != 1 {
 				t.Errorf("%+v, %v", j, err)
 			}
 		})
@@ -971,12 +973,12 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			jobs := reserve(q, "other-4", 2, time.Minute)
 			mustExec(t, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6)")
 			before, meanwhile = "SELECT id, queue, priority FROM…expires_at <= UTC_TIMESTAMP(6)\nLIMIT", func() {
-				mustExchange(t, q, sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Minute}}})
+				mustExchange(t, q, driver.Exchange{Touch: []driver.Touch{{Reservation: jobs[0].Reservation(), Expire: time.Minute}}})
 			}
-			if n := mustExchange(t, tapped, sqlqueue.Exchange{Requeue: 9}).Requeued; n != 1 || meanwhile != nil {
+			if n := mustExchange(t, tapped, driver.Exchange{Requeue: 9}).Requeued; n != 1 || meanwhile != nil {
 				t.Errorf("requeued %d, want the other one; touched: %v", n, meanwhile == nil)
 			}
-			if j, err := q.Job(t.Context(), jobs[0].ID); err != nil || j.ReservedBy != "other-4" {
+			if j, err := operator.New(q).Job(t.Context(), jobs[0].ID); err != nil || j.ReservedBy != "other-4" {
 				t.Errorf("%+v, %v", j, err)
 			}
 		})
@@ -985,10 +987,10 @@ func TestMySQLBetweenLookAndLock(t *testing.T) {
 			reserve(q, "other-5", 1, time.Minute)
 			before, meanwhile = "SELECT id FROM…FORCE INDEX (PRIMARY)", func() {
 				mustExec(t, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6)")
-				mustExchange(t, q, sqlqueue.Exchange{Requeue: 1, Number: "other-6", Limit: 1, Reserve: fromQueue("default", time.Minute)})
+				mustExchange(t, q, driver.Exchange{Requeue: 1, Number: "other-6", Limit: 1, Reserve: fromQueue("default", time.Minute)})
 			}
-			mustExchange(t, tapped, sqlqueue.Exchange{Abandoned: []string{"other-5"}})
-			if jobs, err := q.Jobs(t.Context(), sqlqueue.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].ReservedBy != "other-6" || meanwhile != nil {
+			mustExchange(t, tapped, driver.Exchange{Abandoned: []string{"other-5"}})
+			if jobs, err := operator.New(q).Jobs(t.Context(), operator.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].ReservedBy != "other-6" || meanwhile != nil {
 				t.Errorf("%+v, %v", jobs, err)
 			}
 		})
@@ -1032,7 +1034,7 @@ func TestMySQLLanes(t *testing.T) {
 		}
 		q := mysqlQueue(t, db)
 		for round := range 2 {
-			x := sqlqueue.Exchange{Number: fmt.Sprint("w-", round), Limit: 2 * len(want), Reserve: append(fromQueue("b", 0), fromQueue("a", 0)...)}
+			x := driver.Exchange{Number: fmt.Sprint("w-", round), Limit: 2 * len(want), Reserve: append(fromQueue("b", 0), fromQueue("a", 0)...)}
 			var got []int16
 			for _, j := range mustExchange(t, q, x).Reserved {
 				if j.Queue == map[int]string{0: "b", 1: "a"}[round] {
@@ -1069,7 +1071,7 @@ func TestMySQLMarks(t *testing.T) {
 			t.Helper()
 			inTime()
 			count++
-			return mustExchange(t, q, sqlqueue.Exchange{Number: fmt.Sprint("w-", count), Limit: n, Reserve: fromQueue("default", time.Hour)}).Reserved
+			return mustExchange(t, q, driver.Exchange{Number: fmt.Sprint("w-", count), Limit: n, Reserve: fromQueue("default", time.Hour)}).Reserved
 		}
 		push := func(q *sqlqueue.Queue, n int) {
 			t.Helper()
@@ -1123,7 +1125,7 @@ func TestMySQLMarks(t *testing.T) {
 
 		requeued := func() int {
 			inTime()
-			return mustExchange(t, q, sqlqueue.Exchange{Requeue: 10}).Requeued
+			return mustExchange(t, q, driver.Exchange{Requeue: 10}).Requeued
 		}
 		requeued()
 		const expired = 30
@@ -1144,17 +1146,17 @@ func TestMySQLAbandoned(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
 		q := mysqlQueue(t, s.Open(t, dsn))
 		for _, expire := range []time.Duration{0, time.Minute} {
-			for _, reserve := range [][]sqlqueue.Reserve{nil, fromQueue("other", expire)} {
+			for _, reserve := range [][]driver.Reserve{nil, fromQueue("other", expire)} {
 				id, err := q.Push(t.Context(), sqlqueue.Named("x", nil))
 				if err != nil {
 					t.Fatal(err)
 				}
-				mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", expire)})
-				mustExchange(t, q, sqlqueue.Exchange{Abandoned: []string{"w-0", "w-1"}, Reserve: reserve})
-				if j, err := q.Job(t.Context(), id); err != nil || j.Reserved || j.Attempts != 0 {
+				mustExchange(t, q, driver.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", expire)})
+				mustExchange(t, q, driver.Exchange{Abandoned: []string{"w-0", "w-1"}, Reserve: reserve})
+				if j, err := operator.New(q).Job(t.Context(), id); err != nil || j.Reserved || j.Attempts != 0 {
 					t.Errorf("expire %v: %+v, %v", expire, j, err)
 				}
-				if _, err := q.Clear(t.Context(), "", true); err != nil {
+				if _, err := operator.New(q).Clear(t.Context(), "", true); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -1181,7 +1183,7 @@ func TestMySQLPacket(t *testing.T) {
 			if err != nil {
 				t.Fatalf("interpolateParams=%s: the largest payload: %v", interpolate, err)
 			}
-			jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-" + interpolate, Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved
+			jobs := mustExchange(t, q, driver.Exchange{Number: "w-" + interpolate, Limit: 1, Reserve: fromQueue("default", time.Minute)}).Reserved
 			if len(jobs) != 1 || jobs[0].ID != id || len(jobs[0].Payload) < packet-around-2 {
 				t.Error("the largest payload did not come back")
 			}
@@ -1243,7 +1245,7 @@ func TestMySQLCheck(t *testing.T) {
 		} {
 			q := mysqlQueue(t, s.Open(t, with(t, dsn, setting[0], setting[1])))
 			_, pushError := q.Push(ctx, sqlqueue.Named("x", nil))
-			_, exchangeError := q.Exchange(ctx, sqlqueue.Exchange{})
+			_, exchangeError := q.Exchange(ctx, driver.Exchange{})
 			for what, err := range map[string]error{"check": q.Check(ctx), "push": pushError, "exchange": exchangeError} {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%v: %s: %v", setting, what, err)
@@ -1272,24 +1274,24 @@ func TestMySQLCheck(t *testing.T) {
 			"push":     func() error { _, err := q.Push(ctx, sqlqueue.Named("x", nil)); return err },
 			"many":     func() error { _, err := q.PushMany(ctx, named(2500)); return err },
 			"unique":   func() error { _, err := q.Push(ctx, sqlqueue.Named("x", nil), sqlqueue.Unique("k")); return err },
-			"exchange": func() error { _, err := q.Exchange(ctx, sqlqueue.Exchange{}); return err },
+			"exchange": func() error { _, err := q.Exchange(ctx, driver.Exchange{}); return err },
 			"reserve": func() error {
-				_, err := q.Exchange(ctx, sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", 0)})
+				_, err := q.Exchange(ctx, driver.Exchange{Number: "w-1", Limit: 1, Reserve: fromQueue("default", 0)})
 				return err
 			},
 			"settle": func() error {
-				_, err := q.Exchange(ctx, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: r, Outcome: sqlqueue.Delete}}})
+				_, err := q.Exchange(ctx, driver.Exchange{Settle: []driver.Settlement{{Reservation: r, Outcome: driver.Delete}}})
 				return err
 			},
 			"hold":    func() error { return q.Hold(ctx, r) },
-			"jobs":    func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{}); return err },
-			"cancel":  func() error { _, err := q.Cancel(ctx, 1); return err },
-			"failed":  func() error { _, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{}); return err },
-			"retry":   func() error { _, err := q.Retry(ctx, sqlqueue.FailedFilter{}); return err },
-			"forget":  func() error { _, err := q.Forget(ctx, sqlqueue.FailedFilter{}); return err },
-			"queues":  func() error { _, err := q.Queues(ctx, 0); return err },
-			"control": func() error { return q.Control(ctx, "", sqlqueue.ControlChange{Restart: true}) },
-			"workers": func() error { _, err := q.Workers(ctx); return err },
+			"jobs":    func() error { _, err := operator.New(q).Jobs(ctx, operator.JobFilter{}); return err },
+			"cancel":  func() error { _, err := operator.New(q).Cancel(ctx, 1); return err },
+			"failed":  func() error { _, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{}); return err },
+			"retry":   func() error { _, err := operator.New(q).Retry(ctx, operator.FailedFilter{}); return err },
+			"forget":  func() error { _, err := operator.New(q).Forget(ctx, operator.FailedFilter{}); return err },
+			"queues":  func() error { _, err := operator.New(q).Queues(ctx, 0); return err },
+			"control": func() error { return operator.New(q).Control(ctx, "", operator.ControlChange{Restart: true}) },
+			"workers": func() error { _, err := operator.New(q).Workers(ctx); return err },
 		} {
 			if err := call(); !errors.Is(err, sqlqueue.ErrNotMigrated) || strings.Count(err.Error(), "migrate up") != 1 {
 				t.Errorf("without tables: %s: %v", name, err)
@@ -1323,7 +1325,7 @@ func TestMySQLIdle(t *testing.T) {
 		if _, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.Delay(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		x := sqlqueue.Exchange{Requeue: 100, Limit: 10, Reserve: fromQueue("default", time.Minute)}
+		x := driver.Exchange{Requeue: 100, Limit: 10, Reserve: fromQueue("default", time.Minute)}
 		for i := range 5 {
 			sent = nil
 			x.Number = fmt.Sprint("w-", i)
@@ -1347,14 +1349,14 @@ func TestMySQLSteps(t *testing.T) {
 		if _, err := q.PushMany(t.Context(), named(400)); err != nil {
 			t.Fatal(err)
 		}
-		x := sqlqueue.Exchange{Requeue: 100, Limit: 100, Reserve: fromQueue("default", time.Minute)}
+		x := driver.Exchange{Requeue: 100, Limit: 100, Reserve: fromQueue("default", time.Minute)}
 		for i := range 3 {
 			packets.Store(0)
 			x.Number = fmt.Sprint("w-", i)
 			answer := mustExchange(t, q, x)
 			x.Settle = nil
 			for _, j := range answer.Reserved {
-				x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+				x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 			}
 		}
 		const most = 10 // isolation, START, lock, DELETE, controls, look, find, lock, UPDATE, COMMIT
@@ -1375,13 +1377,13 @@ func TestMySQLOperatorsPassLockedRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		jobs := mustExchange(t, q, sqlqueue.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
-		var fail []sqlqueue.Settlement
+		jobs := mustExchange(t, q, driver.Exchange{Number: "w-1", Limit: 9, Reserve: fromQueue("default", time.Minute)}).Reserved
+		var fail []driver.Settlement
 		for _, j := range jobs[2:] {
-			fail = append(fail, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: "e"})
+			fail = append(fail, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail, Error: "e"})
 		}
-		mustExchange(t, q, sqlqueue.Exchange{Settle: fail})
-		failed, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{})
+		mustExchange(t, q, driver.Exchange{Settle: fail})
+		failed, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -1405,18 +1407,18 @@ func TestMySQLOperatorsPassLockedRows(t *testing.T) {
 			name string
 			call func() error
 		}{
-			{"cancel", func() error { _, err := q.Cancel(ctx, ids[12], ids[11], ids[13]); return err }},
-			{"edit", func() error { return q.Edit(ctx, ids[14], sqlqueue.JobEdit{Priority: &priority}) }},
-			{"release", func() error { _, err := q.Release(ctx, jobs[1].ID); return err }},
+			{"cancel", func() error { _, err := operator.New(q).Cancel(ctx, ids[12], ids[11], ids[13]); return err }},
+			{"edit", func() error { return operator.New(q).Edit(ctx, ids[14], operator.JobEdit{Priority: &priority}) }},
+			{"release", func() error { _, err := operator.New(q).Release(ctx, jobs[1].ID); return err }},
 			{"retry", func() error {
-				_, err := q.Retry(ctx, sqlqueue.FailedFilter{IDs: []int64{failed[1].ID, failed[2].ID, failed[3].ID}})
+				_, err := operator.New(q).Retry(ctx, operator.FailedFilter{IDs: []int64{failed[1].ID, failed[2].ID, failed[3].ID}})
 				return err
 			}},
 			{"forget", func() error {
-				_, err := q.Forget(ctx, sqlqueue.FailedFilter{IDs: []int64{failed[4].ID, failed[5].ID, failed[6].ID}})
+				_, err := operator.New(q).Forget(ctx, operator.FailedFilter{IDs: []int64{failed[4].ID, failed[5].ID, failed[6].ID}})
 				return err
 			}},
-			{"clear", func() error { _, err := q.Clear(ctx, "default", false); return err }},
+			{"clear", func() error { _, err := operator.New(q).Clear(ctx, "default", false); return err }},
 		} {
 			if err := operation.call(); err != nil {
 				t.Errorf("%s: %v", operation.name, err)

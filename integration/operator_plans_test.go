@@ -16,6 +16,8 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
@@ -41,48 +43,54 @@ func TestOperatorPlans(t *testing.T) {
 			indexes []string // each is used, and nothing else
 		}{
 			{
-				"queues", func() error { _, err := q.Queues(ctx, 1000); return err },
+				"queues", func() error { _, err := operator.New(q).Queues(ctx, 1000); return err },
 				[]string{"failed_jobs_queue", "jobs_expiry", "jobs_ready"},
 			},
 			{
-				"counts", func() error { _, err := q.Counts(ctx, time.Hour); return err },
+				"counts", func() error { _, err := operator.New(q).Counts(ctx, time.Hour); return err },
 				[]string{"counts_minute", primary("jobs")},
 			},
 			{
 				"old counts", func() error {
-					_, err := q.Exchange(ctx, sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept - time.Hour})
+					_, err := q.Exchange(ctx, driver.Exchange{OldCounts: operator.CountsKept - time.Hour})
 					return err
 				},
 				[]string{"counts_minute", primary("counts")},
 			},
 			{
-				"groups", func() error { _, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 1000); return err },
+				"groups", func() error { _, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 1000); return err },
 				[]string{primary("failed_jobs")},
 			},
 			{
 				"groups of a queue", func() error {
-					_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Queue: "few"}, 1000)
+					_, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{Queue: "few"}, 1000)
 					return err
 				},
 				[]string{"failed_jobs_queue"},
 			},
 			{
-				"a page of jobs", func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{After: 1000}); return err },
+				"a page of jobs", func() error { _, err := operator.New(q).Jobs(ctx, operator.JobFilter{After: 1000}); return err },
 				[]string{primary("jobs")},
 			},
 			{
-				"a page of failed jobs", func() error { _, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Before: 1000}); return err },
+				"a page of failed jobs", func() error {
+					_, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{Before: 1000})
+					return err
+				},
 				[]string{primary("failed_jobs")},
 			},
 			{
 				"a page of a queue's failed jobs", func() error {
-					_, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Queue: "few", Before: 80_000})
+					_, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{Queue: "few", Before: 80_000})
 					return err
 				},
 				[]string{"failed_jobs_queue"},
 			},
 			{
-				"forget what is old", func() error { _, err := q.Forget(ctx, sqlqueue.FailedFilter{OlderThan: 1000 * time.Hour}); return err },
+				"forget what is old", func() error {
+					_, err := operator.New(q).Forget(ctx, operator.FailedFilter{OlderThan: 1000 * time.Hour})
+					return err
+				},
 				[]string{"failed_jobs_failed_at"},
 			},
 		} {
@@ -123,9 +131,9 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	}
 	reserve := func(number string, limit int) []sqlqueue.Job {
 		t.Helper()
-		x := sqlqueue.Exchange{Number: number, Limit: limit}
+		x := driver.Exchange{Number: number, Limit: limit}
 		for i := range 5 {
-			x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: fmt.Sprint("queue-", i), Expire: time.Hour})
+			x.Reserve = append(x.Reserve, driver.Reserve{Queue: fmt.Sprint("queue-", i), Expire: time.Hour})
 		}
 		answer, err := q.Exchange(ctx, x)
 		if err != nil {
@@ -136,12 +144,12 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	for i := range 40 {
 		push("job", fmt.Sprint("queue-", i%5))
 	}
-	var x sqlqueue.Exchange
+	var x driver.Exchange
 	for _, j := range reserve("w-1", 40) {
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: "no"})
+		x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail, Error: "no"})
 	}
 	for i := range 1000 {
-		x.Counts = append(x.Counts, sqlqueue.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
+		x.Counts = append(x.Counts, driver.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
 	}
 	if _, err := q.Exchange(ctx, x); err != nil {
 		t.Fatal(err)

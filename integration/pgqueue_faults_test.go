@@ -17,6 +17,8 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
@@ -48,9 +50,9 @@ func TestPostgresPartitions(t *testing.T) {
 				}
 				mustExec(t, db, how)
 				queues := []string{"mail", "sms", "a", "b"}
-				reserve := []sqlqueue.Reserve{}
+				reserve := []driver.Reserve{}
 				for _, queue := range queues {
-					reserve = append(reserve, sqlqueue.Reserve{Queue: queue, Expire: time.Minute})
+					reserve = append(reserve, driver.Reserve{Queue: queue, Expire: time.Minute})
 					for range 5 {
 						id, err := q.Push(t.Context(), sqlqueue.Named("x", 1), sqlqueue.OnQueue(queue))
 						if err != nil || id <= first {
@@ -65,29 +67,29 @@ func TestPostgresPartitions(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				answer := mustExchange(t, q, sqlqueue.Exchange{Limit: 100, Number: "w-1", Reserve: reserve, Everything: true})
+				answer := mustExchange(t, q, driver.Exchange{Limit: 100, Number: "w-1", Reserve: reserve, Everything: true})
 				if len(answer.Reserved) != 22 {
 					t.Fatalf("reserved %d jobs, want 22", len(answer.Reserved))
 				}
-				var settle []sqlqueue.Settlement
+				var settle []driver.Settlement
 				for _, j := range answer.Reserved {
 					switch {
 					case j.Queue == "mail" && j.ID != first:
-						settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete})
+						settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 					case j.UniqueKey != "":
-						settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: "e"})
+						settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail, Error: "e"})
 					}
 				}
-				answer = mustExchange(t, q, sqlqueue.Exchange{Settle: settle})
+				answer = mustExchange(t, q, driver.Exchange{Settle: settle})
 				if answer.Lost != nil || answer.Locked != nil {
 					t.Errorf("settled with %+v", answer)
 				}
 				wantCounts(t, q, map[string][2]int64{"mail": {0, 1}, "sms": {0, 5}, "a": {0, 5}, "b": {0, 5}})
 				mustExec(t, db, "UPDATE jobs SET expires_at = '-infinity' WHERE reserved AND queue IN ('a', 'b')")
-				if answer = mustExchange(t, q, sqlqueue.Exchange{Requeue: 100}); answer.Requeued != 10 {
+				if answer = mustExchange(t, q, driver.Exchange{Requeue: 100}); answer.Requeued != 10 {
 					t.Errorf("requeued %d, want 10", answer.Requeued)
 				}
-				if n, err := q.Retry(t.Context(), sqlqueue.FailedFilter{Queue: "sms"}); err != nil || n != 1 {
+				if n, err := operator.New(q).Retry(t.Context(), operator.FailedFilter{Queue: "sms"}); err != nil || n != 1 {
 					t.Errorf("retried %d, %v", n, err)
 				}
 				var moved int64
@@ -95,11 +97,11 @@ func TestPostgresPartitions(t *testing.T) {
 					t.Fatal(err)
 				}
 				to := "mail" // another partition
-				if err := q.Edit(t.Context(), moved, sqlqueue.JobEdit{Queue: &to}); err != nil {
+				if err := operator.New(q).Edit(t.Context(), moved, operator.JobEdit{Queue: &to}); err != nil {
 					t.Error(err)
 				}
 				wantCounts(t, q, map[string][2]int64{"mail": {1, 1}, "sms": {1, 5}, "a": {4, 0}, "b": {5, 0}})
-				if n, err := q.Clear(t.Context(), "", true); err != nil || n != 17 {
+				if n, err := operator.New(q).Clear(t.Context(), "", true); err != nil || n != 17 {
 					t.Errorf("cleared %d, %v, want 17", n, err)
 				}
 			})
@@ -110,7 +112,7 @@ func TestPostgresPartitions(t *testing.T) {
 // wantCounts compares the ready and the reserved jobs of queues.
 func wantCounts(t *testing.T, q *sqlqueue.Queue, want map[string][2]int64) {
 	t.Helper()
-	infos, err := q.Queues(t.Context(), 0)
+	infos, err := operator.New(q).Queues(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +149,7 @@ func TestPostgresRollbackHangs(t *testing.T) {
 		db := s.Open(t, dsn)
 		mustExec(t, db, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
 			`CREATE TRIGGER refuse BEFORE INSERT ON workers FOR EACH ROW EXECUTE FUNCTION refuse()`)
-		x := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}}
+		x := driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}}
 		done := make(chan error, 1)
 		go func() {
 			_, err := q.Exchange(context.WithoutCancel(t.Context()), x)
@@ -185,8 +187,8 @@ func TestPostgresLateCommitAfterAStall(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
 		q, db := postgresQueue(t, s, dsn), s.Open(t, dsn)
-		x := sqlqueue.Exchange{
-			Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}, Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute),
+		x := driver.Exchange{
+			Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}, Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute),
 		}
 		if _, err := q.PushMany(t.Context(), named(1)); err != nil {
 			t.Fatal(err)
@@ -254,9 +256,9 @@ func TestPostgresClientEncoding(t *testing.T) {
 			"push":      func() error { _, err := q.PushMany(t.Context(), named(1)); return err },
 			"pgx.Tx":    func() error { _, err := pgqueue.WithTx(q, tx).PushMany(t.Context(), named(1)); return err },
 			"sql.Tx":    func() error { _, err := pgqueue.WithSQLTx(q, sqlTx).PushMany(t.Context(), named(1)); return err },
-			"exchange":  func() error { _, err := q.Exchange(t.Context(), sqlqueue.Exchange{Requeue: 1}); return err },
-			"list":      func() error { _, err := q.Jobs(t.Context(), sqlqueue.JobFilter{}); return err },
-			"operators": func() error { return q.Control(t.Context(), "", sqlqueue.ControlChange{Resume: true}) },
+			"exchange":  func() error { _, err := q.Exchange(t.Context(), driver.Exchange{Requeue: 1}); return err },
+			"list":      func() error { _, err := operator.New(q).Jobs(t.Context(), operator.JobFilter{}); return err },
+			"operators": func() error { return operator.New(q).Control(t.Context(), "", operator.ControlChange{Resume: true}) },
 		} {
 			var refused *sqlqueue.RefusedError
 			if err := do(); !errors.As(err, &refused) || !strings.Contains(err.Error(), "client_encoding is LATIN1") {
@@ -281,7 +283,7 @@ func TestPostgresRefusals(t *testing.T) {
 		dsn := migrated(t, s, "")
 		db := s.Open(t, dsn)
 		exchange := func(q *sqlqueue.Queue) error {
-			_, err := q.Exchange(t.Context(), sqlqueue.Exchange{Limit: 1, Number: "w-1", Reserve: fromQueue("default", time.Minute)})
+			_, err := q.Exchange(t.Context(), driver.Exchange{Limit: 1, Number: "w-1", Reserve: fromQueue("default", time.Minute)})
 			return err
 		}
 		push := func(q *sqlqueue.Queue) error { _, err := q.PushMany(t.Context(), named(1)); return err }

@@ -16,6 +16,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
@@ -93,19 +95,19 @@ func exchangeStatements(t *testing.T, dsn string) (settings string, statements [
 	if err != nil {
 		t.Fatal(err)
 	}
-	var x sqlqueue.Exchange
+	var x driver.Exchange
 	for i := range 100 {
 		r := sqlqueue.Reservation{ID: int64(1000 + i), By: "w-1"}
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: r, Outcome: sqlqueue.Delete + sqlqueue.Outcome(i%3), Error: "e"})
-		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: sqlqueue.Reservation{ID: int64(2000 + i), By: "w-1"}, Expire: time.Minute})
+		x.Settle = append(x.Settle, driver.Settlement{Reservation: r, Outcome: driver.Delete + driver.Outcome(i%3), Error: "e"})
+		x.Touch = append(x.Touch, driver.Touch{Reservation: sqlqueue.Reservation{ID: int64(2000 + i), By: "w-1"}, Expire: time.Minute})
 	}
-	x.Worker = &sqlqueue.Worker{ID: "w", Queues: []string{"mail"}}
+	x.Worker = &driver.Worker{ID: "w", Queues: []string{"mail"}}
 	x.Requeue, x.Limit, x.Number = 100, 100, "w-2"
-	x.Reserve = []sqlqueue.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}}
+	x.Reserve = []driver.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}}
 	if _, err := q.Exchange(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	x = sqlqueue.Exchange{Limit: x.Limit, Number: "w-3", Reserve: x.Reserve, Bytes: 1 << 20}
+	x = driver.Exchange{Limit: x.Limit, Number: "w-3", Reserve: x.Reserve, Bytes: 1 << 20}
 	if _, err := q.Exchange(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
@@ -275,38 +277,38 @@ func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
 	if _, err := q.PushMany(ctx, jobs); err != nil {
 		t.Fatal(err)
 	}
-	x := sqlqueue.Exchange{
-		Worker: &sqlqueue.Worker{ID: "w", Queues: []string{"default"}}, Requeue: 10, Abandoned: []string{"w-0"},
-		Number: "w-1", Limit: 10, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: time.Minute}},
+	x := driver.Exchange{
+		Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}, Requeue: 10, Abandoned: []string{"w-0"},
+		Number: "w-1", Limit: 10, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}},
 	}
 	answer, err := q.Exchange(ctx, x)
 	if err != nil || len(answer.Reserved) != 3 {
 		t.Fatalf("reserved %+v, %v, want 3 jobs", answer.Reserved, err)
 	}
-	x = sqlqueue.Exchange{}
+	x = driver.Exchange{}
 	for _, job := range answer.Reserved {
 		payload, err := sqlqueue.ParsePayload(job.Payload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		outcome := map[string]sqlqueue.Outcome{"delete": sqlqueue.Delete, "release": sqlqueue.Release, "fail": sqlqueue.Fail}[payload.Job]
-		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: job.Reservation()})
-		x.Settle = append(x.Settle, sqlqueue.Settlement{Reservation: job.Reservation(), Outcome: outcome, Error: "e"})
+		outcome := map[string]driver.Outcome{"delete": driver.Delete, "release": driver.Release, "fail": driver.Fail}[payload.Job]
+		x.Touch = append(x.Touch, driver.Touch{Reservation: job.Reservation()})
+		x.Settle = append(x.Settle, driver.Settlement{Reservation: job.Reservation(), Outcome: outcome, Error: "e"})
 	}
-	if answer, err = q.Exchange(ctx, sqlqueue.Exchange{Touch: x.Touch}); err != nil || answer.Lost != nil {
+	if answer, err = q.Exchange(ctx, driver.Exchange{Touch: x.Touch}); err != nil || answer.Lost != nil {
 		t.Fatalf("touch: %+v, %v", answer, err)
 	}
-	if answer, err = q.Exchange(ctx, sqlqueue.Exchange{Settle: x.Settle}); err != nil || answer.Lost != nil {
+	if answer, err = q.Exchange(ctx, driver.Exchange{Settle: x.Settle}); err != nil || answer.Lost != nil {
 		t.Fatalf("settle: %+v, %v", answer, err)
 	}
-	queues, err := q.Queues(ctx, 0)
+	queues, err := operator.New(q).Queues(ctx, 0)
 	if err != nil || len(queues) != 1 || queues[0].Ready != 1 || queues[0].Failed != 1 {
 		t.Errorf("left are %+v, %v, want one ready and one failed", queues, err)
 	}
-	if _, err := q.Retry(ctx, sqlqueue.FailedFilter{Queue: "default", OlderThan: -time.Second}); err != nil {
+	if _, err := operator.New(q).Retry(ctx, operator.FailedFilter{Queue: "default", OlderThan: -time.Second}); err != nil {
 		t.Error(err)
 	}
-	if err := q.Control(ctx, "", sqlqueue.ControlChange{Pause: true, PauseFor: time.Minute}); err != nil {
+	if err := operator.New(q).Control(ctx, "", operator.ControlChange{Pause: true, PauseFor: time.Minute}); err != nil {
 		t.Error(err)
 	}
 }

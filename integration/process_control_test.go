@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // testControl: what operators say reaches workers that sleep for long.
@@ -100,9 +101,9 @@ func testRestartAll(t *testing.T, s *site) {
 }
 
 // list is what the command workers prints.
-func (s *site) list() []sqlqueue.Worker {
+func (s *site) list() []driver.Worker {
 	s.t.Helper()
-	var listed []sqlqueue.Worker
+	var listed []driver.Worker
 	if err := json.Unmarshal([]byte(s.app.ok("workers", "--json")), &listed); err != nil {
 		s.t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // testKills: the job of a worker that was killed with -9 runs again within expire and a second, which is how often others look.
@@ -139,7 +139,7 @@ func testZombie(t *testing.T, s *site) {
 		await(t, c.name, func() bool { return !s.rows()[c.id].Reserved })
 		if c.retry {
 			failure := s.failures()[c.id]
-			if n, err := s.queue.Retry(t.Context(), sqlqueue.FailedFilter{IDs: []int64{failure.ID}}); n != 1 || err != nil {
+			if n, err := operator.New(s.queue).Retry(t.Context(), operator.FailedFilter{IDs: []int64{failure.ID}}); n != 1 || err != nil {
 				t.Fatalf("%s: %d retried, %v", c.name, n, err)
 			}
 			await(t, "the retried job runs", func() bool {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var stopSignals = []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
@@ -33,7 +34,7 @@ func testDrain(t *testing.T, s *site) {
 		if n := strings.Count(w.log(), "msg=processed"); n != slots || len(rows) != jobs-slots || len(s.workers()) != 0 {
 			t.Errorf("%v: %d processed, %d jobs left, %d workers listed; want %d, %d and none", sig, n, len(rows), len(s.workers()), slots, jobs-slots)
 		}
-		if _, err := s.queue.Clear(t.Context(), "", true); err != nil {
+		if _, err := operator.New(s.queue).Clear(t.Context(), "", true); err != nil {
 			t.Fatal(err)
 		}
 	}

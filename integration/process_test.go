@@ -18,6 +18,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -224,7 +226,7 @@ func (s *site) begun(attempt int, ids ...int64) []run {
 func (s *site) rows() map[int64]sqlqueue.Job {
 	s.t.Helper()
 	const most = 1000
-	jobs, err := s.queue.Jobs(s.t.Context(), sqlqueue.JobFilter{Limit: most})
+	jobs, err := operator.New(s.queue).Jobs(s.t.Context(), operator.JobFilter{Limit: most})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -236,14 +238,14 @@ func (s *site) rows() map[int64]sqlqueue.Job {
 }
 
 // failures returns the failed jobs, by the id that they had as jobs.
-func (s *site) failures() map[int64]sqlqueue.FailedJob {
+func (s *site) failures() map[int64]operator.FailedJob {
 	s.t.Helper()
 	const most = 1000
-	jobs, err := s.queue.FailedJobs(s.t.Context(), sqlqueue.FailedFilter{Limit: most})
+	jobs, err := operator.New(s.queue).FailedJobs(s.t.Context(), operator.FailedFilter{Limit: most})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	failures := map[int64]sqlqueue.FailedJob{}
+	failures := map[int64]operator.FailedJob{}
 	for _, job := range jobs {
 		failures[job.JobID] = job
 	}
@@ -271,13 +273,13 @@ func (s *site) count(query string) int {
 }
 
 // workers returns the workers that are listed, by their processes.
-func (s *site) workers() map[int]sqlqueue.Worker {
+func (s *site) workers() map[int]driver.Worker {
 	s.t.Helper()
-	listed, err := s.queue.Workers(s.t.Context())
+	listed, err := operator.New(s.queue).Workers(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	workers := map[int]sqlqueue.Worker{}
+	workers := map[int]driver.Worker{}
 	for _, w := range listed {
 		workers[w.PID] = w
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -212,7 +213,7 @@ func testPanicShowsNoSecret(t *testing.T, s *servers.Server) {
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	failed, err := q.FailedJobs(t.Context(), sqlqueue.FailedFilter{})
+	failed, err := operator.New(q).FailedJobs(t.Context(), operator.FailedFilter{})
 	if err != nil || len(failed) != 1 || !strings.Contains(failed[0].Error, "no good") || failed[0].Stack == "" {
 		t.Fatalf("failed are %+v, %v", failed, err)
 	}

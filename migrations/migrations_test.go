@@ -3,7 +3,7 @@ package migrations
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"io/fs"
 	"maps"
@@ -15,7 +15,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 func TestPrefixed(t *testing.T) {
@@ -375,18 +375,18 @@ func TestLockFile(t *testing.T) {
 	}
 }
 
-// plain is a driver whose connections have nothing of what they may have beyond driver.Conn.
+// plain is a driver whose connections have nothing of what they may have beyond sqldriver.Conn.
 type plain struct {
-	driver driver.Driver
+	driver sqldriver.Driver
 	file   string
 }
 
-func (p plain) Connect(context.Context) (driver.Conn, error) {
+func (p plain) Connect(context.Context) (sqldriver.Conn, error) {
 	conn, err := p.driver.Open(p.file)
-	return struct{ driver.Conn }{conn}, err
+	return struct{ sqldriver.Conn }{conn}, err
 }
 
-func (p plain) Driver() driver.Driver { return p.driver }
+func (p plain) Driver() sqldriver.Driver { return p.driver }
 
 func TestPlainDriver(t *testing.T) {
 	db := sql.OpenDB(plain{openFile(t).Driver(), filepath.Join(t.TempDir(), "queue.db")})
@@ -405,7 +405,7 @@ func TestPlainDriver(t *testing.T) {
 
 // TestStoresKnowTheNewestVersion: a new step and the stores that need it are released together.
 func TestStoresKnowTheNewestVersion(t *testing.T) {
-	if Latest() != sqlqueue.SchemaVersion {
-		t.Errorf("the newest version is %d, and the stores work with %d", Latest(), sqlqueue.SchemaVersion)
+	if Latest() != driver.SchemaVersion {
+		t.Errorf("the newest version is %d, and the stores work with %d", Latest(), driver.SchemaVersion)
 	}
 }

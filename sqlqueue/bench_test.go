@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // nowhere is a Store that takes everything and keeps nothing, so that what the Queue itself costs can be seen.
-type nowhere struct{ sqlqueue.Store }
+type nowhere struct{ driver.Store }
 
-func (nowhere) Push(_ context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
-	return make([]sqlqueue.Pushed, len(jobs)), nil
+func (nowhere) Push(_ context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	return make([]driver.Pushed, len(jobs)), nil
 }
 
 type letter struct {

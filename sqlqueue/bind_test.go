@@ -6,17 +6,19 @@ import (
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // around is a store that wraps another, and the ones that it is bound to.
 type around struct {
-	sqlqueue.Store
+	driver.Store
 	refuses error
 }
 
-func (a *around) Unwrap() sqlqueue.Store { return a.Store }
+func (a *around) Unwrap() driver.Store { return a.Store }
 
-func (a *around) Bind(bind func(sqlqueue.Store) (sqlqueue.Store, error)) (sqlqueue.Store, error) {
+func (a *around) Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store, error) {
 	if a.refuses != nil {
 		return nil, a.refuses
 	}
@@ -27,8 +29,8 @@ func (a *around) Bind(bind func(sqlqueue.Store) (sqlqueue.Store, error)) (sqlque
 // TestAStoreBindsItself: a store with a method Bind decides what it is bound to.
 func TestAStoreBindsItself(t *testing.T) {
 	plain, bound := &rows{}, &rows{}
-	bind := func(s sqlqueue.Store) (sqlqueue.Store, error) {
-		if s != sqlqueue.Store(plain) {
+	bind := func(s driver.Store) (driver.Store, error) {
+		if s != driver.Store(plain) {
 			t.Errorf("bind was given a %T, want what is wrapped", s)
 		}
 		return bound, nil
@@ -38,9 +40,9 @@ func TestAStoreBindsItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := false
-	q.Bind(bind).Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+	q.Bind(bind).Bind(func(s driver.Store) (driver.Store, error) {
 		asked = true
-		if s != sqlqueue.Store(bound) {
+		if s != driver.Store(bound) {
 			t.Errorf("the second bind was given a %T, want what the first has returned", s)
 		}
 		return s, nil
@@ -62,8 +64,8 @@ func TestAStoreBindsItself(t *testing.T) {
 func TestANilQueueIsBoundToNothing(t *testing.T) {
 	var none *sqlqueue.Queue
 	ctx := t.Context()
-	bound := none.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return &rows{}, nil })
-	again := bound.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return &rows{}, nil })
+	bound := none.Bind(func(s driver.Store) (driver.Store, error) { return &rows{}, nil })
+	again := bound.Bind(func(s driver.Store) (driver.Store, error) { return &rows{}, nil })
 	for _, q := range []*sqlqueue.Queue{bound, again} {
 		q.OnPush([]string{"default"}, func() {})()
 		_ = q.Config()
@@ -71,13 +73,13 @@ func TestANilQueueIsBoundToNothing(t *testing.T) {
 		for what, do := range map[string]func() error{
 			"Check":    func() error { return q.Check(ctx) },
 			"Push":     func() error { _, err := q.Push(ctx, invoice{}); return err },
-			"Jobs":     func() error { _, err := q.Jobs(ctx, sqlqueue.JobFilter{}); return err },
-			"Edit":     func() error { return q.Edit(ctx, 1, sqlqueue.JobEdit{Data: 1}) },
+			"Jobs":     func() error { _, err := operator.New(q).Jobs(ctx, operator.JobFilter{}); return err },
+			"Edit":     func() error { return operator.New(q).Edit(ctx, 1, operator.JobEdit{Data: 1}) },
 			"Hold":     func() error { return q.Hold(ctx, job) },
 			"Delete":   func() error { return q.Delete(ctx, job) },
-			"Exchange": func() error { _, err := q.Exchange(ctx, sqlqueue.Exchange{}); return err },
+			"Exchange": func() error { _, err := q.Exchange(ctx, driver.Exchange{}); return err },
 			"Listen":   func() error { return q.Listen(ctx, []string{"default"}, func() {}) },
-			"Queues":   func() error { _, err := q.Queues(ctx, 0); return err },
+			"Queues":   func() error { _, err := operator.New(q).Queues(ctx, 0); return err },
 		} {
 			if err := do(); err == nil || !strings.Contains(err.Error(), "the queue is nil") {
 				t.Errorf("%s: got %v, want that the queue is nil", what, err)

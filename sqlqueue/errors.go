@@ -1,104 +1,40 @@
 package sqlqueue
 
 import (
-	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Errors about what the caller asked. Nothing was written.
-var (
-	// ErrNotFound: no job, or no failed job, has the id. From Job, Edit, Cancel, Release, FailedJob, Retry and Forget.
-	ErrNotFound = errors.New("no such job")
-
-	// ErrReserved: a worker has the job, so it cannot be changed or cancelled. From Edit and Cancel.
-	ErrReserved = errors.New("a worker has reserved the job")
-
-	// ErrNotReserved: no worker has the job, so there is nothing to release. From Release.
-	ErrNotReserved = errors.New("no worker has reserved the job")
-
-	// ErrNoSubscription: no subscription has the name. From Unsubscribe.
-	ErrNoSubscription = errors.New("no such subscription")
-
-	// ErrNoWorker: no worker has the id. From SetConcurrency.
-	ErrNoWorker = errors.New("no such worker")
-)
-
-// Errors about the database.
+// Errors about the database. They are those of package driver.
 var (
 	// ErrNotMigrated: the tables are not there. From every operation.
-	ErrNotMigrated = errors.New("sqlqueue's tables are missing: run sqlqueue migrate up")
+	ErrNotMigrated = driver.ErrNotMigrated
 
 	// ErrUnsupportedServer: the server is too old, or set up in a way that cannot work. From Check.
-	ErrUnsupportedServer = errors.New("the server is not supported")
+	ErrUnsupportedServer = driver.ErrUnsupportedServer
 
 	// ErrOutcomeUnknown: the answer to a write never came, so it may or may not have happened. From Push and PushMany outside a
 	// transaction, and from every other write on its own. Push again with a Unique key where a second job would hurt.
-	ErrOutcomeUnknown = errors.New("the database's answer never came: the outcome is unknown")
+	ErrOutcomeUnknown = driver.ErrOutcomeUnknown
 
 	// ErrReservationLost: the reservation is no longer the caller's; nothing was changed. From Hold and Delete.
-	ErrReservationLost = errors.New("reservation lost")
+	ErrReservationLost = driver.ErrReservationLost
 )
 
 // SchemaError says that the tables are of a version that this program does not work with. From Check.
-type SchemaError struct {
-	Have, Need int64
-}
+type SchemaError = driver.SchemaError
 
-func (e *SchemaError) Error() string {
-	if e.Have > e.Need {
-		return fmt.Sprintf("the tables are of version %d, this program knows version %d: use a newer sqlqueue", e.Have, e.Need)
-	}
-	return fmt.Sprintf("the tables are of version %d, this program needs version %d: run sqlqueue migrate up", e.Have, e.Need)
-}
+// RefusedError says that the database answers and refuses the statement for good: a permission that is missing, a read-only database, a
+// table that was changed. From every operation.
+type RefusedError = driver.RefusedError
 
-// RefusedError says that the database answers and refuses the statement for good, so that trying again without a change cannot help: a
-// permission that is missing, a read-only database, a table that was changed. From every operation.
-type RefusedError struct {
-	Err  error  // what the database said
-	Cure string // what to do about it
-}
-
-func (e *RefusedError) Error() string { return fmt.Sprintf("%v: %s", e.Err, e.Cure) }
-
-// Unwrap returns what the database said.
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// DuplicateError says that pushes were not made because jobs with their unique keys are there already. Pushes of the same call that
-// it does not name were made. From Push, PushMany, Edit and Retry.
-type DuplicateError struct {
-	Duplicates []Duplicate
-}
+// DuplicateError says that pushes were not made because jobs with their unique keys are there already. Pushes of the same call that it
+// does not name were made. From Push and PushMany, and from Edit and Retry of package operator.
+type DuplicateError = driver.DuplicateError
 
 // Duplicate is one unique key that was taken.
-type Duplicate struct {
-	Queue  string
-	Key    string
-	Holder int64 // the id of the job that has the key; 0 when it ended meanwhile
-	Failed int64 // Retry: the id of the failed job that stays for it
-}
-
-func (e *DuplicateError) Error() string {
-	const most = 3
-	var says []string
-	for _, d := range e.Duplicates[:min(most, len(e.Duplicates))] {
-		says = append(says, fmt.Sprintf("unique key %q of queue %q is held by job %d", d.Key, d.Queue, d.Holder))
-	}
-	if more := len(e.Duplicates) - most; more > 0 {
-		says = append(says, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(says, "; ")
-}
-
-// SubscribedError says that a queue has a subscription already. From Subscribe.
-type SubscribedError struct {
-	Queue string
-	Name  string // of the subscription that it has
-}
-
-func (e *SubscribedError) Error() string {
-	return fmt.Sprintf("queue %q has the subscription %q: a queue has one at most", e.Queue, e.Name)
-}
+type Duplicate = driver.Duplicate
 
 // wrap gives a store's error the name of the operation.
 func wrap(operation string, err error) error {

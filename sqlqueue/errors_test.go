@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 func TestDuplicateError(t *testing.T) {
@@ -39,8 +40,8 @@ func TestSchemaError(t *testing.T) {
 }
 
 func TestOutcomeString(t *testing.T) {
-	for outcome, want := range map[sqlqueue.Outcome]string{
-		sqlqueue.Delete: "delete", sqlqueue.Release: "release", sqlqueue.Fail: "fail", 7: "unknown outcome",
+	for outcome, want := range map[driver.Outcome]string{
+		driver.Delete: "delete", driver.Release: "release", driver.Fail: "fail", 7: "unknown outcome",
 	} {
 		if got := outcome.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -14,17 +16,11 @@ const (
 	gatherBytes  = 64 << 10 // a payload that is larger goes alone
 )
 
-// SingleWriter is what a Store may be besides: one whose database makes one write wait for the other, so that of several pushes at once only
-// one is under way, and the others may as well go together.
-type SingleWriter interface {
-	SingleWriter()
-}
-
 // gatherer has single pushes of many goroutines go to the store together. A push goes at once, alone, while few others are under way. Those
 // that come meanwhile gather, and go in one call when one of these has ended: there is no timer, and an idle Queue answers at once. It is
 // safe for concurrent use.
 type gatherer struct {
-	store  Store
+	store  driver.Store
 	beside int           // how many calls are under way before others gather
 	alone  chan struct{} // has a place for each push that is made again after a failure
 
@@ -44,22 +40,22 @@ type gathered struct {
 }
 
 type gatheredPush struct {
-	job    NewJob
-	pushed Pushed // when it is done
+	job    driver.NewJob
+	pushed driver.Pushed // when it is done
 }
 
 // SingleWriter reports whether the database makes one write wait for the other: see the interface.
 func (q *Queue) SingleWriter() bool { return singleWriter(q.store) }
 
-func singleWriter(store Store) bool {
-	_, single := StoreAs[interface {
-		Store
-		SingleWriter
+func singleWriter(store driver.Store) bool {
+	_, single := driver.As[interface {
+		driver.Store
+		driver.SingleWriter
 	}](store)
 	return single
 }
 
-func newGatherer(store Store) *gatherer {
+func newGatherer(store driver.Store) *gatherer {
 	beside := gatherBeside
 	if singleWriter(store) {
 		beside = 1
@@ -68,14 +64,14 @@ func newGatherer(store Store) *gatherer {
 }
 
 // gathers reports whether the jobs of a call may go with those of others. One with a key does not: it may wait for somebody's transaction.
-func gathers(jobs []NewJob) bool {
+func gathers(jobs []driver.NewJob) bool {
 	return len(jobs) == 1 && jobs[0].UniqueKey == "" && len(jobs[0].Payload) <= gatherBytes
 }
 
 // push is Store.Push of one job. If ctx ends while the job goes with others', the outcome is unknown.
 //
 //nolint:contextcheck // as follow
-func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
+func (g *gatherer) push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	all, mine := g.join(jobs[0])
 	if all == nil {
 		defer g.follow()
@@ -90,7 +86,7 @@ func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
 	}
 	switch {
 	case all.err == nil:
-		return []Pushed{mine.pushed}, nil
+		return []driver.Pushed{mine.pushed}, nil
 	case errors.Is(all.err, ErrOutcomeUnknown), ctx.Err() != nil, len(all.waiting) == 1:
 		return nil, all.err
 	default: // nothing was stored, perhaps because of another's job
@@ -99,7 +95,7 @@ func (g *gatherer) push(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
 }
 
 // again pushes a job by itself whose gathered push has failed: at most gatherBeside of them at once.
-func (g *gatherer) again(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
+func (g *gatherer) again(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	select {
 	case g.alone <- struct{}{}:
 	case <-ctx.Done():
@@ -110,7 +106,7 @@ func (g *gatherer) again(ctx context.Context, jobs []NewJob) ([]Pushed, error) {
 }
 
 // join lets a job gather, or counts it as under way and returns nil: it is to go alone.
-func (g *gatherer) join(job NewJob) (*gathered, *gatheredPush) {
+func (g *gatherer) join(job driver.NewJob) (*gathered, *gatheredPush) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.underway < g.beside || g.next != nil && len(g.next.waiting) == gatherMost {
@@ -147,7 +143,7 @@ func (g *gatherer) flush(ctx context.Context, all *gathered) {
 	defer g.follow()
 	defer close(all.done)
 	defer all.cancel()
-	jobs := make([]NewJob, len(all.waiting))
+	jobs := make([]driver.NewJob, len(all.waiting))
 	for i, one := range all.waiting {
 		jobs[i] = one.job
 	}

@@ -11,11 +11,12 @@ import (
 	"testing/synctest"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // gate is a Store whose Push waits to be let through. An id is the number of the job.
 type gate struct {
-	sqlqueue.Store
+	driver.Store
 	mu    sync.Mutex
 	calls []*call
 }
@@ -26,9 +27,9 @@ type call struct {
 	pass chan error
 }
 
-func (g *gate) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (g *gate) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	c := &call{ctx: ctx, pass: make(chan error)}
-	pushed := make([]sqlqueue.Pushed, len(jobs))
+	pushed := make([]driver.Pushed, len(jobs))
 	for i, job := range jobs {
 		c.jobs = append(c.jobs, string(job.Payload))
 		_, _ = fmt.Sscanf(string(job.Payload), `{"job":"job","data":%d}`, &pushed[i].ID)
@@ -163,7 +164,7 @@ func TestPushesThatGoAlone(t *testing.T) {
 		pushers(t, q, 2, 3, sqlqueue.Unique("key"))
 		pushers(t, q, 4, 5, sqlqueue.OnQueue("a", "b"))
 		go func() { _, _ = q.Push(t.Context(), sqlqueue.Named("job", strings.Repeat("x", 70_000))) }()
-		bound := q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return s, nil })
+		bound := q.Bind(func(s driver.Store) (driver.Store, error) { return s, nil })
 		pushers(t, bound, 6, 7)
 		calls, sizes := g.take()
 		if !slices.Equal(sizes, []int{1, 1, 1, 2, 2, 1, 1, 1}) {

@@ -5,16 +5,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
-)
 
-// Listener is what a Store may be besides: one that hears of jobs that other processes push.
-type Listener interface {
-	// Listen calls heard for the first time when it begins to hear, and then each time when jobs may have become available in one of the
-	// queues: soon after the push was committed, perhaps once for many, and perhaps without need. Heard returns at once, and may be called
-	// by any goroutine. Listen returns when ctx has ended, or when it hears no more; the error says why. It must not keep what others need:
-	// where it would take a pool's only connection, it returns errors.ErrUnsupported.
-	Listen(ctx context.Context, queues []string, heard func()) error
-}
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
 
 // Listen tells of jobs that other processes push: see Listener. The error is errors.ErrUnsupported if the store cannot.
 func (q *Queue) Listen(ctx context.Context, queues []string, heard func()) error {
@@ -22,9 +15,9 @@ func (q *Queue) Listen(ctx context.Context, queues []string, heard func()) error
 	if err != nil {
 		return wrap("listen", err)
 	}
-	listener, ok := StoreAs[interface {
-		Store
-		Listener
+	listener, ok := driver.As[interface {
+		driver.Store
+		driver.Listener
 	}](store)
 	if !ok {
 		return wrap("listen", errors.ErrUnsupported)
@@ -60,11 +53,11 @@ func (b *bell) add(h *hearer) (remove func()) {
 	}
 }
 
-func (b *bell) ring(jobs []NewJob) {
+func (b *bell) ring(jobs []driver.NewJob) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, h := range b.hearers {
-		if slices.ContainsFunc(jobs, func(j NewJob) bool { return slices.Contains(h.queues, j.Queue) }) {
+		if slices.ContainsFunc(jobs, func(j driver.NewJob) bool { return slices.Contains(h.queues, j.Queue) }) {
 			h.heard()
 		}
 	}

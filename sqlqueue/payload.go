@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/jsonobject"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/rule"
 )
 
 // Payload is what a job carries: `{"job": "send_invoice", "data": {"order_id": 42}}`, and optional settings, left out when unset. A
@@ -40,13 +43,13 @@ func ParsePayload(payload []byte) (Payload, error) {
 	if !json.Valid(payload) {
 		return p, fmt.Errorf("payload: %w", json.Unmarshal(payload, &p))
 	}
-	all := fieldsOf(payload)
-	name := all.jobName()
-	known, err := all.known()
+	all := jsonobject.Parse(payload)
+	name := all.Text("job")
+	settings, err := known(all)
 	if err != nil {
 		return Payload{Job: name}, err
 	}
-	if err := json.Unmarshal(known, &p); err != nil {
+	if err := json.Unmarshal(settings, &p); err != nil {
 		p.Job = name
 		return p, fmt.Errorf("payload: %w", err)
 	}
@@ -56,35 +59,20 @@ func ParsePayload(payload []byte) (Payload, error) {
 	return p, p.check()
 }
 
-// known is the payload without the members that Payload does not have. encoding/json by itself would take others that differ in case, and
+// known is a payload without the members that Payload does not have. encoding/json by itself would take others that differ in case, and
 // the last of those that are there twice.
-func (f fields) known() ([]byte, error) {
-	var known fields
-	for _, one := range f {
-		if !slices.Contains(members, one.name) {
+func known(all jsonobject.Object) ([]byte, error) {
+	var some jsonobject.Object
+	for _, one := range all {
+		if !slices.Contains(members, one.Name) {
 			continue
 		}
-		if slices.ContainsFunc(known, func(k field) bool { return k.name == one.name }) {
-			return nil, fmt.Errorf("payload has two members %q: leave one", one.name)
+		if slices.ContainsFunc(some, func(k jsonobject.Member) bool { return k.Name == one.Name }) {
+			return nil, fmt.Errorf("payload has two members %q: leave one", one.Name)
 		}
-		known = append(known, one)
+		some = append(some, one)
 	}
-	return known.encode()
-}
-
-// jobName is the name of the handler; empty if there is none, or more than one.
-func (f fields) jobName() (name string) {
-	found := false
-	for _, one := range f {
-		if one.name != "job" {
-			continue
-		}
-		if found || json.Unmarshal(one.value, &name) != nil {
-			return ""
-		}
-		found = true
-	}
-	return name
+	return some.Encode()
 }
 
 // members are the names in Payload.
@@ -146,7 +134,7 @@ func (p *Payload) encode() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return valid(marshal(p))
+	return valid(jsonobject.Marshal(p))
 }
 
 // encodePlain is encode of what nearly all payloads are, a name in plain ASCII and data, which must be JSON without space. Of anything else
@@ -169,74 +157,6 @@ func valid(payload []byte, err error) ([]byte, error) {
 	return payload, err
 }
 
-// fields are what a payload has, in its order, settings that only others understand included.
-type fields []field
-
-type field struct {
-	name  string
-	value json.RawMessage
-}
-
-func fieldsOf(payload []byte) fields {
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return nil
-	}
-	var all fields
-	for decoder.More() {
-		name, err := decoder.Token()
-		var f field
-		if err == nil {
-			f.name, _ = name.(string)
-			err = decoder.Decode(&f.value)
-		}
-		if err != nil {
-			return nil
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-func (f fields) count(name string) (n int) {
-	for _, one := range f {
-		if one.name == name {
-			n++
-		}
-	}
-	return n
-}
-
-// set leaves one member of the name.
-func (f *fields) set(name string, value json.RawMessage) {
-	is := func(one field) bool { return one.name == name }
-	if i := slices.IndexFunc(*f, is); i >= 0 {
-		(*f)[i].value = value
-		*f = append((*f)[:i+1], slices.DeleteFunc((*f)[i+1:], is)...)
-		return
-	}
-	*f = append(*f, field{name, value})
-}
-
-func (f fields) encode() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, one := range f {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := marshal(one.name)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(one.value)
-	}
-	b.WriteByte('}')
-	return valid(b.Bytes(), nil)
-}
-
 // Seconds is a duration that stands as a number of seconds in JSON.
 type Seconds time.Duration
 
@@ -251,7 +171,7 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &number); err != nil {
 		return fmt.Errorf("%.40s is not a number of seconds", b)
 	}
-	if most := maxDelay.Seconds(); number > most || number < -most {
+	if most := rule.MaxDelay.Seconds(); number > most || number < -most {
 		return fmt.Errorf("%v seconds: more than a hundred years", number)
 	}
 	*s = Seconds(number * float64(time.Second))
@@ -314,15 +234,5 @@ var JSON Codec = jsonCodec{}
 
 type jsonCodec struct{}
 
-func (jsonCodec) Marshal(v any) (json.RawMessage, error)      { return marshal(v) }
+func (jsonCodec) Marshal(v any) (json.RawMessage, error)      { return jsonobject.Marshal(v) }
 func (jsonCodec) Unmarshal(data json.RawMessage, v any) error { return json.Unmarshal(data, v) }
-
-func marshal(v any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
-}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/jsonobject"
 )
 
 // FuzzPayload: what is read as a payload can be written and read again and says the same, and an edit changes what it is to change and
@@ -36,17 +38,17 @@ func FuzzPayload(f *testing.F) {
 		if err != nil || again.Job != p.Job || !sameJSON(t, again.Data, p.Data) || len(again.Backoff) != len(p.Backoff) || (again.Tries == nil) != (p.Tries == nil) {
 			t.Fatalf("%q is read as %+v, and written as %q as %+v, %v", text, p, encoded, again, err)
 		}
-		all := fieldsOf(text)
+		all := jsonobject.Parse(text)
 		before := len(all)
-		all.set("data", json.RawMessage(`"new"`))
-		edited, err := all.encode()
+		all.Set("data", json.RawMessage(`"new"`))
+		edited, err := all.Encode()
 		if err != nil {
 			if utf8.Valid(text) {
 				t.Fatalf("%q cannot be edited: %v", text, err)
 			}
 			return
 		}
-		if after := fieldsOf(edited); len(after) < before || len(after) > before+1 || !json.Valid(edited) {
+		if after := jsonobject.Parse(edited); len(after) < before || len(after) > before+1 || !json.Valid(edited) {
 			t.Fatalf("%q is edited to %q", text, edited)
 		}
 	})

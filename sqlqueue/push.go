@@ -7,11 +7,10 @@ import (
 	"reflect"
 	"strings"
 	"time"
-	"unicode/utf8"
-)
 
-// maxDelay keeps available_at within what every database can hold.
-const maxDelay = 100 * 365 * 24 * time.Hour
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/rule"
+)
 
 // Pushable is what can be pushed: a value whose JSON form is the job's data. Its name finds the handler: it is stored with the job,
 // so it must not change while jobs wait. A function cannot be stored; give the job a name, and the worker a handler of that name.
@@ -127,7 +126,7 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 	if err != nil {
 		return nil, wrap("push", err)
 	}
-	rows := make([]NewJob, 0, len(jobs))
+	rows := make([]driver.NewJob, 0, len(jobs))
 	var inline []Job
 	for i, job := range jobs {
 		p, made, err := q.prepare(job, options)
@@ -188,7 +187,7 @@ func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
 }
 
 // prepare makes the rows of a job.
-func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []NewJob, error) {
+func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []driver.NewJob, error) {
 	p, err := q.apply(job, options)
 	if err != nil {
 		return nil, nil, err
@@ -249,7 +248,7 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 		return nil, errors.New("At has the zero time: give the time when the job is to be available, or leave it out for now")
 	case p.payload.Backoff != nil && len(p.payload.Backoff) == 0:
 		return nil, errors.New("BackoffList names no wait: give at least one, 0 to try again at once")
-	case p.delay > maxDelay:
+	case p.delay > rule.MaxDelay:
 		return nil, fmt.Errorf("delay is %v: it must be at most a hundred years", p.delay)
 	case p.sync && q.config.Runner == nil:
 		return nil, errors.New("sync mode needs handlers: set Config.Runner")
@@ -257,7 +256,7 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 		return nil, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
 	}
 	if !p.at.IsZero() {
-		if err := checkTime(p.at); err != nil {
+		if err := rule.Time(p.at); err != nil {
 			return nil, err
 		}
 	}
@@ -270,7 +269,7 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 }
 
 // rows are what is stored of the job; dense: its data is JSON without space.
-func (p *push) rows(dense bool) ([]NewJob, error) {
+func (p *push) rows(dense bool) ([]driver.NewJob, error) {
 	var payload []byte
 	if dense {
 		payload, dense = p.payload.encodePlain()
@@ -281,9 +280,9 @@ func (p *push) rows(dense bool) ([]NewJob, error) {
 			return nil, fmt.Errorf("job %q: %w", p.payload.Job, err)
 		}
 	}
-	rows := make([]NewJob, len(p.queues))
+	rows := make([]driver.NewJob, len(p.queues))
 	for i, queue := range p.queues {
-		rows[i] = NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
+		rows[i] = driver.NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
 		if p.unique != nil {
 			rows[i].UniqueKey = *p.unique
 		}
@@ -294,39 +293,11 @@ func (p *push) rows(dense bool) ([]NewJob, error) {
 // CheckQueueName says what is wrong with a queue's name: it must have 1 to 191 characters, no comma, no control characters, and no
 // space at either end.
 func CheckQueueName(name string) error {
-	const rule = "a queue's name has 1 to 191 characters, no comma and no space at either end"
-	return checkName("queue", name, rule)
+	const says = "a queue's name has 1 to 191 characters, no comma and no space at either end"
+	return rule.Name("queue", name, says)
 }
 
 func checkUniqueKey(key string) error {
-	const rule = "a unique key has 1 to 191 characters and no space at either end"
-	return checkName("unique key", strings.ReplaceAll(key, ",", "."), rule)
-}
-
-func checkName(what, name, rule string) error {
-	var wrong string
-	switch n := utf8.RuneCountInString(name); {
-	case n == 0:
-		return fmt.Errorf("the %s is empty: %s", what, rule)
-	case n > 191:
-		return fmt.Errorf("the %s %.20q… has %d characters: %s", what, name, n, rule)
-	case !utf8.ValidString(name):
-		wrong = "is not valid UTF-8"
-	case strings.Contains(name, ","):
-		wrong = "has a comma"
-	case strings.TrimSpace(name) != name:
-		wrong = "has space at an end"
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		wrong = "has control characters"
-	default:
-		return nil
-	}
-	return fmt.Errorf("the %s %q %s: %s", what, name, wrong, rule)
-}
-
-func checkTime(t time.Time) error {
-	if y := t.UTC().Year(); y < 1970 || y > 9999-1 {
-		return fmt.Errorf("the time %v is out of range: years 1970 to 9998 can be stored", t)
-	}
-	return nil
+	const says = "a unique key has 1 to 191 characters and no space at either end"
+	return rule.Name("unique key", strings.ReplaceAll(key, ",", "."), says)
 }

@@ -12,21 +12,22 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // rows is a Store that only keeps what is pushed to it.
 type rows struct {
-	sqlqueue.Store
-	pushed []sqlqueue.NewJob
+	driver.Store
+	pushed []driver.NewJob
 	err    error
 }
 
-func (r *rows) Push(_ context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (r *rows) Push(_ context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	r.pushed = append(r.pushed, jobs...)
-	answer := make([]sqlqueue.Pushed, len(jobs))
+	answer := make([]driver.Pushed, len(jobs))
 	for i := range answer {
 		answer[i].ID = int64(i + 1)
 	}
@@ -51,42 +52,42 @@ func (invoice) JobName() string { return "send_invoice" }
 
 func TestPushOptions(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	plain := sqlqueue.NewJob{Queue: "default", Payload: []byte(`{"job":"send_invoice","data":{"order_id":42}}`)}
-	row := func(change func(*sqlqueue.NewJob)) []sqlqueue.NewJob {
+	plain := driver.NewJob{Queue: "default", Payload: []byte(`{"job":"send_invoice","data":{"order_id":42}}`)}
+	row := func(change func(*driver.NewJob)) []driver.NewJob {
 		changed := plain
 		change(&changed)
-		return []sqlqueue.NewJob{changed}
+		return []driver.NewJob{changed}
 	}
-	text := func(payload string) []sqlqueue.NewJob {
-		return row(func(j *sqlqueue.NewJob) { j.Payload = []byte(payload) })
+	text := func(payload string) []driver.NewJob {
+		return row(func(j *driver.NewJob) { j.Payload = []byte(payload) })
 	}
 	job := invoice{42}
 	for _, test := range []struct {
 		name    string
 		job     sqlqueue.Pushable
 		options []sqlqueue.PushOption
-		want    []sqlqueue.NewJob
+		want    []driver.NewJob
 	}{
-		{"typed", job, nil, []sqlqueue.NewJob{plain}},
-		{"typed, by pointer", &job, nil, []sqlqueue.NewJob{plain}},
-		{"named", sqlqueue.Named("send_invoice", map[string]int{"order_id": 42}), nil, []sqlqueue.NewJob{plain}},
+		{"typed", job, nil, []driver.NewJob{plain}},
+		{"typed, by pointer", &job, nil, []driver.NewJob{plain}},
+		{"named", sqlqueue.Named("send_invoice", map[string]int{"order_id": 42}), nil, []driver.NewJob{plain}},
 		{"named without data", sqlqueue.Named("x", nil), nil, text(`{"job":"x","data":null}`)},
 		{"a scalar", sqlqueue.Named("x", 1.5), nil, text(`{"job":"x","data":1.5}`)},
 		{"raw", sqlqueue.Named("x", json.RawMessage(`[1,  2]`)), nil, text(`{"job":"x","data":[1,2]}`)},
 		{"text as it is", sqlqueue.Named("<x>", "a&b 日本"), nil, text(`{"job":"<x>","data":"a&b 日本"}`)},
-		{"queue", job, options(sqlqueue.OnQueue("mail")), row(func(j *sqlqueue.NewJob) { j.Queue = "mail" })},
+		{"queue", job, options(sqlqueue.OnQueue("mail")), row(func(j *driver.NewJob) { j.Queue = "mail" })},
 		{
 			"queues", job, options(sqlqueue.OnQueue("mail", "sms")),
-			append(row(func(j *sqlqueue.NewJob) { j.Queue = "mail" }), row(func(j *sqlqueue.NewJob) { j.Queue = "sms" })...),
+			append(row(func(j *driver.NewJob) { j.Queue = "mail" }), row(func(j *driver.NewJob) { j.Queue = "sms" })...),
 		},
-		{"delay", job, options(sqlqueue.Delay(time.Hour)), row(func(j *sqlqueue.NewJob) { j.Delay = time.Hour })},
-		{"negative delay", job, options(sqlqueue.Delay(-time.Hour)), []sqlqueue.NewJob{plain}},
-		{"at", job, options(sqlqueue.At(at)), row(func(j *sqlqueue.NewJob) { j.At = at })},
-		{"delay after at", job, options(sqlqueue.At(at), sqlqueue.Delay(time.Hour)), row(func(j *sqlqueue.NewJob) { j.Delay = time.Hour })},
-		{"at after delay", job, options(sqlqueue.Delay(time.Hour), sqlqueue.At(at)), row(func(j *sqlqueue.NewJob) { j.At = at })},
-		{"no delay after at", job, options(sqlqueue.At(at), sqlqueue.Delay(0)), []sqlqueue.NewJob{plain}},
-		{"priority", job, options(sqlqueue.Priority(-32768)), row(func(j *sqlqueue.NewJob) { j.Priority = -32768 })},
-		{"unique", job, options(sqlqueue.Unique("a, b")), row(func(j *sqlqueue.NewJob) { j.UniqueKey = "a, b" })},
+		{"delay", job, options(sqlqueue.Delay(time.Hour)), row(func(j *driver.NewJob) { j.Delay = time.Hour })},
+		{"negative delay", job, options(sqlqueue.Delay(-time.Hour)), []driver.NewJob{plain}},
+		{"at", job, options(sqlqueue.At(at)), row(func(j *driver.NewJob) { j.At = at })},
+		{"delay after at", job, options(sqlqueue.At(at), sqlqueue.Delay(time.Hour)), row(func(j *driver.NewJob) { j.Delay = time.Hour })},
+		{"at after delay", job, options(sqlqueue.Delay(time.Hour), sqlqueue.At(at)), row(func(j *driver.NewJob) { j.At = at })},
+		{"no delay after at", job, options(sqlqueue.At(at), sqlqueue.Delay(0)), []driver.NewJob{plain}},
+		{"priority", job, options(sqlqueue.Priority(-32768)), row(func(j *driver.NewJob) { j.Priority = -32768 })},
+		{"unique", job, options(sqlqueue.Unique("a, b")), row(func(j *driver.NewJob) { j.UniqueKey = "a, b" })},
 		{
 			"settings", sqlqueue.Named("x", nil),
 			options(sqlqueue.Tries(0), sqlqueue.Timeout(time.Minute), sqlqueue.BackoffList(time.Second, 2*time.Second), sqlqueue.RetryUntil(at)),
@@ -95,11 +96,11 @@ func TestPushOptions(t *testing.T) {
 		{
 			"its own beat the call's", sqlqueue.With(job, sqlqueue.OnQueue("own"), sqlqueue.Delay(time.Hour)),
 			options(sqlqueue.OnQueue("call"), sqlqueue.At(at), sqlqueue.Priority(3)),
-			row(func(j *sqlqueue.NewJob) { j.Queue, j.Delay, j.Priority = "own", time.Hour, 3 }),
+			row(func(j *driver.NewJob) { j.Queue, j.Delay, j.Priority = "own", time.Hour, 3 }),
 		},
 		{
 			"the outer of its own beat the inner", sqlqueue.With(sqlqueue.With(job, sqlqueue.OnQueue("inner"), sqlqueue.Priority(1)), sqlqueue.OnQueue("outer")), nil,
-			row(func(j *sqlqueue.NewJob) { j.Queue, j.Priority = "outer", 1 }),
+			row(func(j *driver.NewJob) { j.Queue, j.Priority = "outer", 1 }),
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,12 +118,12 @@ func TestPushOptions(t *testing.T) {
 
 func options(o ...sqlqueue.PushOption) []sqlqueue.PushOption { return o }
 
-func sameRow(a, b sqlqueue.NewJob) bool {
+func sameRow(a, b driver.NewJob) bool {
 	return a.Queue == b.Queue && a.Priority == b.Priority && string(a.Payload) == string(b.Payload) && a.Delay == b.Delay && a.At.Equal(b.At) &&
 		a.UniqueKey == b.UniqueKey
 }
 
-func show(jobs []sqlqueue.NewJob) string {
+func show(jobs []driver.NewJob) string {
 	var text strings.Builder
 	for _, j := range jobs {
 		fmt.Fprintf(&text, "\n%s %d %s +%v %v %q", j.Queue, j.Priority, j.Payload, j.Delay, j.At, j.UniqueKey)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Config holds a Queue's settings. Its zero value works.
@@ -36,7 +38,7 @@ type Runner interface {
 // is as safe as the transaction. There is nothing to close.
 type Queue struct {
 	config Config
-	store  Store
+	store  driver.Store
 	pushes *bell // shared with the queues that are bound to transactions
 	broken error // what Bind answered; every operation returns it
 
@@ -44,7 +46,7 @@ type Queue struct {
 }
 
 // New returns a Queue over a store. Applications call the New of a database's package instead.
-func New(store Store, config Config) (*Queue, error) {
+func New(store driver.Store, config Config) (*Queue, error) {
 	if config.Queue == "" {
 		config.Queue = "default"
 	}
@@ -81,7 +83,7 @@ func (q *Queue) Config() Config { return q.config }
 //
 // A Store that has a method Bind(func(Store) (Store, error)) (Store, error) answers in bind's place: so a Store that wraps another
 // can wrap the bound one too.
-func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
+func (q *Queue) Bind(bind func(driver.Store) (driver.Store, error)) *Queue {
 	if q == nil {
 		return &Queue{pushes: &bell{}, broken: errors.New("the queue is nil: it is made by New of the database's package, such as pgqueue.New")}
 	}
@@ -98,27 +100,14 @@ func (q *Queue) Bind(bind func(Store) (Store, error)) *Queue {
 }
 
 type binder interface {
-	Bind(bind func(Store) (Store, error)) (Store, error)
+	Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store, error)
 }
 
-// StoreAs finds the store of type S that s is, or that it wraps: a Store that wraps another has a method Unwrap() Store. It is for the
-// packages of databases, which bind their own stores to transactions.
-func StoreAs[S Store](s Store) (S, bool) {
-	for {
-		if found, ok := s.(S); ok {
-			return found, true
-		}
-		wrapper, ok := s.(interface{ Unwrap() Store })
-		if !ok {
-			var none S
-			return none, false
-		}
-		s = wrapper.Unwrap()
-	}
-}
+// Store returns what the Queue stands on, for packages that serve it beside this one. The error says why there is none, or that ctx has ended.
+func (q *Queue) Store(ctx context.Context) (driver.Store, error) { return q.open(ctx) }
 
 // open gives an operation its store, or the reason why there is none.
-func (q *Queue) open(ctx context.Context) (Store, error) {
+func (q *Queue) open(ctx context.Context) (driver.Store, error) {
 	if q.broken != nil {
 		return nil, q.broken
 	}
@@ -139,18 +128,18 @@ func (q *Queue) Check(ctx context.Context) error {
 }
 
 // Exchange is a worker's conversation with the database: see Store.
-func (q *Queue) Exchange(ctx context.Context, x Exchange) (Exchanged, error) {
+func (q *Queue) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	store, err := q.open(ctx)
 	if err != nil {
-		return Exchanged{}, wrap("exchange", err)
+		return driver.Exchanged{}, wrap("exchange", err)
 	}
 	for _, settlement := range x.Settle {
-		if settlement.Outcome < Delete || settlement.Outcome > Fail {
-			return Exchanged{}, wrap("exchange", fmt.Errorf("outcome %d of job %d is unknown", settlement.Outcome, settlement.ID))
+		if settlement.Outcome < driver.Delete || settlement.Outcome > driver.Fail {
+			return driver.Exchanged{}, wrap("exchange", fmt.Errorf("outcome %d of job %d is unknown", settlement.Outcome, settlement.ID))
 		}
 	}
 	if x.Limit > 0 && (x.Number == "" || len(x.Number) > 64) {
-		return Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
+		return driver.Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
 	}
 	answer, err := store.Exchange(ctx, x)
 	return answer, wrap("exchange", err)
@@ -191,7 +180,7 @@ func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 	if err := store.Hold(ctx, r); err != nil {
 		return wrap("delete", err)
 	}
-	answer, err := store.Exchange(ctx, Exchange{Settle: []Settlement{{Reservation: r, Outcome: Delete}}})
+	answer, err := store.Exchange(ctx, driver.Exchange{Settle: []driver.Settlement{{Reservation: r, Outcome: driver.Delete}}})
 	if err == nil && len(answer.Lost)+len(answer.Locked) > 0 {
 		err = ErrReservationLost
 	}

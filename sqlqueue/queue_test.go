@@ -13,6 +13,8 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -41,7 +43,7 @@ func openSQLite(t *testing.T) *sqlqueue.Queue {
 // reserve reserves n jobs of the queue default.
 func reserve(t *testing.T, q *sqlqueue.Queue, n int, number string) []sqlqueue.Job {
 	t.Helper()
-	answer, err := q.Exchange(t.Context(), sqlqueue.Exchange{Number: number, Limit: n, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: time.Minute}}})
+	answer, err := q.Exchange(t.Context(), driver.Exchange{Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}}})
 	if err != nil || len(answer.Reserved) != n {
 		t.Fatalf("reserved %d of %d, %v", len(answer.Reserved), n, err)
 	}
@@ -69,22 +71,22 @@ func everyOperation(ctx context.Context, q *sqlqueue.Queue) map[string]error {
 	_, push := q.Push(ctx, invoice{})
 	_, pushMany := q.PushMany(ctx, nil)
 	_, later := q.Later(ctx, time.Hour, invoice{})
-	_, exchange := q.Exchange(ctx, sqlqueue.Exchange{})
-	_, jobs := q.Jobs(ctx, sqlqueue.JobFilter{})
-	_, job := q.Job(ctx, 1)
-	_, cancel := q.Cancel(ctx, 1)
-	_, release := q.Release(ctx, 1)
-	_, clearAll := q.Clear(ctx, "", true)
-	_, failedJobs := q.FailedJobs(ctx, sqlqueue.FailedFilter{})
-	_, failedJob := q.FailedJob(ctx, 1)
-	_, retry := q.Retry(ctx, sqlqueue.FailedFilter{})
-	_, forget := q.Forget(ctx, sqlqueue.FailedFilter{})
-	_, queues := q.Queues(ctx, 0)
-	_, workers := q.Workers(ctx)
+	_, exchange := q.Exchange(ctx, driver.Exchange{})
+	_, jobs := operator.New(q).Jobs(ctx, operator.JobFilter{})
+	_, job := operator.New(q).Job(ctx, 1)
+	_, cancel := operator.New(q).Cancel(ctx, 1)
+	_, release := operator.New(q).Release(ctx, 1)
+	_, clearAll := operator.New(q).Clear(ctx, "", true)
+	_, failedJobs := operator.New(q).FailedJobs(ctx, operator.FailedFilter{})
+	_, failedJob := operator.New(q).FailedJob(ctx, 1)
+	_, retry := operator.New(q).Retry(ctx, operator.FailedFilter{})
+	_, forget := operator.New(q).Forget(ctx, operator.FailedFilter{})
+	_, queues := operator.New(q).Queues(ctx, 0)
+	_, workers := operator.New(q).Workers(ctx)
 	return map[string]error{
 		"check": q.Check(ctx), "push": push, "pushMany": pushMany, "later": later, "exchange": exchange, "jobs": jobs, "job": job, "cancel": cancel,
 		"release": release, "clear": clearAll, "failedJobs": failedJobs, "failedJob": failedJob, "retry": retry, "forget": forget, "queues": queues,
-		"workers": workers, "edit": q.Edit(ctx, 1, sqlqueue.JobEdit{Data: 1}), "control": q.Control(ctx, "", sqlqueue.ControlChange{Restart: true}),
+		"workers": workers, "edit": operator.New(q).Edit(ctx, 1, operator.JobEdit{Data: 1}), "control": operator.New(q).Control(ctx, "", operator.ControlChange{Restart: true}),
 		"hold": q.Hold(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}), "delete": q.Delete(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}),
 	}
 }
@@ -108,8 +110,8 @@ func TestCancelledContext(t *testing.T) {
 // TestBindThatFails: every operation says what Bind said, also after another Bind.
 func TestBindThatFails(t *testing.T) {
 	reason := errors.New("of another database")
-	q := openSQLite(t).Bind(func(sqlqueue.Store) (sqlqueue.Store, error) { return nil, reason })
-	q = q.Bind(func(sqlqueue.Store) (sqlqueue.Store, error) { return &rows{}, nil })
+	q := openSQLite(t).Bind(func(driver.Store) (driver.Store, error) { return nil, reason })
+	q = q.Bind(func(driver.Store) (driver.Store, error) { return &rows{}, nil })
 	for operation, err := range everyOperation(t.Context(), q) {
 		if !errors.Is(err, reason) {
 			t.Errorf("%s: got %v, want %v", operation, err, reason)
@@ -120,7 +122,7 @@ func TestBindThatFails(t *testing.T) {
 func TestBindLeavesTheQueueAlone(t *testing.T) {
 	q, store := newQueue(t, sqlqueue.Config{})
 	other := &rows{}
-	bound := q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+	bound := q.Bind(func(s driver.Store) (driver.Store, error) {
 		if s != store {
 			t.Errorf("Bind is given %v", s)
 		}
@@ -136,11 +138,11 @@ func TestBindLeavesTheQueueAlone(t *testing.T) {
 
 func TestExchangeRefuses(t *testing.T) {
 	q := openSQLite(t)
-	for name, x := range map[string]sqlqueue.Exchange{
+	for name, x := range map[string]driver.Exchange{
 		"no number":       {Limit: 1},
 		"a long number":   {Limit: 1, Number: strings.Repeat("n", 65)},
-		"another outcome": {Settle: []sqlqueue.Settlement{{Outcome: sqlqueue.Fail + 1}}},
-		"no outcome":      {Settle: []sqlqueue.Settlement{{}}},
+		"another outcome": {Settle: []driver.Settlement{{Outcome: driver.Fail + 1}}},
+		"no outcome":      {Settle: []driver.Settlement{{}}},
 	} {
 		if _, err := q.Exchange(t.Context(), x); err == nil {
 			t.Errorf("%s was accepted", name)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // besideFrom is how many jobs must have come to their end, while an exchange is under way, for a second to go beside it: with one at a time
@@ -15,17 +15,17 @@ const besideFrom = 100
 
 // beside is an exchange that goes beside another.
 type beside struct {
-	x      sqlqueue.Exchange
+	x      driver.Exchange
 	runs   []*run // which it settles
 	sent   time.Time
-	answer sqlqueue.Exchanged
+	answer driver.Exchanged
 	err    error
 	done   chan struct{} // closed when answer and err are there
 }
 
 // exchange talks to the database. While it waits for the answer, it may send a second exchange, and hear its answer. One that touches goes
 // without: what it touches must not come to its end meanwhile.
-func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (l *loop) exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	first := l.send(ctx, x, nil)
 	alone := len(x.Touch) > 0 || l.queue.SingleWriter()
 	if !alone {
@@ -61,12 +61,12 @@ func (l *loop) exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exch
 	}
 }
 
-func (l *loop) send(ctx context.Context, x sqlqueue.Exchange, runs []*run) *beside {
+func (l *loop) send(ctx context.Context, x driver.Exchange, runs []*run) *beside {
 	b := &beside{x: x, runs: runs, sent: time.Now(), done: make(chan struct{})}
 	most := l.exchangeTime()
 	go func() {
 		defer close(b.done)
-		b.answer, b.err = bounded(ctx, &l.calls, most, func(ctx context.Context) (sqlqueue.Exchanged, error) {
+		b.answer, b.err = bounded(ctx, &l.calls, most, func(ctx context.Context) (driver.Exchanged, error) {
 			return l.queue.Exchange(ctx, x)
 		})
 	}()
@@ -86,7 +86,7 @@ func (l *loop) exchangeTime() time.Duration {
 }
 
 // goBeside sends a second exchange beside first, if enough has gathered.
-func (l *loop) goBeside(ctx context.Context, first sqlqueue.Exchange) {
+func (l *loop) goBeside(ctx context.Context, first driver.Exchange) {
 	gathered := l.unsettled[l.refusal.sending:]
 	if len(gathered) < besideFrom || l.refusal.most != unlimited || l.outage.on() {
 		return

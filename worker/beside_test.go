@@ -9,16 +9,20 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 // manyWriters is a Store that does not say that its database has a single writer.
-type manyWriters struct{ sqlqueue.Store }
+type manyWriters struct{ driver.Store }
+
+func (m manyWriters) SQL() *sqldb.Database { database, _ := sqldb.Of(m.Store); return database }
 
 // traffic has exchanges take a while, and looks at which are under way at once.
 type traffic struct {
 	mu      sync.Mutex
-	under   []sqlqueue.Exchange // way, in the order of their beginning
+	under   []driver.Exchange // way, in the order of their beginning
 	most    int
 	beside  int // began beside another
 	settled map[sqlqueue.Reservation]int
@@ -36,7 +40,7 @@ func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue
 	const takes = 50 * time.Millisecond
 	tr := &traffic{settled: map[sqlqueue.Reservation]int{}, slow: takes, looked: time.Now()}
 	failing := map[string]error{}
-	b.store.intercept(func(ctx context.Context, x *sqlqueue.Exchange) error {
+	b.store.intercept(func(ctx context.Context, x *driver.Exchange) error {
 		beside, before := tr.begin(*x, fails, failing)
 		timer := time.NewTimer(takes)
 		if beside {
@@ -51,14 +55,14 @@ func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue
 			tr.end(*x, nil)
 		}
 		return before
-	}, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+	}, func(x driver.Exchange, answer *driver.Exchanged) error {
 		tr.end(x, answer)
 		return failing[x.Number]
 	})
-	return b.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return manyWriters{s}, nil }), tr
+	return b.q.Bind(func(s driver.Store) (driver.Store, error) { return manyWriters{s}, nil }), tr
 }
 
-func (tr *traffic) begin(x sqlqueue.Exchange, fails func(int) (error, error), failing map[string]error) (beside bool, before error) {
+func (tr *traffic) begin(x driver.Exchange, fails func(int) (error, error), failing map[string]error) (beside bool, before error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	limits := x.Limit
@@ -89,7 +93,7 @@ func (tr *traffic) begin(x sqlqueue.Exchange, fails func(int) (error, error), fa
 	return beside, before
 }
 
-func (tr *traffic) end(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) {
+func (tr *traffic) end(x driver.Exchange, answer *driver.Exchanged) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for i := range tr.under {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -15,7 +15,7 @@ import (
 func (b *bench) standstill(deaf bool) {
 	over := make(chan struct{})
 	b.t.Cleanup(func() { close(over) })
-	b.store.intercept(func(ctx context.Context, _ *sqlqueue.Exchange) error {
+	b.store.intercept(func(ctx context.Context, _ *driver.Exchange) error {
 		if deaf {
 			<-over
 			return errors.New("over")
@@ -64,7 +64,7 @@ func TestD8_GraceHoldsWhileTheServerHangs(t *testing.T) {
 
 func TestD2_MaxTimeHoldsWhileTheServerIsAwayOrHangs(t *testing.T) {
 	away := func(b *bench) {
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error { return errors.New("connection refused") }, nil)
+		b.store.intercept(func(context.Context, *driver.Exchange) error { return errors.New("connection refused") }, nil)
 	}
 	for name, stand := range map[string]func(b *bench){
 		"away":  away,
@@ -106,7 +106,7 @@ func TestD12_AStoreThatIgnoresItsContextDoesNotHoldUpTheLoop(t *testing.T) {
 		b.handle(answers(nil))
 		over := make(chan struct{})
 		var hangs atomic.Bool
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+		b.store.intercept(func(context.Context, *driver.Exchange) error {
 			if hangs.CompareAndSwap(true, false) {
 				<-over
 			}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 // clock is that of a database which can be set. What is in the tables stays; to the store, whose time is Go's, it moves the other way.
 type clock struct {
-	sqlqueue.Store
+	driver.Store
 	bench *bench
 	turn  chan struct{} // has one place: the clock is not set in the middle of an exchange
 	ahead time.Duration
@@ -25,9 +26,9 @@ func (b *bench) clock() *clock {
 	return c
 }
 
-func (c *clock) Unwrap() sqlqueue.Store { return c.Store }
+func (c *clock) Unwrap() driver.Store { return c.Store }
 
-func (c *clock) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (c *clock) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	c.turn <- struct{}{}
 	defer func() { <-c.turn }()
 	if !x.Expired.IsZero() {
@@ -102,7 +103,7 @@ func TestB5_AClockThatIsSetWhileAnOwnerCannotBeHeard(t *testing.T) {
 		by, _, _ := strings.Cut(b.job(id).ReservedBy, "-")
 		other := b.start(worker.Config{Timeout: -1})
 		pass(3 * time.Second)
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if strings.HasPrefix(x.Number, by) {
 				return errBroken
 			}
@@ -164,14 +165,14 @@ func TestB5_AClockThatIsNotSet(t *testing.T) {
 		var before, after atomic.Int64
 		var refused atomic.Bool
 		b.store.intercept(
-			func(context.Context, *sqlqueue.Exchange) error {
+			func(context.Context, *driver.Exchange) error {
 				pass(time.Duration(before.Load()))
 				if refused.Load() {
 					return errBroken
 				}
 				return nil
 			},
-			func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+			func(_ driver.Exchange, answer *driver.Exchanged) error {
 				answer.Now = answer.Now.Add(time.Since(began) / 100)
 				pass(time.Duration(after.Load()))
 				return nil

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // control is what operators have said, as of the last exchange. Pauses and maintenance are not here: the store reserves nothing then.
@@ -18,14 +18,14 @@ type control struct {
 }
 
 // obey does what operators say. An exchange that has asked for some of the queues only leaves what was said of the others.
-func (l *loop) obey(x sqlqueue.Exchange, answer sqlqueue.Exchanged) {
+func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 	c := &l.control
 	restarts := map[string]int64{}
 	expires := map[string]time.Duration{}
 	closed := 0
 	some := len(x.Reserve) < len(l.config.Queues)
 	for queue, expire := range c.expires {
-		if some && queue != "" && !slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Queue == queue }) {
+		if some && queue != "" && !slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Queue == queue }) {
 			expires[queue] = expire
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -140,7 +141,7 @@ func TestC11_ARemoteProcessCannotStart(t *testing.T) {
 // jobs are all that there are.
 func (b *bench) jobs() []sqlqueue.Job {
 	b.t.Helper()
-	jobs, err := b.q.Jobs(b.t.Context(), sqlqueue.JobFilter{})
+	jobs, err := operator.New(b.q).Jobs(b.t.Context(), operator.JobFilter{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

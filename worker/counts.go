@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const (
@@ -14,7 +15,7 @@ const (
 
 // counts is what the worker has counted and not written yet.
 type counts struct {
-	of      map[countKey]*sqlqueue.Count
+	of      map[countKey]*driver.Count
 	written time.Time
 	cleared time.Time // when old counts were deleted
 }
@@ -37,26 +38,26 @@ func (c *counts) ended(r *run, now time.Time) {
 	case snoozed, kept, unknown, dropped, unstarted, neverBegan, kinds:
 		return
 	}
-	if now.Sub(r.info.CreatedAt) < sqlqueue.CountsKept {
+	if now.Sub(r.info.CreatedAt) < operator.CountsKept {
 		c.at(r.info.Queue, r.info.CreatedAt).Pushed++
 	}
 }
 
-func (c *counts) at(queue string, t time.Time) *sqlqueue.Count {
+func (c *counts) at(queue string, t time.Time) *driver.Count {
 	key := countKey{queue, t.Truncate(time.Minute).Unix()}
 	of := c.of[key]
 	if of == nil {
 		if c.of == nil {
-			c.of = map[countKey]*sqlqueue.Count{}
+			c.of = map[countKey]*driver.Count{}
 		}
-		of = &sqlqueue.Count{Queue: queue, Minute: time.Unix(key.minute, 0).UTC()}
+		of = &driver.Count{Queue: queue, Minute: time.Unix(key.minute, 0).UTC()}
 		c.of[key] = of
 	}
 	return of
 }
 
 // tell moves what is to be written now into an exchange.
-func (c *counts) tell(x *sqlqueue.Exchange, now time.Time) {
+func (c *counts) tell(x *driver.Exchange, now time.Time) {
 	if now.Sub(c.written) < countsEvery && !x.Leave {
 		return
 	}
@@ -65,12 +66,12 @@ func (c *counts) tell(x *sqlqueue.Exchange, now time.Time) {
 	}
 	c.of, c.written = nil, now
 	if now.Sub(c.cleared) >= oldCountsEvery {
-		x.OldCounts, c.cleared = sqlqueue.CountsKept, now
+		x.OldCounts, c.cleared = operator.CountsKept, now
 	}
 }
 
 // keep takes back what an exchange has not written.
-func (c *counts) keep(x sqlqueue.Exchange) {
+func (c *counts) keep(x driver.Exchange) {
 	for _, of := range x.Counts {
 		again := c.at(of.Queue, of.Minute)
 		again.Pushed += of.Pushed

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 // counted is what workers have written of the queue "default", all minutes together.
-func (b *bench) counted() (sum sqlqueue.Count) {
+func (b *bench) counted() (sum driver.Count) {
 	b.t.Helper()
 	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0) FROM counts WHERE queue = 'default'`
 	if err := b.db.QueryRowContext(b.t.Context(), query).Scan(&sum.Pushed, &sum.Done, &sum.Failed, &sum.Released); err != nil {
@@ -33,19 +35,19 @@ func TestCountsAreWrittenEveryTenSeconds(t *testing.T) {
 		r := b.start(worker.Config{Queues: []string{"default", "mail"}})
 		started := time.Now()
 		pass(8 * time.Second)
-		if got := b.counted(); got != (sqlqueue.Count{}) {
+		if got := b.counted(); got != (driver.Count{}) {
 			t.Errorf("after eight seconds %+v is written", got)
 		}
 		pass(2*time.Second + 100*time.Millisecond)
-		if got := b.counted(); got != (sqlqueue.Count{Pushed: 3, Done: 3}) {
+		if got := b.counted(); got != (driver.Count{Pushed: 3, Done: 3}) {
 			t.Errorf("after ten seconds %+v is written", got)
 		}
-		counts, err := b.q.Counts(t.Context(), time.Hour)
+		counts, err := operator.New(b.q).Counts(t.Context(), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
 		then, now := pushed.Truncate(time.Minute).UTC(), started.Truncate(time.Minute).UTC()
-		want := []sqlqueue.Count{
+		want := []driver.Count{
 			{Minute: then, Queue: "default", Pushed: 3},
 			{Minute: then, Queue: "mail", Pushed: 1},
 			{Minute: now, Queue: "default", Done: 3},
@@ -66,7 +68,7 @@ func TestCountsAreWrittenEveryTenSeconds(t *testing.T) {
 			t.Errorf("a second later %+v is written: each exchange costs more by that", got)
 		}
 		r.stop()
-		if got := b.counted(); got != (sqlqueue.Count{Pushed: 4, Done: 4}) {
+		if got := b.counted(); got != (driver.Count{Pushed: 4, Done: 4}) {
 			t.Errorf("at the worker's end %+v is written", got)
 		}
 	})
@@ -77,10 +79,10 @@ func TestCountsOfOldPushes(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { return nil })
 		b.push()
-		pass(sqlqueue.CountsKept)
+		pass(operator.CountsKept)
 		b.push()
 		b.drain(worker.Config{})
-		if got := b.counted(); got != (sqlqueue.Count{Pushed: 1, Done: 2}) {
+		if got := b.counted(); got != (driver.Count{Pushed: 1, Done: 2}) {
 			t.Errorf("got %+v", got)
 		}
 		if rows := b.rowsOfCounts(); rows != 1 {
@@ -103,9 +105,9 @@ func TestOldCountsAreDeleted(t *testing.T) {
 		b.handle(func(context.Context, *raw) error { return nil })
 		write := func(ago ...time.Duration) {
 			t.Helper()
-			var x sqlqueue.Exchange
+			var x driver.Exchange
 			for _, d := range ago {
-				x.Counts = append(x.Counts, sqlqueue.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
+				x.Counts = append(x.Counts, driver.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
 			}
 			if _, err := b.q.Exchange(t.Context(), x); err != nil {
 				t.Fatal(err)
@@ -130,17 +132,17 @@ func TestCountsOfOutcomes(t *testing.T) {
 		outcome error
 		tell    error // by the callback of failed jobs
 		other   bool  // the job has a name that no handler has
-		want    sqlqueue.Count
+		want    driver.Count
 	}{
-		"processed":                     {nil, nil, false, sqlqueue.Count{Pushed: 1, Done: 1}},
-		"discarded":                     {worker.Discard(), nil, false, sqlqueue.Count{Pushed: 1, Done: 1}},
-		"failed":                        {worker.Fail(errors.New("no")), nil, false, sqlqueue.Count{Pushed: 1, Failed: 1}},
-		"failed, then discarded":        {worker.Fail(errors.New("no")), worker.Discard(), false, sqlqueue.Count{Pushed: 1, Done: 1}},
-		"failed, then kept":             {worker.Fail(errors.New("no")), worker.Keep(), false, sqlqueue.Count{}},
-		"released":                      {worker.Release(time.Hour), nil, false, sqlqueue.Count{Released: 1}},
-		"released after an error":       {errors.New("no"), nil, false, sqlqueue.Count{Released: 1}},
-		"snoozed":                       {worker.Snooze(time.Hour), nil, false, sqlqueue.Count{}},
-		"of a name that no handler has": {nil, nil, true, sqlqueue.Count{}},
+		"processed":                     {nil, nil, false, driver.Count{Pushed: 1, Done: 1}},
+		"discarded":                     {worker.Discard(), nil, false, driver.Count{Pushed: 1, Done: 1}},
+		"failed":                        {worker.Fail(errors.New("no")), nil, false, driver.Count{Pushed: 1, Failed: 1}},
+		"failed, then discarded":        {worker.Fail(errors.New("no")), worker.Discard(), false, driver.Count{Pushed: 1, Done: 1}},
+		"failed, then kept":             {worker.Fail(errors.New("no")), worker.Keep(), false, driver.Count{}},
+		"released":                      {worker.Release(time.Hour), nil, false, driver.Count{Released: 1}},
+		"released after an error":       {errors.New("no"), nil, false, driver.Count{Released: 1}},
+		"snoozed":                       {worker.Snooze(time.Hour), nil, false, driver.Count{}},
+		"of a name that no handler has": {nil, nil, true, driver.Count{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -180,12 +182,12 @@ func TestCountsOfWhatIsGivenBack(t *testing.T) {
 		if err := r.ended(); err != nil {
 			t.Fatal(err)
 		}
-		left, err := b.q.Jobs(t.Context(), sqlqueue.JobFilter{})
+		left, err := operator.New(b.q).Jobs(t.Context(), operator.JobFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		done := int64(20 - len(left))
-		if got := b.counted(); done == 20 || got != (sqlqueue.Count{Pushed: done, Done: done}) {
+		if got := b.counted(); done == 20 || got != (driver.Count{Pushed: done, Done: done}) {
 			t.Errorf("%d were done, and %+v is written", done, got)
 		}
 	})
@@ -197,7 +199,7 @@ func TestCountsAreKeptWhileTheDatabaseIsAway(t *testing.T) {
 		b.handle(func(context.Context, *raw) error { return nil })
 		b.pushMany(5)
 		failures := 0
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if len(x.Counts) > 0 && failures < 3 {
 				failures++
 				return errors.New("the database is away")
@@ -208,7 +210,7 @@ func TestCountsAreKeptWhileTheDatabaseIsAway(t *testing.T) {
 		pass(11 * time.Second)
 		b.pushMany(2)
 		pass(time.Minute)
-		if got := b.counted(); failures != 3 || got != (sqlqueue.Count{Pushed: 7, Done: 7}) {
+		if got := b.counted(); failures != 3 || got != (driver.Count{Pushed: 7, Done: 7}) {
 			t.Errorf("after %d failures %+v is written", failures, got)
 		}
 	})
@@ -230,7 +232,7 @@ func TestCountsOfTwoExchangesAtOnce(t *testing.T) {
 		if err := b.startOn(q, worker.Config{Concurrency: 20, StopWhenEmpty: true}).ended(); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.counted(); tr.beside < 3 || got != (sqlqueue.Count{Pushed: jobs, Done: jobs}) {
+		if got := b.counted(); tr.beside < 3 || got != (driver.Count{Pushed: jobs, Done: jobs}) {
 			t.Errorf("with %d exchanges beside another %+v is written", tr.beside, got)
 		}
 	})
@@ -243,7 +245,7 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 		b.handle(func(context.Context, *raw) error { pass(40 * time.Millisecond); return nil })
 		var failures, beside atomic.Int32
 		var failing atomic.Bool
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			pass(50 * time.Millisecond)
 			switch {
 			case failing.Load() && len(x.Settle) > 0:
@@ -257,7 +259,7 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		q := b.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return manyWriters{s}, nil })
+		q := b.q.Bind(func(s driver.Store) (driver.Store, error) { return manyWriters{s}, nil })
 		b.push()
 		b.startOn(q, worker.Config{Concurrency: 300})
 		pass(9500 * time.Millisecond)
@@ -265,7 +267,7 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		if got := b.counted(); failures.Load() != 2 || beside.Load() == 0 || got != (sqlqueue.Count{Pushed: jobs + 1, Done: jobs + 1}) {
+		if got := b.counted(); failures.Load() != 2 || beside.Load() == 0 || got != (driver.Count{Pushed: jobs + 1, Done: jobs + 1}) {
 			t.Errorf("after %d failures, and with %d exchanges beside them, %+v is written", failures.Load(), beside.Load(), got)
 		}
 	})

@@ -1,6 +1,8 @@
 package worker
 
-import "github.com/sqlqueue/sqlqueue/sqlqueue"
+import (
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
 
 // looksAtAll is how many looks at everything in a row must have found nothing to be believed when the store does not say that it has looked at
 // everything: one that never says so must not keep the worker for ever.
@@ -15,7 +17,7 @@ type emptiness struct {
 
 // asked takes in the answer to an exchange that has asked for jobs. It reports whether no job is due, and whether to ask again at once. Matters:
 // somebody waits to know.
-func (e *emptiness) asked(x sqlqueue.Exchange, answer sqlqueue.Exchanged, matters bool) (empty, again bool) {
+func (e *emptiness) asked(x driver.Exchange, answer driver.Exchanged, matters bool) (empty, again bool) {
 	switch {
 	case len(answer.Reserved) > 0:
 		*e = emptiness{}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -14,12 +14,12 @@ func TestD2_AChainOfPushesWithAPastTimeRunsWhole(t *testing.T) {
 	for name, config := range map[string]worker.Config{"stop when empty": {StopWhenEmpty: true}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
-				b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+				b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 					if x.Limit > 0 && !x.Everything {
 						x.Limit = 0 // it has looked elsewhere
 					}
 					return nil
-				}, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+				}, func(x driver.Exchange, answer *driver.Exchanged) error {
 					answer.Everything = x.Everything
 					return nil
 				})

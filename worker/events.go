@@ -3,7 +3,7 @@ package worker
 import (
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Events are functions that are told what a worker does. Each may be nil. They are called one at a time, by the goroutine that also
@@ -11,7 +11,7 @@ import (
 // in one is logged. What happens around each job, in the goroutine of the
 // job, is middleware's: see Mux.Use.
 type Events struct {
-	Starting func(worker sqlqueue.Worker)
+	Starting func(worker driver.Worker)
 	Idle     func()              // no job is due and none is running; not told again until one was found
 	Stopping func(reason string) // no more jobs are reserved; those that run are waited for
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 )
 
 // compose says what the worker has to tell and to ask.
-func (l *loop) compose(now time.Time) sqlqueue.Exchange {
+func (l *loop) compose(now time.Time) driver.Exchange {
 	x := l.ask(now, l.beside.limit())
 	x.Abandoned = l.outage.abandoned(now)
 	if !l.registered || now.Sub(l.seen) >= seenEvery {
@@ -29,9 +30,9 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 	}
 	x.Settle = settlements(l.refusal.next(l.unsettled))
 	for _, r := range l.touching {
-		x.Touch = append(x.Touch, sqlqueue.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
+		x.Touch = append(x.Touch, driver.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
 	}
-	expires := slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire > 0 })
+	expires := slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire > 0 })
 	if expires && l.registered && l.stopping == "" && l.outage.mayRequeue(now) && now.Sub(l.requeued) >= requeueEvery {
 		x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
 		for r := range l.locks {
@@ -42,9 +43,9 @@ func (l *loop) compose(now time.Time) sqlqueue.Exchange {
 }
 
 // ask says what the worker has to ask for, beside another exchange that reserves so many jobs.
-func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
+func (l *loop) ask(now time.Time, beside int) driver.Exchange {
 	l.count++
-	x := sqlqueue.Exchange{
+	x := driver.Exchange{
 		Number: fmt.Sprintf("%s-%d", l.self.ID, l.count),
 		Limit:  l.wanted(now, beside),
 		Force:  l.config.Force,
@@ -59,7 +60,7 @@ func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
 		x.Limit, queues = 0, l.order()
 	}
 	for _, queue := range queues {
-		x.Reserve = append(x.Reserve, sqlqueue.Reserve{Queue: queue, Expire: l.expire(queue)})
+		x.Reserve = append(x.Reserve, driver.Reserve{Queue: queue, Expire: l.expire(queue)})
 	}
 	if x.Limit > 0 {
 		l.turns++
@@ -68,8 +69,8 @@ func (l *loop) ask(now time.Time, beside int) sqlqueue.Exchange {
 }
 
 // settlements are what is to be written of jobs that have come to their end.
-func settlements(of []*run) []sqlqueue.Settlement {
-	settle := make([]sqlqueue.Settlement, 0, len(of))
+func settlements(of []*run) []driver.Settlement {
+	settle := make([]driver.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
 			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.begun
@@ -125,7 +126,7 @@ func (l *loop) waiting() int {
 }
 
 // failedExchange keeps everything for the next exchange, and returns how long to wait for it.
-func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
+func (l *loop) failedExchange(x driver.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
 	l.counts.keep(x)
 	l.refusal.failed(l.unsettled, err)
@@ -146,7 +147,7 @@ func (l *loop) failedExchange(x sqlqueue.Exchange, err error) time.Duration {
 }
 
 // unanswered notes what is not known about an exchange that was to settle these.
-func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
+func (l *loop) unanswered(x driver.Exchange, runs []*run, err error) {
 	if x.Limit > 0 {
 		l.outage.abandon(x, time.Now())
 	}
@@ -157,7 +158,7 @@ func (l *loop) unanswered(x sqlqueue.Exchange, runs []*run, err error) {
 	}
 }
 
-func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+func (l *loop) succeededExchange(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
 	l.outage.over(&l.log)
 	l.denials.granted(x)
 	l.reach.succeeded(x, time.Since(sent))
@@ -176,7 +177,7 @@ func (l *loop) succeededExchange(x sqlqueue.Exchange, answer sqlqueue.Exchanged,
 }
 
 // succeededSettle looks at what became of what was settled.
-func (l *loop) succeededSettle(answer sqlqueue.Exchanged) {
+func (l *loop) succeededSettle(answer driver.Exchanged) {
 	sent, rest := l.unsettled[:l.refusal.sending], l.unsettled[l.refusal.sending:]
 	still := l.settled(sent, answer)
 	l.unsettled, l.locked = append(slices.Clone(rest), still...), len(still)
@@ -186,7 +187,7 @@ func (l *loop) succeededSettle(answer sqlqueue.Exchanged) {
 }
 
 // settled tells what became of jobs that were settled, and returns those that are still to be.
-func (l *loop) settled(runs []*run, answer sqlqueue.Exchanged) (still []*run) {
+func (l *loop) settled(runs []*run, answer driver.Exchanged) (still []*run) {
 	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
 	for _, r := range runs {
 		switch of := r.info.Reservation(); {
@@ -219,7 +220,7 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 }
 
 // dispatch has started what was reserved, or gives it back if the worker stops.
-func (l *loop) dispatch(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
 	if len(answer.Reserved) == 0 {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // fault is what kind of thing an error of the store is.
@@ -50,7 +51,7 @@ type denial struct {
 }
 
 // of are the kinds that an exchange has to do with.
-func (d *denials) of(x sqlqueue.Exchange) []*denial {
+func (d *denials) of(x driver.Exchange) []*denial {
 	var of []*denial
 	if len(x.Settle) > 0 {
 		of = append(of, &d.settle)
@@ -68,7 +69,7 @@ func (d *denials) of(x sqlqueue.Exchange) []*denial {
 }
 
 // refused notes that an exchange was refused, and returns whether this is new, and for how long it has lasted if it has lasted too long.
-func (d *denials) refused(x sqlqueue.Exchange, now time.Time) (isNew bool, lasted time.Duration) {
+func (d *denials) refused(x driver.Exchange, now time.Time) (isNew bool, lasted time.Duration) {
 	for _, kind := range d.of(x) {
 		if kind.since.IsZero() {
 			kind.since, isNew = now, true
@@ -82,7 +83,7 @@ func (d *denials) refused(x sqlqueue.Exchange, now time.Time) (isNew bool, laste
 }
 
 // granted notes that an exchange has gone well.
-func (d *denials) granted(x sqlqueue.Exchange) {
+func (d *denials) granted(x driver.Exchange) {
 	for _, kind := range d.of(x) {
 		*kind = denial{}
 	}
@@ -90,7 +91,7 @@ func (d *denials) granted(x sqlqueue.Exchange) {
 }
 
 // denied deals with an exchange that was refused.
-func (l *loop) denied(x sqlqueue.Exchange, err error) {
+func (l *loop) denied(x driver.Exchange, err error) {
 	isNew, lasted := l.denials.refused(x, time.Now())
 	if isNew && l.registered {
 		l.log.denied(err)

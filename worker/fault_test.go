@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -17,8 +18,8 @@ import (
 var refusal = &sqlqueue.RefusedError{Err: errors.New("permission denied for table jobs"), Cure: "grant UPDATE on jobs"}
 
 // refuses stands in the way of the exchanges that it picks.
-func (b *bench) refuses(picks func(x *sqlqueue.Exchange) bool) {
-	b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+func (b *bench) refuses(picks func(x *driver.Exchange) bool) {
+	b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 		if picks(x) {
 			return fmt.Errorf("exchange: %w", refusal)
 		}
@@ -37,7 +38,7 @@ func wantRefusal(t *testing.T, err error) {
 func TestD15_ARefusalAtTheStartEndsRunAtOnce(t *testing.T) {
 	for name, stand := range map[string]func(b *bench){
 		"check":          func(b *bench) { b.store.check = func() error { return refusal } },
-		"first exchange": func(b *bench) { b.refuses(func(*sqlqueue.Exchange) bool { return true }) },
+		"first exchange": func(b *bench) { b.refuses(func(*driver.Exchange) bool { return true }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -55,13 +56,13 @@ func TestD15_ARefusalAtTheStartEndsRunAtOnce(t *testing.T) {
 
 func TestD15_ARefusalThatLastsEndsRun(t *testing.T) {
 	for name, c := range map[string]struct {
-		picks func(x *sqlqueue.Exchange) bool
+		picks func(x *driver.Exchange) bool
 		left  bool // how the jobs ended cannot be written
 	}{
-		"everything": {func(*sqlqueue.Exchange) bool { return true }, true},
-		"to reserve": {func(x *sqlqueue.Exchange) bool { return x.Limit > 0 }, false},
-		"to settle":  {func(x *sqlqueue.Exchange) bool { return len(x.Settle) > 0 }, true},
-		"to touch":   {func(x *sqlqueue.Exchange) bool { return len(x.Touch) > 0 }, false},
+		"everything": {func(*driver.Exchange) bool { return true }, true},
+		"to reserve": {func(x *driver.Exchange) bool { return x.Limit > 0 }, false},
+		"to settle":  {func(x *driver.Exchange) bool { return len(x.Settle) > 0 }, true},
+		"to touch":   {func(x *driver.Exchange) bool { return len(x.Touch) > 0 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -102,7 +103,7 @@ func TestD15_ARefusalThatPassesHurtsNobody(t *testing.T) {
 		b.handle(answers(nil))
 		r := b.start(worker.Config{})
 		pass(time.Second)
-		b.refuses(func(*sqlqueue.Exchange) bool { return true })
+		b.refuses(func(*driver.Exchange) bool { return true })
 		pass(4 * time.Second)
 		b.store.intercept(nil, nil)
 		id := b.push()
@@ -115,8 +116,8 @@ func TestD15_ARefusalThatPassesHurtsNobody(t *testing.T) {
 func TestD15_OneJobThatIsRefusedHurtsOnlyItself(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.refuses(func(x *sqlqueue.Exchange) bool {
-			return slices.ContainsFunc(x.Settle, func(s sqlqueue.Settlement) bool { return s.ID == 5 })
+		b.refuses(func(x *driver.Exchange) bool {
+			return slices.ContainsFunc(x.Settle, func(s driver.Settlement) bool { return s.ID == 5 })
 		})
 		b.pushMany(40)
 		r := b.start(worker.Config{Concurrency: 40})
@@ -138,7 +139,7 @@ func TestD15_AnOutageThatLastsIsLoggedAgain(t *testing.T) {
 		b.handle(answers(nil))
 		r := b.start(worker.Config{})
 		pass(time.Second)
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error { return errors.New("connection refused") }, nil)
+		b.store.intercept(func(context.Context, *driver.Exchange) error { return errors.New("connection refused") }, nil)
 		pass(10 * time.Minute)
 		b.store.intercept(nil, nil)
 		pass(time.Minute)
@@ -161,7 +162,7 @@ func TestD15_ADriverThatPanicsIsAFaultOfOurs(t *testing.T) {
 		r := b.start(worker.Config{})
 		pass(time.Second)
 		var once atomic.Bool
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+		b.store.intercept(func(context.Context, *driver.Exchange) error {
 			if once.CompareAndSwap(false, true) {
 				panic("index out of range")
 			}

@@ -22,6 +22,8 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -83,7 +85,7 @@ func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 		}
 		b := &bench{t: t, db: db, mux: worker.NewMux()}
 		b.store = &store{bench: b}
-		b.q = q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+		b.q = q.Bind(func(s driver.Store) (driver.Store, error) {
 			b.store.Store = s
 			return b.store, nil
 		})
@@ -103,32 +105,32 @@ type bench struct {
 
 // store lets tests look at exchanges, and stand in their way.
 type store struct {
-	sqlqueue.Store
+	driver.Store
 	bench *bench
 
 	mu     sync.Mutex
-	before func(ctx context.Context, x *sqlqueue.Exchange) error
-	after  func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error
+	before func(ctx context.Context, x *driver.Exchange) error
+	after  func(x driver.Exchange, answer *driver.Exchanged) error
 	check  func() error
 	listen func(ctx context.Context, queues []string, heard func()) error
 }
 
-func (s *store) Unwrap() sqlqueue.Store { return s.Store }
+func (s *store) Unwrap() driver.Store { return s.Store }
 
 // intercept sets what happens before and after each exchange; an error is the exchange's. Either may be nil.
-func (s *store) intercept(before func(ctx context.Context, x *sqlqueue.Exchange) error, after func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error) {
+func (s *store) intercept(before func(ctx context.Context, x *driver.Exchange) error, after func(x driver.Exchange, answer *driver.Exchanged) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before, s.after = before, after
 }
 
-func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	s.mu.Lock()
 	before, after := s.before, s.after
 	s.mu.Unlock()
 	if before != nil {
 		if err := before(ctx, &x); err != nil {
-			return sqlqueue.Exchanged{}, err
+			return driver.Exchanged{}, err
 		}
 	}
 	answer, err := s.Store.Exchange(ctx, x)
@@ -198,8 +200,8 @@ func (b *bench) raw(payload string) int64 {
 // job returns a job, or nil if there is no such job.
 func (b *bench) job(id int64) *sqlqueue.Job {
 	b.t.Helper()
-	job, err := b.q.Job(b.t.Context(), id)
-	if errors.Is(err, sqlqueue.ErrNotFound) {
+	job, err := operator.New(b.q).Job(b.t.Context(), id)
+	if errors.Is(err, operator.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -238,9 +240,9 @@ func (b *bench) gone(id int64) {
 	}
 }
 
-func (b *bench) failures() []sqlqueue.FailedJob {
+func (b *bench) failures() []operator.FailedJob {
 	b.t.Helper()
-	failed, err := b.q.FailedJobs(b.t.Context(), sqlqueue.FailedFilter{})
+	failed, err := operator.New(b.q).FailedJobs(b.t.Context(), operator.FailedFilter{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -248,7 +250,7 @@ func (b *bench) failures() []sqlqueue.FailedJob {
 }
 
 // failed returns the failed job that had the id, and checks that the job itself is gone.
-func (b *bench) failed(id int64) sqlqueue.FailedJob {
+func (b *bench) failed(id int64) operator.FailedJob {
 	b.t.Helper()
 	if b.job(id) != nil {
 		b.t.Fatalf("job %d is still among the jobs", id)
@@ -263,9 +265,9 @@ func (b *bench) failed(id int64) sqlqueue.FailedJob {
 }
 
 // control says something as an operator.
-func (b *bench) control(queue string, c sqlqueue.ControlChange) {
+func (b *bench) control(queue string, c operator.ControlChange) {
 	b.t.Helper()
-	if err := b.q.Control(b.t.Context(), queue, c); err != nil {
+	if err := operator.New(b.q).Control(b.t.Context(), queue, c); err != nil {
 		b.t.Fatal(err)
 	}
 }

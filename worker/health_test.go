@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -88,7 +88,7 @@ func TestD13_ADatabaseThatIsAwayIsNoReasonToRestart(t *testing.T) {
 				pass(time.Minute)
 				wantHealth(t, h, "", "")
 
-				b.store.intercept(func(ctx context.Context, _ *sqlqueue.Exchange) error { return exchange(ctx) }, nil)
+				b.store.intercept(func(ctx context.Context, _ *driver.Exchange) error { return exchange(ctx) }, nil)
 				pass(10 * time.Second)
 				wantHealth(t, h, "", "")
 				pass(10 * time.Second)
@@ -132,7 +132,7 @@ func TestD13_AWorkerThatHangsIsNotLive(t *testing.T) {
 		run := b.start(worker.Config{Health: h})
 		pass(time.Minute)
 		goOn := make(chan struct{})
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+		b.store.intercept(func(context.Context, *driver.Exchange) error {
 			<-goOn // whatever its context says
 			return nil
 		}, nil)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -24,7 +26,7 @@ func TestB3_AJobOfADeadWorkerRunsAgainWithinExpireAndASecond(t *testing.T) {
 			}
 			return nil
 		})
-		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(_ driver.Exchange, answer *driver.Exchanged) error {
 			answer.NextDue = time.Time{} // not every store tells what is due already
 			return nil
 		})
@@ -44,7 +46,7 @@ func TestB4_ExpireOff(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var own sqlqueue.Job
 		b.handle(func(ctx context.Context, job *raw) (err error) {
-			own, err = b.q.Job(ctx, job.ID)
+			own, err = operator.New(b.q).Job(ctx, job.ID)
 			return err
 		})
 		dead := b.push()
@@ -65,8 +67,8 @@ func TestB4_ExpireOff(t *testing.T) {
 func TestB4_AnOperatorSetsExpire(t *testing.T) {
 	minutes := func(n int) *time.Duration { d := time.Duration(n) * time.Minute; return &d }
 	bubble(t, func(t *testing.T, b *bench) {
-		b.control("", sqlqueue.ControlChange{Expire: minutes(7)})
-		b.control("mail", sqlqueue.ControlChange{Expire: minutes(5)})
+		b.control("", operator.ControlChange{Expire: minutes(7)})
+		b.control("mail", operator.ControlChange{Expire: minutes(5)})
 		stop := make(chan struct{})
 		b.handle(func(context.Context, *raw) error { <-stop; return nil })
 		mail, sms := b.push(sqlqueue.OnQueue("mail")), b.push(sqlqueue.OnQueue("sms"))
@@ -84,11 +86,11 @@ func TestB4_AnOperatorSetsExpire(t *testing.T) {
 		}
 		within(t, 2*time.Second, "the queue's own", expires(mail, 5*time.Minute))
 		within(t, 2*time.Second, "that of all", expires(sms, 7*time.Minute))
-		b.control("mail", sqlqueue.ControlChange{Expire: minutes(0)})
-		b.control("", sqlqueue.ControlChange{ResetExpire: true})
+		b.control("mail", operator.ControlChange{Expire: minutes(0)})
+		b.control("", operator.ControlChange{ResetExpire: true})
 		within(t, 2*time.Second, "never", expires(mail, 0))
 		within(t, 2*time.Second, "the worker's", expires(sms, time.Minute))
-		b.control("mail", sqlqueue.ControlChange{ResetExpire: true})
+		b.control("mail", operator.ControlChange{ResetExpire: true})
 		within(t, 2*time.Second, "the worker's again", expires(mail, time.Minute))
 		close(stop)
 		r.stop()
@@ -109,7 +111,7 @@ func TestB5_ARunningJobIsKeptAlive(t *testing.T) {
 						return nil
 					}
 				})
-				b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+				b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 					touches.Add(int32(len(x.Touch)))
 					return nil
 				}, nil)
@@ -142,11 +144,11 @@ type frozen struct {
 func (b *bench) frozen() *frozen {
 	f := &frozen{thaw: make(chan struct{})}
 	s := &store{bench: b}
-	f.q = b.q.Bind(func(under sqlqueue.Store) (sqlqueue.Store, error) {
+	f.q = b.q.Bind(func(under driver.Store) (driver.Store, error) {
 		s.Store = under.(*store).Store
 		return s, nil
 	})
-	s.intercept(func(context.Context, *sqlqueue.Exchange) error {
+	s.intercept(func(context.Context, *driver.Exchange) error {
 		if f.ice.Load() {
 			<-f.thaw
 		}
@@ -241,10 +243,10 @@ func TestB5_ALostReservationEndsTheHandlersContext(t *testing.T) {
 			OnFailed: func(context.Context, *raw, error) error { t.Error("failed"); return nil },
 		})
 		within(t, time.Second, "running", func() bool { return running.Load() == 1 })
-		if _, err := b.q.Release(t.Context(), id); err != nil { // by an operator, who thinks that the worker is dead
+		if _, err := operator.New(b.q).Release(t.Context(), id); err != nil { // by an operator, who thinks that the worker is dead
 			t.Fatal(err)
 		}
-		b.control("default", sqlqueue.ControlChange{Pause: true})
+		b.control("default", operator.ControlChange{Pause: true})
 		within(t, 21*time.Second, "noticed", func() bool { return lost.Load() == 1 })
 		r.stop()
 		if !errors.Is(cause, sqlqueue.ErrReservationLost) {
@@ -282,7 +284,7 @@ func TestB5_ALostReservationDoesNotReachTheNextJobInItsSlot(t *testing.T) {
 			Events: worker.Events{Lost: func(worker.JobInfo) { lost.Add(1) }},
 		})
 		within(t, time.Minute, "one waits", func() bool { return waits.Load() > 0 })
-		if _, err := b.q.Release(t.Context(), waits.Load()); err != nil {
+		if _, err := operator.New(b.q).Release(t.Context(), waits.Load()); err != nil {
 			t.Fatal(err)
 		}
 		within(t, time.Minute, "all done", func() bool { return len(b.waiting()) == 0 })
@@ -316,10 +318,10 @@ func TestB5_ALossThatIsToldLateDoesNotReachTheNextJobInTheSlot(t *testing.T) {
 			}
 			return nil
 		})
-		b.store.intercept(func(ctx context.Context, x *sqlqueue.Exchange) error {
-			if id := waits.Load(); id > 0 && slices.ContainsFunc(x.Touch, func(touch sqlqueue.Touch) bool { return touch.ID == id }) {
+		b.store.intercept(func(ctx context.Context, x *driver.Exchange) error {
+			if id := waits.Load(); id > 0 && slices.ContainsFunc(x.Touch, func(touch driver.Touch) bool { return touch.ID == id }) {
 				waits.Store(-1)
-				if _, err := b.q.Release(ctx, id); err != nil {
+				if _, err := operator.New(b.q).Release(ctx, id); err != nil {
 					return err
 				}
 				close(release)
@@ -349,7 +351,7 @@ func TestB5_WhatIsLockedIsNotLost(t *testing.T) {
 				var locked atomic.Bool
 				var exchanges atomic.Int32
 				locked.Store(true)
-				b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+				b.store.intercept(func(context.Context, *driver.Exchange) error {
 					exchanges.Add(1)
 					return nil
 				}, nil)
@@ -384,11 +386,13 @@ func TestB5_WhatIsLockedIsNotLost(t *testing.T) {
 
 // lockedStore stands for a database in which another transaction has locked every reserved row; it does not requeue them either.
 type lockedStore struct {
-	sqlqueue.Store
+	driver.Store
 	on *atomic.Bool
 }
 
-func (s lockedStore) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s lockedStore) Unwrap() driver.Store { return s.Store }
+
+func (s lockedStore) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	var locked []sqlqueue.Reservation
 	if s.on.Load() {
 		for _, settlement := range x.Settle {

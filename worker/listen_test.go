@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -32,7 +33,7 @@ func TestB8_APushDoesNotDisturbABusyWorker(t *testing.T) {
 		r := b.start(worker.Config{Concurrency: 1, Sleep: time.Hour})
 		pass(time.Second)
 		var exchanges atomic.Int32
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error { exchanges.Add(1); return nil }, nil)
+		b.store.intercept(func(context.Context, *driver.Exchange) error { exchanges.Add(1); return nil }, nil)
 		for range 100 {
 			b.push()
 			pass(10 * time.Millisecond)
@@ -58,7 +59,7 @@ func TestB8_AWorkerThatHearsNothingLooksMoreOften(t *testing.T) {
 			within(t, min(quiet/6, 10*time.Second)+20*time.Millisecond, "done", func() bool { return b.job(id) == nil })
 		}
 		var asked atomic.Int32
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if x.Limit > 0 {
 				asked.Add(1)
 			}
@@ -100,7 +101,7 @@ func TestB8_SQLiteHearsOfOthersPushes(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
 		b.store.listen = func(ctx context.Context, queues []string, heard func()) error {
-			return b.store.Store.(sqlqueue.Listener).Listen(ctx, queues, heard)
+			return b.store.Store.(driver.Listener).Listen(ctx, queues, heard)
 		}
 		r := b.start(worker.Config{Sleep: time.Hour})
 		pass(10 * time.Second)
@@ -116,7 +117,7 @@ func TestD12_AfterAStandstillNoLiveOwnerLosesItsJob(t *testing.T) {
 		ran := 0
 		b.handle(func(context.Context, *raw) error { ran++; pass(30 * time.Second); return nil })
 		var frozen atomic.Pointer[chan struct{}]
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if until := frozen.Load(); until != nil {
 				<-*until
 				if len(x.Touch) > 0 {

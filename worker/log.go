@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // journal has the wording of all that is logged. At level Info there is one line for each run of a job.
@@ -28,7 +28,7 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 //nolint:contextcheck // no line has one
 func (j *journal) hears(level slog.Level) bool { return j.to.Enabled(context.Background(), level) }
 
-func (j *journal) starting(w sqlqueue.Worker) {
+func (j *journal) starting(w driver.Worker) {
 	j.say(j.to.Info, "worker started", slog.String("name", w.Name), slog.String("queues", strings.Join(w.Queues, ",")),
 		slog.Int("concurrency", w.Concurrency))
 }

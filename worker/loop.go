@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -53,7 +54,7 @@ type loop struct {
 	slots  *slots
 	ear    ear
 
-	self       sqlqueue.Worker
+	self       driver.Worker
 	registered bool      // its row is written
 	seen       time.Time // when its row was written last
 	requeued   time.Time // when all that had expired was released
@@ -117,7 +118,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 		reach:   reach{most: unlimited},
 		control: control{slots: config.Concurrency},
 		started: time.Now(), active: time.Now(),
-		self: sqlqueue.Worker{
+		self: driver.Worker{
 			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
 			Queues: config.Queues, Concurrency: config.Concurrency,
 		},
@@ -317,9 +318,9 @@ func (l *loop) leave(ctx context.Context) {
 	if !l.registered || l.outage.on() || ctx.Err() != nil {
 		return
 	}
-	x := sqlqueue.Exchange{Worker: &l.self, Leave: true}
+	x := driver.Exchange{Worker: &l.self, Leave: true}
 	l.counts.tell(&x, time.Now())
-	_, _ = bounded(ctx, &l.calls, leaveWithin, func(ctx context.Context) (sqlqueue.Exchanged, error) { return l.queue.Exchange(ctx, x) })
+	_, _ = bounded(ctx, &l.calls, leaveWithin, func(ctx context.Context) (driver.Exchanged, error) { return l.queue.Exchange(ctx, x) })
 }
 
 // leftover says what is unfinished at the end.
@@ -347,7 +348,7 @@ func (l *loop) leftover() error {
 }
 
 // rest returns how long the worker has nothing to do, unless a handler ends.
-func (l *loop) rest(ctx context.Context, x sqlqueue.Exchange, answer sqlqueue.Exchanged) time.Duration {
+func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
 	now := time.Now()
 	l.plan(x, answer, now)
 	if l.done(ctx) {
@@ -399,7 +400,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // plan decides when to ask for jobs again.
-func (l *loop) plan(x sqlqueue.Exchange, answer sqlqueue.Exchanged, now time.Time) {
+func (l *loop) plan(x driver.Exchange, answer driver.Exchanged, now time.Time) {
 	asked, found := x.Limit > 0, len(answer.Reserved) > 0
 	var empty, again bool
 	if asked {

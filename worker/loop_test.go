@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -24,7 +26,7 @@ func TestB2_B7_QueuesAreServedInStrictOrder(t *testing.T) {
 		b.push(sqlqueue.OnQueue("mid"))
 		b.push(sqlqueue.OnQueue("high"))
 		b.push(sqlqueue.OnQueue("elsewhere"))
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if !x.Leave && len(x.Reserve) != 3 {
 				t.Errorf("asks for %v", x.Reserve)
 			}
@@ -72,18 +74,18 @@ func TestB8_AnIdleWorkerSleeps(t *testing.T) {
 		b.handle(answers(nil))
 		var asked, exchanges atomic.Int32
 		due := time.Now()
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			exchanges.Add(1)
 			if x.Limit > 0 {
 				asked.Add(1)
 			}
 			return nil
-		}, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		}, func(_ driver.Exchange, answer *driver.Exchanged) error {
 			answer.NextDue = due // some stores tell it of jobs that are out of reach
 			return nil
 		})
 		b.push(sqlqueue.OnQueue("paused"))
-		b.control("paused", sqlqueue.ControlChange{Pause: true}) // is due, and out of reach
+		b.control("paused", operator.ControlChange{Pause: true}) // is due, and out of reach
 		r := b.start(worker.Config{Queues: []string{"default", "paused"}, Sleep: 3 * time.Second})
 		pass(10 * time.Minute)
 		r.stop()
@@ -285,13 +287,13 @@ func TestD7_Restart(t *testing.T) {
 	}{"all": {"", true}, "a queue of it": {"mail", true}, "another queue": {"sms", false}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
-				b.control(c.queue, sqlqueue.ControlChange{Restart: true}) // before it starts: not its business
+				b.control(c.queue, operator.ControlChange{Restart: true}) // before it starts: not its business
 				finished := false
 				b.handle(func(context.Context, *raw) error { pass(20 * time.Second); finished = true; return nil })
 				b.push(sqlqueue.OnQueue("mail"))
 				r := b.start(worker.Config{Queues: []string{"default", "mail"}, Sleep: time.Hour})
 				pass(10 * time.Second)
-				b.control(c.queue, sqlqueue.ControlChange{Restart: true})
+				b.control(c.queue, operator.ControlChange{Restart: true})
 				pass(2 * time.Second)
 				b.logged("worker stopping", b2i(c.ends))
 				if !c.ends {
@@ -332,7 +334,7 @@ func TestD8_TheEndOfTheContextLetsHandlersFinishWithinGrace(t *testing.T) {
 
 // startAndStopAtTheFirstJob starts a worker that is told to stop while the exchange is under way that reserves its first job.
 func (b *bench) startAndStopAtTheFirstJob() (r *run) {
-	b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+	b.store.intercept(nil, func(_ driver.Exchange, answer *driver.Exchanged) error {
 		if len(answer.Reserved) > 0 {
 			r.cancel()
 		}
@@ -426,17 +428,17 @@ func TestD9_Maintenance(t *testing.T) {
 	yes, no := true, false
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.control("", sqlqueue.ControlChange{Maintenance: &yes})
+		b.control("", operator.ControlChange{Maintenance: &yes})
 		b.store.intercept(nil, forgetDue)
 		id := b.push()
 		r := b.start(worker.Config{Sleep: time.Hour})
 		pass(time.Minute)
 		b.waits(id, 0, -time.Minute)
-		b.control("", sqlqueue.ControlChange{Maintenance: &no})
+		b.control("", operator.ControlChange{Maintenance: &no})
 		within(t, 2*time.Second, "done", func() bool { return b.job(id) == nil })
 		r.stop()
 
-		b.control("", sqlqueue.ControlChange{Maintenance: &yes})
+		b.control("", operator.ControlChange{Maintenance: &yes})
 		id = b.push()
 		b.drain(worker.Config{Force: true})
 		b.gone(id)
@@ -446,7 +448,7 @@ func TestD9_Maintenance(t *testing.T) {
 func TestD10_Pause(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.control("mail", sqlqueue.ControlChange{Pause: true, PauseFor: time.Minute})
+		b.control("mail", operator.ControlChange{Pause: true, PauseFor: time.Minute})
 		mail, other := b.push(sqlqueue.OnQueue("mail")), b.push()
 		b.store.intercept(nil, forgetDue)
 		r := b.start(worker.Config{Queues: []string{"mail", "default"}, Sleep: time.Hour})
@@ -459,7 +461,7 @@ func TestD10_Pause(t *testing.T) {
 }
 
 // forgetDue leaves out of an answer what a store may leave out: that a job is due already.
-func forgetDue(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+func forgetDue(_ driver.Exchange, answer *driver.Exchanged) error {
 	if !answer.NextDue.After(answer.Now) {
 		answer.NextDue = time.Time{}
 	}
@@ -491,7 +493,7 @@ func TestD11_Events(t *testing.T) {
 		r := b.start(worker.Config{
 			Queues: []string{"default"}, Name: "n", Backoff: worker.FixedBackoff(time.Minute),
 			Events: worker.Events{
-				Starting: func(w sqlqueue.Worker) { seen.add("starting %s %s %d", w.Name, w.Queues, w.Concurrency) },
+				Starting: func(w driver.Worker) { seen.add("starting %s %s %d", w.Name, w.Queues, w.Concurrency) },
 				Idle:     func() { seen.add("idle") },
 				Stopping: func(reason string) { seen.add("stopping: %s", reason) },
 				Reserved: begin("reserved"), Processing: begin("processing"),
@@ -577,7 +579,7 @@ func TestD12_OutcomesAreKeptWhileTheDatabaseIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		away := &atomic.Bool{}
 		var tries, most atomic.Int32
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if away.Load() {
 				tries.Add(1)
 				most.Store(max(most.Load(), int32(len(x.Abandoned))))
@@ -635,7 +637,7 @@ func TestD12_AfterAnOutageLiveOwnersSpeakFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
 		away := &atomic.Bool{}
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+		b.store.intercept(func(context.Context, *driver.Exchange) error {
 			if away.Load() {
 				return errors.New("connection refused")
 			}
@@ -649,7 +651,7 @@ func TestD12_AfterAnOutageLiveOwnersSpeakFirst(t *testing.T) {
 		pass(10 * time.Minute)
 		away.Store(false)
 		pass(9 * time.Second)
-		answer, err := b.q.Exchange(t.Context(), sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: other.Reservation(), Expire: 30 * time.Second}}})
+		answer, err := b.q.Exchange(t.Context(), driver.Exchange{Touch: []driver.Touch{{Reservation: other.Reservation(), Expire: 30 * time.Second}}})
 		if err != nil || len(answer.Lost) != 0 {
 			t.Fatalf("the other's reservation is lost: %v", err)
 		}
@@ -668,12 +670,12 @@ func TestD12_AnUnansweredReserveIsGivenBack(t *testing.T) {
 				var number string
 				var given int
 				var r *run
-				b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+				b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 					if slices.Contains(x.Abandoned, number) {
 						given++
 					}
 					return nil
-				}, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+				}, func(x driver.Exchange, answer *driver.Exchanged) error {
 					if len(answer.Reserved) == 0 || number != "" {
 						return nil
 					}
@@ -712,7 +714,7 @@ func TestD12_ASettleThatWasNotAnsweredIsRepeatedAndNotTakenForLost(t *testing.T)
 		b.handle(answers(nil))
 		id := b.push()
 		unanswered := 2
-		b.store.intercept(nil, func(x sqlqueue.Exchange, _ *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(x driver.Exchange, _ *driver.Exchanged) error {
 			if len(x.Settle) > 0 && unanswered > 0 {
 				unanswered--
 				return fmt.Errorf("%w: EOF", sqlqueue.ErrOutcomeUnknown)
@@ -732,7 +734,7 @@ func TestD12_AnExchangeThatHangsIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
 		hangs := &atomic.Bool{}
-		b.store.intercept(func(ctx context.Context, _ *sqlqueue.Exchange) error {
+		b.store.intercept(func(ctx context.Context, _ *driver.Exchange) error {
 			if hangs.CompareAndSwap(true, false) {
 				<-ctx.Done()
 				return fmt.Errorf("%w: %w", sqlqueue.ErrOutcomeUnknown, ctx.Err())
@@ -751,7 +753,7 @@ func TestD12_AnExchangeThatHangsIsGivenUp(t *testing.T) {
 func TestD12_TheDatabaseIsAwayAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		away := &atomic.Bool{}
-		b.store.intercept(func(context.Context, *sqlqueue.Exchange) error {
+		b.store.intercept(func(context.Context, *driver.Exchange) error {
 			if away.Load() {
 				return errors.New("connection refused")
 			}
@@ -848,7 +850,7 @@ func TestD14_WorkersShareTheJobs(t *testing.T) {
 func TestE7_AWorkerIsThereBeforeItsFirstReservation(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		first := true
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if first && (x.Worker == nil || x.Limit != 0) {
 				t.Errorf("the first exchange is %+v", x)
 			}
@@ -856,7 +858,7 @@ func TestE7_AWorkerIsThereBeforeItsFirstReservation(t *testing.T) {
 			return nil
 		}, nil)
 		b.handle(func(ctx context.Context, job *raw) error {
-			workers, err := b.q.Workers(ctx)
+			workers, err := operator.New(b.q).Workers(ctx)
 			if err != nil || len(workers) != 1 {
 				return worker.Fail(fmt.Errorf("%d workers: %w", len(workers), err))
 			}
@@ -874,7 +876,7 @@ func TestE7_AWorkerIsThereBeforeItsFirstReservation(t *testing.T) {
 		r := b.start(worker.Config{Queues: []string{"default", "mail"}, Name: "n", Concurrency: 4, Timeout: -1})
 		for range 10 {
 			pass(time.Minute)
-			workers, err := b.q.Workers(t.Context())
+			workers, err := operator.New(b.q).Workers(t.Context())
 			if err != nil || time.Since(workers[0].SeenAt) > 6*time.Second {
 				t.Fatalf("not seen since %v: %v", workers[0].SeenAt, err)
 			}
@@ -926,7 +928,7 @@ func TestEveryNumberIsUsedOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		seen := map[string]int{}
 		failing := 3
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if !x.Leave {
 				seen[x.Number]++
 			}
@@ -951,17 +953,17 @@ func TestEveryNumberIsUsedOnce(t *testing.T) {
 
 func TestWhatTheDatabaseRefusesHurtsOnlyItself(t *testing.T) {
 	for name, c := range map[string]struct {
-		refuses func(s sqlqueue.Settlement) bool
+		refuses func(s driver.Settlement) bool
 		check   func(b *bench, bad int64)
 	}{
 		"a text": {
-			func(s sqlqueue.Settlement) bool { return s.Error == "bad" },
+			func(s driver.Settlement) bool { return s.Error == "bad" },
 			func(b *bench, bad int64) {
 				b.wantFailed(bad, "the database refused to store the error: see the worker's log")
 			},
 		},
 		"a job": {
-			func(s sqlqueue.Settlement) bool { return s.ID == 5 },
+			func(s driver.Settlement) bool { return s.ID == 5 },
 			func(b *bench, bad int64) {
 				if job := b.job(bad); job == nil || !job.Reserved {
 					b.t.Fatalf("the job is now %+v", job)
@@ -971,7 +973,7 @@ func TestWhatTheDatabaseRefusesHurtsOnlyItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(_ *testing.T, b *bench) {
-				b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+				b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 					if slices.ContainsFunc(x.Settle, c.refuses) {
 						return errors.New("invalid byte sequence")
 					}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -82,7 +83,7 @@ func TestA6_AHandlerReadsWhatIsKnownOfItsJob(t *testing.T) {
 		payload := `{"job":"by_value","data":{"n":7},"tries":3}`
 		var id int64
 		worker.Handle(b.mux, func(ctx context.Context, job *worker.Job[byValue]) error {
-			row, err := b.q.Job(ctx, id)
+			row, err := operator.New(b.q).Job(ctx, id)
 			if err != nil || job.ID != id || job.Queue != "default" || job.Priority != 0 || string(job.Payload) != payload ||
 				!job.CreatedAt.Equal(row.CreatedAt) || !job.AvailableAt.Equal(row.AvailableAt) || job.Reservation() != row.Reservation() {
 				t.Errorf("the handler got %+v, the row is %+v", job, row)
@@ -145,7 +146,7 @@ func TestA10_SyncModeRunsTheHandlerInline(t *testing.T) {
 				case c.is != nil && !errors.Is(err, c.is):
 					t.Fatalf("Push: %v is not %v", err, c.is)
 				}
-				if jobs, err := b.q.Jobs(t.Context(), sqlqueue.JobFilter{}); err != nil || len(jobs) > 0 {
+				if jobs, err := operator.New(b.q).Jobs(t.Context(), operator.JobFilter{}); err != nil || len(jobs) > 0 {
 					t.Fatalf("stored %v: %v", jobs, err)
 				}
 			})

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -122,7 +122,7 @@ func (o *outage) serverTime(now time.Time) time.Time { return o.clock.Add(now.Su
 func (o *outage) mayRequeue(now time.Time) bool { return !o.on() && !now.Before(o.requeueFrom) }
 
 // abandon remembers the number of an exchange whose answer is not known.
-func (o *outage) abandon(x sqlqueue.Exchange, now time.Time) {
+func (o *outage) abandon(x driver.Exchange, now time.Time) {
 	until := now
 	for _, r := range x.Reserve {
 		lasts := r.Expire

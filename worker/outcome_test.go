@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -95,7 +96,7 @@ func TestC2_ANegativeReleaseIsNow(t *testing.T) {
 			}
 			return nil
 		})
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			for _, s := range x.Settle {
 				if s.Delay < 0 {
 					t.Errorf("settled with a delay of %v", s.Delay)
@@ -233,7 +234,7 @@ func TestC4_WhatWaitsForASlotIsNotTold(t *testing.T) {
 		for range 300 {
 			b.push(sqlqueue.Tries(1))
 		}
-		b.store.intercept(nil, func(x sqlqueue.Exchange, _ *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(x driver.Exchange, _ *driver.Exchanged) error {
 			told := 0
 			for _, touch := range x.Touch {
 				told += b2i(touch.Start)
@@ -256,7 +257,7 @@ func TestC4_AStartThatCannotBeToldWaits(t *testing.T) {
 		b.handle(func(context.Context, *raw) error { seen.add("ran"); return nil })
 		var locked atomic.Bool
 		locked.Store(true)
-		b.store.intercept(nil, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(x driver.Exchange, answer *driver.Exchanged) error {
 			for _, touch := range x.Touch {
 				if locked.Load() {
 					answer.Locked = append(answer.Locked, touch.Reservation)
@@ -278,7 +279,7 @@ func TestC4_AStartThatCannotBeToldWaits(t *testing.T) {
 // begin tells of the start of a job's last try as its worker.
 func (b *bench) begin(job sqlqueue.Job, expire time.Duration) {
 	b.t.Helper()
-	x := sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: job.Reservation(), Expire: expire, Start: true}}}
+	x := driver.Exchange{Touch: []driver.Touch{{Reservation: job.Reservation(), Expire: expire, Start: true}}}
 	if answer, err := b.q.Exchange(b.t.Context(), x); err != nil || len(answer.Lost) > 0 {
 		b.t.Fatalf("%+v, %v", answer, err)
 	}
@@ -286,7 +287,7 @@ func (b *bench) begin(job sqlqueue.Job, expire time.Duration) {
 
 func (b *bench) requeue() {
 	b.t.Helper()
-	if answer, err := b.q.Exchange(b.t.Context(), sqlqueue.Exchange{Requeue: 100}); err != nil || answer.Requeued == 0 {
+	if answer, err := b.q.Exchange(b.t.Context(), driver.Exchange{Requeue: 100}); err != nil || answer.Requeued == 0 {
 		b.t.Fatalf("requeued %d, %v", answer.Requeued, err)
 	}
 }
@@ -294,8 +295,8 @@ func (b *bench) requeue() {
 // reserve reserves one job as another worker.
 func (b *bench) reserve(number string, expire time.Duration) sqlqueue.Job {
 	b.t.Helper()
-	answer, err := b.q.Exchange(b.t.Context(), sqlqueue.Exchange{
-		Number: number, Limit: 1, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: expire}},
+	answer, err := b.q.Exchange(b.t.Context(), driver.Exchange{
+		Number: number, Limit: 1, Reserve: []driver.Reserve{{Queue: "default", Expire: expire}},
 	})
 	if err != nil || len(answer.Reserved) != 1 {
 		b.t.Fatalf("reserved %d jobs: %v", len(answer.Reserved), err)

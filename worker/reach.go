@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -34,7 +34,7 @@ type reach struct {
 }
 
 // failed notes that an exchange that has asked for jobs has failed. It returns the queue whose job could not be carried in time, or nothing.
-func (r *reach) failed(x sqlqueue.Exchange, err error, now time.Time) (queue string) {
+func (r *reach) failed(x driver.Exchange, err error, now time.Time) (queue string) {
 	if x.Limit == 0 {
 		return ""
 	}
@@ -67,7 +67,7 @@ func (r *reach) probed(queue string) {
 }
 
 // succeeded notes that an exchange has been answered after so long.
-func (r *reach) succeeded(x sqlqueue.Exchange, took time.Duration) {
+func (r *reach) succeeded(x driver.Exchange, took time.Duration) {
 	if x.Limit == 0 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestB10_WhatOneExchangeCannotCarryIsAskedForInParts(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.store.intercept(nil, func(x sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(x driver.Exchange, answer *driver.Exchanged) error {
 			if len(answer.Reserved) > 2 {
 				pass(time.Minute) // past the time of the exchange
 				return context.DeadlineExceeded
@@ -36,7 +37,7 @@ func TestB10_WhatOneExchangeCannotCarryIsAskedForInParts(t *testing.T) {
 func TestB10_AJobThatCannotBeCarriedDoesNotStopOtherQueues(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.store.intercept(func(ctx context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(ctx context.Context, x *driver.Exchange) error {
 			if x.Limit > 0 && x.Reserve[0].Queue == "huge" {
 				<-ctx.Done()
 				return ctx.Err()
@@ -60,7 +61,7 @@ func TestB10_AJobThatCannotBeCarriedDoesNotStopOtherQueues(t *testing.T) {
 func TestD6_AWorkerOverItsMemoryLimitDoesOneJob(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var bounded atomic.Bool
-		b.store.intercept(func(_ context.Context, x *sqlqueue.Exchange) error {
+		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			if x.Limit > 0 && x.Bytes > 0 && x.Bytes <= 16<<20 {
 				bounded.Store(true)
 			}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -133,7 +135,7 @@ func TestD4_ARemoteHandlerKnowsItsJob(t *testing.T) {
 		b.handle(func(_ context.Context, job *raw) error { seen = job; return nil })
 		b.remote(nil)
 		var reserved sqlqueue.Job
-		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(_ driver.Exchange, answer *driver.Exchanged) error {
 			if len(answer.Reserved) > 0 {
 				reserved = answer.Reserved[0]
 			}
@@ -242,7 +244,7 @@ func TestC8_RemoteCallbacks(t *testing.T) {
 				if n := len(b.failures()); n != c.fail {
 					t.Errorf("%d failed jobs, want %d", n, c.fail)
 				}
-				jobs, err := b.q.Jobs(t.Context(), sqlqueue.JobFilter{})
+				jobs, err := operator.New(b.q).Jobs(t.Context(), operator.JobFilter{})
 				if err != nil || len(jobs) != c.left {
 					t.Errorf("left are %+v, %v", jobs, err)
 				}

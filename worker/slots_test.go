@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -31,8 +33,8 @@ func TestB1_LookAhead(t *testing.T) {
 				b.handle(func(context.Context, *raw) error { pass(c.handler); return nil })
 				b.pushMany(jobs)
 				ahead := 0
-				b.store.intercept(func(context.Context, *sqlqueue.Exchange) error { pass(exchange); return nil },
-					func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+				b.store.intercept(func(context.Context, *driver.Exchange) error { pass(exchange); return nil },
+					func(_ driver.Exchange, answer *driver.Exchanged) error {
 						ahead = max(ahead, len(answer.Reserved)-slots)
 						return nil
 					})
@@ -76,8 +78,8 @@ func TestD2_MaxJobsAreRunAndNotOnlyReserved(t *testing.T) {
 func (b *bench) waiting() []sqlqueue.Job {
 	b.t.Helper()
 	var all []sqlqueue.Job
-	for f := (sqlqueue.JobFilter{Limit: 1000}); ; f.After = all[len(all)-1].ID {
-		jobs, err := b.q.Jobs(b.t.Context(), f)
+	for f := (operator.JobFilter{Limit: 1000}); ; f.After = all[len(all)-1].ID {
+		jobs, err := operator.New(b.q).Jobs(b.t.Context(), f)
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -131,7 +133,7 @@ func TestB1_LookAheadIsBoundedByBytes(t *testing.T) {
 			}
 		}
 		most := 0
-		b.store.intercept(nil, func(_ sqlqueue.Exchange, answer *sqlqueue.Exchanged) error {
+		b.store.intercept(nil, func(_ driver.Exchange, answer *driver.Exchanged) error {
 			most = max(most, len(answer.Reserved))
 			return nil
 		})

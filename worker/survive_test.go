@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -150,7 +151,7 @@ func TestD11_NoEventEndsRunWithoutAWord(t *testing.T) {
 				one := func(worker.JobInfo) { harm() }
 				two := func(worker.JobInfo, worker.Result) { harm() }
 				b.drain(worker.Config{Timeout: time.Second, Events: worker.Events{
-					Starting: func(sqlqueue.Worker) { harm() }, Idle: harm, Stopping: func(string) { harm() },
+					Starting: func(driver.Worker) { harm() }, Idle: harm, Stopping: func(string) { harm() },
 					Reserved: one, Processing: one, TimedOut: one, Lost: one, Stuck: one, Processed: two, Released: two, Failed: two,
 				}})
 				b.failed(1)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // rules are what holds for one job: its own settings before its handler's, and these before the worker's.
@@ -128,17 +129,17 @@ func (v *verdict) write() {
 }
 
 // settlement is what is to be written; false: nothing.
-func (v *verdict) settlement(of sqlqueue.Reservation) (sqlqueue.Settlement, bool) {
-	s := sqlqueue.Settlement{Reservation: of}
+func (v *verdict) settlement(of sqlqueue.Reservation) (driver.Settlement, bool) {
+	s := driver.Settlement{Reservation: of}
 	switch cmp.Or(v.instead, v.kind) {
 	case processed, discarded:
-		s.Outcome = sqlqueue.Delete
+		s.Outcome = driver.Delete
 	case released:
-		s.Outcome, s.Delay, s.Exception = sqlqueue.Release, v.delay, v.exception
+		s.Outcome, s.Delay, s.Exception = driver.Release, v.delay, v.exception
 	case snoozed, unknown, unstarted, neverBegan:
-		s.Outcome, s.Delay, s.GiveBack = sqlqueue.Release, v.delay, true
+		s.Outcome, s.Delay, s.GiveBack = driver.Release, v.delay, true
 	case failed:
-		s.Outcome, s.Error, s.Stack = sqlqueue.Fail, v.text, v.stack
+		s.Outcome, s.Error, s.Stack = driver.Fail, v.text, v.stack
 	default: // also the zero verdict: nothing must come of what nobody has decided
 		return s, false
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // hold takes in a job that was reserved.
@@ -148,7 +149,7 @@ func (l *loop) giveUp(ctx context.Context, r *run) {
 }
 
 // touched looks at what became of what was touched.
-func (l *loop) touched(x sqlqueue.Exchange, answer sqlqueue.Exchanged, sent time.Time) {
+func (l *loop) touched(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
 	if len(x.Touch) == 0 {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // push pushes jobs and writes what became of them. It returns what became of the last thousand.
@@ -128,7 +129,7 @@ func TestDeploy(t *testing.T) {
 		var waiting []sqlqueue.Job
 		if !w.await(90*time.Second, func(ctx context.Context) bool {
 			var err error
-			waiting, err = q.Jobs(ctx, sqlqueue.JobFilter{Name: New, State: sqlqueue.Delayed})
+			waiting, err = operator.New(q).Jobs(ctx, operator.JobFilter{Name: New, State: operator.Delayed})
 			return err == nil && len(waiting) == pushed
 		}) {
 			t.Errorf("%d of %d jobs without a handler were put back", len(waiting), pushed)
@@ -139,8 +140,8 @@ func TestDeploy(t *testing.T) {
 			if j.Attempts != 0 {
 				t.Errorf("job %d has %d attempts: nobody could run it", j.ID, j.Attempts)
 			}
-			err := q.Edit(t.Context(), j.ID, sqlqueue.JobEdit{At: &now}) // instead of a minute later, unless that is over
-			if err != nil && !errors.Is(err, sqlqueue.ErrNotFound) && !errors.Is(err, sqlqueue.ErrReserved) {
+			err := operator.New(q).Edit(t.Context(), j.ID, operator.JobEdit{At: &now}) // instead of a minute later, unless that is over
+			if err != nil && !errors.Is(err, operator.ErrNotFound) && !errors.Is(err, operator.ErrReserved) {
 				t.Error(err)
 			}
 		}

@@ -26,7 +26,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // Drivers and proxies log what they meet, which here is thousands of broken connections.
@@ -247,7 +247,7 @@ func (w *world) tables(database *opened.Database) Tables {
 	w.Helper()
 	tables := Tables{Jobs: map[string]int64{}, Failed: map[string][]Left{}, Effects: map[string]int{}}
 	for after := int64(0); ; {
-		jobs, err := database.Queue.Jobs(w.Context(), sqlqueue.JobFilter{After: after, Limit: 1000})
+		jobs, err := operator.New(database.Queue).Jobs(w.Context(), operator.JobFilter{After: after, Limit: 1000})
 		w.must(err)
 		if len(jobs) == 0 {
 			break
@@ -261,7 +261,7 @@ func (w *world) tables(database *opened.Database) Tables {
 		}
 	}
 	for before := int64(0); ; {
-		jobs, err := database.Queue.FailedJobs(w.Context(), sqlqueue.FailedFilter{Before: before, Limit: 1000})
+		jobs, err := operator.New(database.Queue).FailedJobs(w.Context(), operator.FailedFilter{Before: before, Limit: 1000})
 		w.must(err)
 		if len(jobs) == 0 {
 			break

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Check is that of sqlqueue.Store.
@@ -86,7 +86,7 @@ SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_safe_updates, 
     @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none')`
 
 // session returns the server's max_allowed_packet. The first time, it finds settings with which jobs would be lost without a word.
-func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err error) {
+func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err error) {
 	if packet = s.known.packet.Load(); packet != 0 {
 		return packet, nil
 	}
@@ -123,12 +123,12 @@ func (s *store) session(ctx context.Context, db operator.DB) (packet int64, err 
 }
 
 // each reads the rows of a statement without arguments.
-func each(ctx context.Context, db operator.DB, statement string, row func(scan func(...any) error) error) error {
-	return operator.Each(ctx, db, statement, nil, row)
+func each(ctx context.Context, db sqldb.DB, statement string, row func(scan func(...any) error) error) error {
+	return sqldb.Each(ctx, db, statement, nil, row)
 }
 
 // one reads one row.
-func one(ctx context.Context, db operator.DB, statement string, dest ...any) error {
+func one(ctx context.Context, db sqldb.DB, statement string, dest ...any) error {
 	found := false
 	err := each(ctx, db, statement, func(scan func(...any) error) error {
 		found = true

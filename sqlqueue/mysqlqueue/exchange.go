@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Exchange is that of sqlqueue.Store.
@@ -20,25 +20,25 @@ import (
 // the index entry of every row that is skipped, for which the settle of its holder then waits. An UPDATE joined to a subquery with SKIP
 // LOCKED, for what expired, lost 6,000 to 16,000 settles and had up to 400 deadlocks; an UPDATE of ids that are not locked before, up to
 // 1,400. This way had none, but for very few on MariaDB, where two SKIP LOCKED can take each other for a deadlock; and it was not slower.
-func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	if s.bound != nil {
 		return s.settleBound(ctx, x)
 	}
 	if _, err := s.session(ctx, s.DB); err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
-	if x.Limit > 0 && slices.ContainsFunc(x.Reserve, func(r sqlqueue.Reserve) bool { return r.Expire == 0 }) ||
-		slices.ContainsFunc(x.Touch, func(t sqlqueue.Touch) bool { return t.Expire == 0 }) {
+	if x.Limit > 0 && slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire == 0 }) ||
+		slices.ContainsFunc(x.Touch, func(t driver.Touch) bool { return t.Expire == 0 }) {
 		s.known.endless.Store(true)
 	}
 	where, err := s.search(ctx, x)
 	if err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
 	var seen *view
 	if x.Worker == nil && x.Unseen == 0 && x.OldCounts == 0 && len(x.Counts)+len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
 		if seen, err = s.look(ctx, s.DB, x, where, true); err != nil {
-			return sqlqueue.Exchanged{}, err
+			return driver.Exchanged{}, err
 		}
 		if !seen.work(x) {
 			seen.answer.Everything = where.everything() && !seen.left
@@ -46,8 +46,8 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 			return seen.answer, nil
 		}
 	}
-	var answer sqlqueue.Exchanged
-	err = s.tx(ctx, func(db operator.DB) error {
+	var answer driver.Exchanged
+	err = s.tx(ctx, func(db sqldb.DB) error {
 		c := &conversation{store: s, db: db, x: x, where: where, seen: seen}
 		seen = nil // it is too old for another try
 		err := c.run(ctx)
@@ -55,7 +55,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return err
 	})
 	if err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
 	s.mark(where, x, &answer)
 	return answer, nil
@@ -64,9 +64,9 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 const clockSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))`
 
 // settleBound settles in the caller's transaction.
-func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	if x.Worker != nil || x.Unseen+x.OldCounts > 0 || len(x.Counts)+len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
-		return sqlqueue.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
+		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c := &conversation{store: s, db: s.DB, x: x}
 	err := c.settle(ctx)
@@ -76,7 +76,7 @@ func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.
 		c.answer.Now = timeOf(clock)
 	}
 	if err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
 	return c.answer, nil
 }
@@ -84,11 +84,11 @@ func (s *store) settleBound(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.
 // conversation is one Exchange in its transaction.
 type conversation struct {
 	store  *store
-	db     operator.DB
-	x      sqlqueue.Exchange
+	db     sqldb.DB
+	x      driver.Exchange
 	where  *search
 	seen   *view // nil: to be looked at
-	answer sqlqueue.Exchanged
+	answer driver.Exchanged
 
 	freed   map[lane.Lane]bool // of what was requeued
 	bytes   int64              // of payloads that were fetched

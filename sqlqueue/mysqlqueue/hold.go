@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // %[1]d id, %[2]s number.
@@ -14,7 +14,7 @@ SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id = %[1]d AND reserved = 1 AN
 // Hold is that of sqlqueue.Store.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
 	held := false
-	err := s.tx(ctx, func(db operator.DB) error {
+	err := s.tx(ctx, func(db sqldb.DB) error {
 		held = false
 		return each(ctx, db, s.sql(holdSQL, r.ID, text(r.By)), func(scan func(...any) error) error {
 			held = true

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-func queuesOf(x sqlqueue.Exchange) []string {
+func queuesOf(x driver.Exchange) []string {
 	queues := make([]string, len(x.Reserve))
 	for i, r := range x.Reserve {
 		queues[i] = r.Queue
@@ -25,7 +25,7 @@ const mostLanes = 100
 
 // view is what there is to do, seen without locks.
 type view struct {
-	answer  sqlqueue.Exchanged // what all answers have
+	answer  driver.Exchanged // what all answers have
 	expired bool
 	lanes   []lane.Lane // that are not paused and have a job that is due
 	left    bool        // some were not asked: those from a lane on
@@ -39,7 +39,7 @@ func (v *view) leave(from lane.Lane) {
 }
 
 // work reports whether an exchange that brings nothing would change anything.
-func (v *view) work(x sqlqueue.Exchange) bool {
+func (v *view) work(x driver.Exchange) bool {
 	return x.Requeue > 0 && v.expired || x.Limit > 0 && len(v.lanes) > 0
 }
 
@@ -66,7 +66,7 @@ const nextDueSQL = `,
 
 // look reads the clock, what operators want, and what there is to do. Whoever tries the lanes anyway need not ask whether jobs are due in
 // them: then all count as if there were.
-func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, where *search, ask bool) (*view, error) {
+func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where *search, ask bool) (*view, error) {
 	v := &view{}
 	queues := queuesOf(x)
 	at := where.place
@@ -145,10 +145,10 @@ func (s *store) look(ctx context.Context, db operator.DB, x sqlqueue.Exchange, w
 }
 
 // controls is Controls without arguments, for which the driver would prepare a statement each time.
-func (s *store) controls(ctx context.Context, db operator.DB, queues []string) (controls []sqlqueue.Control, err error) {
+func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (controls []driver.Control, err error) {
 	statement := s.SelectControls() + " WHERE queue IN (" + texts(append([]string{""}, queues...)) + ")"
 	err = each(ctx, db, statement, func(scan func(...any) error) error {
-		control, err := operator.ScanControl(scan)
+		control, err := sqldb.ScanControl(scan)
 		controls = append(controls, control)
 		return err
 	})
@@ -156,14 +156,14 @@ func (s *store) controls(ctx context.Context, db operator.DB, queues []string) (
 }
 
 // stopped reports whether nothing is to be reserved from the queue.
-func stopped(controls []sqlqueue.Control, queue string, force bool) bool {
-	return slices.ContainsFunc(controls, func(c sqlqueue.Control) bool {
+func stopped(controls []driver.Control, queue string, force bool) bool {
+	return slices.ContainsFunc(controls, func(c driver.Control) bool {
 		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
 	})
 }
 
 // timeOf is a time of the tables, which may have a year before the first.
-func timeOf(micros int64) time.Time { return operator.Time(micros) }
+func timeOf(micros int64) time.Time { return sqldb.Time(micros) }
 
 // timeOrZero is the zero time, the first moment of the year 1, for what is none: 0000-00-00, or 2024-00-10.
 func timeOrZero(micros sql.NullInt64) time.Time {

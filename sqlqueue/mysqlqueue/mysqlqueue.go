@@ -10,7 +10,7 @@ package mysqlqueue
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,9 +18,10 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // New returns a Queue over db, which stays the caller's. It does not connect: Queue.Check tells whether the server is one that is
@@ -30,7 +31,7 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
 	s := &store{db: db, names: newNames(config.Prefix), known: &known{}}
-	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: operator.SQL(db, translate), Tx: s.tx}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
 
@@ -40,11 +41,11 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 // Under REPEATABLE READ, which is the default of the server, the holder of a unique key that was pushed after the transaction began to
 // read cannot be seen: the *sqlqueue.DuplicateError then has 0 for it.
 func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
-	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
+	return q.Bind(func(of driver.Store) (driver.Store, error) {
 		if tx == nil {
 			return nil, errors.New("the *sql.Tx is nil")
 		}
-		s, ok := sqlqueue.StoreAs[*store](of)
+		s, ok := driver.As[*store](of)
 		if !ok {
 			return nil, errors.New("the queue is not kept in MySQL or MariaDB: it was not made by mysqlqueue.New")
 		}
@@ -52,9 +53,9 @@ func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	})
 }
 
-// store is the sqlqueue.Store. Its operators' methods are those of Queries.
+// store is the driver.Store.
 type store struct {
-	*operator.Queries
+	*sqldb.Database
 	db    *sql.DB
 	bound *sql.Tx // nil: the store makes its own transactions
 	names *strings.Replacer
@@ -73,19 +74,13 @@ type known struct {
 	payload atomic.Int64 // bytes of an average payload that was reserved of late; 0: not known
 }
 
-// Jobs is that of sqlqueue.Store.
-func (s *store) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
-	jobs, err := s.Queries.Jobs(ctx, f)
-	for i := range jobs {
-		jobs[i].ReservedBy = unpadded(jobs[i].ReservedBy)
-	}
-	return jobs, err
-}
+// SQL is that of sqldb.Store.
+func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bind(tx *sql.Tx) *store {
 	b := *s
 	b.bound = tx
-	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: operator.SQL(tx, translate), Tx: b.tx}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Tx: b.tx}
 	return &b
 }
 
@@ -101,7 +96,7 @@ const (
 const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"') AND INSTR(payload, X'5C75303036') = 0` +
 	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
 
-var dialect = operator.Dialect{
+var dialect = sqldb.Dialect{
 	Quote:       "`",
 	Placeholder: func(int) string { return "?" },
 	Now:         now,
@@ -113,11 +108,11 @@ var dialect = operator.Dialect{
 	Remainder:   "MOD(%s, %d)", // % is something else under sql_mode ORACLE
 	KeyHeld:     keyHeld,
 	Field: func(arg func(any) string, keys []string) string {
-		return "JSON_UNQUOTE(JSON_EXTRACT(payload, " + arg(operator.JSONPath(keys)) + "))"
+		return "JSON_UNQUOTE(JSON_EXTRACT(payload, " + arg(sqldb.JSONPath(keys)) + "))"
 	},
 	Text:       "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
 	Like:       "%[1]s LIKE %[2]s ESCAPE '!'",
-	Pattern:    operator.LikePattern,
+	Pattern:    sqldb.LikePattern,
 	Reserved:   "expires_at IS NOT NULL",
 	Endless:    "reserved AND expires_at IS NULL",
 	Force:      " FORCE INDEX (%s)",
@@ -128,12 +123,12 @@ var dialect = operator.Dialect{
 	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
 }
 
-// tx is operator.Queries.Tx.
-func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
+// tx is sqldb.Database.Tx.
+func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	if s.bound != nil {
 		return f(s.DB)
 	}
-	return s.own(ctx, func(on connection) error { return f(operator.SQL(on, translate)) })
+	return s.own(ctx, func(on connection) error { return f(sqldb.SQL(on, translate)) })
 }
 
 // Whatever a session says about transactions, these are what they are.
@@ -200,7 +195,7 @@ func rollback(ctx context.Context, conn *sql.Conn) {
 
 // discard closes a connection instead of giving it back to its pool.
 func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn })
 }
 
 // newNames puts a prefix before the names of tables and indexes, which stand in braces in this package's SQL, as nothing else does.

@@ -9,6 +9,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 func newQueue(t *testing.T, config sqlqueue.Config) *sqlqueue.Queue {
@@ -35,16 +36,16 @@ func TestNewChecksItsArguments(t *testing.T) {
 }
 
 // otherStore is the store of another database.
-type otherStore struct{ sqlqueue.Store }
+type otherStore struct{ driver.Store }
 
 // wrapper is a store around a store.
-type wrapper struct{ sqlqueue.Store }
+type wrapper struct{ driver.Store }
 
-func (w wrapper) Unwrap() sqlqueue.Store { return w.Store }
+func (w wrapper) Unwrap() driver.Store { return w.Store }
 
 func TestWithTxFindsItsStore(t *testing.T) {
 	q := newQueue(t, sqlqueue.Config{})
-	wrapped := q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return wrapper{wrapper{s}}, nil })
+	wrapped := q.Bind(func(s driver.Store) (driver.Store, error) { return wrapper{wrapper{s}}, nil })
 	other, err := sqlqueue.New(wrapper{otherStore{}}, sqlqueue.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func TestWithTxFindsItsStore(t *testing.T) {
 		{"no transaction", WithTx(q, nil), "is nil"},
 	} {
 		var bound *store
-		c.q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+		c.q.Bind(func(s driver.Store) (driver.Store, error) {
 			bound, _ = s.(*store)
 			return s, nil
 		})
@@ -80,9 +81,9 @@ func TestWithTxFindsItsStore(t *testing.T) {
 
 func TestBoundExchangeSettlesOnly(t *testing.T) {
 	q := WithTx(newQueue(t, sqlqueue.Config{}), new(sql.Tx))
-	for name, x := range map[string]sqlqueue.Exchange{
-		"worker":  {Worker: &sqlqueue.Worker{}},
-		"touch":   {Touch: []sqlqueue.Touch{{}}},
+	for name, x := range map[string]driver.Exchange{
+		"worker":  {Worker: &driver.Worker{}},
+		"touch":   {Touch: []driver.Touch{{}}},
 		"abandon": {Abandoned: []string{"w-1"}},
 		"requeue": {Requeue: 1},
 		"reserve": {Limit: 1, Number: "w-1"},

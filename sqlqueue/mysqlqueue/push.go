@@ -10,8 +10,9 @@ import (
 	"strconv"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 const (
@@ -24,17 +25,17 @@ const (
 
 // connection is a *sql.Conn or a *sql.Tx.
 type connection interface {
-	operator.Executor
+	sqldb.Executor
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
 // Push is that of sqlqueue.Store.
-func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	packet, err := s.session(ctx, s.DB)
 	if err != nil {
 		return nil, err
 	}
-	p := &push{store: s, packet: int(packet), jobs: jobs, pushed: make([]sqlqueue.Pushed, len(jobs))}
+	p := &push{store: s, packet: int(packet), jobs: jobs, pushed: make([]driver.Pushed, len(jobs))}
 	if err := p.plan(); err != nil {
 		return nil, err
 	}
@@ -67,8 +68,8 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 type push struct {
 	store  *store
 	packet int // the server's max_allowed_packet
-	jobs   []sqlqueue.NewJob
-	pushed []sqlqueue.Pushed
+	jobs   []driver.NewJob
+	pushed []driver.Pushed
 	plain  [][]int // indexes of jobs without a key, a statement each
 	keyed  []int   // the others, in the order of their keys: no two producers wait for each other in a circle
 	on     connection
@@ -157,7 +158,7 @@ func (p *push) insertKeyed(ctx context.Context, i int) error {
 		// caller's transaction it cannot be helped: what is seen there without a lock may have ended long ago.
 		if p.store.bound == nil {
 			if holder, err := p.holder(ctx, i); err != nil || holder != 0 {
-				p.pushed[i] = sqlqueue.Pushed{ID: holder, Duplicate: true}
+				p.pushed[i] = driver.Pushed{ID: holder, Duplicate: true}
 				return err
 			}
 		}
@@ -259,5 +260,5 @@ func (p *push) first(result sql.Result, err error) (int64, error) {
 
 // one reads a row of one column, if there is one.
 func (p *push) one(ctx context.Context, query string, dest *int64) error {
-	return each(ctx, operator.SQL(p.on, translate), query, func(scan func(...any) error) error { return scan(dest) })
+	return each(ctx, sqldb.SQL(p.on, translate), query, func(scan func(...any) error) error { return scan(dest) })
 }

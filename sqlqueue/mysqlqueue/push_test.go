@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 func TestPushIsPlannedInStatementsTheServerTakes(t *testing.T) {
@@ -17,7 +17,7 @@ func TestPushIsPlannedInStatementsTheServerTakes(t *testing.T) {
 	}
 	p := &push{packet: packet}
 	for _, size := range sizes {
-		p.jobs = append(p.jobs, sqlqueue.NewJob{Queue: "mail", Payload: []byte(strings.Repeat("x", size))})
+		p.jobs = append(p.jobs, driver.NewJob{Queue: "mail", Payload: []byte(strings.Repeat("x", size))})
 	}
 	if err := p.plan(); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestPushIsPlannedInStatementsTheServerTakes(t *testing.T) {
 		t.Errorf("%d statements, want %d", len(p.plain), want)
 	}
 
-	p.jobs = append(p.jobs, sqlqueue.NewJob{Payload: make([]byte, packet)})
+	p.jobs = append(p.jobs, driver.NewJob{Payload: make([]byte, packet)})
 	if err := p.plan(); err == nil || !strings.Contains(err.Error(), "max_allowed_packet") {
 		t.Errorf("%v", err)
 	}
@@ -53,7 +53,7 @@ func TestKeysArePushedInOrder(t *testing.T) {
 	p := &push{packet: 1 << 20}
 	for _, job := range []string{"b 1", "a 2", "", "b 0", "a 1", "a 1"} {
 		queue, key, _ := strings.Cut(job, " ")
-		p.jobs = append(p.jobs, sqlqueue.NewJob{Queue: queue, UniqueKey: key})
+		p.jobs = append(p.jobs, driver.NewJob{Queue: queue, UniqueKey: key})
 	}
 	if err := p.plan(); err != nil {
 		t.Fatal(err)

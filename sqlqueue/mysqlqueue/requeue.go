@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
@@ -28,7 +28,7 @@ SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, ava
 WHERE id IN (%[1]s) AND reserved = 1`
 
 // expiredAt is when a reservation must have expired to be released.
-func expiredAt(x sqlqueue.Exchange) string {
+func expiredAt(x driver.Exchange) string {
 	if x.Expired.IsZero() {
 		return "UTC_TIMESTAMP(6)"
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
@@ -23,7 +23,7 @@ type search struct {
 }
 
 // search returns the lanes of the exchange's queues after looking for those that other processes have opened.
-func (s *store) search(ctx context.Context, x sqlqueue.Exchange) (*search, error) {
+func (s *store) search(ctx context.Context, x driver.Exchange) (*search, error) {
 	queues, at := queuesOf(x), time.Now()
 	f := &search{}
 	if x.Requeue > 0 {
@@ -76,7 +76,7 @@ func (f *search) everything() bool {
 }
 
 // mark notes how far the lanes are reserved, and what had expired is released.
-func (s *store) mark(f *search, x sqlqueue.Exchange, answer *sqlqueue.Exchanged) {
+func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged) {
 	if x.Requeue > 0 {
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
 	}

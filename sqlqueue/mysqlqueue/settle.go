@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // mostText is how many bytes of errors and stacks one statement has, if it has more than one.
@@ -22,7 +23,7 @@ func (c *conversation) settle(ctx context.Context) error {
 		return err
 	}
 	ended := map[sqlqueue.Reservation]bool{}
-	var ends, releases, fails []sqlqueue.Settlement
+	var ends, releases, fails []driver.Settlement
 	touches := map[end][]sqlqueue.Reservation{}
 	for _, s := range c.x.Settle {
 		if !locked[s.Reservation] || ended[s.Reservation] {
@@ -30,12 +31,12 @@ func (c *conversation) settle(ctx context.Context) error {
 		}
 		ended[s.Reservation] = true
 		switch s.Outcome {
-		case sqlqueue.Release:
+		case driver.Release:
 			releases = append(releases, s)
-		case sqlqueue.Fail:
+		case driver.Fail:
 			fails = append(fails, s)
 			ends = append(ends, s)
-		case sqlqueue.Delete:
+		case driver.Delete:
 			ends = append(ends, s)
 		}
 	}
@@ -69,7 +70,7 @@ func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool,
 		asked[t.Reservation] = false
 	}
 	for _, s := range c.x.Settle {
-		asked[s.Reservation] = asked[s.Reservation] || s.Outcome != sqlqueue.Release
+		asked[s.Reservation] = asked[s.Reservation] || s.Outcome != driver.Release
 	}
 	locked := map[sqlqueue.Reservation]bool{}
 	for part := range slices.Chunk(sorted(asked), mostIDs) {
@@ -156,7 +157,7 @@ func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation
 const deleteSQL = `
 DELETE j FROM {jobs} j FORCE INDEX (PRIMARY) WHERE j.id IN (%[1]s) AND j.reserved = 1 AND j.reserved_by IN (%[2]s)`
 
-func (c *conversation) delete(ctx context.Context, settlements []sqlqueue.Settlement) error {
+func (c *conversation) delete(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		reservations := reservationsOf(part)
 		if _, err := c.db.Exec(ctx, c.store.sql(deleteSQL, idsOf(reservations), numbersOf(reservations))); err != nil {
@@ -175,7 +176,7 @@ SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, sta
     exceptions = LEAST(exceptions + %[5]s, 4294967295)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) release(ctx context.Context, settlements []sqlqueue.Settlement) error {
+func (c *conversation) release(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		var delays, back, exceptions, started strings.Builder
 		for _, s := range part {
@@ -220,7 +221,7 @@ FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
 
 // fail copies jobs to the failed jobs.
-func (c *conversation) fail(ctx context.Context, settlements []sqlqueue.Settlement) error {
+func (c *conversation) fail(ctx context.Context, settlements []driver.Settlement) error {
 	for len(settlements) > 0 {
 		n, size := 0, 0
 		for n < min(len(settlements), mostIDs) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {
@@ -288,7 +289,7 @@ func sorted(set map[sqlqueue.Reservation]bool) []sqlqueue.Reservation {
 	return list
 }
 
-func reservationsOf(settlements []sqlqueue.Settlement) []sqlqueue.Reservation {
+func reservationsOf(settlements []driver.Settlement) []sqlqueue.Reservation {
 	list := make([]sqlqueue.Reservation, len(settlements))
 	for i, s := range settlements {
 		list[i] = s.Reservation

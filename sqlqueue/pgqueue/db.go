@@ -12,10 +12,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// pgxDB is an operator.DB over a connection or a transaction.
+// pgxDB is an sqldb.DB over a connection or a transaction.
 type pgxDB struct {
 	db interface {
 		Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
@@ -37,7 +37,7 @@ func (d pgxDB) Exec(ctx context.Context, query string, args ...any) (int64, erro
 	return tag.RowsAffected(), readOnly(d.db.Conn(), translate(err))
 }
 
-func (d pgxDB) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+func (d pgxDB) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
 	if err := checkEncoding(d.db.Conn()); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (r pgxRows) Close() error {
 	return nil
 }
 
-// poolDB is an operator.DB over the store's pool. Rows have a connection until they are closed.
+// poolDB is an sqldb.DB over the store's pool. Rows have a connection until they are closed.
 type poolDB struct{ *store }
 
 func (d poolDB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
@@ -72,7 +72,7 @@ func (d poolDB) Exec(ctx context.Context, query string, args ...any) (int64, err
 	return pgxDB{conn}.Exec(ctx, query, args...)
 }
 
-func (d poolDB) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+func (d poolDB) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
 	conn, err := d.acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (d poolDB) Query(ctx context.Context, query string, args ...any) (operator.
 }
 
 type pooledRows struct {
-	operator.Rows
+	sqldb.Rows
 	conn *pgxpool.Conn
 }
 
@@ -141,9 +141,9 @@ func legible(conn *pgx.Conn) func(string) string {
 	return func(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 }
 
-// sqlTx is an operator.DB over an *sql.Tx. The encoding of the first one of a store's is asked for; the others are taken to be of the same pool.
+// sqlTx is an sqldb.DB over an *sql.Tx. The encoding of the first one of a store's is asked for; the others are taken to be of the same pool.
 type sqlTx struct {
-	operator.DB
+	sqldb.DB
 	checked *atomic.Bool
 }
 
@@ -154,7 +154,7 @@ func (d sqlTx) Exec(ctx context.Context, query string, args ...any) (int64, erro
 	return d.DB.Exec(ctx, query, args...)
 }
 
-func (d sqlTx) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+func (d sqlTx) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (d sqlTx) check(ctx context.Context) error {
 		return nil
 	}
 	var client, server string
-	if err := operator.Each(ctx, d.DB, encodingsSQL, nil, func(scan func(...any) error) error { return scan(&client, &server) }); err != nil {
+	if err := sqldb.Each(ctx, d.DB, encodingsSQL, nil, func(scan func(...any) error) error { return scan(&client, &server) }); err != nil {
 		return err
 	}
 	if err := encodingError(client, server); err != nil {
@@ -179,13 +179,13 @@ func (d sqlTx) check(ctx context.Context) error {
 const encodingsSQL = "SELECT current_setting('client_encoding'), current_setting('server_encoding')"
 
 // arrayLiterals writes slices as PostgreSQL's array literals, which both pgx's stdlib driver and lib/pq pass on as they are.
-type arrayLiterals struct{ operator.DB }
+type arrayLiterals struct{ sqldb.DB }
 
 func (d arrayLiterals) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	return d.DB.Exec(ctx, query, literals(args)...)
 }
 
-func (d arrayLiterals) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+func (d arrayLiterals) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
 	return d.DB.Query(ctx, query, literals(args)...)
 }
 

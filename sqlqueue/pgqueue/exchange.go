@@ -14,14 +14,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Exchange is that of sqlqueue.Store. It is one round trip: BEGIN, the statements and COMMIT are sent together. Two things take another: once
 // per lane.Interval the search for lanes, before it, and after it the question why something was not settled or touched.
-func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	c := &conversation{store: s, x: x, queues: make([]string, len(x.Reserve))}
 	for i, r := range x.Reserve {
 		c.queues[i] = r.Queue
@@ -38,7 +39,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 			c.scan = s.lanes.Scan(c.queues, now)
 		}
 		if err := s.findLanes(ctx, stale, c.scan); err != nil {
-			return sqlqueue.Exchanged{}, err
+			return driver.Exchanged{}, err
 		}
 		c.all = c.scan.Whole() && len(stale) == len(c.queues)
 	}
@@ -46,7 +47,7 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		c.expiry = s.expiry.Scan([]string{lane.Expiring.Queue}, time.Now())
 	}
 	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
 	c.sort()
 	c.mark()
@@ -57,9 +58,9 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 // conversation is one Exchange on its way.
 type conversation struct {
 	store  *store
-	x      sqlqueue.Exchange
+	x      driver.Exchange
 	queues []string
-	answer sqlqueue.Exchanged
+	answer driver.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
 	scan   lane.Scan
 	expiry lane.Scan // in the lane Expiring
@@ -95,7 +96,7 @@ const rollbackPatience = 3 * time.Second
 
 // run sends everything in one batch, on one connection.
 func (c *conversation) run(ctx context.Context) error {
-	c.answer, c.done, c.left, c.cut = sqlqueue.Exchanged{}, nil, time.Time{}, false
+	c.answer, c.done, c.left, c.cut = driver.Exchanged{}, nil, time.Time{}, false
 	c.began, c.requeued = time.Time{}, time.Time{}
 	conn, err := c.store.acquire(ctx)
 	if err != nil {
@@ -251,8 +252,8 @@ type step struct {
 }
 
 func (c *conversation) settle() []step {
-	var ids [sqlqueue.Fail + 1][]int64 // by outcome
-	var numbers [sqlqueue.Fail + 1][]string
+	var ids [driver.Fail + 1][]int64 // by outcome
+	var numbers [driver.Fail + 1][]string
 	var delays []int64
 	var back, exceptions []int16
 	var started []bool
@@ -261,23 +262,23 @@ func (c *conversation) settle() []step {
 		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
 		numbers[s.Outcome] = append(numbers[s.Outcome], s.By)
 		switch s.Outcome {
-		case sqlqueue.Release:
+		case driver.Release:
 			delays = append(delays, s.Delay.Microseconds())
 			back, exceptions = append(back, oneIf(s.GiveBack)), append(exceptions, oneIf(s.Exception))
 			started = append(started, s.KeepStarted)
-		case sqlqueue.Fail:
+		case driver.Fail:
 			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
-		case sqlqueue.Delete:
+		case driver.Delete:
 		}
 	}
 	var steps []step
-	if of := sqlqueue.Delete; ids[of] != nil {
+	if of := driver.Delete; ids[of] != nil {
 		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
 	}
-	if of := sqlqueue.Release; ids[of] != nil {
+	if of := driver.Release; ids[of] != nil {
 		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions, started}})
 	}
-	if of := sqlqueue.Fail; ids[of] != nil {
+	if of := driver.Fail; ids[of] != nil {
 		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
 	}
 	return steps
@@ -295,7 +296,7 @@ func (c *conversation) collect(query *pgx.QueuedQuery) {
 	query.Query(func(rows pgx.Rows) error { return c.note(pgxRows{rows, nil}) })
 }
 
-func (c *conversation) note(rows operator.Rows) error {
+func (c *conversation) note(rows sqldb.Rows) error {
 	var r sqlqueue.Reservation
 	into := []any{&r.ID, &r.By}
 	return drain(rows, func() error {
@@ -549,7 +550,7 @@ func (c *conversation) look(batch *pgx.Batch) {
 	batch.Queue(c.store.SelectControls()+" WHERE queue = ANY ($1::text[])", append([]string{""}, c.queues...)).
 		Query(func(rows pgx.Rows) error {
 			for rows.Next() {
-				control, err := operator.ScanControl(rows.Scan)
+				control, err := sqldb.ScanControl(rows.Scan)
 				if err != nil {
 					return err
 				}
@@ -566,7 +567,7 @@ CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by
 
 // explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
 // so that the worker tries again.
-func (c *conversation) explain(ctx context.Context, db operator.DB) {
+func (c *conversation) explain(ctx context.Context, db sqldb.DB) {
 	if len(c.done) == len(c.x.Settle)+len(c.x.Touch) {
 		return
 	}
@@ -613,8 +614,8 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 }
 
 // settleBound settles in the caller's transaction.
-func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, error) {
-	only := sqlqueue.Exchange{Settle: c.x.Settle}
+func (c *conversation) settleBound(ctx context.Context) (driver.Exchanged, error) {
+	only := driver.Exchange{Settle: c.x.Settle}
 	if c.x.Worker != nil || c.x.Unseen+c.x.OldCounts > 0 || len(c.x.Counts)+len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
@@ -625,7 +626,7 @@ func (c *conversation) settleBound(ctx context.Context) (sqlqueue.Exchanged, err
 			err = c.note(rows)
 		}
 		if err != nil {
-			return sqlqueue.Exchanged{}, err
+			return driver.Exchanged{}, err
 		}
 	}
 	c.explain(ctx, c.store.DB)

@@ -12,10 +12,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-var _ sqlqueue.Listener = (*store)(nil)
+var _ driver.Listener = (*store)(nil)
 
 // $1 channel, $2 queues.
 const notifySQL = `SELECT pg_notify($1, q) FROM unnest($2::text[]) AS q`
@@ -120,7 +120,7 @@ func newNotifier(prefix string) *notifier {
 const soon = time.Second
 
 // queuesOf lists the queues with jobs that are available soon.
-func queuesOf(jobs []sqlqueue.NewJob) []string {
+func queuesOf(jobs []driver.NewJob) []string {
 	var queues []string
 	for i := range jobs {
 		later := jobs[i].Delay >= soon || !jobs[i].At.IsZero() && time.Until(jobs[i].At) >= soon

@@ -18,9 +18,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and whether
@@ -34,7 +35,7 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
-	s.Queries = &operator.Queries{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
 	return sqlqueue.New(s, config)
 }
 
@@ -50,7 +51,7 @@ func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
 // bun and the like.
 func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	return bind(q, tx == nil, func(s *store) *store {
-		return s.bound(sqlTx{arrayLiterals{operator.SQL(tx, translate)}, s.checked})
+		return s.bound(sqlTx{arrayLiterals{sqldb.SQL(tx, translate)}, s.checked})
 	})
 }
 
@@ -66,11 +67,11 @@ func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
 }
 
 func bind(q *sqlqueue.Queue, noTx bool, as func(*store) *store) *sqlqueue.Queue {
-	return q.Bind(func(of sqlqueue.Store) (sqlqueue.Store, error) {
+	return q.Bind(func(of driver.Store) (driver.Store, error) {
 		if noTx {
 			return nil, errors.New("the transaction is nil")
 		}
-		s, ok := sqlqueue.StoreAs[*store](of)
+		s, ok := driver.As[*store](of)
 		if !ok {
 			return nil, errors.New("the queue is not kept in PostgreSQL: it was not made by pgqueue.New")
 		}
@@ -84,9 +85,9 @@ func isNil(tx pgx.Tx) bool {
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// store is the sqlqueue.Store. Its operators' methods are those of Queries.
+// store is the driver.Store.
 type store struct {
-	*operator.Queries
+	*sqldb.Database
 	names  *names
 	lanes  *lane.Set
 	expiry *lane.Set     // with the lane Expiring
@@ -99,10 +100,13 @@ type store struct {
 	told     map[string]bool // bound: the queues that the transaction tells of
 }
 
-func (s *store) bound(db operator.DB) *store {
+// SQL is that of sqldb.Store.
+func (s *store) SQL() *sqldb.Database { return s.Database }
+
+func (s *store) bound(db sqldb.DB) *store {
 	b := *s
 	b.pool, b.told = nil, map[string]bool{}
-	b.Queries = &operator.Queries{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
 	return &b
 }
 
@@ -113,12 +117,12 @@ const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text ~ E'^(?
 	`|\\\\u(?:[1-9a-cA-CefEF]...|0[1-9a-fA-F]..|00[1-9a-fA-F].|000[1-9a-fA-F]|[dD][0-7]..)` +
 	`|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..)*$')`
 
-// plain: see operator.Dialect. It has "job" once at most, none of \u006 as of j, o and b, and no more levels than Go reads.
+// plain: see sqldb.Dialect. It has "job" once at most, none of \u006 as of j, o and b, and no more levels than Go reads.
 const plain = extractable + ` AND length(payload::text) - length(replace(payload::text, '"job"', '')) <= length('"job"')
 	AND strpos(payload::text, E'\\u006') = 0
 	AND (length(payload::text) < 20000 OR length(payload::text) - length(translate(payload::text, '[{', '')) < 10000)`
 
-var dialect = operator.Dialect{
+var dialect = sqldb.Dialect{
 	Quote:       `"`,
 	Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) },
 	Now:         "clock_timestamp()",
@@ -138,7 +142,7 @@ var dialect = operator.Dialect{
 	},
 	Text:       "%s",
 	Like:       "%[1]s LIKE %[2]s ESCAPE '!'",
-	Pattern:    operator.LikePattern,
+	Pattern:    sqldb.LikePattern,
 	Waiting:    " AND NOT reserved",
 	Reserved:   "reserved",
 	ForUpdate:  "FOR UPDATE",
@@ -169,8 +173,8 @@ func (s *store) Check(ctx context.Context) error {
 	return s.CheckSchema(ctx)
 }
 
-// tx is operator.Queries.Tx.
-func (s *store) tx(ctx context.Context, f func(operator.DB) error) error {
+// tx is sqldb.Database.Tx.
+func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	if s.pool == nil {
 		return f(s.DB)
 	}

@@ -6,10 +6,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // $1 queues, $2 priorities, $3 payloads, $4 times in microseconds since 1970 or NULL, $5 delays in microseconds.
@@ -43,7 +43,7 @@ JOIN "jobs" j ON j.queue = r.queue AND j.unique_key = r.unique_key`
 const maxMessage = 128 << 20
 
 // Push is that of sqlqueue.Store.
-func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	var plain, keyed []int // indexes of jobs
 	size := 0
 	for i, job := range jobs {
@@ -54,7 +54,7 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 			keyed = append(keyed, i)
 		}
 	}
-	pushed := make([]sqlqueue.Pushed, len(jobs))
+	pushed := make([]driver.Pushed, len(jobs))
 	tell, later := s.toTell(jobs)
 	var err error
 	if s.pool != nil && keyed == nil && size <= maxMessage {
@@ -65,7 +65,7 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 			return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed))
 		})
 	} else {
-		err = s.tx(ctx, func(db operator.DB) error {
+		err = s.tx(ctx, func(db sqldb.DB) error {
 			clear(pushed)
 			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
 				return err
@@ -93,7 +93,7 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 }
 
 // toTell lists the queues that the transaction of the push is to tell of, and those that are told of later.
-func (s *store) toTell(jobs []sqlqueue.NewJob) (now, later []string) {
+func (s *store) toTell(jobs []driver.NewJob) (now, later []string) {
 	if s.quiet {
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ func (s *store) toTell(jobs []sqlqueue.NewJob) (now, later []string) {
 }
 
 // pushPlain inserts jobs without keys.
-func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
+func (s *store) pushPlain(ctx context.Context, db sqldb.DB, jobs []driver.NewJob, which []int, pushed []driver.Pushed) error {
 	for len(which) > 0 {
 		size, n := 0, 0
 		for n < len(which) && (n == 0 || size+len(jobs[which[n]].Payload) <= maxMessage) {
@@ -131,7 +131,7 @@ func (s *store) pushPlain(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 }
 
 // readIDs reads the ids of the jobs that were inserted, in their order.
-func readIDs(rows operator.Rows, which []int, pushed []sqlqueue.Pushed) error {
+func readIDs(rows sqldb.Rows, which []int, pushed []driver.Pushed) error {
 	next := 0
 	return drain(rows, func() error {
 		next++
@@ -140,7 +140,7 @@ func readIDs(rows operator.Rows, which []int, pushed []sqlqueue.Pushed) error {
 }
 
 // pushAndTell is pushPlain for what one statement takes, and a notification, sent together: one transaction, one round trip.
-func (s *store) pushAndTell(ctx context.Context, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed, tell []string) error {
+func (s *store) pushAndTell(ctx context.Context, jobs []driver.NewJob, which []int, pushed []driver.Pushed, tell []string) error {
 	batch := &pgx.Batch{}
 	batch.Queue(s.names.in(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
 		return readIDs(pgxRows{rows, nil}, which, pushed)
@@ -156,11 +156,11 @@ func (s *store) pushAndTell(ctx context.Context, jobs []sqlqueue.NewJob, which [
 
 type uniqueKey struct{ queue, key string }
 
-func keyOf(job sqlqueue.NewJob) uniqueKey { return uniqueKey{job.Queue, job.UniqueKey} }
+func keyOf(job driver.NewJob) uniqueKey { return uniqueKey{job.Queue, job.UniqueKey} }
 
 // pushKeyed inserts the jobs whose keys are free, and finds out who holds the others. A holder can end in between: then its key is free,
 // and the job is tried again.
-func (s *store) pushKeyed(ctx context.Context, db operator.DB, jobs []sqlqueue.NewJob, which []int, pushed []sqlqueue.Pushed) error {
+func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob, which []int, pushed []driver.Pushed) error {
 	const tries = 3
 	for try := 1; len(which) > 0; try++ {
 		keys := make([]string, len(which))
@@ -199,13 +199,13 @@ func (s *store) pushKeyed(ctx context.Context, db operator.DB, jobs []sqlqueue.N
 				which = append(which, index)
 				continue
 			}
-			pushed[index] = sqlqueue.Pushed{ID: holder, Duplicate: true}
+			pushed[index] = driver.Pushed{ID: holder, Duplicate: true}
 		}
 	}
 	return nil
 }
 
-func (s *store) byKey(ctx context.Context, db operator.DB, query string, args ...any) (map[uniqueKey]int64, error) {
+func (s *store) byKey(ctx context.Context, db sqldb.DB, query string, args ...any) (map[uniqueKey]int64, error) {
 	rows, err := db.Query(ctx, s.names.in(query), args...)
 	if err != nil {
 		return nil, err
@@ -224,7 +224,7 @@ func (s *store) byKey(ctx context.Context, db operator.DB, query string, args ..
 const firstSecond, lastSecond = -62135596799, 253402300798
 
 // columns are the first five arguments of the statements that push.
-func columns(jobs []sqlqueue.NewJob, which []int) []any {
+func columns(jobs []driver.NewJob, which []int) []any {
 	queues, priorities, payloads := make([]string, len(which)), make([]int16, len(which)), make([]string, len(which))
 	times, delays := make([]*int64, len(which)), make([]int64, len(which))
 	for i, index := range which {
@@ -239,7 +239,7 @@ func columns(jobs []sqlqueue.NewJob, which []int) []any {
 }
 
 // drain reads all rows.
-func drain(rows operator.Rows, row func() error) error {
+func drain(rows sqldb.Rows, row func() error) error {
 	var err error
 	for err == nil && rows.Next() {
 		err = row()

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 const (
@@ -48,10 +48,10 @@ func ended(ctx context.Context, err error) error {
 }
 
 // reader reads on the pool. Outside of WAL mode, readers have to wait for a writer that commits.
-type reader struct{ operator.DB }
+type reader struct{ sqldb.DB }
 
-func (r reader) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
-	var first operator.Rows
+func (r reader) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
+	var first sqldb.Rows
 	err := whileBusy(ctx, time.Now(), func() error {
 		rows, err := r.DB.Query(ctx, query, args...)
 		if err != nil {
@@ -71,7 +71,7 @@ func (r reader) Query(ctx context.Context, query string, args ...any) (operator.
 
 // peeked are rows whose first Next has been called.
 type peeked struct {
-	operator.Rows
+	sqldb.Rows
 	more, begun bool
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -41,7 +42,7 @@ func Example_push() {
 	var duplicate *sqlqueue.DuplicateError
 	fmt.Println(id, errors.As(err, &duplicate))
 
-	queues, err := q.Queues(ctx, 0)
+	queues, err := operator.New(q).Queues(ctx, 0)
 	for _, queue := range queues {
 		fmt.Printf("%s: %d ready, %d delayed\n", queue.Queue, queue.Ready, queue.Delayed)
 	}
@@ -85,7 +86,7 @@ func ExampleWithTx() {
 	fmt.Println(order(42, true))
 	fmt.Println(order(43, false))
 
-	jobs, err := q.Jobs(ctx, sqlqueue.JobFilter{})
+	jobs, err := operator.New(q).Jobs(ctx, operator.JobFilter{})
 	for _, job := range jobs {
 		fmt.Printf("%s\n", job.Payload)
 	}

@@ -13,18 +13,19 @@ import (
 	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Exchange: see sqlqueue.Store. Nothing is ever Locked.
-func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	tells := x.Worker != nil || x.Unseen+x.OldCounts > 0 || len(x.Counts)+len(x.Touch)+len(x.Abandoned) > 0
 	switch {
 	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
-		return sqlqueue.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
+		return driver.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
 	case x.Limit > 0 && x.Number == "":
-		return sqlqueue.Exchanged{}, errors.New("an exchange that reserves needs a number")
+		return driver.Exchanged{}, errors.New("an exchange that reserves needs a number")
 	case !s.bound && !tells && len(x.Settle) == 0:
 		answer, work, err := s.look(ctx, x)
 		if err != nil || !work {
@@ -32,8 +33,8 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		}
 	}
 	var e *exchange
-	err := s.promptly(ctx, func(tx operator.Executor) error {
-		e = s.newExchange(operator.SQL(tx, translate), x)
+	err := s.promptly(ctx, func(tx sqldb.Executor) error {
+		e = s.newExchange(sqldb.SQL(tx, translate), x)
 		for _, step := range []func(context.Context) error{
 			e.writeWorker, e.dropUnseen, e.counts, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
@@ -44,13 +45,13 @@ func (s *store) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exc
 		return nil
 	})
 	if err != nil {
-		return sqlqueue.Exchanged{}, err
+		return driver.Exchanged{}, err
 	}
 	return e.answer, nil
 }
 
 // look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
-func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.Exchanged, work bool, err error) {
+func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exchanged, work bool, err error) {
 	if err := whileBusy(ctx, time.Now(), func() error {
 		if err := s.sql.prepare(ctx, s.pool); err != nil {
 			return err
@@ -59,7 +60,7 @@ func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.
 	}); err != nil {
 		return answer, false, err
 	}
-	e := s.newExchange(reader{operator.SQL(s.sql.prepared, translate)}, x)
+	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x)
 	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
 		if err := step(ctx); err != nil {
 			return answer, false, err
@@ -75,19 +76,19 @@ func (s *store) look(ctx context.Context, x sqlqueue.Exchange) (answer sqlqueue.
 // exchange is an Exchange under way.
 type exchange struct {
 	*store
-	db     operator.DB
-	asked  sqlqueue.Exchange
-	answer sqlqueue.Exchanged
+	db     sqldb.DB
+	asked  driver.Exchange
+	answer driver.Exchanged
 	now    int64
-	open   map[string]sqlqueue.Reserve // queues to take jobs from, without those that are paused
-	lanes  []lane.Lane                 // theirs, in order
-	bytes  int64                       // of the payloads that are reserved, if asked.Bytes counts
-	full   bool                        // the next payload does not fit
+	open   map[string]driver.Reserve // queues to take jobs from, without those that are paused
+	lanes  []lane.Lane               // theirs, in order
+	bytes  int64                     // of the payloads that are reserved, if asked.Bytes counts
+	full   bool                      // the next payload does not fit
 }
 
-func (s *store) newExchange(db operator.DB, x sqlqueue.Exchange) *exchange {
+func (s *store) newExchange(db sqldb.DB, x driver.Exchange) *exchange {
 	now := time.Now().UnixMicro()
-	return &exchange{store: s, db: db, asked: x, now: now, answer: sqlqueue.Exchanged{Now: fromMicros(now)}}
+	return &exchange{store: s, db: db, asked: x, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
 }
 
 // upsertWorker writes a worker's row.
@@ -137,7 +138,7 @@ func (e *exchange) wanted(ctx context.Context) error {
 	if worker == "" {
 		return nil
 	}
-	return operator.Each(ctx, e.db, e.sql.text[selectWanted], []any{worker}, func(scan func(...any) error) error {
+	return sqldb.Each(ctx, e.db, e.sql.text[selectWanted], []any{worker}, func(scan func(...any) error) error {
 		var wanted sql.NullInt64
 		err := scan(&wanted)
 		e.answer.WantedConcurrency = int(wanted.Int64)
@@ -163,13 +164,13 @@ func (e *exchange) settle(ctx context.Context) error {
 			continue
 		}
 		switch id := settlement.ID; settlement.Outcome {
-		case sqlqueue.Delete:
+		case driver.Delete:
 			done = append(done, id)
-		case sqlqueue.Release:
+		case driver.Release:
 			released = append(released, [5]any{
 				id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception, settlement.KeepStarted,
 			})
-		case sqlqueue.Fail:
+		case driver.Fail:
 			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
 			done = append(done, id)
 		default:
@@ -217,7 +218,7 @@ func (e *exchange) release(ctx context.Context, jobs [][5]any) error {
 // putBack runs a statement that makes jobs wait again and returns their queues and priorities: lanes that may have been forgotten
 // while all their jobs were reserved.
 func (e *exchange) putBack(ctx context.Context, statement string, args ...any) (count int, err error) {
-	err = operator.Each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
+	err = sqldb.Each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
 		var l lane.Lane
 		if err := scan(&l.Queue, &l.Priority); err != nil {
 			return err
@@ -330,14 +331,14 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 	if e.asked.Requeue == 0 {
 		return false, nil
 	}
-	err = operator.Each(ctx, e.db, e.sql.text[selectExpired], []any{e.expired()}, func(func(...any) error) error {
+	err = sqldb.Each(ctx, e.db, e.sql.text[selectExpired], []any{e.expired()}, func(func(...any) error) error {
 		expired = true
 		return nil
 	})
 	return expired, err
 }
 
-// selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as operator.ScanControl reads them.
+// selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as sqldb.ScanControl reads them.
 const selectControls = `
 SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms IS NOT NULL, expire_ms
 FROM json_each(?2) AS given CROSS JOIN "queues" ON queue = given.value`
@@ -351,8 +352,8 @@ func (e *exchange) control(ctx context.Context) error {
 	for _, r := range e.asked.Reserve {
 		names = append(names, r.Queue)
 	}
-	if err := operator.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
-		c, err := operator.ScanControl(scan)
+	if err := sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
+		c, err := sqldb.ScanControl(scan)
 		e.answer.Controls = append(e.answer.Controls, c)
 		return err
 	}); err != nil {
@@ -362,7 +363,7 @@ func (e *exchange) control(ctx context.Context) error {
 	for _, c := range e.answer.Controls {
 		closed[c.Queue] = c.Paused || c.Maintenance && !e.asked.Force
 	}
-	e.open = map[string]sqlqueue.Reserve{}
+	e.open = map[string]driver.Reserve{}
 	for _, r := range e.asked.Reserve {
 		if !closed[""] && !closed[r.Queue] {
 			e.open[r.Queue] = r
@@ -395,7 +396,7 @@ func (e *exchange) findLanes(ctx context.Context) error {
 	e.answer.Everything = len(stale) == len(queues) // lanes are all that is remembered
 	for _, queue := range stale {
 		var priorities []int16
-		if err := operator.Each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
+		if err := sqldb.Each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {
 			var priority int16
 			err := scan(&priority)
 			priorities = append(priorities, priority)
@@ -429,7 +430,7 @@ var errEnough = errors.New("enough")
 // fit returns how many jobs of a lane, at most most, can be reserved before their payloads are longer than Exchange.Bytes. No payload is
 // read that lies behind.
 func (e *exchange) fit(ctx context.Context, l lane.Lane, most int) (n int, err error) {
-	err = operator.Each(ctx, e.db, e.sql.text[selectSizes], []any{e.now, l.Queue, l.Priority, most}, func(scan func(...any) error) error {
+	err = sqldb.Each(ctx, e.db, e.sql.text[selectSizes], []any{e.now, l.Queue, l.Priority, most}, func(scan func(...any) error) error {
 		var size int64
 		if err := scan(&size); err != nil {
 			return err
@@ -477,7 +478,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 		args := []any{e.now, e.asked.Number, expires, l.Queue, l.Priority, left}
 		from := len(e.answer.Reserved)
 		e.answer.Reserved = slices.Grow(e.answer.Reserved, min(left, len(e.asked.Settle))) // a busy worker gets as many as it settles
-		if err := operator.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
+		if err := sqldb.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
 			err := scan(columns...)
 			job := common
 			job.ID, job.Payload, job.UniqueKey, job.Started = id, payload, strings.ToValidUTF8(uniqueKey.String, "\uFFFD"), started
@@ -485,7 +486,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 				job.Payload = bytes.ToValidUTF8(payload, []byte("\uFFFD"))
 			}
 			job.Attempts, job.Exceptions = int(attempts), int(exceptions)
-			job.AvailableAt, job.CreatedAt = operator.Time(availableAt), operator.Time(createdAt)
+			job.AvailableAt, job.CreatedAt = sqldb.Time(availableAt), sqldb.Time(createdAt)
 			e.answer.Reserved = append(e.answer.Reserved, job)
 			return err
 		}); err != nil {
@@ -510,10 +511,10 @@ func (e *exchange) nextDue(ctx context.Context) error {
 		return nil
 	}
 	for _, l := range e.lanes {
-		if err := operator.Each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
+		if err := sqldb.Each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
 			var at sql.NullInt64
 			err := scan(&at)
-			if due := operator.Time(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
+			if due := sqldb.Time(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
 				e.answer.NextDue = due
 			}
 			return err

@@ -7,16 +7,18 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // A lane whose jobs are all reserved is forgotten; it is known again as soon as one of them waits.
 func TestLaneOfWhatIsPutBack(t *testing.T) {
-	putBack := map[string]func(sqlqueue.Reservation) sqlqueue.Exchange{
-		"released": func(r sqlqueue.Reservation) sqlqueue.Exchange {
-			return sqlqueue.Exchange{Settle: []sqlqueue.Settlement{{Reservation: r, Outcome: sqlqueue.Release}}}
+	putBack := map[string]func(sqlqueue.Reservation) driver.Exchange{
+		"released": func(r sqlqueue.Reservation) driver.Exchange {
+			return driver.Exchange{Settle: []driver.Settlement{{Reservation: r, Outcome: driver.Release}}}
 		},
-		"given back": func(r sqlqueue.Reservation) sqlqueue.Exchange { return sqlqueue.Exchange{Abandoned: []string{r.By}} },
-		"requeued":   func(sqlqueue.Reservation) sqlqueue.Exchange { return sqlqueue.Exchange{Requeue: 1} },
+		"given back": func(r sqlqueue.Reservation) driver.Exchange { return driver.Exchange{Abandoned: []string{r.By}} },
+		"requeued":   func(sqlqueue.Reservation) driver.Exchange { return driver.Exchange{Requeue: 1} },
 	}
 	for name, exchange := range putBack {
 		t.Run(name, func(t *testing.T) {
@@ -48,9 +50,9 @@ func TestLanesOfOnePush(t *testing.T) {
 	x := reserveOne
 	x.Limit = 3
 	must(s.Exchange(t.Context(), x))(t) // looks for lanes, and finds none
-	var jobs []sqlqueue.NewJob
+	var jobs []driver.NewJob
 	for _, priority := range []int16{0, 7, 7} {
-		jobs = append(jobs, sqlqueue.NewJob{Queue: "default", Priority: priority, Payload: []byte("{}")})
+		jobs = append(jobs, driver.NewJob{Queue: "default", Priority: priority, Payload: []byte("{}")})
 	}
 	must(s.Push(t.Context(), jobs))(t)
 	if answer := must(s.Exchange(t.Context(), x))(t); len(answer.Reserved) != 3 {
@@ -65,19 +67,19 @@ func TestSettlementsOfOneJob(t *testing.T) {
 	must(q.Push(t.Context(), job))(t)
 	x := reserveOne
 	old := must(q.Exchange(t.Context(), x))(t).Reserved[0].Reservation()
-	x.Settle = []sqlqueue.Settlement{{Reservation: old, Outcome: sqlqueue.Release}}
+	x.Settle = []driver.Settlement{{Reservation: old, Outcome: driver.Release}}
 	x.Number = "w-2"
 	current := must(q.Exchange(t.Context(), x))(t).Reserved[0].Reservation()
 
-	answer := must(q.Exchange(t.Context(), sqlqueue.Exchange{Settle: []sqlqueue.Settlement{
-		{Reservation: old, Outcome: sqlqueue.Delete},
-		{Reservation: current, Outcome: sqlqueue.Fail, Error: "broken"},
-		{Reservation: current, Outcome: sqlqueue.Delete},
+	answer := must(q.Exchange(t.Context(), driver.Exchange{Settle: []driver.Settlement{
+		{Reservation: old, Outcome: driver.Delete},
+		{Reservation: current, Outcome: driver.Fail, Error: "broken"},
+		{Reservation: current, Outcome: driver.Delete},
 	}}))(t)
 	if len(answer.Lost) != 2 || answer.Lost[0] != old || answer.Lost[1] != current {
 		t.Errorf("lost %v, want the old one and the repeated one", answer.Lost)
 	}
-	failed := must(q.FailedJobs(t.Context(), sqlqueue.FailedFilter{}))(t)
+	failed := must(operator.New(q).FailedJobs(t.Context(), operator.FailedFilter{}))(t)
 	if len(failed) != 1 || failed[0].Error != "broken" {
 		t.Errorf("failed jobs: %+v", failed)
 	}

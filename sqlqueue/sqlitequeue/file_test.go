@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // TestFileReplaced: when the file is replaced or deleted, workers and pushes are told, instead of going on with a file that has no name.
@@ -20,7 +21,7 @@ func TestFileReplaced(t *testing.T) {
 		path := migratedFile(t, "WAL", "")
 		q := newQueue(t, openPath(t, path, "WAL"))
 		exchange := func() error {
-			x := sqlqueue.Exchange{Number: "w-1", Limit: 1, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: time.Minute}}}
+			x := driver.Exchange{Number: "w-1", Limit: 1, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}}}
 			_, err := q.Exchange(t.Context(), x)
 			return err
 		}

@@ -5,13 +5,13 @@ import (
 	"strconv"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Hold: see sqlqueue.Store. There are no locks on rows: in the caller's transaction it is the whole database that nobody else can
 // write to any more.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
-	return s.Tx(ctx, func(db operator.DB) error {
+	return s.Tx(ctx, func(db sqldb.DB) error {
 		lost, err := s.lost(ctx, db, []sqlqueue.Reservation{r})
 		if err == nil && lost[0] {
 			err = sqlqueue.ErrReservationLost
@@ -27,7 +27,7 @@ SELECT given.key FROM json_each(?1) AS given LEFT JOIN "jobs" ON "jobs".id = CAS
 WHERE "jobs".id || ' ' || reserved_by IS NOT given.value`
 
 // lost tells for each reservation whether it is not there. Of two that are the same, the second is lost.
-func (s *store) lost(ctx context.Context, db operator.DB, reservations []sqlqueue.Reservation) ([]bool, error) {
+func (s *store) lost(ctx context.Context, db sqldb.DB, reservations []sqlqueue.Reservation) ([]bool, error) {
 	lost := make([]bool, len(reservations))
 	if len(reservations) == 0 {
 		return lost, nil
@@ -39,7 +39,7 @@ func (s *store) lost(ctx context.Context, db operator.DB, reservations []sqlqueu
 		lost[i] = seen[r]
 		seen[r] = true
 	}
-	return lost, operator.Each(ctx, db, s.sql.text[selectLost], []any{toJSON(given)}, func(scan func(...any) error) error {
+	return lost, sqldb.Each(ctx, db, s.sql.text[selectLost], []any{toJSON(given)}, func(scan func(...any) error) error {
 		var i int
 		if err := scan(&i); err != nil {
 			return err

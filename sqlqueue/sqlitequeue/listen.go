@@ -6,10 +6,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-var _ sqlqueue.Listener = (*store)(nil)
+var _ driver.Listener = (*store)(nil)
 
 const (
 	// mostIdle is how often the number of the database's version is looked at when nothing has happened for long; after a change,

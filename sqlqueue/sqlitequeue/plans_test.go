@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // The statements of an exchange go by their indexes, whatever else is in the table and whether or not ANALYZE was ever run.
@@ -78,7 +80,7 @@ func explain(t *testing.T, db *sql.DB, text string) []string {
 	t.Helper()
 	query := "EXPLAIN QUERY PLAN " + text
 	var steps []string
-	if err := operator.Each(t.Context(), operator.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
+	if err := sqldb.Each(t.Context(), sqldb.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
 		var id, parent, unused int
 		var step string
 		err := scan(&id, &parent, &unused, &step)
@@ -92,11 +94,11 @@ func explain(t *testing.T, db *sql.DB, text string) []string {
 
 // noted is a DB that notes the statements of a test.
 type noted struct {
-	operator.DB
+	sqldb.DB
 	statements []string
 }
 
-func (n *noted) Query(ctx context.Context, query string, args ...any) (operator.Rows, error) {
+func (n *noted) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
 	n.statements = append(n.statements, query)
 	return n.DB.Query(ctx, query, args...)
 }
@@ -116,15 +118,22 @@ WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO counts (minute, queue, pushed, done, failed, released)
 SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 	ctx := t.Context()
+	of := &noted{DB: s.DB}
+	database := *s.Database
+	database.DB = of
+	database.Tx = func(_ context.Context, f func(sqldb.DB) error) error { return f(of) }
+	noting := *s
+	noting.Database = &database
+	o := operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {
 			execute(t, db, "ANALYZE")
 		}
 		for name, test := range map[string]struct {
-			do   func(q *operator.Queries) error
+			do   func(o *operator.Operator) error
 			want []string
 		}{
-			"queues": {func(q *operator.Queries) error { _, err := q.Queues(ctx, 1000); return err }, []string{
+			"queues": {func(o *operator.Operator) error { _, err := o.Queues(ctx, 1000); return err }, []string{
 				"SCAN jobs USING INDEX jobs_expiry", // all that is reserved
 				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue=?)",
 				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue>?)",
@@ -133,54 +142,51 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)",
 				"SEARCH jobs USING INDEX jobs_ready (queue>?)",
 			}},
-			"counts": {func(q *operator.Queries) error { _, err := q.Counts(ctx, time.Hour, 1000); return err }, []string{
+			"counts": {func(o *operator.Operator) error { _, err := o.CountsAmong(ctx, time.Hour, 1000); return err }, []string{
 				"SCAN jobs", // from its end
 				"SEARCH counts USING INDEX counts_minute (minute>?)",
 			}},
-			"old counts": {func(q *operator.Queries) error {
-				return q.WriteCounts(ctx, q.DB, sqlqueue.Exchange{OldCounts: time.Since(time.UnixMicro(0))})
+			"old counts": {func(*operator.Operator) error {
+				return database.WriteCounts(ctx, database.DB, driver.Exchange{OldCounts: time.Since(time.UnixMicro(0))})
 			}, []string{"SEARCH counts USING COVERING INDEX counts_minute (minute<?)"}},
-			"groups": {func(q *operator.Queries) error {
-				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Limit: 1000})
+			"groups": {func(o *operator.Operator) error {
+				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)
 				return err
 			}, []string{
 				"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
 			}},
-			"groups of a queue": {func(q *operator.Queries) error {
-				_, err := q.FailedGroups(ctx, sqlqueue.FailedFilter{Queue: "queue-1", Limit: 1000})
+			"groups of a queue": {func(o *operator.Operator) error {
+				_, err := o.FailedGroups(ctx, operator.FailedFilter{Queue: "queue-1"}, 1000)
 				return err
 			}, []string{"SEARCH failed_jobs USING INDEX failed_jobs_queue (queue=? AND id>? AND id<?)"}},
-			"a page": {func(q *operator.Queries) error {
-				_, err := q.Jobs(ctx, sqlqueue.JobFilter{After: 1000, Limit: 100})
+			"a page": {func(o *operator.Operator) error {
+				_, err := o.Jobs(ctx, operator.JobFilter{After: 1000, Limit: 100})
 				return err
 			}, []string{
 				"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
 			}},
-			"a page of what waits in a queue": {func(q *operator.Queries) error {
-				f := sqlqueue.JobFilter{Queue: "queue-1", Name: "none", State: sqlqueue.Delayed, NotReserved: true, Limit: 100}
-				_, err := q.Jobs(ctx, f)
+			"a page of what waits in a queue": {func(o *operator.Operator) error {
+				f := operator.JobFilter{Queue: "queue-1", Name: "none", State: operator.Delayed, NotReserved: true, Limit: 100}
+				_, err := o.Jobs(ctx, f)
 				if err == nil {
-					_, err = q.ChangeJobs(ctx, f, sqlqueue.JobChange{Delete: true})
+					_, err = o.CancelAll(ctx, f)
 				}
 				return err
 			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
-			"a window": {func(q *operator.Queries) error {
-				until, err := q.Window(ctx, 100, 1000)
+			"a window": {func(o *operator.Operator) error {
+				until, err := o.Window(ctx, 100, 1000)
 				if err == nil {
-					_, err = q.CountJobs(ctx, sqlqueue.JobFilter{After: 100, Until: until, Name: "none", Limit: 1000})
+					_, err = o.CountJobs(ctx, operator.JobFilter{After: 100, Until: until, Name: "none"}, 1000)
 				}
 				return err
 			}, []string{"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
-			"a page of failed jobs": {func(q *operator.Queries) error {
-				_, err := q.FailedJobs(ctx, sqlqueue.FailedFilter{Before: 1000, Limit: 100})
+			"a page of failed jobs": {func(o *operator.Operator) error {
+				_, err := o.FailedJobs(ctx, operator.FailedFilter{Before: 1000, Limit: 100})
 				return err
 			}, []string{"SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"}},
 		} {
-			of := &noted{DB: s.DB}
-			queries := *s.Queries
-			queries.DB = of
-			queries.Tx = func(_ context.Context, f func(operator.DB) error) error { return f(of) }
-			if err := test.do(&queries); err != nil {
+			of.statements = nil
+			if err := test.do(o); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			got := map[string]bool{}

@@ -6,21 +6,21 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // mostPayload bounds the payloads of one statement, in bytes. SQLite takes a string of up to a billion.
 const mostPayload = 8 << 20
 
 // Push: see sqlqueue.Store.
-func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
-	pushed := make([]sqlqueue.Pushed, 0, len(jobs))
+func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	pushed := make([]driver.Pushed, 0, len(jobs))
 	write := s.promptly
 	if len(jobs) == 1 && !s.bound {
 		write = s.writeOne
 	}
-	err := write(ctx, func(db operator.Executor) error {
+	err := write(ctx, func(db sqldb.Executor) error {
 		pushed = pushed[:0]
 		now := time.Now()
 		for left := jobs; len(left) > 0; {
@@ -46,7 +46,7 @@ func (s *store) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pu
 
 // alike returns how many jobs, from the first on, one statement can insert: those without a unique key that differ only by payload.
 // Written in their order, all jobs of a call get ids that ascend.
-func alike(jobs []sqlqueue.NewJob) int {
+func alike(jobs []driver.NewJob) int {
 	first, size := jobs[0], len(jobs[0].Payload)
 	if first.UniqueKey != "" {
 		return 1
@@ -61,14 +61,14 @@ func alike(jobs []sqlqueue.NewJob) int {
 	return len(jobs)
 }
 
-func (s *store) pushAlike(ctx context.Context, db operator.Executor, jobs []sqlqueue.NewJob, now time.Time) ([]sqlqueue.Pushed, error) {
+func (s *store) pushAlike(ctx context.Context, db sqldb.Executor, jobs []driver.NewJob, now time.Time) ([]driver.Pushed, error) {
 	at := jobs[0].At
 	if at.IsZero() {
 		at = now.Add(jobs[0].Delay)
 	}
 	if len(jobs) == 1 {
 		pushed, err := s.pushOne(ctx, db, jobs[0], at.UnixMicro(), now.UnixMicro())
-		return []sqlqueue.Pushed{pushed}, err
+		return []driver.Pushed{pushed}, err
 	}
 	return s.pushMany(ctx, db, jobs, at.UnixMicro(), now.UnixMicro())
 }
@@ -82,17 +82,17 @@ ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING`
 // selectHolder returns the job of the queue ?1 that has the unique key ?2.
 const selectHolder = `SELECT id FROM "jobs" WHERE queue = ?1 AND unique_key = ?2`
 
-func (s *store) pushOne(ctx context.Context, db operator.Executor, job sqlqueue.NewJob, at, now int64) (sqlqueue.Pushed, error) {
+func (s *store) pushOne(ctx context.Context, db sqldb.Executor, job driver.NewJob, at, now int64) (driver.Pushed, error) {
 	var key any
 	if job.UniqueKey != "" {
 		key = job.UniqueKey
 	}
 	id, inserted, err := s.insert(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key)
 	if err != nil || inserted == 1 {
-		return sqlqueue.Pushed{ID: id}, err
+		return driver.Pushed{ID: id}, err
 	}
 	ids, err := s.ids(ctx, db, selectHolder, job.Queue, job.UniqueKey)
-	return sqlqueue.Pushed{ID: only(ids), Duplicate: true}, err
+	return driver.Pushed{ID: only(ids), Duplicate: true}, err
 }
 
 func only(ids []int64) int64 {
@@ -116,7 +116,7 @@ const selectSequence = `SELECT seq FROM sqlite_sequence WHERE name = ?1`
 const selectInserted = `
 SELECT id FROM "jobs" WHERE id > ?1 AND id <= ?2 AND queue = ?3 AND priority = ?4 AND available_at = ?5 AND created_at = ?6 ORDER BY id`
 
-func (s *store) pushMany(ctx context.Context, db operator.Executor, jobs []sqlqueue.NewJob, at, now int64) ([]sqlqueue.Pushed, error) {
+func (s *store) pushMany(ctx context.Context, db sqldb.Executor, jobs []driver.NewJob, at, now int64) ([]driver.Pushed, error) {
 	payloads := make([]string, len(jobs))
 	for i, job := range jobs {
 		payloads[i] = string(job.Payload)
@@ -146,7 +146,7 @@ func (s *store) pushMany(ctx context.Context, db operator.Executor, jobs []sqlqu
 	if len(ids) != len(jobs) {
 		return nil, fmt.Errorf("%d rows were inserted for %d jobs", len(ids), len(jobs))
 	}
-	pushed := make([]sqlqueue.Pushed, len(jobs))
+	pushed := make([]driver.Pushed, len(jobs))
 	for i, id := range ids {
 		pushed[i].ID = id
 	}
@@ -154,7 +154,7 @@ func (s *store) pushMany(ctx context.Context, db operator.Executor, jobs []sqlqu
 }
 
 // insert returns the last id, and how many rows were inserted.
-func (s *store) insert(ctx context.Context, db operator.Executor, statement string, args ...any) (last, inserted int64, err error) {
+func (s *store) insert(ctx context.Context, db sqldb.Executor, statement string, args ...any) (last, inserted int64, err error) {
 	result, err := db.ExecContext(ctx, s.sql.text[statement], args...)
 	if err != nil {
 		return 0, 0, translate(err)
@@ -167,9 +167,9 @@ func (s *store) insert(ctx context.Context, db operator.Executor, statement stri
 	return last, inserted, err
 }
 
-func (s *store) ids(ctx context.Context, db operator.Executor, statement string, args ...any) ([]int64, error) {
+func (s *store) ids(ctx context.Context, db sqldb.Executor, statement string, args ...any) ([]int64, error) {
 	var ids []int64
-	err := operator.Each(ctx, operator.SQL(db, translate), s.sql.text[statement], args, func(scan func(...any) error) error {
+	err := sqldb.Each(ctx, sqldb.SQL(db, translate), s.sql.text[statement], args, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
 		ids = append(ids, id)

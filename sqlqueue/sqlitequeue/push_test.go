@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func TestPayloadIsKeptByteByByte(t *testing.T) {
@@ -19,15 +21,15 @@ func TestPayloadIsKeptByteByByte(t *testing.T) {
 		`{"job":"x","job":"y","data":{"b":1,"a":2}}`,
 		`{"data":"` + strings.Repeat("x", 300<<10) + `"}`,
 	}
-	var jobs []sqlqueue.NewJob
+	var jobs []driver.NewJob
 	for _, payload := range payloads {
-		jobs = append(jobs, sqlqueue.NewJob{Queue: "many", Payload: []byte(payload)})
+		jobs = append(jobs, driver.NewJob{Queue: "many", Payload: []byte(payload)})
 	}
 	for _, payload := range payloads { // queues that differ: pushed one by one
-		jobs = append(jobs, sqlqueue.NewJob{Queue: fmt.Sprint("one", len(jobs)), Payload: []byte(payload)})
+		jobs = append(jobs, driver.NewJob{Queue: fmt.Sprint("one", len(jobs)), Payload: []byte(payload)})
 	}
 	must(s.Push(t.Context(), jobs))(t)
-	stored := must(s.Jobs(t.Context(), sqlqueue.JobFilter{Limit: 100}))(t)
+	stored := must(operator.New(must(sqlqueue.New(s, sqlqueue.Config{}))(t)).Jobs(t.Context(), operator.JobFilter{}))(t)
 	if len(stored) != len(jobs) {
 		t.Fatalf("%d jobs are stored, want %d", len(stored), len(jobs))
 	}
@@ -47,7 +49,7 @@ func TestDeepPayloadIsRefused(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if stored := must(q.Jobs(t.Context(), sqlqueue.JobFilter{}))(t); len(stored) != 0 {
+	if stored := must(operator.New(q).Jobs(t.Context(), operator.JobFilter{}))(t); len(stored) != 0 {
 		t.Errorf("%d jobs are stored", len(stored))
 	}
 }
@@ -71,7 +73,7 @@ func TestIDsInOrder(t *testing.T) {
 	if len(ids) != n || !slices.IsSorted(ids) {
 		t.Fatalf("%d ids, ascending: %v", len(ids), slices.IsSorted(ids))
 	}
-	stored := must(q.Queues(t.Context(), 0))(t)
+	stored := must(operator.New(q).Queues(t.Context(), 0))(t)
 	if len(stored) != 2 || stored[1].Queue != "default" || stored[1].Ready != n {
 		t.Fatalf("stored: %+v", stored)
 	}
@@ -79,7 +81,7 @@ func TestIDsInOrder(t *testing.T) {
 		if i%1000 != 0 && i != n-1 {
 			continue
 		}
-		job := must(q.Job(t.Context(), id))(t)
+		job := must(operator.New(q).Job(t.Context(), id))(t)
 		if want := fmt.Sprintf(`{"job":"job","data":%d}`, i); string(job.Payload) != want {
 			t.Errorf("job %d is %s, want %s", id, job.Payload, want)
 		}
@@ -91,7 +93,7 @@ func TestMixedJobsKeepTheirOrder(t *testing.T) {
 	at := time.Now().Add(-time.Hour)
 	big := []byte(`{"data":"` + strings.Repeat("x", mostPayload/2) + `"}`)
 	small := []byte(`{}`)
-	jobs := []sqlqueue.NewJob{
+	jobs := []driver.NewJob{
 		{Queue: "a", Payload: small, At: at},
 		{Queue: "a", Payload: small, At: at.In(time.FixedZone("", 3600))},
 		{Queue: "a", Payload: small, At: at, UniqueKey: "k"},
@@ -116,7 +118,7 @@ func TestMixedJobsKeepTheirOrder(t *testing.T) {
 	s := newStore(openFile(t), "")
 	pushed := must(s.Push(t.Context(), jobs))(t)
 	for i, p := range pushed {
-		if want := (sqlqueue.Pushed{ID: int64(i + 1)}); p != want {
+		if want := (driver.Pushed{ID: int64(i + 1)}); p != want {
 			t.Errorf("job %d: %+v, want %+v", i, p, want)
 		}
 	}

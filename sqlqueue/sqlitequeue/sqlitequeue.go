@@ -46,8 +46,9 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // New returns a Queue in the database, whose tables Check looks for. It does not change the database or its settings, and does not
@@ -70,8 +71,8 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 // SQLITE_BUSY; so it is, at once, when a deferred transaction has begun with a read and others have written since. The caller then
 // rolls back and begins again. A transaction that begins as a writer does not meet the second case.
 func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
-	return q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
-		own, ok := sqlqueue.StoreAs[*store](s)
+	return q.Bind(func(s driver.Store) (driver.Store, error) {
+		own, ok := driver.As[*store](s)
 		switch {
 		case !ok:
 			return nil, errors.New("sqlitequeue: WithTx: the queue is not kept in SQLite: it was not made by sqlitequeue.New")
@@ -82,10 +83,10 @@ func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	})
 }
 
-// store is a sqlqueue.Store. The methods that are not here are operator.Queries'.
+// store is a sqlqueue.Store. The methods that are not here are sqldb.Database'.
 type store struct {
-	*operator.Queries
-	tx     func(ctx context.Context, f func(operator.Executor) error) error // Queries.Tx, with what it runs on
+	*sqldb.Database
+	tx     func(ctx context.Context, f func(sqldb.Executor) error) error // Database.Tx, with what it runs on
 	pool   *sql.DB
 	sql    *statements
 	lanes  *lane.Set
@@ -95,8 +96,8 @@ type store struct {
 }
 
 var (
-	_ sqlqueue.Store        = (*store)(nil)
-	_ sqlqueue.SingleWriter = (*store)(nil)
+	_ driver.Store        = (*store)(nil)
+	_ driver.SingleWriter = (*store)(nil)
 )
 
 // SingleWriter: see sqlqueue.SingleWriter.
@@ -105,29 +106,32 @@ func (*store) SingleWriter() {}
 func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
-	s.Queries = &operator.Queries{Dialect: dialect, Prefix: prefix, DB: reader{operator.SQL(db, translate)}, Tx: onDB(s.tx)}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx)}
 	s.sql = newStatements(s.Table)
 	return s
 }
 
+// SQL is that of sqldb.Store.
+func (s *store) SQL() *sqldb.Database { return s.Database }
+
 func (s *store) bind(tx *sql.Tx) *store {
 	bound := *s
 	bound.bound = true
-	bound.tx = func(ctx context.Context, f func(operator.Executor) error) error { return s.asWriter(ctx, tx, f) }
-	queries := *s.Queries
-	queries.DB = operator.SQL(tx, translate)
-	queries.Tx = onDB(bound.tx)
-	bound.Queries = &queries
+	bound.tx = func(ctx context.Context, f func(sqldb.Executor) error) error { return s.asWriter(ctx, tx, f) }
+	database := *s.Database
+	database.DB = sqldb.SQL(tx, translate)
+	database.Tx = onDB(bound.tx)
+	bound.Database = &database
 	return &bound
 }
 
-func onDB(tx func(context.Context, func(operator.Executor) error) error) func(context.Context, func(operator.DB) error) error {
-	return func(ctx context.Context, f func(operator.DB) error) error {
-		return tx(ctx, func(e operator.Executor) error { return f(operator.SQL(e, translate)) })
+func onDB(tx func(context.Context, func(sqldb.Executor) error) error) func(context.Context, func(sqldb.DB) error) error {
+	return func(ctx context.Context, f func(sqldb.DB) error) error {
+		return tx(ctx, func(e sqldb.Executor) error { return f(sqldb.SQL(e, translate)) })
 	}
 }
 
-var dialect = operator.Dialect{
+var dialect = sqldb.Dialect{
 	Quote:       `"`,
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
@@ -138,7 +142,7 @@ var dialect = operator.Dialect{
 	Name: "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
 	Field: func(arg func(any) string, keys []string) string {
 		return fmt.Sprintf("CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"+
-			" ELSE CAST(json_extract(payload, %[1]s) AS TEXT) END", arg(operator.JSONPath(keys)))
+			" ELSE CAST(json_extract(payload, %[1]s) AS TEXT) END", arg(sqldb.JSONPath(keys)))
 	},
 	Text:       "%s",
 	Like:       "%[1]s GLOB %[2]s", // LIKE takes A for a
@@ -159,7 +163,7 @@ func globPattern(parts []string) string {
 // Check: see sqlqueue.Store.
 func (s *store) Check(ctx context.Context) error {
 	var version string
-	if err := operator.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
+	if err := sqldb.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
 		return err
 	}
 	if !supported(version) {

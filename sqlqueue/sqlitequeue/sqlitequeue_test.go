@@ -16,6 +16,8 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // openFile opens a database file of its own with the tables. The application's busy_timeout is 0, so that it is the store that waits.
@@ -107,8 +109,8 @@ var (
 	job = sqlqueue.Named("job", nil)
 
 	// reserveOne asks for one job of the default queue, and for what has expired.
-	reserveOne = sqlqueue.Exchange{
-		Number: "w-1", Limit: 1, Requeue: 10, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: time.Minute}},
+	reserveOne = driver.Exchange{
+		Number: "w-1", Limit: 1, Requeue: 10, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}},
 	}
 )
 
@@ -169,11 +171,11 @@ func TestClockIsGos(t *testing.T) {
 	})
 }
 
-type otherStore struct{ sqlqueue.Store }
+type otherStore struct{ driver.Store }
 
-type wrapper struct{ sqlqueue.Store }
+type wrapper struct{ driver.Store }
 
-func (w wrapper) Unwrap() sqlqueue.Store { return w.Store }
+func (w wrapper) Unwrap() driver.Store { return w.Store }
 
 func TestWithTxOfAnotherQueue(t *testing.T) {
 	db := openFile(t)
@@ -197,7 +199,7 @@ func TestWithTxOfAWrappedStore(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if jobs := must(q.Jobs(t.Context(), sqlqueue.JobFilter{}))(t); len(jobs) != 0 {
+	if jobs := must(operator.New(q).Jobs(t.Context(), operator.JobFilter{}))(t); len(jobs) != 0 {
 		t.Errorf("after the rollback: %v", jobs)
 	}
 }
@@ -225,7 +227,7 @@ func TestWithTxBecomesTheWriter(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if jobs := must(q.Jobs(t.Context(), sqlqueue.JobFilter{}))(t); len(jobs) != 0 {
+	if jobs := must(operator.New(q).Jobs(t.Context(), operator.JobFilter{}))(t); len(jobs) != 0 {
 		t.Errorf("after the commit: %v", jobs)
 	}
 }
@@ -237,8 +239,8 @@ func TestWithTxIsNotRepeated(t *testing.T) {
 		db := migrate(t, openPath(t, path, "WAL"), "")
 		q := newQueue(t, db)
 		tx := must(db.BeginTx(t.Context(), nil))(t)
-		must(WithTx(q, tx).Jobs(t.Context(), sqlqueue.JobFilter{}))(t) // begins with a read
-		must(q.Push(t.Context(), job))(t)                              // others write
+		must(operator.New(WithTx(q, tx)).Jobs(t.Context(), operator.JobFilter{}))(t) // begins with a read
+		must(q.Push(t.Context(), job))(t)                                            // others write
 
 		start := time.Now()
 		_, err := WithTx(q, tx).Push(t.Context(), job)
@@ -258,9 +260,9 @@ func TestExchangeInATransactionOnlySettles(t *testing.T) {
 	tx := must(db.BeginTx(t.Context(), nil))(t)
 	defer func() { _ = tx.Rollback() }()
 	bound := WithTx(newQueue(t, db), tx)
-	for name, x := range map[string]sqlqueue.Exchange{
-		"worker":    {Worker: &sqlqueue.Worker{ID: "w"}},
-		"touch":     {Touch: []sqlqueue.Touch{{}}},
+	for name, x := range map[string]driver.Exchange{
+		"worker":    {Worker: &driver.Worker{ID: "w"}},
+		"touch":     {Touch: []driver.Touch{{}}},
 		"abandoned": {Abandoned: []string{"w-1"}},
 		"requeue":   {Requeue: 1},
 		"reserve":   {Limit: 1, Number: "w-1"},

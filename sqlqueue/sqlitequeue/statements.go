@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // statements are the package's statements for one table prefix. They are prepared once for each connection that runs them, which is
@@ -99,7 +99,7 @@ func (p prepared) QueryContext(ctx context.Context, query string, args ...any) (
 
 // prompt runs statements that wait for nobody. The end of ctx keeps them from beginning, and does not interrupt them: to listen for it costs
 // a goroutine for each.
-type prompt struct{ operator.Executor }
+type prompt struct{ sqldb.Executor }
 
 func (p prompt) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if ctx.Err() != nil {

@@ -6,22 +6,22 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // write runs f in a transaction of the store's own, as the database's writer.
-func (s *store) write(ctx context.Context, f func(operator.Executor) error) error {
+func (s *store) write(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.inTurn(ctx, func() error { return s.transaction(ctx, f) })
 }
 
 // promptly runs f in a transaction of the store's own or the caller's, as the database's writer, where statements wait for nobody.
-func (s *store) promptly(ctx context.Context, f func(operator.Executor) error) error {
-	return s.tx(ctx, func(tx operator.Executor) error { return f(prompt{tx}) })
+func (s *store) promptly(ctx context.Context, f func(sqldb.Executor) error) error {
+	return s.tx(ctx, func(tx sqldb.Executor) error { return f(prompt{tx}) })
 }
 
 // writeOne runs f, which writes with one statement. That is a transaction by itself, for half the cost of one with a BEGIN and a COMMIT. But
 // when ctx ends while it runs, some drivers tell only that, although it was committed.
-func (s *store) writeOne(ctx context.Context, f func(operator.Executor) error) error {
+func (s *store) writeOne(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.inTurn(ctx, func() error {
 		err := f(s.sql.prepared)
 		if err != nil && ctx.Err() != nil {
@@ -56,7 +56,7 @@ func (s *store) inTurn(ctx context.Context, write func() error) error {
 	})
 }
 
-func (s *store) transaction(ctx context.Context, f func(operator.Executor) error) error {
+func (s *store) transaction(ctx context.Context, f func(sqldb.Executor) error) error {
 	// The end of ctx ends BEGIN and the statements. The transaction is left to the Rollback below: at the end of its own context
 	// database/sql may close the connection, and with it a database in memory.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -81,7 +81,7 @@ func (s *store) transaction(ctx context.Context, f func(operator.Executor) error
 // others have written in between.
 const becomeWriter = `UPDATE "jobs" SET id = id WHERE id = 0`
 
-func (s *store) asWriter(ctx context.Context, tx operator.Executor, f func(operator.Executor) error) error {
+func (s *store) asWriter(ctx context.Context, tx sqldb.Executor, f func(sqldb.Executor) error) error {
 	if _, err := tx.ExecContext(ctx, s.sql.text[becomeWriter]); err != nil {
 		return translate(err)
 	}

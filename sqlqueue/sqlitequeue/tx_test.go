@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // busyTest runs in a bubble with a database file, and a connection that can lock it.
@@ -78,7 +80,7 @@ func TestRollbackJournal(t *testing.T) {
 		}
 		execute(t, other, "BEGIN EXCLUSIVE")
 		if took := waitsFor(t, other, func() error {
-			jobs, err := q.Jobs(t.Context(), sqlqueue.JobFilter{})
+			jobs, err := operator.New(q).Jobs(t.Context(), operator.JobFilter{})
 			if len(jobs) != 1 {
 				t.Errorf("read %d jobs, want 1", len(jobs))
 			}
@@ -138,7 +140,7 @@ func TestContextEndsTheWait(t *testing.T) {
 		ends(2 * time.Second)
 
 		execute(t, other, "ROLLBACK")
-		if jobs := must(q.Jobs(t.Context(), sqlqueue.JobFilter{}))(t); len(jobs) != 0 {
+		if jobs := must(operator.New(q).Jobs(t.Context(), operator.JobFilter{}))(t); len(jobs) != 0 {
 			t.Errorf("%d jobs were pushed", len(jobs))
 		}
 	})
@@ -182,7 +184,7 @@ func TestContextEndsTheDriversWait(t *testing.T) {
 func TestEndedContext(t *testing.T) {
 	db := openFile(t)
 	s := newStore(db, "")
-	jobs := []sqlqueue.NewJob{{Queue: "default", Payload: []byte("{}")}}
+	jobs := []driver.NewJob{{Queue: "default", Payload: []byte("{}")}}
 	must(s.Push(t.Context(), jobs))(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -191,15 +193,15 @@ func TestEndedContext(t *testing.T) {
 			t.Fatalf("got %v, want the context's error", err)
 		}
 	}
-	tx := operator.SQL(prompt{db}, translate)
+	tx := sqldb.SQL(prompt{db}, translate)
 	const insert = "INSERT INTO jobs (payload) VALUES ('{}') RETURNING id"
 	if _, err := tx.Exec(ctx, insert); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if err := operator.Each(ctx, tx, insert, nil, nil); !errors.Is(err, context.Canceled) {
+	if err := sqldb.Each(ctx, tx, insert, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if stored := must(s.Jobs(t.Context(), sqlqueue.JobFilter{Limit: 100}))(t); len(stored) != 1 {
+	if stored := must(operator.New(must(sqlqueue.New(s, sqlqueue.Config{}))(t)).Jobs(t.Context(), operator.JobFilter{}))(t); len(stored) != 1 {
 		t.Errorf("%d jobs were pushed", len(stored)-1)
 	}
 }
@@ -264,10 +266,10 @@ func TestIdleExchangeOnlyReads(t *testing.T) {
 			"an expired reservation": "UPDATE jobs SET reserved = 1, reserved_at = 0, reserved_by = 'x', expires_at = 1",
 		} {
 			execute(t, other, prepare, "BEGIN IMMEDIATE")
-			var answer sqlqueue.Exchanged
+			var answer driver.Exchanged
 			took := waitsFor(t, other, func() (err error) {
 				x := reserveOne
-				x.Reserve = []sqlqueue.Reserve{{Queue: "default"}} // never expires
+				x.Reserve = []driver.Reserve{{Queue: "default"}} // never expires
 				answer, err = q.Exchange(t.Context(), x)
 				return err
 			})
@@ -290,7 +292,7 @@ func TestInMemoryOnOneConnection(t *testing.T) {
 
 		const insert = "INSERT INTO jobs (payload) VALUES ('{}')"
 		ctx, cancel := context.WithCancel(t.Context())
-		err := s.Tx(ctx, func(tx operator.DB) error {
+		err := s.Tx(ctx, func(tx sqldb.DB) error {
 			if _, err := tx.Exec(ctx, insert); err != nil {
 				return err
 			}
@@ -311,7 +313,7 @@ func TestInMemoryOnOneConnection(t *testing.T) {
 		if err := q.Delete(t.Context(), answer.Reserved[0]); err != nil {
 			t.Error(err)
 		}
-		if queues := must(q.Queues(t.Context(), 0))(t); len(queues) != 0 {
+		if queues := must(operator.New(q).Queues(t.Context(), 0))(t); len(queues) != 0 {
 			t.Errorf("left over: %+v", queues)
 		}
 		_ = db.Close()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // AssertPushed fails the test unless the job was pushed: one of the same name and the same data, and with the options that are given,
@@ -87,7 +88,7 @@ func (q *Queue) wanted(job sqlqueue.Pushable, options []sqlqueue.PushOption) []w
 }
 
 // wouldPush returns what a push writes, and writes nothing.
-func (q *Queue) wouldPush(job sqlqueue.Pushable, options ...sqlqueue.PushOption) []sqlqueue.NewJob {
+func (q *Queue) wouldPush(job sqlqueue.Pushable, options ...sqlqueue.PushOption) []driver.NewJob {
 	q.t.Helper()
 	config := q.Config()
 	config.Sync, config.Runner = false, nil
@@ -103,13 +104,13 @@ func (q *Queue) wouldPush(job sqlqueue.Pushable, options ...sqlqueue.PushOption)
 }
 
 type dryStore struct {
-	sqlqueue.Store
-	jobs []sqlqueue.NewJob
+	driver.Store
+	jobs []driver.NewJob
 }
 
-func (s *dryStore) Push(_ context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (s *dryStore) Push(_ context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	s.jobs = jobs
-	return make([]sqlqueue.Pushed, len(jobs)), nil
+	return make([]driver.Pushed, len(jobs)), nil
 }
 
 // matches reports whether p is what is looked for.

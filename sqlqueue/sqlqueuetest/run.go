@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -115,7 +116,7 @@ func (q *Queue) run(mux *worker.Mux, how worker.Config) []Result {
 // names returns the queues that there are, by name.
 func (q *Queue) names() []string {
 	q.t.Helper()
-	queues, err := q.Queues(q.ctx(), 0)
+	queues, err := operator.New(q.Queue).Queues(q.ctx(), 0)
 	if err != nil {
 		q.t.Fatalf("sqlqueuetest: %v", err)
 	}
@@ -131,7 +132,7 @@ func (q *Queue) names() []string {
 // there lists the jobs that wait.
 func (q *Queue) there() string {
 	q.t.Helper()
-	jobs, err := q.Jobs(q.ctx(), sqlqueue.JobFilter{})
+	jobs, err := operator.New(q.Queue).Jobs(q.ctx(), operator.JobFilter{})
 	if err != nil {
 		q.t.Fatalf("sqlqueuetest: %v", err)
 	}

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -65,7 +66,7 @@ func New(t testing.TB, config sqlqueue.Config) *Queue {
 	if err != nil {
 		t.Fatalf("sqlqueuetest: %v", err)
 	}
-	q = q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return store{s}, nil })
+	q = q.Bind(func(s driver.Store) (driver.Store, error) { return store{s}, nil })
 	return &Queue{Queue: q, t: t, db: db}
 }
 
@@ -73,10 +74,13 @@ func New(t testing.TB, config sqlqueue.Config) *Queue {
 func (q *Queue) DB() *sql.DB { return q.db }
 
 // store is SQLite's, which the transactions of other databases leave as it is.
-type store struct{ sqlqueue.Store }
+type store struct{ driver.Store }
+
+// Unwrap returns SQLite's.
+func (s store) Unwrap() driver.Store { return s.Store }
 
 // Bind is called by sqlqueue.Queue.Bind.
-func (s store) Bind(bind func(sqlqueue.Store) (sqlqueue.Store, error)) (sqlqueue.Store, error) {
+func (s store) Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store, error) {
 	bound, err := bind(s.Store)
 	if err != nil {
 		return s, nil //nolint:nilerr // the transaction is not of this database, or nil

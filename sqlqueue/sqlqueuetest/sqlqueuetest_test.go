@@ -20,7 +20,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlqueuetest"
@@ -339,7 +341,7 @@ func TestF2_RunOneTellsTheOutcome(t *testing.T) {
 		if got.Job.ID != id {
 			t.Errorf("job %d was run, want %d", got.Job.ID, id)
 		}
-		if _, err := q.Cancel(t.Context(), id); err != nil && !errors.Is(err, sqlqueue.ErrNotFound) {
+		if _, err := operator.New(q.Queue).Cancel(t.Context(), id); err != nil && !errors.Is(err, operator.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
@@ -365,7 +367,7 @@ func TestF2_RunOneSeesALostJob(t *testing.T) {
 	id := push(t, q.Queue, count{})
 	m := worker.NewMux()
 	m.HandleFunc("count", func(ctx context.Context, _ *worker.Job[json.RawMessage]) error {
-		_, err := q.Release(ctx, id) // as an operator does
+		_, err := operator.New(q.Queue).Release(ctx, id) // as an operator does
 		return err
 	})
 	if got := q.RunOne(m); got.Outcome != sqlqueuetest.Lost || !errors.Is(got.Err, sqlqueue.ErrReservationLost) {
@@ -380,7 +382,7 @@ func TestF2_RunOneRunsOne(t *testing.T) {
 	if got := q.RunOne(mux()); got.Job.ID != 2 {
 		t.Errorf("job %d was run, want 2: it has the smaller priority", got.Job.ID)
 	}
-	if jobs, err := q.Jobs(t.Context(), sqlqueue.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].Attempts != 0 {
+	if jobs, err := operator.New(q.Queue).Jobs(t.Context(), operator.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].Attempts != 0 {
 		t.Errorf("%v; left are %+v", err, jobs)
 	}
 }
@@ -406,8 +408,8 @@ func TestF2_RunOneNeedsAJob(t *testing.T) {
 // reserve reserves the next job, as a worker does that then dies.
 func reserve(t testing.TB, q *sqlqueuetest.Queue, id int64, expire time.Duration) {
 	t.Helper()
-	answer, err := q.Exchange(t.Context(), sqlqueue.Exchange{
-		Number: "dead-1", Limit: 1, Reserve: []sqlqueue.Reserve{{Queue: "default", Expire: max(expire, 0)}},
+	answer, err := q.Exchange(t.Context(), driver.Exchange{
+		Number: "dead-1", Limit: 1, Reserve: []driver.Reserve{{Queue: "default", Expire: max(expire, 0)}},
 	})
 	if err != nil || len(answer.Reserved) != 1 || answer.Reserved[0].ID != id {
 		t.Fatalf("reserved %+v, %v", answer.Reserved, err)
@@ -433,7 +435,7 @@ func TestF2_RunUntilEmpty(t *testing.T) {
 		`count (job 1, queue "b", attempt 1) processed`,
 		`greet (job 4, queue "another", attempt 1) processed`,
 	)
-	if jobs, err := q.Jobs(t.Context(), sqlqueue.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].ID != 2 {
+	if jobs, err := operator.New(q.Queue).Jobs(t.Context(), operator.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].ID != 2 {
 		t.Errorf("%v; left are %+v", err, jobs)
 	}
 }
@@ -585,14 +587,14 @@ func advance(t *testing.T) {
 	reserve(t, q, id, time.Hour)
 	q.Advance(59 * time.Minute)
 	runs("before the reservation expires")
-	if job, err := q.Job(t.Context(), id); err != nil || time.Since(job.ReservedAt) < 59*time.Minute || time.Since(job.CreatedAt) < 59*time.Minute {
+	if job, err := operator.New(q.Queue).Job(t.Context(), id); err != nil || time.Since(job.ReservedAt) < 59*time.Minute || time.Since(job.CreatedAt) < 59*time.Minute {
 		t.Errorf("%v; reserved %v ago, pushed %v ago", err, time.Since(job.ReservedAt), time.Since(job.CreatedAt))
 	}
 	q.Advance(time.Minute)
 	runs("after the reservation has expired", 3)
 
 	push(t, q.Queue, greet{})
-	if err := q.Control(t.Context(), "", sqlqueue.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
+	if err := operator.New(q.Queue).Control(t.Context(), "", operator.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	runs("while all queues are paused")
@@ -608,7 +610,7 @@ func advance(t *testing.T) {
 		t.Errorf("after RetryUntil: %v", got)
 	}
 	q.Advance(24 * time.Hour)
-	if failed, err := q.FailedJobs(t.Context(), sqlqueue.FailedFilter{OlderThan: 24 * time.Hour}); err != nil || len(failed) != 1 {
+	if failed, err := operator.New(q.Queue).FailedJobs(t.Context(), operator.FailedFilter{OlderThan: 24 * time.Hour}); err != nil || len(failed) != 1 {
 		t.Errorf("%v; failed a day ago: %+v", err, failed)
 	} else if age := time.Since(failed[0].CreatedAt); age < 25*time.Hour || age > 26*time.Hour {
 		t.Errorf("the failed job was pushed %v ago", age)
@@ -619,7 +621,7 @@ func advance(t *testing.T) {
 		t.Errorf("before RetryUntil: %v", got)
 	}
 	q.Advance(time.Hour + time.Millisecond)
-	if _, err := q.Retry(t.Context(), sqlqueue.FailedFilter{}); err != nil {
+	if _, err := operator.New(q.Queue).Retry(t.Context(), operator.FailedFilter{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range q.RunUntilEmpty(mux()) {
@@ -628,11 +630,11 @@ func advance(t *testing.T) {
 		}
 	}
 
-	if _, err := q.Exchange(t.Context(), sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: "w", Name: "w"}}); err != nil {
+	if _, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Name: "w"}}); err != nil {
 		t.Fatal(err)
 	}
 	q.Advance(time.Hour)
-	workers, err := q.Workers(t.Context())
+	workers, err := operator.New(q.Queue).Workers(t.Context())
 	if err != nil || len(workers) == 0 {
 		t.Fatalf("the workers are %v, %v", workers, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // badPayloads are what programs in other languages may insert. A database refuses some.
@@ -60,7 +62,7 @@ var badRowsCases = []testCase{
 			if _, err := c.Push(f.Context(), sqlqueue.Named("App/Jobs/café 🎉", nil)); err != nil {
 				f.Fatal(err)
 			}
-			jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Name: "App/Jobs/café 🎉"})
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Name: "App/Jobs/café 🎉"})
 			f.must(err)
 			if len(jobs) != 2 {
 				f.Errorf("found %d jobs, want both", len(jobs))
@@ -79,7 +81,7 @@ var badRowsCases = []testCase{
 				}
 			}
 			for i, name := range names {
-				jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Name: name})
+				jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Name: name})
 				f.must(err)
 				if len(jobs) != 1 {
 					f.Errorf("found %d jobs named %q, want 1", len(jobs), names[i])
@@ -95,9 +97,9 @@ var badRowsCases = []testCase{
 			f.insert("default", `{"JOB":"upper","job":"lower","Job":"title","Data":{"id":1},"data":{"ID":2,"id":3}}`)
 			f.insert("default", `{"Job":"alone","data":1}`)
 			f.insert("default", `{"job":"twice","data":1,"job":"again"}`)
-			find := func(filter sqlqueue.JobFilter) int {
+			find := func(filter operator.JobFilter) int {
 				f.Helper()
-				jobs, err := c.Jobs(f.Context(), filter)
+				jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 				f.must(err)
 				for _, j := range jobs {
 					if p, err := sqlqueue.ParsePayload(j.Payload); err == nil && p.Job != filter.Name && filter.Name != "" {
@@ -107,16 +109,16 @@ var badRowsCases = []testCase{
 				return len(jobs)
 			}
 			for name, want := range map[string]int{"lower": 1, "upper": 0, "title": 0, "alone": 0} {
-				if n := find(sqlqueue.JobFilter{Name: name}); n != want {
+				if n := find(operator.JobFilter{Name: name}); n != want {
 					f.Errorf("%d jobs are named %q, want %d", n, name, want)
 				}
 			}
 			for value, want := range map[string]int{"1": 0, "2": 0, "3": 1} {
-				if n := find(sqlqueue.JobFilter{Fields: []sqlqueue.Field{{Path: []string{"id"}, Value: value}}}); n != want {
+				if n := find(operator.JobFilter{Fields: []operator.Field{{Path: []string{"id"}, Value: value}}}); n != want {
 					f.Errorf("%d jobs have the id %s in their data, want %d", n, value, want)
 				}
 			}
-			if n := find(sqlqueue.JobFilter{Name: "twice"}) + find(sqlqueue.JobFilter{Name: "again"}); n > 0 {
+			if n := find(operator.JobFilter{Name: "twice"}) + find(operator.JobFilter{Name: "again"}); n > 0 {
 				f.Error("a job is found by one of two names, and no handler takes it")
 			}
 		},
@@ -135,14 +137,14 @@ var badRowsCases = []testCase{
 			for _, escape := range []string{`\u00e9`, `\ud83c\udf89`, `\\u0000`} {
 				f.insert("default", `{"job":"escaped","data":{"id":1,"text":"`+strings.Repeat(escape, 6_000_000/len(escape))+`"}}`)
 			}
-			for _, filter := range []sqlqueue.JobFilter{
-				{Name: "escaped"}, {Name: "escaped", PayloadMax: 100}, {Fields: []sqlqueue.Field{field("1", "id")}, PayloadMax: 100},
+			for _, filter := range []operator.JobFilter{
+				{Name: "escaped"}, {Name: "escaped", PayloadMax: 100}, {Fields: []operator.Field{field("1", "id")}, PayloadMax: 100},
 			} {
-				if jobs, err := c.Jobs(f.Context(), filter); err != nil || len(jobs) != 3 {
+				if jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter); err != nil || len(jobs) != 3 {
 					f.Errorf("%+v: found %d, %v; want 3", filter, len(jobs), err)
 				}
 			}
-			if n, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{Name: "escaped"}); n != 3 || err != nil {
+			if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Name: "escaped"}); n != 3 || err != nil {
 				f.Errorf("cancelled %d, %v; want 3", n, err)
 			}
 		},
@@ -181,8 +183,8 @@ var badRowsCases = []testCase{
 			c.pushMany(4)
 			jobs := c.reserve(3, "default")
 			before := f.dump()
-			_, err := c.Exchange(f.Context(), sqlqueue.Exchange{
-				Settle: []sqlqueue.Settlement{done(jobs[0]), fail(jobs[1], "a\x00b", "")}, Touch: []sqlqueue.Touch{touch(jobs[2], 0)},
+			_, err := c.Exchange(f.Context(), driver.Exchange{
+				Settle: []driver.Settlement{done(jobs[0]), fail(jobs[1], "a\x00b", "")}, Touch: []driver.Touch{touch(jobs[2], 0)},
 				Number: c.number(), Limit: 1, Reserve: from("default"),
 			})
 			if err == nil {
@@ -203,11 +205,11 @@ var badRowsCases = []testCase{
 				id := int64(f.count("SELECT max(id) FROM {jobs}"))
 				name := "right"
 				before := f.dump()
-				if err := c.Edit(f.Context(), id, sqlqueue.JobEdit{Data: 2}); err == nil {
+				if err := operator.New(c.Queue).Edit(f.Context(), id, operator.JobEdit{Data: 2}); err == nil {
 					f.Errorf("%s: an edit of the data alone was accepted", bad)
 				}
 				f.unchanged(before)
-				f.must(c.Edit(f.Context(), id, sqlqueue.JobEdit{Name: &name, Data: 2}))
+				f.must(operator.New(c.Queue).Edit(f.Context(), id, operator.JobEdit{Name: &name, Data: 2}))
 				f.samePayload(c.reserve(1, "default")[0].Payload, `{"job":"right","data":2}`)
 			}
 		},
@@ -221,7 +223,7 @@ var badRowsCases = []testCase{
 			other := c.push()
 			for _, data := range []string{`"a\u0000b"`, `"\ud83c"`, `"😀"`, `"` + strings.Repeat("x", 1<<20) + `"`} {
 				before := f.dump()
-				if err := c.Edit(f.Context(), id, sqlqueue.JobEdit{Data: json.RawMessage(data)}); err != nil {
+				if err := operator.New(c.Queue).Edit(f.Context(), id, operator.JobEdit{Data: json.RawMessage(data)}); err != nil {
 					f.Logf("refused: %.20s: %v", data, err)
 					f.unchanged(before)
 					continue
@@ -265,27 +267,27 @@ func insertBadRows(f *fixture) {
 			f.sameText(j.Payload, want[j.ID])
 		}
 	}
-	listed, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+	listed, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 	f.must(err)
 	same("listed", listed)
-	goods, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Name: "good"})
+	goods, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Name: "good"})
 	f.must(err)
 	if len(goods) != len(ids)/2+1 {
 		f.Errorf("%d jobs named good, want %d", len(goods), len(ids)/2+1)
 	}
 	for _, name := range []string{"nul", "high", "🎉", "settings", "spaces", "in a list", "deep", "none"} {
-		if _, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Name: name}); err != nil {
+		if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Name: name}); err != nil {
 			f.Errorf("jobs named %q: %v", name, err)
 		}
 	}
-	queues, err := c.Queues(f.Context(), 0)
+	queues, err := operator.New(c.Queue).Queues(f.Context(), 0)
 	if err != nil || len(queues) != 1 || queues[0].Ready != int64(len(ids)) {
 		f.Errorf("queues are %+v, %v", queues, err)
 	}
 
 	reserved := c.reserve(len(ids), "default")
 	same("reserved", reserved)
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for i, j := range reserved {
 		switch i % 4 {
 		case 0, 1:
@@ -297,18 +299,18 @@ func insertBadRows(f *fixture) {
 		}
 	}
 	c.settle(settle...)
-	failed, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Limit: 1000})
+	failed, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Limit: 1000})
 	f.must(err)
 	for _, j := range failed {
 		f.sameText(j.Payload, want[j.JobID])
 	}
-	if _, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Name: "good"}); err != nil {
+	if _, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Name: "good"}); err != nil {
 		f.Errorf("failed jobs by name: %v", err)
 	}
-	if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); n != len(failed) || err != nil {
+	if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); n != len(failed) || err != nil {
 		f.Errorf("retried %d of %d, %v", n, len(failed), err)
 	}
-	if _, err := c.Clear(f.Context(), "", true); err != nil {
+	if _, err := operator.New(c.Queue).Clear(f.Context(), "", true); err != nil {
 		f.Error(err)
 	}
 }
@@ -358,13 +360,13 @@ func pushBadData(f *fixture) {
 		}
 	}
 	for _, name := range []string{"good", "bad"} {
-		if _, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Name: name}); err != nil {
+		if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Name: name}); err != nil {
 			f.Errorf("jobs named %q: %v", name, err)
 		}
 	}
 	n := f.count("SELECT count(*) FROM {jobs}")
 	jobs := c.reserve(n, "default")
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for i, j := range jobs {
 		if i%2 == 0 {
 			settle = append(settle, done(j))
@@ -395,7 +397,7 @@ func (f *fixture) pushHuge(n, size int) {
 	all := append(append([]int64{before}, ids...), after)
 	got := c.reserve(n+2, "default")
 	f.sameIDs(got, all...)
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for i, j := range got {
 		if 0 < i && i <= n {
 			f.sameText(j.Payload, fmt.Sprintf(`{"job":"huge","data":"%s"}`, strings.Repeat(string(rune('a'+i-1)), size)))
@@ -408,7 +410,7 @@ func (f *fixture) pushHuge(n, size int) {
 	if len(failed) != 1 || len(failed[0].Payload) < size {
 		f.Fatalf("%d failed jobs", len(failed))
 	}
-	if retried, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); retried != 1 || err != nil {
+	if retried, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); retried != 1 || err != nil {
 		f.Errorf("retried %d, %v", retried, err)
 	}
 }
@@ -453,20 +455,20 @@ func nameDoubtful(f *fixture) {
 				want = append(want, j.ID)
 			}
 		}
-		for _, filter := range []sqlqueue.JobFilter{{Name: wanted}, {Name: wanted, PayloadMax: 9}, {Name: wanted, State: sqlqueue.Ready, Queue: "default"}} {
-			jobs, err := c.Jobs(f.Context(), filter)
+		for _, filter := range []operator.JobFilter{{Name: wanted}, {Name: wanted, PayloadMax: 9}, {Name: wanted, State: operator.Ready, Queue: "default"}} {
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 			f.must(err)
 			if got := idsOf(jobs); !slices.Equal(got, want) {
 				f.Errorf("%+v: got the jobs %v, want %v", filter, got, want)
 			}
-			n, err := c.CountJobs(f.Context(), filter, 1000)
+			n, err := operator.New(c.Queue).CountJobs(f.Context(), filter, 1000)
 			if err != nil || n != len(want) {
 				f.Errorf("%+v: counted %d, %v; want %d", filter, n, err, len(want))
 			}
 		}
 		var paged []int64
-		for filter := (sqlqueue.JobFilter{Name: wanted, Limit: 1}); ; {
-			jobs, err := c.Jobs(f.Context(), filter)
+		for filter := (operator.JobFilter{Name: wanted, Limit: 1}); ; {
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 			f.must(err)
 			if len(jobs) == 0 {
 				break
@@ -478,7 +480,7 @@ func nameDoubtful(f *fixture) {
 		}
 	}
 
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for _, j := range c.reserve(len(all), "default") {
 		settle = append(settle, fail(j, "an error", ""))
 	}
@@ -487,7 +489,7 @@ func nameDoubtful(f *fixture) {
 	for _, j := range all {
 		counted[name(j.Payload)]++
 	}
-	groups, err := c.FailedGroups(f.Context(), sqlqueue.FailedFilter{}, 1000)
+	groups, err := operator.New(c.Queue).FailedGroups(f.Context(), operator.FailedFilter{}, 1000)
 	f.must(err)
 	if len(groups) != len(counted) {
 		f.Errorf("got the groups %+v, want them of %v", groups, counted)
@@ -499,23 +501,23 @@ func nameDoubtful(f *fixture) {
 	}
 	for _, wanted := range names {
 		for _, most := range []int{0, 9} {
-			jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Name: wanted, TextMax: most})
+			jobs, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Name: wanted, TextMax: most})
 			if err != nil || int64(len(jobs)) != counted[wanted] {
 				f.Errorf("got %d failed jobs named %q, %v; want %d", len(jobs), wanted, err, counted[wanted])
 			}
 		}
 	}
-	groups, err = c.FailedGroups(f.Context(), sqlqueue.FailedFilter{Name: "mine"}, 2)
+	groups, err = operator.New(c.Queue).FailedGroups(f.Context(), operator.FailedFilter{Name: "mine"}, 2)
 	if err != nil || len(groups) != 1 || groups[0].Count != 2 {
 		f.Errorf("got the groups %+v, %v; want one of the newest two", groups, err)
 	}
-	if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{Name: "mine"}); err != nil || int64(n) != counted["mine"] {
+	if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{Name: "mine"}); err != nil || int64(n) != counted["mine"] {
 		f.Errorf("retried %d, %v; want %d", n, err, counted["mine"])
 	}
-	if n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{Name: "yours"}); err != nil || int64(n) != counted["yours"] {
+	if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{Name: "yours"}); err != nil || int64(n) != counted["yours"] {
 		f.Errorf("forgot %d, %v; want %d", n, err, counted["yours"])
 	}
-	if n, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{Name: "mine"}); err != nil || int64(n) != counted["mine"] {
+	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Name: "mine"}); err != nil || int64(n) != counted["mine"] {
 		f.Errorf("cancelled %d, %v; want %d", n, err, counted["mine"])
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Bench measures a store with payloads of about 100 bytes: pushes, single and a thousand at once, and exchanges that settle n jobs and
@@ -43,7 +44,7 @@ func benchExchange(b *testing.B, db Database, n int) {
 	const stock = 20_000
 	jobs := benchJobs(1000)
 	left := 0
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	b.ResetTimer()
 	for i := range b.N {
 		if left < n {
@@ -55,7 +56,7 @@ func benchExchange(b *testing.B, db Database, n int) {
 			}
 			b.StartTimer()
 		}
-		answer, err := q.Exchange(b.Context(), sqlqueue.Exchange{
+		answer, err := q.Exchange(b.Context(), driver.Exchange{
 			Settle: settle, Number: fmt.Sprintf("bench-%d", i), Limit: n, Requeue: 100, Reserve: from("default"),
 		})
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var boundsCases = []testCase{
@@ -22,7 +24,7 @@ var boundsCases = []testCase{
 			}
 			take := func(bytes int) []sqlqueue.Job {
 				f.Helper()
-				jobs := c.exchange(sqlqueue.Exchange{Limit: 10, Bytes: int64(bytes), Reserve: from("empty", "default"), Everything: true}).Reserved
+				jobs := c.exchange(driver.Exchange{Limit: 10, Bytes: int64(bytes), Reserve: from("empty", "default"), Everything: true}).Reserved
 				for _, j := range jobs {
 					c.settle(done(j))
 				}
@@ -50,7 +52,7 @@ var boundsCases = []testCase{
 			}
 			size := int64(len(c.job(ids[0]).Payload))
 			reserve := func() []sqlqueue.Job {
-				return c.exchange(sqlqueue.Exchange{Limit: 10, Bytes: 3 * size, Reserve: from("first", "second"), Everything: true}).Reserved
+				return c.exchange(driver.Exchange{Limit: 10, Bytes: 3 * size, Reserve: from("first", "second"), Everything: true}).Reserved
 			}
 			f.sameIDs(reserve(), ids[:3]...)
 			f.sameIDs(reserve(), ids[3])
@@ -70,14 +72,14 @@ var boundsCases = []testCase{
 			past := sqlqueue.At(c.now().AddDate(-1, 0, 0))
 			for _, option := range []sqlqueue.PushOption{sqlqueue.Priority(0), sqlqueue.Priority(-7), sqlqueue.Priority(7)} {
 				id := other.push(past, option)
-				answer := c.exchange(sqlqueue.Exchange{Limit: 5, Reserve: from("default"), Everything: true})
+				answer := c.exchange(driver.Exchange{Limit: 5, Reserve: from("default"), Everything: true})
 				if !answer.Everything {
 					f.Error("the answer does not say that everything was looked at")
 				}
 				f.sameIDs(answer.Reserved, id)
 				c.settle(done(answer.Reserved[0]))
 			}
-			if answer := c.exchange(sqlqueue.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything || len(answer.Reserved) > 0 {
+			if answer := c.exchange(driver.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything || len(answer.Reserved) > 0 {
 				f.Errorf("with nothing left the answer is %+v", answer)
 			}
 		},
@@ -101,7 +103,7 @@ var boundsCases = []testCase{
 				whole[j.ID] = string(j.Payload)
 			}
 			for _, most := range []int{0, 1, 100, 1000, 100_000} {
-				jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{PayloadMax: most})
+				jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{PayloadMax: most})
 				f.must(err)
 				if len(jobs) != len(whole) || jobs[0].ID != long || jobs[len(jobs)-1].ID != short {
 					f.Errorf("got the jobs %v, want %d", idsOf(jobs), len(whole))
@@ -116,7 +118,7 @@ var boundsCases = []testCase{
 					}
 				}
 			}
-			if _, err := c.Jobs(f.Context(), sqlqueue.JobFilter{PayloadMax: -1}); err == nil {
+			if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{PayloadMax: -1}); err == nil {
 				f.Error("a negative length was taken")
 			}
 		},
@@ -139,7 +141,7 @@ var boundsCases = []testCase{
 					}
 					return string(runes)
 				}
-				jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{TextMax: most})
+				jobs, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{TextMax: most})
 				f.must(err)
 				if len(jobs) != 1 {
 					f.Fatalf("got %d failed jobs, want 1", len(jobs))
@@ -149,7 +151,7 @@ var boundsCases = []testCase{
 					f.Errorf("at most %d characters: got %d, %d and %d bytes", most, len(j.Payload), len(j.Error), len(j.Stack))
 				}
 			}
-			if _, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{TextMax: -1}); err == nil {
+			if _, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{TextMax: -1}); err == nil {
 				f.Error("a negative length was taken")
 			}
 		},
@@ -162,9 +164,9 @@ var boundsCases = []testCase{
 			c.pushMany(2)
 			jobs := c.reserve(2, "default")
 			before := f.dump()
-			for _, outcome := range []sqlqueue.Outcome{0, -1, 99} {
-				settle := []sqlqueue.Settlement{done(jobs[0]), {Reservation: jobs[1].Reservation(), Outcome: outcome}}
-				if _, err := c.Exchange(f.Context(), sqlqueue.Exchange{Settle: settle}); err == nil {
+			for _, outcome := range []driver.Outcome{0, -1, 99} {
+				settle := []driver.Settlement{done(jobs[0]), {Reservation: jobs[1].Reservation(), Outcome: outcome}}
+				if _, err := c.Exchange(f.Context(), driver.Exchange{Settle: settle}); err == nil {
 					f.Errorf("the outcome %d was taken", outcome)
 				}
 				f.unchanged(before)

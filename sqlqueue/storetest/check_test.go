@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // TestCheck feeds the checker histories, each event a call of its own after the one before, and sees what it says.
@@ -170,32 +171,32 @@ func TestCheckOverlap(t *testing.T) {
 func TestCheckAnswer(t *testing.T) {
 	reservation := sqlqueue.Reservation{ID: 1, By: "a"}
 	job := sqlqueue.Job{ID: 1, Queue: "q", Attempts: 1, Reserved: true, ReservedBy: "n", ReservedAt: time.Now(), ExpiresAt: time.Now()}
-	asked := sqlqueue.Exchange{
-		Settle:  []sqlqueue.Settlement{{Reservation: reservation}},
-		Requeue: 1, Number: "n", Limit: 1, Reserve: []sqlqueue.Reserve{{Queue: "q", Expire: time.Second}},
+	asked := driver.Exchange{
+		Settle:  []driver.Settlement{{Reservation: reservation}},
+		Requeue: 1, Number: "n", Limit: 1, Reserve: []driver.Reserve{{Queue: "q", Expire: time.Second}},
 	}
 	for _, test := range []struct {
 		wrong  string
-		answer func(*sqlqueue.Exchanged)
+		answer func(*driver.Exchanged)
 	}{
-		{"", func(*sqlqueue.Exchanged) {}},
-		{"", func(a *sqlqueue.Exchanged) {
+		{"", func(*driver.Exchanged) {}},
+		{"", func(a *driver.Exchanged) {
 			a.Lost, a.Reserved = []sqlqueue.Reservation{reservation}, []sqlqueue.Job{job}
 		}},
-		{"was not asked about", func(a *sqlqueue.Exchanged) { a.Lost = []sqlqueue.Reservation{{ID: 2, By: "a"}} }},
-		{"reported twice", func(a *sqlqueue.Exchanged) {
+		{"was not asked about", func(a *driver.Exchanged) { a.Lost = []sqlqueue.Reservation{{ID: 2, By: "a"}} }},
+		{"reported twice", func(a *driver.Exchanged) {
 			a.Lost, a.Locked = []sqlqueue.Reservation{reservation}, []sqlqueue.Reservation{reservation}
 		}},
-		{"requeued 2 of at most 1", func(a *sqlqueue.Exchanged) { a.Requeued = 2 }},
-		{"clock", func(a *sqlqueue.Exchanged) { a.Now = time.Time{} }},
-		{"reserved 2 of at most 1", func(a *sqlqueue.Exchanged) { a.Reserved = []sqlqueue.Job{job, job} }},
-		{"given twice in one answer", func(a *sqlqueue.Exchanged) { a.Reserved = []sqlqueue.Job{job, job} }},
-		{"from which nothing was asked", func(a *sqlqueue.Exchanged) { job := job; job.Queue = "other"; a.Reserved = []sqlqueue.Job{job} }},
-		{"should it expire: true", func(a *sqlqueue.Exchanged) { job := job; job.ExpiresAt = time.Time{}; a.Reserved = []sqlqueue.Job{job} }},
-		{"asked under", func(a *sqlqueue.Exchanged) { job := job; job.ReservedBy = "m"; a.Reserved = []sqlqueue.Job{job} }},
-		{"attempts 0", func(a *sqlqueue.Exchanged) { job := job; job.Attempts = 0; a.Reserved = []sqlqueue.Job{job} }},
+		{"requeued 2 of at most 1", func(a *driver.Exchanged) { a.Requeued = 2 }},
+		{"clock", func(a *driver.Exchanged) { a.Now = time.Time{} }},
+		{"reserved 2 of at most 1", func(a *driver.Exchanged) { a.Reserved = []sqlqueue.Job{job, job} }},
+		{"given twice in one answer", func(a *driver.Exchanged) { a.Reserved = []sqlqueue.Job{job, job} }},
+		{"from which nothing was asked", func(a *driver.Exchanged) { job := job; job.Queue = "other"; a.Reserved = []sqlqueue.Job{job} }},
+		{"should it expire: true", func(a *driver.Exchanged) { job := job; job.ExpiresAt = time.Time{}; a.Reserved = []sqlqueue.Job{job} }},
+		{"asked under", func(a *driver.Exchanged) { job := job; job.ReservedBy = "m"; a.Reserved = []sqlqueue.Job{job} }},
+		{"attempts 0", func(a *driver.Exchanged) { job := job; job.Attempts = 0; a.Reserved = []sqlqueue.Job{job} }},
 	} {
-		answer := sqlqueue.Exchanged{Now: time.Now()}
+		answer := driver.Exchanged{Now: time.Now()}
 		test.answer(&answer)
 		got := strings.Join(checkAnswer(asked, answer), "\n")
 		if test.wrong == "" && got != "" || !strings.Contains(got, test.wrong) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const (
@@ -28,10 +30,10 @@ var concurrencyCases = []testCase{
 			cs := f.openProcesses()
 			cs[0].pushMany(jobsForAll)
 			var given atomic.Int64
-			f.work(cs, func(next func(sqlqueue.Exchange) sqlqueue.Exchanged) {
-				var settle []sqlqueue.Settlement
+			f.work(cs, func(next func(driver.Exchange) driver.Exchanged) {
+				var settle []driver.Settlement
 				for given.Load() < jobsForAll || len(settle) > 0 {
-					answer := next(sqlqueue.Exchange{Settle: settle, Requeue: 50, Limit: 20, Reserve: from("default")})
+					answer := next(driver.Exchange{Settle: settle, Requeue: 50, Limit: 20, Reserve: from("default")})
 					settle = f.again(answer.Locked, settle)
 					for _, j := range answer.Reserved {
 						settle = append(settle, done(j))
@@ -75,10 +77,10 @@ var concurrencyCases = []testCase{
 				})
 			}
 			const total = producers * each * batch
-			f.work(cs, func(next func(sqlqueue.Exchange) sqlqueue.Exchanged) {
-				var settle []sqlqueue.Settlement
+			f.work(cs, func(next func(driver.Exchange) driver.Exchanged) {
+				var settle []driver.Settlement
 				for given.Load() < total || len(settle) > 0 {
-					answer := next(sqlqueue.Exchange{Settle: settle, Limit: 7, Reserve: from("q0", "q1")})
+					answer := next(driver.Exchange{Settle: settle, Limit: 7, Reserve: from("q0", "q1")})
 					settle = f.again(answer.Locked, settle)
 					for _, j := range answer.Reserved {
 						settle = append(settle, done(j))
@@ -105,12 +107,12 @@ var concurrencyCases = []testCase{
 				var all sync.WaitGroup
 				for w := range 2 * processes {
 					all.Go(func() {
-						var settle []sqlqueue.Settlement
+						var settle []driver.Settlement
 						for i, j := range jobs {
-							settle = append(settle, []sqlqueue.Settlement{done(j), putBack(j, time.Hour), fail(j, "no", ""), giveBack(j)}[(i+w)%4])
+							settle = append(settle, []driver.Settlement{done(j), putBack(j, time.Hour), fail(j, "no", ""), giveBack(j)}[(i+w)%4])
 						}
 						for len(settle) > 0 {
-							answer, err := cs[w%processes].Exchange(f.Context(), sqlqueue.Exchange{Settle: settle})
+							answer, err := cs[w%processes].Exchange(f.Context(), driver.Exchange{Settle: settle})
 							if err != nil {
 								f.Errorf("settle: %v", err)
 								return
@@ -124,7 +126,7 @@ var concurrencyCases = []testCase{
 				if n := accepted.Load(); n != 10 {
 					f.Errorf("%d settlements of 10 reservations were accepted", n)
 				}
-				if _, err := cs[0].Clear(f.Context(), "", true); err != nil {
+				if _, err := operator.New(cs[0].Queue).Clear(f.Context(), "", true); err != nil {
 					f.Error(err)
 				}
 			}
@@ -142,17 +144,17 @@ func mixEverything(f *fixture) {
 	var deleted, failures atomic.Int64
 	open := func() bool { return deleted.Load()+failures.Load() < jobsInMixed }
 	var seed atomic.Uint64
-	f.work(cs, func(next func(sqlqueue.Exchange) sqlqueue.Exchanged) {
+	f.work(cs, func(next func(driver.Exchange) driver.Exchanged) {
 		random := rand.New(rand.NewPCG(seed.Add(1), 7))
 		queues := []string{"mail", "sms"}
 		if random.IntN(2) == 0 {
 			slices.Reverse(queues)
 		}
-		var settle []sqlqueue.Settlement
+		var settle []driver.Settlement
 		var kept []sqlqueue.Job
 		var abandoned []string
 		for open() || len(settle)+len(kept) > 0 {
-			x := sqlqueue.Exchange{Settle: settle, Abandoned: abandoned, Requeue: 20, Limit: 1 + random.IntN(20), Reserve: from(queues...)}
+			x := driver.Exchange{Settle: settle, Abandoned: abandoned, Requeue: 20, Limit: 1 + random.IntN(20), Reserve: from(queues...)}
 			if random.IntN(4) == 0 {
 				x.Reserve = fromFor(5*time.Millisecond, queues...)
 			}
@@ -170,9 +172,9 @@ func mixEverything(f *fixture) {
 			for _, s := range settle {
 				switch {
 				case ended[s.Reservation]:
-				case s.Outcome == sqlqueue.Delete:
+				case s.Outcome == driver.Delete:
 					deleted.Add(1)
-				case s.Outcome == sqlqueue.Fail:
+				case s.Outcome == driver.Fail:
 					failures.Add(1)
 				}
 			}
@@ -230,7 +232,7 @@ func (f *fixture) openProcesses() []*client {
 
 // work runs the workers. Next is an exchange; when one fails, every worker ends. Only go test's -timeout bounds it: how long so many
 // exchanges take depends on the machine.
-func (f *fixture) work(cs []*client, worker func(next func(sqlqueue.Exchange) sqlqueue.Exchanged)) {
+func (f *fixture) work(cs []*client, worker func(next func(driver.Exchange) driver.Exchanged)) {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.Context())
 	defer cancel()
@@ -240,7 +242,7 @@ func (f *fixture) work(cs []*client, worker func(next func(sqlqueue.Exchange) sq
 		all.Go(func() {
 			ticker := time.NewTicker(5 * interval)
 			defer ticker.Stop()
-			worker(func(x sqlqueue.Exchange) sqlqueue.Exchanged {
+			worker(func(x driver.Exchange) driver.Exchanged {
 				x.Number = c.number()
 				answer, err := c.Exchange(ctx, x)
 				if err != nil {
@@ -261,8 +263,8 @@ func (f *fixture) work(cs []*client, worker func(next func(sqlqueue.Exchange) sq
 }
 
 // again picks the settlements whose rows were locked.
-func (f *fixture) again(locked []sqlqueue.Reservation, settle []sqlqueue.Settlement) []sqlqueue.Settlement {
-	var again []sqlqueue.Settlement
+func (f *fixture) again(locked []sqlqueue.Reservation, settle []driver.Settlement) []driver.Settlement {
+	var again []driver.Settlement
 	for _, s := range settle {
 		if slices.Contains(locked, s.Reservation) {
 			again = append(again, s)

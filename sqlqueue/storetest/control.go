@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var controlCases = []testCase{
@@ -13,15 +15,15 @@ var controlCases = []testCase{
 		"D10 a paused queue gives nothing, and the others go on",
 		"one broken receiver must not stop everything",
 		func(f *fixture) {
-			c, operator := f.open(), f.open()
+			c, admin := f.open(), f.open()
 			mail, sms := c.push(sqlqueue.OnQueue("mail")), c.push(sqlqueue.OnQueue("sms"))
-			operator.control("mail", sqlqueue.ControlChange{Pause: true})
+			admin.control("mail", operator.ControlChange{Pause: true})
 			f.sameIDs(c.take(9, "mail", "sms"), sms)
 			f.sameIDs(c.take(9, "mail"))
 			if got := c.controlOf("mail"); !got.Paused || !got.PausedUntil.IsZero() {
 				f.Errorf("got %+v, want paused until resumed", got)
 			}
-			operator.control("mail", sqlqueue.ControlChange{Resume: true})
+			admin.control("mail", operator.ControlChange{Resume: true})
 			f.sameIDs(c.reserve(1, "mail"), mail)
 			if got := c.controlOf("mail"); got.Paused {
 				f.Errorf("got %+v, want resumed", got)
@@ -34,12 +36,12 @@ var controlCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			id := c.push(sqlqueue.OnQueue("mail"))
-			c.control("", sqlqueue.ControlChange{Pause: true})
+			c.control("", operator.ControlChange{Pause: true})
 			f.sameIDs(c.take(9, "mail", "default"))
 			if got := c.controlOf(""); !got.Paused {
 				f.Errorf("got %+v, want paused", got)
 			}
-			c.control("", sqlqueue.ControlChange{Resume: true})
+			c.control("", operator.ControlChange{Resume: true})
 			f.sameIDs(c.reserve(1, "mail"), id)
 		},
 	},
@@ -51,10 +53,10 @@ var controlCases = []testCase{
 			c.pushMany(3)
 			jobs := c.reserve(2, "default")
 			expired := c.reserveFrom(1, fromFor(brief, "default"))
-			c.control("default", sqlqueue.ControlChange{Pause: true})
-			c.control("", sqlqueue.ControlChange{Pause: true})
+			c.control("default", operator.ControlChange{Pause: true})
+			c.control("", operator.ControlChange{Pause: true})
 			c.expire(expired...)
-			answer := c.exchange(sqlqueue.Exchange{Settle: []sqlqueue.Settlement{done(jobs[0])}, Touch: []sqlqueue.Touch{touch(jobs[1], keep)}})
+			answer := c.exchange(driver.Exchange{Settle: []driver.Settlement{done(jobs[0])}, Touch: []driver.Touch{touch(jobs[1], keep)}})
 			if len(answer.Lost)+len(answer.Locked) > 0 {
 				f.Errorf("lost %v, locked %v", answer.Lost, answer.Locked)
 			}
@@ -67,11 +69,11 @@ var controlCases = []testCase{
 			c := f.open()
 			id := c.push()
 			before := c.now()
-			c.control("default", sqlqueue.ControlChange{Pause: true, PauseFor: time.Hour})
+			c.control("default", operator.ControlChange{Pause: true, PauseFor: time.Hour})
 			f.between("paused_until", c.controlOf("default").PausedUntil, before.Add(time.Hour), c.now().Add(time.Hour))
 			f.sameIDs(c.take(1, "default"))
 
-			c.control("default", sqlqueue.ControlChange{Pause: true, PauseFor: brief})
+			c.control("default", operator.ControlChange{Pause: true, PauseFor: brief})
 			var got []sqlqueue.Job
 			f.eventually("the pause ends", func() bool {
 				got = c.take(1, "default")
@@ -82,8 +84,8 @@ var controlCases = []testCase{
 				f.Errorf("a pause that has passed reads as %+v", got)
 			}
 
-			c.control("default", sqlqueue.ControlChange{Pause: true, PauseFor: brief})
-			c.control("default", sqlqueue.ControlChange{Pause: true})
+			c.control("default", operator.ControlChange{Pause: true, PauseFor: brief})
+			c.control("default", operator.ControlChange{Pause: true})
 			if got := c.controlOf("default"); !got.Paused || !got.PausedUntil.IsZero() {
 				f.Errorf("paused until resumed, after a timed pause: %+v", got)
 			}
@@ -97,13 +99,13 @@ var controlCases = []testCase{
 			start := c.controlOf("default").Restarts
 			all := c.controlOf("").Restarts
 			for n := int64(1); n <= 3; n++ {
-				c.control("default", sqlqueue.ControlChange{Restart: true})
+				c.control("default", operator.ControlChange{Restart: true})
 				if got := c.controlOf("default").Restarts; got != start+n {
 					f.Errorf("restarts is %d, want %d", got, start+n)
 				}
 			}
-			c.control("", sqlqueue.ControlChange{Restart: true})
-			c.control("default", sqlqueue.ControlChange{Pause: true})
+			c.control("", operator.ControlChange{Restart: true})
+			c.control("default", operator.ControlChange{Pause: true})
 			if one, every := c.controlOf("default").Restarts, c.controlOf("").Restarts; one != start+3 || every != all+1 {
 				f.Errorf("restarts are %d and %d, want %d and %d", one, every, start+3, all+1)
 			}
@@ -116,16 +118,16 @@ var controlCases = []testCase{
 			c := f.open()
 			ids := c.pushMany(3)
 			down, up := true, false
-			c.control("", sqlqueue.ControlChange{Maintenance: &down})
+			c.control("", operator.ControlChange{Maintenance: &down})
 			f.sameIDs(c.take(1, "default"))
 			if !c.controlOf("").Maintenance {
 				f.Error("maintenance is not told")
 			}
-			forced := sqlqueue.Exchange{Limit: 1, Reserve: from("default"), Force: true}
+			forced := driver.Exchange{Limit: 1, Reserve: from("default"), Force: true}
 			f.sameIDs(c.exchange(forced).Reserved, ids[0])
-			c.control("", sqlqueue.ControlChange{Pause: true})
+			c.control("", operator.ControlChange{Pause: true})
 			f.sameIDs(c.exchange(forced).Reserved)
-			c.control("", sqlqueue.ControlChange{Maintenance: &up, Resume: true})
+			c.control("", operator.ControlChange{Maintenance: &up, Resume: true})
 			f.sameIDs(c.reserve(1, "default"), ids[1])
 		},
 	},
@@ -138,16 +140,16 @@ var controlCases = []testCase{
 				f.Errorf("expire is %v before anybody set it", *got)
 			}
 			for _, want := range []time.Duration{90 * time.Second, 1500 * time.Millisecond, 0, 24 * time.Hour} {
-				c.control("mail", sqlqueue.ControlChange{Expire: &want})
+				c.control("mail", operator.ControlChange{Expire: &want})
 				if got := c.controlOf("mail").Expire; got == nil || *got != want {
 					f.Errorf("expire is %v, want %v", got, want)
 				}
 			}
-			c.control("mail", sqlqueue.ControlChange{Pause: true})
+			c.control("mail", operator.ControlChange{Pause: true})
 			if got := c.controlOf("mail").Expire; got == nil {
 				f.Error("a pause forgot the expire")
 			}
-			c.control("mail", sqlqueue.ControlChange{ResetExpire: true})
+			c.control("mail", operator.ControlChange{ResetExpire: true})
 			if got := c.controlOf("mail"); got.Expire != nil || !got.Paused {
 				f.Errorf("after the reset: %+v", got)
 			}
@@ -159,11 +161,11 @@ var controlCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			for _, queue := range []string{"", "mail", "sms", "other"} {
-				c.control(queue, sqlqueue.ControlChange{Restart: true})
+				c.control(queue, operator.ControlChange{Restart: true})
 			}
 			for _, limit := range []int{0, 1} {
 				var got []string
-				for _, control := range c.exchange(sqlqueue.Exchange{Limit: limit, Reserve: from("sms", "mail", "never")}).Controls {
+				for _, control := range c.exchange(driver.Exchange{Limit: limit, Reserve: from("sms", "mail", "never")}).Controls {
 					if control.Restarts > 0 {
 						got = append(got, control.Queue)
 					}
@@ -181,8 +183,8 @@ var controlCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			c.push()
-			c.control("", sqlqueue.ControlChange{Pause: true, PauseFor: time.Hour})
-			queues, err := c.Queues(f.Context(), 0)
+			c.control("", operator.ControlChange{Pause: true, PauseFor: time.Hour})
+			queues, err := operator.New(c.Queue).Queues(f.Context(), 0)
 			f.must(err)
 			if len(queues) != 2 || queues[0].Queue != "" || !queues[0].Control.Paused || queues[1].Queue != "default" || queues[1].Control.Paused {
 				f.Errorf("got %+v", queues)
@@ -202,7 +204,7 @@ var controlCases = []testCase{
 					var err error
 					for range times {
 						if err == nil {
-							err = c.Control(f.Context(), "default", sqlqueue.ControlChange{Restart: true})
+							err = operator.New(c.Queue).Control(f.Context(), "default", operator.ControlChange{Restart: true})
 						}
 					}
 					finished <- err
@@ -218,18 +220,18 @@ var controlCases = []testCase{
 	},
 }
 
-func (c *client) control(queue string, change sqlqueue.ControlChange) {
+func (c *client) control(queue string, change operator.ControlChange) {
 	c.f.Helper()
-	c.f.must(c.Control(c.f.Context(), queue, change))
+	c.f.must(operator.New(c.Queue).Control(c.f.Context(), queue, change))
 }
 
 // controlOf is what an exchange answers about a queue, or under the empty name about all.
-func (c *client) controlOf(queue string) sqlqueue.Control {
+func (c *client) controlOf(queue string) driver.Control {
 	c.f.Helper()
-	for _, control := range c.exchange(sqlqueue.Exchange{Reserve: from(cmp.Or(queue, "default"))}).Controls {
+	for _, control := range c.exchange(driver.Exchange{Reserve: from(cmp.Or(queue, "default"))}).Controls {
 		if control.Queue == queue {
 			return control
 		}
 	}
-	return sqlqueue.Control{Queue: queue}
+	return driver.Control{Queue: queue}
 }

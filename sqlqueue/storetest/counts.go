@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var countsCases = []testCase{
@@ -33,16 +35,16 @@ var countsCases = []testCase{
 				f.failOne(c, "job", "broken")
 			}
 			f.failOne(c, "job", "mail")
-			c.control("silent", sqlqueue.ControlChange{Pause: true})
+			c.control("silent", operator.ControlChange{Pause: true})
 
-			exact, err := c.Queues(f.Context(), 0)
+			exact, err := operator.New(c.Queue).Queues(f.Context(), 0)
 			f.must(err)
-			if mail := exact[slices.IndexFunc(exact, func(i sqlqueue.QueueInfo) bool { return i.Queue == "mail" })]; len(exact) != 7 || mail.Ready != 6 ||
+			if mail := exact[slices.IndexFunc(exact, func(i operator.QueueInfo) bool { return i.Queue == "mail" })]; len(exact) != 7 || mail.Ready != 6 ||
 				mail.Delayed != 5 || mail.Reserved != 2 || mail.Failed != 1 || !mail.Oldest.Equal(at) || mail.CountedTo != 0 {
 				f.Fatalf("got %+v", exact)
 			}
 			for _, most := range []int64{1, 2, 3, 4, 5, 6, 7, 8, 1000} {
-				got, err := f.open().Queues(f.Context(), most)
+				got, err := operator.New(f.open().Queue).Queues(f.Context(), most)
 				f.must(err)
 				if len(got) != len(exact) {
 					f.Fatalf("counted to %d: got %+v, want %+v", most, got, exact)
@@ -70,29 +72,29 @@ var countsCases = []testCase{
 				minute time.Time
 				queue  string
 			}
-			want := map[key]sqlqueue.Count{}
-			tell := func(by *client, counts ...sqlqueue.Count) {
-				by.exchange(sqlqueue.Exchange{Counts: counts})
+			want := map[key]driver.Count{}
+			tell := func(by *client, counts ...driver.Count) {
+				by.exchange(driver.Exchange{Counts: counts})
 				for _, n := range counts {
 					at := key{n.Minute, n.Queue}
 					sum := want[at]
-					want[at] = sqlqueue.Count{
+					want[at] = driver.Count{
 						Minute: n.Minute, Queue: n.Queue,
 						Pushed: sum.Pushed + n.Pushed, Done: sum.Done + n.Done, Failed: sum.Failed + n.Failed, Released: sum.Released + n.Released,
 					}
 				}
 			}
-			tell(c, sqlqueue.Count{Minute: minute(5), Queue: "mail", Pushed: 1, Done: 2, Failed: 3, Released: 4},
-				sqlqueue.Count{Minute: minute(5), Queue: "sms's 🎉", Done: 1 << 40})
-			tell(other, sqlqueue.Count{Minute: minute(5), Queue: "mail", Pushed: 10, Done: 20, Failed: 30, Released: 40},
-				sqlqueue.Count{Minute: minute(4), Queue: "mail", Done: 7}, sqlqueue.Count{Minute: minute(5), Queue: "MAIL", Done: 1})
-			var many []sqlqueue.Count
+			tell(c, driver.Count{Minute: minute(5), Queue: "mail", Pushed: 1, Done: 2, Failed: 3, Released: 4},
+				driver.Count{Minute: minute(5), Queue: "sms's 🎉", Done: 1 << 40})
+			tell(other, driver.Count{Minute: minute(5), Queue: "mail", Pushed: 10, Done: 20, Failed: 30, Released: 40},
+				driver.Count{Minute: minute(4), Queue: "mail", Done: 7}, driver.Count{Minute: minute(5), Queue: "MAIL", Done: 1})
+			var many []driver.Count
 			for i := range 250 {
-				many = append(many, sqlqueue.Count{Minute: minute(i / 10), Queue: fmt.Sprint("many", i%10), Failed: int64(i)})
+				many = append(many, driver.Count{Minute: minute(i / 10), Queue: fmt.Sprint("many", i%10), Failed: int64(i)})
 			}
 			tell(c, many...)
-			tell(c, sqlqueue.Count{Minute: minute(0), Queue: "waits", Pushed: 5})
-			tell(c, sqlqueue.Count{Minute: minute(90), Queue: "mail", Done: 1}, sqlqueue.Count{Minute: minute(91), Queue: "mail", Done: 1})
+			tell(c, driver.Count{Minute: minute(0), Queue: "waits", Pushed: 5})
+			tell(c, driver.Count{Minute: minute(90), Queue: "mail", Done: 1}, driver.Count{Minute: minute(91), Queue: "mail", Done: 1})
 
 			c.pushMany(3, sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour))
 			c.pushMany(2, sqlqueue.OnQueue("waits"))
@@ -107,7 +109,7 @@ var countsCases = []testCase{
 			}
 			for _, since := range []time.Duration{now.Sub(minute(90)), now.Sub(minute(90)) - 20*time.Second, 2 * time.Hour, now.Sub(minute(5)), time.Minute + now.Sub(minute(0)), 24 * time.Hour} {
 				before := c.now()
-				got, err := f.open().Counts(f.Context(), since)
+				got, err := operator.New(f.open().Queue).Counts(f.Context(), since)
 				f.must(err)
 				f.between("now", got.Now, before, c.now())
 				if !got.PushedSince.IsZero() {
@@ -145,10 +147,8 @@ var countsCases = []testCase{
 			for range 5 {
 				ids = append(ids, c.push())
 			}
-			var store sqlqueue.Store
-			c.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
 			for most, since := range map[int]time.Time{3: c.job(ids[2]).CreatedAt, 6: {}, 100: {}} {
-				got, err := store.Counts(f.Context(), time.Hour, most)
+				got, err := operator.New(c.Queue).CountsAmong(f.Context(), time.Hour, most)
 				f.must(err)
 				pushed := int64(0)
 				for _, n := range got.Minutes {
@@ -167,24 +167,24 @@ var countsCases = []testCase{
 			c := f.open()
 			const old, kept = 1100, 3
 			now := c.now()
-			var counts []sqlqueue.Count
+			var counts []driver.Count
 			for i := range old + kept {
 				ago := 49 * time.Hour
 				if i < kept {
 					ago = 47 * time.Hour
 				}
-				counts = append(counts, sqlqueue.Count{Minute: now.Add(-ago).Truncate(time.Minute), Queue: "mail", Done: 1})
+				counts = append(counts, driver.Count{Minute: now.Add(-ago).Truncate(time.Minute), Queue: "mail", Done: 1})
 			}
-			c.exchange(sqlqueue.Exchange{Counts: counts})
-			c.exchange(sqlqueue.Exchange{})
+			c.exchange(driver.Exchange{Counts: counts})
+			c.exchange(driver.Exchange{})
 			if n := f.count("SELECT count(*) FROM {counts}"); n != old+kept {
 				f.Errorf("there are %d counts, want %d: nobody wanted any deleted", n, old+kept)
 			}
 			f.eventually("the old counts are gone", func() bool {
-				c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
 				return f.count("SELECT count(*) FROM {counts}") <= kept
 			})
-			c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+			c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
 			if n := f.count("SELECT count(*) FROM {counts}"); n != kept {
 				f.Errorf("there are %d counts left, want %d", n, kept)
 			}
@@ -197,9 +197,9 @@ var countsCases = []testCase{
 			c := f.open()
 			c.push()
 			j := c.reserve(1, "default")[0]
-			x := sqlqueue.Exchange{
-				Counts: []sqlqueue.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}},
-				Settle: []sqlqueue.Settlement{fail(j, "no", "")},
+			x := driver.Exchange{
+				Counts: []driver.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}},
+				Settle: []driver.Settlement{fail(j, "no", "")},
 			}
 			for _, table := range []string{"failed_jobs", "counts"} {
 				back := f.rename(table)
@@ -229,21 +229,21 @@ var countsCases = []testCase{
 			c.push()
 			j := c.reserve(1, "default")[0]
 			minute := c.now().Truncate(time.Minute)
-			counts := func(ago time.Duration) []sqlqueue.Count {
-				return []sqlqueue.Count{{Minute: minute.Add(-ago), Queue: "mail", Done: 1}, {Minute: minute.Add(-ago), Queue: "sms", Done: 1}}
+			counts := func(ago time.Duration) []driver.Count {
+				return []driver.Count{{Minute: minute.Add(-ago), Queue: "mail", Done: 1}, {Minute: minute.Add(-ago), Queue: "sms", Done: 1}}
 			}
-			c.exchange(sqlqueue.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
+			c.exchange(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
 			release := f.lockSQL("SELECT count(*) FROM (SELECT id FROM {counts} WHERE queue = 'mail' FOR UPDATE) l")
-			c.promptly(sqlqueue.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: sqlqueue.CountsKept, Settle: []sqlqueue.Settlement{done(j)}})
+			c.promptly(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: operator.CountsKept, Settle: []driver.Settlement{done(j)}})
 			if n := f.count("SELECT count(*) FROM {counts} WHERE queue = 'mail'"); n < 3 {
 				f.Errorf("there are %d counts, want 3 at least: two that are locked, and a new one", n)
 			}
-			if got, err := c.Counts(f.Context(), time.Hour); err != nil || len(got.Minutes) == 0 {
+			if got, err := operator.New(c.Queue).Counts(f.Context(), time.Hour); err != nil || len(got.Minutes) == 0 {
 				f.Errorf("counts: %+v, %v", got, err)
 			}
 			release()
 			f.eventually("the old counts are gone", func() bool {
-				c.exchange(sqlqueue.Exchange{OldCounts: sqlqueue.CountsKept})
+				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
 				return f.count("SELECT count(*) FROM {counts}") == 4
 			})
 		},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (f *fixture) between(what string, t, from, to time.Time) {
@@ -64,7 +65,7 @@ func (f *fixture) allJobs(c *client) []sqlqueue.Job {
 	f.Helper()
 	var all []sqlqueue.Job
 	for after := int64(0); ; {
-		page, err := c.Jobs(f.Context(), sqlqueue.JobFilter{After: after, Limit: 1000})
+		page, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{After: after, Limit: 1000})
 		f.must(err)
 		if len(page) == 0 {
 			return all

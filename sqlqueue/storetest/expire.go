@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var expireCases = []testCase{
@@ -18,9 +20,9 @@ var expireCases = []testCase{
 			c.awaitDeadline(jobs...)
 			keep := []int64{jobs[0].ID, jobs[2].ID}
 			f.eventually("the other is requeued", func() bool {
-				return c.exchange(sqlqueue.Exchange{Requeue: 10, Keep: keep}).Requeued == 1
+				return c.exchange(driver.Exchange{Requeue: 10, Keep: keep}).Requeued == 1
 			})
-			if n := c.exchange(sqlqueue.Exchange{Requeue: 10, Keep: keep}).Requeued; n != 0 {
+			if n := c.exchange(driver.Exchange{Requeue: 10, Keep: keep}).Requeued; n != 0 {
 				f.Errorf("%d jobs were requeued that are to be passed over", n)
 			}
 			c.settle(done(jobs[0]), done(jobs[2]))
@@ -38,7 +40,7 @@ var expireCases = []testCase{
 			second := c.reserveFrom(1, fromFor(brief, "default"))
 			c.awaitDeadline(second...)
 			for range 2 {
-				other.exchange(sqlqueue.Exchange{Requeue: 10, Expired: between})
+				other.exchange(driver.Exchange{Requeue: 10, Expired: between})
 			}
 			if job := c.job(second[0].ID); !job.Reserved {
 				f.Errorf("a job that expired later was released")
@@ -50,7 +52,7 @@ var expireCases = []testCase{
 
 			// A time that the database's clock has not reached is now.
 			third := c.reserveFrom(1, fromFor(time.Hour, "default"))
-			if n := other.exchange(sqlqueue.Exchange{Requeue: 10, Expired: c.now().Add(2 * time.Hour)}).Requeued; n != 0 {
+			if n := other.exchange(driver.Exchange{Requeue: 10, Expired: c.now().Add(2 * time.Hour)}).Requeued; n != 0 {
 				f.Errorf("%d reservations that last were released", n)
 			}
 			c.settle(done(third[0]))
@@ -64,15 +66,15 @@ var expireCases = []testCase{
 			c.pushMany(2)
 			start := func(j sqlqueue.Job, expire time.Duration) {
 				f.Helper()
-				c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: j.Reservation(), Expire: expire, Start: true}}})
-				c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{{Reservation: j.Reservation(), Expire: expire}}})
+				c.exchange(driver.Exchange{Touch: []driver.Touch{{Reservation: j.Reservation(), Expire: expire, Start: true}}})
+				c.exchange(driver.Exchange{Touch: []driver.Touch{{Reservation: j.Reservation(), Expire: expire}}})
 				if !c.job(j.ID).Started {
 					f.Fatalf("job %d does not know that it was started", j.ID)
 				}
 			}
 			again := func(what string, began map[int64]bool) []sqlqueue.Job {
 				f.Helper()
-				jobs := c.reserveFrom(2, []sqlqueue.Reserve{{Queue: "default", Expire: brief}})
+				jobs := c.reserveFrom(2, []driver.Reserve{{Queue: "default", Expire: brief}})
 				for _, j := range jobs {
 					if j.Started != began[j.ID] {
 						f.Errorf("after %s, job %d is given with started %v", what, j.ID, j.Started)
@@ -95,10 +97,10 @@ var expireCases = []testCase{
 			for _, j := range jobs {
 				start(j, time.Hour)
 			}
-			if _, err := c.Release(f.Context(), jobs[0].ID); err != nil {
+			if _, err := operator.New(c.Queue).Release(f.Context(), jobs[0].ID); err != nil {
 				f.Fatal(err)
 			}
-			c.exchange(sqlqueue.Exchange{Abandoned: []string{jobs[1].ReservedBy}})
+			c.exchange(driver.Exchange{Abandoned: []string{jobs[1].ReservedBy}})
 
 			jobs = again("a release by hand and an abandoned reservation", map[int64]bool{jobs[1].ID: true})
 			for i, j := range jobs {
@@ -157,7 +159,7 @@ var expireCases = []testCase{
 			before := c.job(live[0].ID)
 			c.expire(dead...)
 			for range 3 {
-				if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+				if n := c.exchange(driver.Exchange{Requeue: 9}).Requeued; n != 0 {
 					f.Errorf("requeued %d more", n)
 				}
 			}
@@ -174,7 +176,7 @@ var expireCases = []testCase{
 			j := c.reserveFrom(1, fromFor(150*time.Millisecond, "default"))[0]
 			for {
 				before := c.now()
-				if c.exchange(sqlqueue.Exchange{Requeue: 1}).Requeued == 1 {
+				if c.exchange(driver.Exchange{Requeue: 1}).Requeued == 1 {
 					// The clock of the answer is read at some time during the exchange.
 					if after := c.now(); after.Before(j.ExpiresAt) {
 						f.Errorf("requeued before %v, expires at %v", after, j.ExpiresAt)
@@ -200,13 +202,13 @@ var expireCases = []testCase{
 			slices.SortFunc(jobs, func(a, b sqlqueue.Job) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
 			c.awaitDeadline(jobs...)
 			waiting := func() []int64 {
-				found, err := c.Jobs(f.Context(), sqlqueue.JobFilter{NotReserved: true})
+				found, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{NotReserved: true})
 				f.must(err)
 				return idsOf(found)
 			}
 			for n := 2; n <= 6; n += 2 {
 				want := min(n, 5) - (n - 2)
-				if got := c.exchange(sqlqueue.Exchange{Requeue: 2}).Requeued; got != want {
+				if got := c.exchange(driver.Exchange{Requeue: 2}).Requeued; got != want {
 					f.Fatalf("requeued %d, want %d", got, want)
 				}
 				oldest := idsOf(jobs[:min(n, 5)])
@@ -240,7 +242,7 @@ var expireCases = []testCase{
 			c.awaitDeadline(c.reserveFrom(1, fromFor(brief, "default"))...)
 			var got []sqlqueue.Job
 			f.eventually("the expired job is reserved", func() bool {
-				got = c.exchange(sqlqueue.Exchange{Requeue: 5, Limit: 5, Reserve: from("default")}).Reserved
+				got = c.exchange(driver.Exchange{Requeue: 5, Limit: 5, Reserve: from("default")}).Reserved
 				return len(got) > 0
 			})
 			f.sameIDs(got, id)
@@ -253,11 +255,11 @@ var expireCases = []testCase{
 			c := f.open()
 			c.pushMany(2)
 			jobs := c.reserveFrom(2, fromFor(0, "default"))
-			c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(jobs[1], brief)}})
+			c.exchange(driver.Exchange{Touch: []driver.Touch{touch(jobs[1], brief)}})
 			c.awaitDeadline(c.job(jobs[1].ID))
 			c.expire(c.job(jobs[1].ID))
 			for range 3 {
-				if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+				if n := c.exchange(driver.Exchange{Requeue: 9}).Requeued; n != 0 {
 					f.Errorf("requeued %d", n)
 				}
 			}
@@ -275,7 +277,7 @@ var expireCases = []testCase{
 			quick := hasty.reserveFrom(1, fromFor(brief, "default"))
 			hasty.expire(quick...)
 			for range 3 {
-				if n := hasty.exchange(sqlqueue.Exchange{Requeue: 9, Reserve: fromFor(time.Millisecond, "default")}).Requeued; n != 0 {
+				if n := hasty.exchange(driver.Exchange{Requeue: 9, Reserve: fromFor(time.Millisecond, "default")}).Requeued; n != 0 {
 					f.Errorf("requeued %d of the patient worker's", n)
 				}
 			}
@@ -289,12 +291,12 @@ var expireCases = []testCase{
 			c, other := f.open(), f.open()
 			c.push()
 			j := c.reserveFrom(1, fromFor(brief, "default"))[0]
-			if lost := c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(j, keep)}}).Lost; len(lost) > 0 {
+			if lost := c.exchange(driver.Exchange{Touch: []driver.Touch{touch(j, keep)}}).Lost; len(lost) > 0 {
 				f.Fatal("it was lost while nobody requeued it")
 			}
 			other.awaitDeadline(j)
 			for range 3 {
-				if n := other.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+				if n := other.exchange(driver.Exchange{Requeue: 9}).Requeued; n != 0 {
 					f.Errorf("requeued %d", n)
 				}
 			}
@@ -309,13 +311,13 @@ var expireCases = []testCase{
 			c.pushMany(3)
 			jobs := c.reserveFrom(3, fromFor(brief, "default"))
 			c.awaitDeadline(jobs...)
-			answer := c.exchange(sqlqueue.Exchange{
-				Settle: []sqlqueue.Settlement{done(jobs[0]), putBack(jobs[1], 0)}, Touch: []sqlqueue.Touch{touch(jobs[2], keep)},
+			answer := c.exchange(driver.Exchange{
+				Settle: []driver.Settlement{done(jobs[0]), putBack(jobs[1], 0)}, Touch: []driver.Touch{touch(jobs[2], keep)},
 			})
 			if len(answer.Lost) > 0 {
 				f.Errorf("lost %v", answer.Lost)
 			}
-			if n := c.exchange(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+			if n := c.exchange(driver.Exchange{Requeue: 9}).Requeued; n != 0 {
 				f.Errorf("requeued %d", n)
 			}
 		},
@@ -334,7 +336,7 @@ var expireCases = []testCase{
 				go func() {
 					n := 0
 					for range 60 {
-						answer, err := other.Exchange(f.Context(), sqlqueue.Exchange{Requeue: 7})
+						answer, err := other.Exchange(f.Context(), driver.Exchange{Requeue: 7})
 						if err != nil {
 							f.Error(err)
 							break
@@ -349,7 +351,7 @@ var expireCases = []testCase{
 				total += <-counts
 			}
 			// Rows that another client has locked are skipped.
-			total += c.exchange(sqlqueue.Exchange{Requeue: jobs}).Requeued
+			total += c.exchange(driver.Exchange{Requeue: jobs}).Requeued
 			if total != jobs {
 				f.Errorf("requeued %d, want %d", total, jobs)
 			}

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // extremesCases write every extreme into every column of every table. A schema may refuse a value. What it takes must hurt nobody.
@@ -27,9 +29,9 @@ var extremesCases = []testCase{
 		return errors.Join(d.push(n), d.reserve(n), d.failAll())
 	}}}}),
 	extremesOf(extremeTable{"queues", "queue", []extremeBase{
-		{"not paused", func(d *extremeTest, n int) error { return d.control(n, sqlqueue.ControlChange{Restart: true}) }},
+		{"not paused", func(d *extremeTest, n int) error { return d.control(n, operator.ControlChange{Restart: true}) }},
 		{"paused for a while", func(d *extremeTest, n int) error {
-			return d.control(n, sqlqueue.ControlChange{Pause: true, PauseFor: time.Hour})
+			return d.control(n, operator.ControlChange{Pause: true, PauseFor: time.Hour})
 		}},
 	}}),
 	extremesOf(extremeTable{"workers", "id", []extremeBase{{"known", (*extremeTest).workers}}}),
@@ -300,7 +302,7 @@ func (d *extremeTest) push(n int) error {
 	return err
 }
 
-func (d *extremeTest) exchange(x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (d *extremeTest) exchange(x driver.Exchange) (driver.Exchanged, error) {
 	d.numbers++
 	x.Number, x.Everything = fmt.Sprintf("extreme-%d", d.numbers), true
 	return d.q.Exchange(d.ctx, x)
@@ -308,7 +310,7 @@ func (d *extremeTest) exchange(x sqlqueue.Exchange) (sqlqueue.Exchanged, error) 
 
 func (d *extremeTest) reserve(n int) error {
 	return d.poll(func() bool {
-		answer, err := d.exchange(sqlqueue.Exchange{Limit: n, Reserve: from("default")})
+		answer, err := d.exchange(driver.Exchange{Limit: n, Reserve: from("default")})
 		d.must(err)
 		d.reserved = append(d.reserved, answer.Reserved...)
 		return len(d.reserved) == n
@@ -316,18 +318,18 @@ func (d *extremeTest) reserve(n int) error {
 }
 
 func (d *extremeTest) failAll() error {
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for _, j := range d.reserved {
 		settle = append(settle, fail(j, "an error", "a stack"))
 	}
-	_, err := d.q.Exchange(d.ctx, sqlqueue.Exchange{Settle: settle})
+	_, err := d.q.Exchange(d.ctx, driver.Exchange{Settle: settle})
 	return err
 }
 
-func (d *extremeTest) control(n int, change sqlqueue.ControlChange) error {
+func (d *extremeTest) control(n int, change operator.ControlChange) error {
 	var errs []error
 	for i := range n {
-		errs = append(errs, d.q.Control(d.ctx, fmt.Sprintf("controlled-%03d", i), change))
+		errs = append(errs, operator.New(d.q).Control(d.ctx, fmt.Sprintf("controlled-%03d", i), change))
 	}
 	return errors.Join(errs...)
 }
@@ -335,7 +337,7 @@ func (d *extremeTest) control(n int, change sqlqueue.ControlChange) error {
 func (d *extremeTest) workers(n int) error {
 	var errs []error
 	for i := range n {
-		_, err := d.q.Exchange(d.ctx, sqlqueue.Exchange{Worker: &sqlqueue.Worker{
+		_, err := d.q.Exchange(d.ctx, driver.Exchange{Worker: &driver.Worker{
 			ID: fmt.Sprintf("worker%03d", i), Name: "name", Host: "host", PID: 1, Queues: []string{"default"}, Concurrency: 1,
 		}})
 		errs = append(errs, err)
@@ -345,11 +347,11 @@ func (d *extremeTest) workers(n int) error {
 
 func (d *extremeTest) counts(n int) error {
 	minute := time.Now().UTC().Truncate(time.Minute)
-	counts := make([]sqlqueue.Count, n)
+	counts := make([]driver.Count, n)
 	for i := range counts {
-		counts[i] = sqlqueue.Count{Minute: minute, Queue: "default", Pushed: 1, Done: 1, Failed: 1, Released: 1}
+		counts[i] = driver.Count{Minute: minute, Queue: "default", Pushed: 1, Done: 1, Failed: 1, Released: 1}
 	}
-	_, err := d.q.Exchange(d.ctx, sqlqueue.Exchange{Counts: counts})
+	_, err := d.q.Exchange(d.ctx, driver.Exchange{Counts: counts})
 	return err
 }
 
@@ -357,7 +359,7 @@ func (d *extremeTest) subscriptions(n int) error {
 	var errs []error
 	for i := range n {
 		name := fmt.Sprintf("subscription-%03d", i)
-		errs = append(errs, d.q.Subscribe(d.ctx, sqlqueue.Subscription{Name: name, URL: "https://example.com", Queue: name}))
+		errs = append(errs, operator.New(d.q).Subscribe(d.ctx, operator.Subscription{Name: name, URL: "https://example.com", Queue: name}))
 	}
 	return errors.Join(errs...)
 }
@@ -389,32 +391,32 @@ func (d *extremeTest) lists() {
 	jobs := d.jobs()
 	d.all("jobs", len(jobs))
 	past, future := time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC)
-	for what, filter := range map[string]sqlqueue.JobFilter{
-		"of a queue": {Queue: "default"}, "ready": {State: sqlqueue.Ready}, "delayed": {State: sqlqueue.Delayed}, "reserved": {State: sqlqueue.Reserved},
-		"by name": {Name: "job"}, "by field": {Fields: []sqlqueue.Field{{Path: []string{"a", "b"}, Value: "1"}}},
+	for what, filter := range map[string]operator.JobFilter{
+		"of a queue": {Queue: "default"}, "ready": {State: operator.Ready}, "delayed": {State: operator.Delayed}, "reserved": {State: operator.Reserved},
+		"by name": {Name: "job"}, "by field": {Fields: []operator.Field{{Path: []string{"a", "b"}, Value: "1"}}},
 		"older than": {OlderThan: time.Hour}, "created after": {CreatedAfter: past}, "created before": {CreatedBefore: future},
 	} {
-		_, err := d.q.Jobs(d.ctx, filter)
+		_, err := operator.New(d.q).Jobs(d.ctx, filter)
 		d.ok("jobs "+what, err)
-		_, err = d.q.CountJobs(d.ctx, filter, 1000)
+		_, err = operator.New(d.q).CountJobs(d.ctx, filter, 1000)
 		d.ok("count of jobs "+what, err)
 	}
-	_, err := d.q.Window(d.ctx, 0, 10)
+	_, err := operator.New(d.q).Window(d.ctx, 0, 10)
 	d.ok("window", err)
 
 	failed := d.failed()
 	d.all("failed_jobs", len(failed))
-	for what, filter := range map[string]sqlqueue.FailedFilter{
+	for what, filter := range map[string]operator.FailedFilter{
 		"of a queue": {Queue: "default"}, "by name": {Name: "job"}, "by error": {Error: "an*r"}, "older than": {OlderThan: time.Hour},
 	} {
-		_, err := d.q.FailedJobs(d.ctx, filter)
+		_, err := operator.New(d.q).FailedJobs(d.ctx, filter)
 		d.ok("failed jobs "+what, err)
 	}
-	groups, err := d.q.FailedGroups(d.ctx, sqlqueue.FailedFilter{}, 1000)
+	groups, err := operator.New(d.q).FailedGroups(d.ctx, operator.FailedFilter{}, 1000)
 	d.ok("groups", err)
 	d.readable("groups", groups)
 	for _, most := range []int64{0, 1, 10_000} {
-		queues, err := d.q.Queues(d.ctx, most)
+		queues, err := operator.New(d.q).Queues(d.ctx, most)
 		d.ok(fmt.Sprintf("queues, counted to %d", most), err)
 		d.readable("queues", queues)
 		for _, queue := range queues {
@@ -423,17 +425,17 @@ func (d *extremeTest) lists() {
 			}
 		}
 	}
-	for _, since := range []time.Duration{time.Minute, sqlqueue.CountsKept} {
-		counts, err := d.q.Counts(d.ctx, since)
+	for _, since := range []time.Duration{time.Minute, operator.CountsKept} {
+		counts, err := operator.New(d.q).Counts(d.ctx, since)
 		d.ok("counts", err)
 		d.readable("counts", counts)
 	}
-	workers, err := d.q.Workers(d.ctx)
+	workers, err := operator.New(d.q).Workers(d.ctx)
 	if d.ok("workers", err) {
 		d.readable("workers", workers)
 		d.all("workers", len(workers))
 	}
-	subscriptions, err := d.q.Subscriptions(d.ctx)
+	subscriptions, err := operator.New(d.q).Subscriptions(d.ctx)
 	if d.ok("subscriptions", err) {
 		d.readable("subscriptions", subscriptions)
 		d.all("subscriptions", len(subscriptions))
@@ -466,9 +468,9 @@ func (d *extremeTest) readable(what string, v any) {
 
 // jobs lists the jobs, page by page.
 func (d *extremeTest) jobs() (jobs []sqlqueue.Job) {
-	f := sqlqueue.JobFilter{Limit: 100}
+	f := operator.JobFilter{Limit: 100}
 	for {
-		page, err := d.q.Jobs(d.ctx, f)
+		page, err := operator.New(d.q).Jobs(d.ctx, f)
 		if !d.ok("jobs", err) || len(page) == 0 {
 			break
 		}
@@ -484,10 +486,10 @@ func (d *extremeTest) jobs() (jobs []sqlqueue.Job) {
 	return jobs
 }
 
-func (d *extremeTest) failed() (failed []sqlqueue.FailedJob) {
-	f := sqlqueue.FailedFilter{Limit: 100}
+func (d *extremeTest) failed() (failed []operator.FailedJob) {
+	f := operator.FailedFilter{Limit: 100}
 	for {
-		page, err := d.q.FailedJobs(d.ctx, f)
+		page, err := operator.New(d.q).FailedJobs(d.ctx, f)
 		if !d.ok("failed jobs", err) || len(page) == 0 {
 			break
 		}
@@ -503,7 +505,7 @@ func (d *extremeTest) failed() (failed []sqlqueue.FailedJob) {
 // queues are those that have a name that can be asked for.
 func (d *extremeTest) queues() []string {
 	names := []string{"default", "other"}
-	infos, err := d.q.Queues(d.ctx, 0)
+	infos, err := operator.New(d.q).Queues(d.ctx, 0)
 	d.ok("queues", err)
 	for _, info := range infos {
 		if !slices.Contains(names, info.Queue) && sqlqueue.CheckQueueName(info.Queue) == nil {
@@ -529,7 +531,7 @@ func (d *extremeTest) good() map[int64]bool {
 func (d *extremeTest) take(good map[int64]bool, expire time.Duration) (jobs []sqlqueue.Job) {
 	left := len(good)
 	err := d.poll(func() bool {
-		answer, err := d.exchange(sqlqueue.Exchange{Limit: 1000, Reserve: fromFor(expire, d.queues()...)})
+		answer, err := d.exchange(driver.Exchange{Limit: 1000, Reserve: fromFor(expire, d.queues()...)})
 		if !d.ok("reserve", err) {
 			return true
 		}
@@ -551,8 +553,8 @@ func (d *extremeTest) take(good map[int64]bool, expire time.Duration) (jobs []sq
 func (d *extremeTest) work() {
 	for round := range 3 {
 		jobs := d.take(d.good(), keep)
-		var touches []sqlqueue.Touch
-		var settle []sqlqueue.Settlement
+		var touches []driver.Touch
+		var settle []driver.Settlement
 		for i, j := range jobs {
 			d.valid(j.Queue, j.UniqueKey, string(j.Payload))
 			t := touch(j, keep)
@@ -571,11 +573,11 @@ func (d *extremeTest) work() {
 				settle = append(settle, done(j))
 			}
 		}
-		answer, err := d.exchange(sqlqueue.Exchange{Touch: touches})
+		answer, err := d.exchange(driver.Exchange{Touch: touches})
 		if d.ok("touch", err) && len(answer.Lost)+len(answer.Locked) > 0 {
 			d.complain("touch: lost %v, locked %v", answer.Lost, answer.Locked)
 		}
-		answer, err = d.exchange(sqlqueue.Exchange{Settle: settle})
+		answer, err = d.exchange(driver.Exchange{Settle: settle})
 		if d.ok("settle", err) && len(answer.Lost)+len(answer.Locked) > 0 {
 			d.complain("settle: lost %v, locked %v", answer.Lost, answer.Locked)
 		}
@@ -595,11 +597,11 @@ func (d *extremeTest) requeue() {
 	good := d.good()
 	d.take(good, brief)
 	if err := d.poll(func() bool {
-		_, err := d.exchange(sqlqueue.Exchange{Requeue: 1000})
+		_, err := d.exchange(driver.Exchange{Requeue: 1000})
 		if !d.ok("requeue", err) {
 			return true
 		}
-		jobs, err := d.q.Jobs(d.ctx, sqlqueue.JobFilter{Name: "good", NotReserved: true, Limit: 1000})
+		jobs, err := operator.New(d.q).Jobs(d.ctx, operator.JobFilter{Name: "good", NotReserved: true, Limit: 1000})
 		d.ok("jobs", err)
 		waiting := 0
 		for _, j := range jobs {
@@ -616,7 +618,7 @@ func (d *extremeTest) requeue() {
 // retry has every failed job run again, and fails some again.
 func (d *extremeTest) retry() {
 	want := d.rows("failed_jobs")
-	n, err := d.q.Retry(d.ctx, sqlqueue.FailedFilter{})
+	n, err := operator.New(d.q).Retry(d.ctx, operator.FailedFilter{})
 	var duplicate *sqlqueue.DuplicateError
 	if errors.As(err, &duplicate) {
 		n, err = n+len(duplicate.Duplicates), nil
@@ -624,65 +626,65 @@ func (d *extremeTest) retry() {
 	if d.ok("retry", err) && n != want {
 		d.complain("%d of %d failed jobs were retried", n, want)
 	}
-	var settle []sqlqueue.Settlement
+	var settle []driver.Settlement
 	for _, j := range d.take(d.good(), keep) {
 		settle = append(settle, fail(j, "an error", ""))
 	}
-	_, err = d.exchange(sqlqueue.Exchange{Settle: settle})
+	_, err = d.exchange(driver.Exchange{Settle: settle})
 	d.ok("fail", err)
 }
 
 // operate does what operators do, to every row, and deletes all.
 func (d *extremeTest) operate() {
 	for _, name := range append(d.queues(), "") {
-		d.ok("control", d.q.Control(d.ctx, name, sqlqueue.ControlChange{Restart: true, Pause: true, PauseFor: time.Hour}))
-		d.ok("control", d.q.Control(d.ctx, name, sqlqueue.ControlChange{Resume: true, ResetExpire: true}))
+		d.ok("control", operator.New(d.q).Control(d.ctx, name, operator.ControlChange{Restart: true, Pause: true, PauseFor: time.Hour}))
+		d.ok("control", operator.New(d.q).Control(d.ctx, name, operator.ControlChange{Resume: true, ResetExpire: true}))
 	}
 	d.good()
 	jobs := d.jobs()
 	for i, j := range jobs {
 		if j.Reserved {
-			_, err := d.q.Release(d.ctx, j.ID)
+			_, err := operator.New(d.q).Release(d.ctx, j.ID)
 			d.ok("release", err)
 		}
 		at, priority, name := time.Now().Add(time.Hour), 5, "edited"
-		edit := sqlqueue.JobEdit{At: &at, Priority: &priority}
+		edit := operator.JobEdit{At: &at, Priority: &priority}
 		if i%2 == 0 {
 			edit.Name, edit.Data = &name, 1
 		}
-		d.ok("edit", d.q.Edit(d.ctx, j.ID, edit))
+		d.ok("edit", operator.New(d.q).Edit(d.ctx, j.ID, edit))
 	}
 	d.lists()
 	if len(jobs) > 0 {
-		n, err := d.q.Cancel(d.ctx, jobs[0].ID)
+		n, err := operator.New(d.q).Cancel(d.ctx, jobs[0].ID)
 		if d.ok("cancel", err) && n != 1 {
 			d.complain("cancelled %d jobs, want 1", n)
 		}
 	}
-	_, err := d.q.CancelAll(d.ctx, sqlqueue.JobFilter{})
+	_, err := operator.New(d.q).CancelAll(d.ctx, operator.JobFilter{})
 	d.ok("cancel all", err)
-	_, err = d.q.ReleaseAll(d.ctx, sqlqueue.JobFilter{})
+	_, err = operator.New(d.q).ReleaseAll(d.ctx, operator.JobFilter{})
 	d.ok("release all", err)
-	_, err = d.q.Clear(d.ctx, "", true)
+	_, err = operator.New(d.q).Clear(d.ctx, "", true)
 	d.ok("clear", err)
-	_, err = d.q.Forget(d.ctx, sqlqueue.FailedFilter{})
+	_, err = operator.New(d.q).Forget(d.ctx, operator.FailedFilter{})
 	d.ok("forget", err)
 
-	workers, err := d.q.Workers(d.ctx)
+	workers, err := operator.New(d.q).Workers(d.ctx)
 	d.ok("workers", err)
 	for _, w := range workers {
 		if w.ID != "" && !strings.ContainsRune(w.ID, utf8.RuneError) {
-			d.ok("set concurrency", d.q.SetConcurrency(d.ctx, w.ID, 2))
+			d.ok("set concurrency", operator.New(d.q).SetConcurrency(d.ctx, w.ID, 2))
 		}
-		_, err := d.exchange(sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: w.ID}, Leave: true})
+		_, err := d.exchange(driver.Exchange{Worker: &driver.Worker{ID: w.ID}, Leave: true})
 		d.ok("leave", err)
 	}
-	_, err = d.exchange(sqlqueue.Exchange{Unseen: time.Microsecond, OldCounts: time.Hour})
+	_, err = d.exchange(driver.Exchange{Unseen: time.Microsecond, OldCounts: time.Hour})
 	d.ok("drop what is old", err)
-	subscriptions, err := d.q.Subscriptions(d.ctx)
+	subscriptions, err := operator.New(d.q).Subscriptions(d.ctx)
 	d.ok("subscriptions", err)
 	for _, s := range subscriptions {
-		d.ok("unsubscribe", d.q.Unsubscribe(d.ctx, s.Name))
+		d.ok("unsubscribe", operator.New(d.q).Unsubscribe(d.ctx, s.Name))
 	}
 	for _, table := range []string{"jobs", "failed_jobs", "workers", "subscriptions"} {
 		if n := d.rows(table); n > 0 {

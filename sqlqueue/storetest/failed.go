@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var failedCases = []testCase{
@@ -19,25 +21,25 @@ var failedCases = []testCase{
 				f.failOne(c, fmt.Sprintf("name%d", i%2), []string{"mail", "sms", "chat"}[i%3])
 			}
 			all := c.failedJobs()
-			if len(all) != 6 || !slices.IsSortedFunc(all, func(a, b sqlqueue.FailedJob) int { return int(b.ID - a.ID) }) {
+			if len(all) != 6 || !slices.IsSortedFunc(all, func(a, b operator.FailedJob) int { return int(b.ID - a.ID) }) {
 				f.Fatalf("got %+v", all)
 			}
 			for _, test := range []struct {
-				filter sqlqueue.FailedFilter
+				filter operator.FailedFilter
 				want   []int // places in all
 			}{
-				{sqlqueue.FailedFilter{Queue: "mail"}, []int{2, 5}},
-				{sqlqueue.FailedFilter{Name: "name1"}, []int{0, 2, 4}},
-				{sqlqueue.FailedFilter{Queue: "mail", Name: "name1"}, []int{2}},
-				{sqlqueue.FailedFilter{IDs: []int64{all[1].ID, all[4].ID, all[0].ID + 1000}}, []int{1, 4}},
-				{sqlqueue.FailedFilter{IDs: []int64{}}, nil},
-				{sqlqueue.FailedFilter{OlderThan: time.Hour}, nil},
-				{sqlqueue.FailedFilter{Limit: 2}, []int{0, 1}},
-				{sqlqueue.FailedFilter{Limit: 2, Before: all[1].ID}, []int{2, 3}},
-				{sqlqueue.FailedFilter{Limit: 9, Before: all[5].ID}, nil},
-				{sqlqueue.FailedFilter{Queue: "none"}, nil},
+				{operator.FailedFilter{Queue: "mail"}, []int{2, 5}},
+				{operator.FailedFilter{Name: "name1"}, []int{0, 2, 4}},
+				{operator.FailedFilter{Queue: "mail", Name: "name1"}, []int{2}},
+				{operator.FailedFilter{IDs: []int64{all[1].ID, all[4].ID, all[0].ID + 1000}}, []int{1, 4}},
+				{operator.FailedFilter{IDs: []int64{}}, nil},
+				{operator.FailedFilter{OlderThan: time.Hour}, nil},
+				{operator.FailedFilter{Limit: 2}, []int{0, 1}},
+				{operator.FailedFilter{Limit: 2, Before: all[1].ID}, []int{2, 3}},
+				{operator.FailedFilter{Limit: 9, Before: all[5].ID}, nil},
+				{operator.FailedFilter{Queue: "none"}, nil},
 			} {
-				got, err := c.FailedJobs(f.Context(), test.filter)
+				got, err := operator.New(c.Queue).FailedJobs(f.Context(), test.filter)
 				f.must(err)
 				var want []int64
 				for _, i := range test.want {
@@ -47,11 +49,11 @@ var failedCases = []testCase{
 					f.Errorf("%+v: got %v, want %v", test.filter, ids, want)
 				}
 			}
-			one, err := c.FailedJob(f.Context(), all[3].ID)
+			one, err := operator.New(c.Queue).FailedJob(f.Context(), all[3].ID)
 			if err != nil || one.JobID != all[3].JobID {
 				f.Errorf("got %+v, %v", one, err)
 			}
-			if _, err := c.FailedJob(f.Context(), all[0].ID+1000); !errors.Is(err, sqlqueue.ErrNotFound) {
+			if _, err := operator.New(c.Queue).FailedJob(f.Context(), all[0].ID+1000); !errors.Is(err, operator.ErrNotFound) {
 				f.Errorf("got %v, want ErrNotFound", err)
 			}
 		},
@@ -67,15 +69,15 @@ var failedCases = []testCase{
 			recent := f.failOne(c, "recent", "default")
 			const year = 365 * 24 * time.Hour
 			for age, want := range map[time.Duration]int{0: 2, time.Hour: 1, 5 * year: 1, 90 * year: 0} {
-				jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{OlderThan: age})
+				jobs, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{OlderThan: age})
 				if err != nil || len(jobs) != want {
 					f.Errorf("older than %v: %d jobs, %v; want %d", age, len(jobs), err, want)
 				}
 			}
-			if n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{OlderThan: 90 * year}); n != 0 || err != nil {
+			if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{OlderThan: 90 * year}); n != 0 || err != nil {
 				f.Errorf("forgot %d, %v", n, err)
 			}
-			n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{OlderThan: time.Hour})
+			n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{OlderThan: time.Hour})
 			if left := c.failedJobs(); n != 1 || err != nil || len(left) != 1 || left[0].ID != recent.ID {
 				f.Errorf("forgot %d, %v; left %+v", n, err, left)
 			}
@@ -92,7 +94,7 @@ var failedCases = []testCase{
 			c.settle(putBack(c.reserve(1, "mail")[0], 0))
 			c.settle(fail(c.reserve(1, "mail")[0], "no", ""))
 			before := c.now()
-			if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{IDs: []int64{c.failedJobs()[0].ID}}); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{IDs: []int64{c.failedJobs()[0].ID}}); n != 1 || err != nil {
 				f.Fatalf("retried %d, %v", n, err)
 			}
 			after := c.now()
@@ -116,23 +118,23 @@ var failedCases = []testCase{
 				f.failOne(c, fmt.Sprintf("name%d", i%2), []string{"mail", "sms", "chat"}[i%3])
 			}
 			all := c.failedJobs()
-			retry := func(filter sqlqueue.FailedFilter, want, left int) {
+			retry := func(filter operator.FailedFilter, want, left int) {
 				f.Helper()
-				if n, err := c.Retry(f.Context(), filter); n != want || err != nil {
+				if n, err := operator.New(c.Queue).Retry(f.Context(), filter); n != want || err != nil {
 					f.Errorf("%+v: retried %d, %v; want %d", filter, n, err, want)
 				}
 				if n := len(c.failedJobs()); n != left {
 					f.Errorf("%+v: left %d, want %d", filter, n, left)
 				}
 			}
-			retry(sqlqueue.FailedFilter{IDs: []int64{all[8].ID, all[0].ID}}, 2, 7) // mail, chat
-			retry(sqlqueue.FailedFilter{Queue: "mail"}, 2, 5)
+			retry(operator.FailedFilter{IDs: []int64{all[8].ID, all[0].ID}}, 2, 7) // mail, chat
+			retry(operator.FailedFilter{Queue: "mail"}, 2, 5)
 			if got := len(c.reserve(3, "mail")); got != 3 {
 				f.Errorf("%d jobs on mail", got)
 			}
-			retry(sqlqueue.FailedFilter{Queue: "sms", Name: "name1"}, 2, 3)
-			retry(sqlqueue.FailedFilter{}, 3, 0)
-			retry(sqlqueue.FailedFilter{}, 0, 0)
+			retry(operator.FailedFilter{Queue: "sms", Name: "name1"}, 2, 3)
+			retry(operator.FailedFilter{}, 3, 0)
+			retry(operator.FailedFilter{}, 0, 0)
 			f.sameIDs(c.take(9, "mail"))
 			c.reserve(6, "sms", "chat")
 		},
@@ -145,7 +147,7 @@ var failedCases = []testCase{
 			for i := range 5 {
 				f.failOne(c, fmt.Sprintf("name%d", i), "default")
 			}
-			if _, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); err != nil {
+			if _, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); err != nil {
 				f.Fatal(err)
 			}
 			for i, j := range c.take(5, "default") {
@@ -160,12 +162,12 @@ var failedCases = []testCase{
 			const n = 1030
 			c := f.open()
 			c.pushMany(n)
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			for _, j := range c.reserve(n, "default") {
 				settle = append(settle, fail(j, "no", ""))
 			}
 			c.settle(settle...)
-			if got, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); got != n || err != nil {
+			if got, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); got != n || err != nil {
 				f.Errorf("retried %d, %v", got, err)
 			}
 			settle = settle[:0]
@@ -173,7 +175,7 @@ var failedCases = []testCase{
 				settle = append(settle, fail(j, "no", ""))
 			}
 			c.settle(settle...)
-			if got, err := c.Forget(f.Context(), sqlqueue.FailedFilter{}); got != n || err != nil {
+			if got, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{}); got != n || err != nil {
 				f.Errorf("forgot %d, %v", got, err)
 			}
 			f.empty()
@@ -190,11 +192,11 @@ var failedCases = []testCase{
 			f.failOne(c, "job", "sms")
 			waiting := c.push(sqlqueue.OnQueue("mail"))
 			all := c.failedJobs()
-			n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{IDs: []int64{all[1].ID, all[0].ID + 1000}})
-			if n != 1 || !errors.Is(err, sqlqueue.ErrNotFound) {
+			n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{IDs: []int64{all[1].ID, all[0].ID + 1000}})
+			if n != 1 || !errors.Is(err, operator.ErrNotFound) {
 				f.Errorf("forgot %d, %v; want 1 and ErrNotFound", n, err)
 			}
-			if n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{Queue: "mail"}); n != 2 || err != nil {
+			if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{Queue: "mail"}); n != 2 || err != nil {
 				f.Errorf("forgot %d, %v; want 2", n, err)
 			}
 			if left := c.failedJobs(); len(left) != 1 || left[0].Queue != "sms" {
@@ -209,8 +211,8 @@ var failedCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			one := f.failOne(c, "job", "default")
-			n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{IDs: []int64{one.ID + 1000, one.ID}})
-			if n != 1 || !errors.Is(err, sqlqueue.ErrNotFound) {
+			n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{IDs: []int64{one.ID + 1000, one.ID}})
+			if n != 1 || !errors.Is(err, operator.ErrNotFound) {
 				f.Errorf("retried %d, %v; want 1 and ErrNotFound", n, err)
 			}
 		},
@@ -222,7 +224,7 @@ var failedCases = []testCase{
 			const jobs, clients = 60, 4
 			c := f.open()
 			c.pushMany(jobs)
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			for _, j := range c.reserve(jobs, "default") {
 				settle = append(settle, fail(j, "no", ""))
 			}
@@ -231,7 +233,7 @@ var failedCases = []testCase{
 			for range clients {
 				other := f.open()
 				go func() {
-					n, err := other.Retry(f.Context(), sqlqueue.FailedFilter{})
+					n, err := operator.New(other.Queue).Retry(f.Context(), operator.FailedFilter{})
 					if err != nil {
 						f.Error(err)
 					}
@@ -250,7 +252,7 @@ var failedCases = []testCase{
 }
 
 // failOne pushes a job and fails it.
-func (f *fixture) failOne(c *client, name, queue string) sqlqueue.FailedJob {
+func (f *fixture) failOne(c *client, name, queue string) operator.FailedJob {
 	f.Helper()
 	_, err := c.Push(f.Context(), sqlqueue.Named(name, nil), sqlqueue.OnQueue(queue))
 	f.must(err)
@@ -264,7 +266,7 @@ func (f *fixture) oldJob(c *client) int64 {
 	return c.push(sqlqueue.OnQueue("old"), sqlqueue.At(time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)))
 }
 
-func idsOfFailed(jobs []sqlqueue.FailedJob) []int64 {
+func idsOfFailed(jobs []operator.FailedJob) []int64 {
 	var ids []int64
 	for _, j := range jobs {
 		ids = append(ids, j.ID)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var fenceCases = []testCase{
@@ -34,7 +36,7 @@ var fenceCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			f.late(c, func(lost []sqlqueue.Job) {
-				var back []sqlqueue.Settlement
+				var back []driver.Settlement
 				for _, j := range lost {
 					back = append(back, giveBack(j))
 				}
@@ -68,7 +70,7 @@ var fenceCases = []testCase{
 				for _, j := range lost {
 					c.settle(fail(j, "no", ""))
 				}
-				if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); err != nil || n != len(lost) {
+				if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); err != nil || n != len(lost) {
 					f.Fatalf("retried %d, %v", n, err)
 				}
 				for _, j := range c.reserve(len(lost), "default") {
@@ -97,7 +99,7 @@ var fenceCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			f.late(c, func(lost []sqlqueue.Job) {
-				if n, err := f.open().Release(f.Context(), idsOf(lost)...); err != nil || n != len(lost) {
+				if n, err := operator.New(f.open().Queue).Release(f.Context(), idsOf(lost)...); err != nil || n != len(lost) {
 					f.Fatalf("released %d, %v", n, err)
 				}
 			})
@@ -109,7 +111,7 @@ var fenceCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			f.late(c, func(lost []sqlqueue.Job) {
-				if n, err := c.Clear(f.Context(), "", true); err != nil || n != len(lost) {
+				if n, err := operator.New(c.Queue).Clear(f.Context(), "", true); err != nil || n != len(lost) {
 					f.Fatalf("cleared %d, %v", n, err)
 				}
 			})
@@ -149,7 +151,7 @@ var fenceCases = []testCase{
 			c, other := f.open(), f.open()
 			c.pushMany(5)
 			jobs := c.reserve(5, "default")
-			settle := sqlqueue.Exchange{Settle: []sqlqueue.Settlement{
+			settle := driver.Exchange{Settle: []driver.Settlement{
 				done(jobs[0]), putBack(jobs[1], 0), giveBack(jobs[2]), fail(jobs[3], "no", ""),
 			}}
 			c.exchange(settle)
@@ -174,16 +176,16 @@ var fenceCases = []testCase{
 			c.pushMany(6)
 			jobs := c.reserve(6, "default")
 			c.settle(done(jobs[0]), putBack(jobs[3], time.Hour), putBack(jobs[5], time.Hour))
-			answer := c.exchange(sqlqueue.Exchange{
-				Settle: []sqlqueue.Settlement{done(jobs[0]), done(jobs[1]), fail(jobs[2], "no", ""), done(jobs[3])},
-				Touch:  []sqlqueue.Touch{touch(jobs[5], keep), touch(jobs[4], 0)},
+			answer := c.exchange(driver.Exchange{
+				Settle: []driver.Settlement{done(jobs[0]), done(jobs[1]), fail(jobs[2], "no", ""), done(jobs[3])},
+				Touch:  []driver.Touch{touch(jobs[5], keep), touch(jobs[4], 0)},
 			})
 			slices.SortFunc(answer.Lost, func(a, b sqlqueue.Reservation) int { return int(a.ID - b.ID) })
 			want := []sqlqueue.Reservation{jobs[0].Reservation(), jobs[3].Reservation(), jobs[5].Reservation()}
 			if !slices.Equal(answer.Lost, want) {
 				f.Errorf("lost %v, want %v", answer.Lost, want)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, jobs[3].ID, jobs[4].ID, jobs[5].ID)
 			if !left[1].ExpiresAt.IsZero() {
@@ -200,7 +202,7 @@ var fenceCases = []testCase{
 			gone := c.take(2, "default")
 			kept := c.take(1, "default")
 			also := c.take(2, "default")
-			c.exchange(sqlqueue.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy, c.number()}})
+			c.exchange(driver.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy, c.number()}})
 			for _, id := range []int64{ids[0], ids[1], ids[3], ids[4]} {
 				if j := c.job(id); j.Reserved || j.Attempts != 0 {
 					f.Errorf("abandoned job: %+v", j)
@@ -208,12 +210,12 @@ var fenceCases = []testCase{
 			}
 			f.sameJob(c.job(ids[2]), kept[0])
 			before := f.dump()
-			c.exchange(sqlqueue.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy}})
+			c.exchange(driver.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy}})
 			f.unchanged(before)
 
 			again := other.reserve(5, "default")
 			before = f.dump()
-			c.exchange(sqlqueue.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy}})
+			c.exchange(driver.Exchange{Abandoned: []string{gone[0].ReservedBy, also[0].ReservedBy}})
 			f.unchanged(before)
 			for _, j := range again {
 				if j.Attempts != 1 {
@@ -234,7 +236,7 @@ var fenceCases = []testCase{
 			lost := c.take(1, "default")[0]
 			var got []sqlqueue.Job
 			f.eventually("the abandoned job is reserved", func() bool {
-				got = c.exchange(sqlqueue.Exchange{Abandoned: []string{lost.ReservedBy}, Limit: 1, Reserve: from("default")}).Reserved
+				got = c.exchange(driver.Exchange{Abandoned: []string{lost.ReservedBy}, Limit: 1, Reserve: from("default")}).Reserved
 				return len(got) > 0
 			})
 			f.sameIDs(got, id)
@@ -261,13 +263,13 @@ func (f *fixture) refused(c *client, j sqlqueue.Job) {
 	f.Helper()
 	before := f.dump()
 	for range 2 {
-		for what, x := range map[string]sqlqueue.Exchange{
-			"delete":    {Settle: []sqlqueue.Settlement{done(j)}},
-			"release":   {Settle: []sqlqueue.Settlement{putBack(j, time.Minute)}},
-			"give-back": {Settle: []sqlqueue.Settlement{giveBack(j)}},
-			"fail":      {Settle: []sqlqueue.Settlement{fail(j, "late", "late")}},
-			"touch":     {Touch: []sqlqueue.Touch{touch(j, time.Hour)}},
-			"keep":      {Touch: []sqlqueue.Touch{touch(j, 0)}},
+		for what, x := range map[string]driver.Exchange{
+			"delete":    {Settle: []driver.Settlement{done(j)}},
+			"release":   {Settle: []driver.Settlement{putBack(j, time.Minute)}},
+			"give-back": {Settle: []driver.Settlement{giveBack(j)}},
+			"fail":      {Settle: []driver.Settlement{fail(j, "late", "late")}},
+			"touch":     {Touch: []driver.Touch{touch(j, time.Hour)}},
+			"keep":      {Touch: []driver.Touch{touch(j, 0)}},
 		} {
 			answer := c.exchange(x)
 			if !slices.Equal(answer.Lost, []sqlqueue.Reservation{j.Reservation()}) || len(answer.Locked) > 0 {

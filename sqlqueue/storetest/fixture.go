@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const (
@@ -90,7 +92,7 @@ func (f *fixture) must(err error) {
 func (c *client) number() string { return fmt.Sprintf("%s-%d", c.worker, c.count.Add(1)) }
 
 // exchange fills in a number.
-func (c *client) exchange(x sqlqueue.Exchange) sqlqueue.Exchanged {
+func (c *client) exchange(x driver.Exchange) driver.Exchanged {
 	c.f.Helper()
 	if x.Limit > 0 && x.Number == "" {
 		x.Number = c.number()
@@ -103,7 +105,7 @@ func (c *client) exchange(x sqlqueue.Exchange) sqlqueue.Exchanged {
 // now is the database's clock.
 func (c *client) now() time.Time {
 	c.f.Helper()
-	return c.exchange(sqlqueue.Exchange{}).Now
+	return c.exchange(driver.Exchange{}).Now
 }
 
 // push pushes a job named "job" and returns its id.
@@ -130,12 +132,12 @@ func (c *client) pushMany(n int, options ...sqlqueue.PushOption) []int64 {
 }
 
 // from asks for jobs of queues, with an expire that does not pass.
-func from(queues ...string) []sqlqueue.Reserve { return fromFor(keep, queues...) }
+func from(queues ...string) []driver.Reserve { return fromFor(keep, queues...) }
 
-func fromFor(expire time.Duration, queues ...string) []sqlqueue.Reserve {
-	reserve := make([]sqlqueue.Reserve, len(queues))
+func fromFor(expire time.Duration, queues ...string) []driver.Reserve {
+	reserve := make([]driver.Reserve, len(queues))
 	for i, queue := range queues {
-		reserve[i] = sqlqueue.Reserve{Queue: queue, Expire: expire}
+		reserve[i] = driver.Reserve{Queue: queue, Expire: expire}
 	}
 	return reserve
 }
@@ -143,7 +145,7 @@ func fromFor(expire time.Duration, queues ...string) []sqlqueue.Reserve {
 // take is one exchange that reserves up to n jobs.
 func (c *client) take(n int, queues ...string) []sqlqueue.Job {
 	c.f.Helper()
-	return c.exchange(sqlqueue.Exchange{Limit: n, Reserve: from(queues...)}).Reserved
+	return c.exchange(driver.Exchange{Limit: n, Reserve: from(queues...)}).Reserved
 }
 
 // reserve reserves exactly n jobs, in as many exchanges as it takes.
@@ -152,57 +154,57 @@ func (c *client) reserve(n int, queues ...string) []sqlqueue.Job {
 	return c.reserveFrom(n, from(queues...))
 }
 
-func (c *client) reserveFrom(n int, queues []sqlqueue.Reserve) []sqlqueue.Job {
+func (c *client) reserveFrom(n int, queues []driver.Reserve) []sqlqueue.Job {
 	c.f.Helper()
 	var jobs []sqlqueue.Job
 	c.f.eventually(fmt.Sprintf("%d jobs can be reserved from %v", n, queues), func() bool {
-		jobs = append(jobs, c.exchange(sqlqueue.Exchange{Limit: n - len(jobs), Reserve: queues}).Reserved...)
+		jobs = append(jobs, c.exchange(driver.Exchange{Limit: n - len(jobs), Reserve: queues}).Reserved...)
 		return len(jobs) == n
 	})
 	return jobs
 }
 
 // settle settles what must still be the client's.
-func (c *client) settle(settlements ...sqlqueue.Settlement) {
+func (c *client) settle(settlements ...driver.Settlement) {
 	c.f.Helper()
-	answer := c.exchange(sqlqueue.Exchange{Settle: settlements})
+	answer := c.exchange(driver.Exchange{Settle: settlements})
 	if len(answer.Lost)+len(answer.Locked) > 0 {
 		c.f.Fatalf("settled %v; lost %v, locked %v", settlements, answer.Lost, answer.Locked)
 	}
 }
 
-func done(j sqlqueue.Job) sqlqueue.Settlement {
-	return sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Delete}
+func done(j sqlqueue.Job) driver.Settlement {
+	return driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete}
 }
 
-func putBack(j sqlqueue.Job, delay time.Duration) sqlqueue.Settlement {
-	return sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Release, Delay: delay}
+func putBack(j sqlqueue.Job, delay time.Duration) driver.Settlement {
+	return driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Release, Delay: delay}
 }
 
-func giveBack(j sqlqueue.Job) sqlqueue.Settlement {
-	return sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Release, GiveBack: true}
+func giveBack(j sqlqueue.Job) driver.Settlement {
+	return driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Release, GiveBack: true}
 }
 
-func fail(j sqlqueue.Job, text, stack string) sqlqueue.Settlement {
-	return sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: text, Stack: stack}
+func fail(j sqlqueue.Job, text, stack string) driver.Settlement {
+	return driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail, Error: text, Stack: stack}
 }
 
-func touch(j sqlqueue.Job, expire time.Duration) sqlqueue.Touch {
-	return sqlqueue.Touch{Reservation: j.Reservation(), Expire: expire}
+func touch(j sqlqueue.Job, expire time.Duration) driver.Touch {
+	return driver.Touch{Reservation: j.Reservation(), Expire: expire}
 }
 
 // job reads one job.
 func (c *client) job(id int64) sqlqueue.Job {
 	c.f.Helper()
-	j, err := c.Job(c.f.Context(), id)
+	j, err := operator.New(c.Queue).Job(c.f.Context(), id)
 	c.f.must(err)
 	return j
 }
 
 // failedJobs reads the failed jobs, the newest first.
-func (c *client) failedJobs() []sqlqueue.FailedJob {
+func (c *client) failedJobs() []operator.FailedJob {
 	c.f.Helper()
-	jobs, err := c.FailedJobs(c.f.Context(), sqlqueue.FailedFilter{})
+	jobs, err := operator.New(c.Queue).FailedJobs(c.f.Context(), operator.FailedFilter{})
 	c.f.must(err)
 	return jobs
 }
@@ -213,7 +215,7 @@ func (c *client) expire(jobs ...sqlqueue.Job) {
 	c.awaitDeadline(jobs...)
 	requeued := 0
 	c.f.eventually("expired jobs are requeued", func() bool {
-		requeued += c.exchange(sqlqueue.Exchange{Requeue: len(jobs) - requeued}).Requeued
+		requeued += c.exchange(driver.Exchange{Requeue: len(jobs) - requeued}).Requeued
 		return requeued == len(jobs)
 	})
 }

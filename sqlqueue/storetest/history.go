@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // clockSlack is by how much two readings of the database's clock may differ from the order in which things happened, besides what a call
@@ -116,7 +117,7 @@ func (h *history) setAttempts(id int64, n int) {
 }
 
 // exchanged records an exchange.
-func exchanged(x sqlqueue.Exchange, answer sqlqueue.Exchanged, err error) []event {
+func exchanged(x driver.Exchange, answer driver.Exchanged, err error) []event {
 	if err != nil {
 		if !errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 			return nil
@@ -142,9 +143,9 @@ func exchanged(x sqlqueue.Exchange, answer sqlqueue.Exchanged, err error) []even
 		}
 		e := event{id: s.ID, by: s.By}
 		switch {
-		case s.Outcome == sqlqueue.Delete:
+		case s.Outcome == driver.Delete:
 			e.what = deleted
-		case s.Outcome == sqlqueue.Fail:
+		case s.Outcome == driver.Fail:
 			e.what = failed
 		case s.GiveBack:
 			e.what = gaveBack
@@ -176,7 +177,7 @@ func exchanged(x sqlqueue.Exchange, answer sqlqueue.Exchanged, err error) []even
 }
 
 // checkAnswer says what is wrong with an answer by itself.
-func checkAnswer(x sqlqueue.Exchange, answer sqlqueue.Exchanged) []string {
+func checkAnswer(x driver.Exchange, answer driver.Exchanged) []string {
 	var wrong []string
 	complain := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
 

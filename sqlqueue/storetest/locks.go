@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var lockCases = []testCase{
@@ -16,14 +18,14 @@ var lockCases = []testCase{
 		"settling a row that another transaction has locked does not wait",
 		"one handler's open transaction, or somebody's psql, must not stop the heartbeat of all",
 		whileLocked(func(f *fixture, c *client, jobs []sqlqueue.Job, release func()) {
-			for what, settle := range map[string]func(sqlqueue.Job) sqlqueue.Settlement{
+			for what, settle := range map[string]func(sqlqueue.Job) driver.Settlement{
 				"delete":    done,
-				"release":   func(j sqlqueue.Job) sqlqueue.Settlement { return putBack(j, time.Hour) },
+				"release":   func(j sqlqueue.Job) driver.Settlement { return putBack(j, time.Hour) },
 				"give-back": giveBack,
-				"fail":      func(j sqlqueue.Job) sqlqueue.Settlement { return fail(j, "no", "") },
+				"fail":      func(j sqlqueue.Job) driver.Settlement { return fail(j, "no", "") },
 			} {
 				free := c.reserve(1, "default")[0]
-				answer := c.promptly(sqlqueue.Exchange{Settle: []sqlqueue.Settlement{settle(jobs[0]), settle(free)}})
+				answer := c.promptly(driver.Exchange{Settle: []driver.Settlement{settle(jobs[0]), settle(free)}})
 				f.locked(what, answer, jobs[0])
 				if got := c.job(jobs[0].ID); !got.Reserved || got.ReservedBy != jobs[0].ReservedBy {
 					f.Errorf("%s: the locked job is %+v", what, got)
@@ -37,13 +39,13 @@ var lockCases = []testCase{
 		"touching a row that another transaction has locked does not wait",
 		"the other reservations would expire meanwhile",
 		whileLocked(func(f *fixture, c *client, jobs []sqlqueue.Job, release func()) {
-			answer := c.promptly(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(jobs[0], 0), touch(jobs[1], 0)}})
+			answer := c.promptly(driver.Exchange{Touch: []driver.Touch{touch(jobs[0], 0), touch(jobs[1], 0)}})
 			f.locked("touch", answer, jobs[0])
 			if !c.job(jobs[1].ID).ExpiresAt.IsZero() || c.job(jobs[0].ID).ExpiresAt.IsZero() {
 				f.Error("the free job must have been touched, and the locked one not")
 			}
 			release()
-			if answer := c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(jobs[0], 0)}}); len(answer.Lost)+len(answer.Locked) > 0 {
+			if answer := c.exchange(driver.Exchange{Touch: []driver.Touch{touch(jobs[0], 0)}}); len(answer.Lost)+len(answer.Locked) > 0 {
 				f.Errorf("after the lock: %+v", answer)
 			}
 		}),
@@ -54,7 +56,7 @@ var lockCases = []testCase{
 		whileLocked(func(f *fixture, c *client, jobs []sqlqueue.Job, release func()) {
 			stale := jobs[0]
 			stale.ReservedBy = c.number()
-			answer := c.promptly(sqlqueue.Exchange{Settle: []sqlqueue.Settlement{done(stale)}})
+			answer := c.promptly(driver.Exchange{Settle: []driver.Settlement{done(stale)}})
 			if len(answer.Lost)+len(answer.Locked) != 1 {
 				f.Errorf("lost %v, locked %v; want it in one of them", answer.Lost, answer.Locked)
 			}
@@ -76,7 +78,7 @@ var lockCases = []testCase{
 			abandoned := c.reserve(2, "default")
 			c.awaitDeadline(expired...)
 			release := f.lock(expired[0].ID, abandoned[0].ID)
-			x := sqlqueue.Exchange{Requeue: 9, Abandoned: []string{abandoned[0].ReservedBy}}
+			x := driver.Exchange{Requeue: 9, Abandoned: []string{abandoned[0].ReservedBy}}
 			if n := c.promptly(x).Requeued; n != 1 {
 				f.Errorf("requeued %d, want the one that is not locked", n)
 			}
@@ -102,8 +104,8 @@ var lockCases = []testCase{
 			c := f.open()
 			ids := c.pushMany(5)
 			release := f.lock(ids[0], ids[2])
-			f.sameIDs(c.promptly(sqlqueue.Exchange{Number: c.number(), Limit: 2, Reserve: from("default")}).Reserved, ids[1], ids[3])
-			f.sameIDs(c.promptly(sqlqueue.Exchange{Number: c.number(), Limit: 9, Reserve: from("default")}).Reserved, ids[4])
+			f.sameIDs(c.promptly(driver.Exchange{Number: c.number(), Limit: 2, Reserve: from("default")}).Reserved, ids[1], ids[3])
+			f.sameIDs(c.promptly(driver.Exchange{Number: c.number(), Limit: 9, Reserve: from("default")}).Reserved, ids[4])
 			release()
 			got := idsOf(c.reserve(2, "default"))
 			slices.Sort(got)
@@ -121,11 +123,11 @@ var lockCases = []testCase{
 			}
 			c := f.open()
 			id := c.push()
-			x := sqlqueue.Exchange{
-				Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 3}, Reserve: from("default"), Limit: 1, Number: c.number(),
+			x := driver.Exchange{
+				Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 3}, Reserve: from("default"), Limit: 1, Number: c.number(),
 			}
-			c.exchange(sqlqueue.Exchange{Worker: x.Worker})
-			c.control("default", sqlqueue.ControlChange{Restart: true})
+			c.exchange(driver.Exchange{Worker: x.Worker})
+			c.control("default", operator.ControlChange{Restart: true})
 			release := f.lockSQL("SELECT id FROM {workers} FOR UPDATE", "SELECT queue FROM {queues} FOR UPDATE")
 			answer := c.promptly(x)
 			f.sameIDs(answer.Reserved, id)
@@ -148,9 +150,9 @@ var lockCases = []testCase{
 				bound, tx := c.begin(way)
 				id := bound.push()
 				bound.push(sqlqueue.Unique(way.Name))
-				j := worker.promptly(sqlqueue.Exchange{Number: worker.number(), Limit: 9, Reserve: from("default")}).Reserved
+				j := worker.promptly(driver.Exchange{Number: worker.number(), Limit: 9, Reserve: from("default")}).Reserved
 				f.sameIDs(j, first)
-				worker.promptly(sqlqueue.Exchange{Settle: []sqlqueue.Settlement{done(j[0])}, Requeue: 9})
+				worker.promptly(driver.Exchange{Settle: []driver.Settlement{done(j[0])}, Requeue: 9})
 				f.end(tx, true)
 				f.sameIDs(worker.reserve(2, "default"), id, id+1)
 			}
@@ -168,15 +170,15 @@ var lockCases = []testCase{
 				f.must(bound.Hold(f.Context(), j))
 				other.awaitDeadline(j)
 				if f.db.RowLocks {
-					if n := other.promptly(sqlqueue.Exchange{Requeue: 9}).Requeued; n != 0 {
+					if n := other.promptly(driver.Exchange{Requeue: 9}).Requeued; n != 0 {
 						f.Errorf("with %s: requeued %d while it was held", way.Name, n)
 					}
-					f.locked("touch of what is held", c.promptly(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(j, keep)}}), j)
+					f.locked("touch of what is held", c.promptly(driver.Exchange{Touch: []driver.Touch{touch(j, keep)}}), j)
 				} else {
 					f.Log("this database has one writer at a time: while a job is held, every other writer waits")
 					impatient, cancel := context.WithTimeout(f.Context(), 2*brief)
 					defer cancel()
-					if answer, err := other.Exchange(impatient, sqlqueue.Exchange{Requeue: 9}); err == nil {
+					if answer, err := other.Exchange(impatient, driver.Exchange{Requeue: 9}); err == nil {
 						f.Errorf("an exchange did not wait for the transaction that holds a job: %+v", answer)
 					}
 				}
@@ -202,7 +204,7 @@ var lockCases = []testCase{
 
 				impatient, cancel := context.WithTimeout(f.Context(), 2*brief)
 				defer cancel()
-				if n, err := c.Cancel(impatient, waiting); n != 0 || err == nil || errors.Is(err, sqlqueue.ErrNotFound) || errors.Is(err, sqlqueue.ErrReserved) {
+				if n, err := operator.New(c.Queue).Cancel(impatient, waiting); n != 0 || err == nil || errors.Is(err, operator.ErrNotFound) || errors.Is(err, operator.ErrReserved) {
 					f.Errorf("cancelled %d locked jobs, %v", n, err)
 				}
 				bound, tx := c.begin(way)
@@ -210,7 +212,7 @@ var lockCases = []testCase{
 				go func() { held <- bound.Hold(f.Context(), j) }()
 				cancelled := make(chan error, 1)
 				go func() {
-					_, err := c.Cancel(f.Context(), waiting)
+					_, err := operator.New(c.Queue).Cancel(f.Context(), waiting)
 					cancelled <- err
 				}()
 				release()
@@ -239,15 +241,15 @@ var lockCases = []testCase{
 			_, err = tx.ExecContext(f.Context(), f.sql("INSERT INTO {jobs} (queue, payload) VALUES ('other', '{}')"))
 			f.must(err)
 			type answer struct {
-				sqlqueue.Exchanged
+				driver.Exchanged
 				err error
 			}
 			answers := make(chan answer, 1)
 			started := make(chan struct{})
 			go func() {
 				close(started)
-				got, err := c.Exchange(f.Context(), sqlqueue.Exchange{
-					Settle: []sqlqueue.Settlement{done(jobs[0])}, Number: c.number(), Limit: 1, Reserve: from("default"),
+				got, err := c.Exchange(f.Context(), driver.Exchange{
+					Settle: []driver.Settlement{done(jobs[0])}, Number: c.number(), Limit: 1, Reserve: from("default"),
 				})
 				answers <- answer{got, err}
 			}()
@@ -310,7 +312,7 @@ func (f *fixture) lockSQL(queries ...string) (release func()) {
 }
 
 // promptly is an exchange that must not wait.
-func (c *client) promptly(x sqlqueue.Exchange) sqlqueue.Exchanged {
+func (c *client) promptly(x driver.Exchange) driver.Exchanged {
 	c.f.Helper()
 	ctx, cancel := context.WithTimeout(c.f.Context(), promptly)
 	defer cancel()
@@ -323,7 +325,7 @@ func (c *client) promptly(x sqlqueue.Exchange) sqlqueue.Exchanged {
 }
 
 // locked sees that one job is told as locked, and nothing as lost.
-func (f *fixture) locked(what string, answer sqlqueue.Exchanged, j sqlqueue.Job) {
+func (f *fixture) locked(what string, answer driver.Exchanged, j sqlqueue.Job) {
 	f.Helper()
 	if len(answer.Lost) > 0 || !slices.Equal(answer.Locked, []sqlqueue.Reservation{j.Reservation()}) {
 		f.Errorf("%s: lost %v, locked %v; want locked %v", what, answer.Lost, answer.Locked, j.Reservation())

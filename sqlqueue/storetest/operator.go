@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var operatorCases = []testCase{
@@ -27,7 +29,7 @@ var operatorCases = []testCase{
 				f.Errorf("got %+v", j)
 			}
 			f.sameJob(c.job(id), reserved)
-			if _, err := c.Job(f.Context(), id+1000); !errors.Is(err, sqlqueue.ErrNotFound) {
+			if _, err := operator.New(c.Queue).Job(f.Context(), id+1000); !errors.Is(err, operator.ErrNotFound) {
 				f.Errorf("got %v, want ErrNotFound", err)
 			}
 		},
@@ -46,11 +48,11 @@ var operatorCases = []testCase{
 			id := producer.push(sqlqueue.Delay(time.Hour), sqlqueue.Priority(9))
 			f.sameIDs(worker.reserve(1, "default"), other)
 			now, priority, queue := time.Now().Add(-time.Hour), -9, "high"
-			f.must(producer.Edit(f.Context(), id, sqlqueue.JobEdit{At: &now}))
+			f.must(operator.New(producer.Queue).Edit(f.Context(), id, operator.JobEdit{At: &now}))
 			f.sameIDs(worker.reserve(1, "default"), id)
 
 			second := producer.push(sqlqueue.Delay(time.Hour))
-			f.must(producer.Edit(f.Context(), second, sqlqueue.JobEdit{At: &now, Priority: &priority, Queue: &queue}))
+			f.must(operator.New(producer.Queue).Edit(f.Context(), second, operator.JobEdit{At: &now, Priority: &priority, Queue: &queue}))
 			f.sameIDs(worker.reserve(1, "default", "high"), second)
 			f.sameIDs(worker.take(9, "default", "high"))
 		},
@@ -64,13 +66,13 @@ var operatorCases = []testCase{
 			j := c.reserve(1, "default")[0]
 			before := f.dump()
 			priority := 3
-			if err := f.open().Edit(f.Context(), j.ID, sqlqueue.JobEdit{Priority: &priority}); !errors.Is(err, sqlqueue.ErrReserved) {
+			if err := operator.New(f.open().Queue).Edit(f.Context(), j.ID, operator.JobEdit{Priority: &priority}); !errors.Is(err, operator.ErrReserved) {
 				f.Errorf("edit: got %v, want ErrReserved", err)
 			}
-			if err := c.Edit(f.Context(), j.ID, sqlqueue.JobEdit{Data: 1}); !errors.Is(err, sqlqueue.ErrReserved) {
+			if err := operator.New(c.Queue).Edit(f.Context(), j.ID, operator.JobEdit{Data: 1}); !errors.Is(err, operator.ErrReserved) {
 				f.Errorf("edit of the data: got %v, want ErrReserved", err)
 			}
-			if n, err := f.open().Cancel(f.Context(), j.ID); n != 0 || !errors.Is(err, sqlqueue.ErrReserved) {
+			if n, err := operator.New(f.open().Queue).Cancel(f.Context(), j.ID); n != 0 || !errors.Is(err, operator.ErrReserved) {
 				f.Errorf("cancel: got %d, %v, want ErrReserved", n, err)
 			}
 			f.unchanged(before)
@@ -83,12 +85,12 @@ var operatorCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			priority := 3
-			_, cancel := c.Cancel(f.Context(), 4711)
-			_, release := c.Release(f.Context(), 4711)
+			_, cancel := operator.New(c.Queue).Cancel(f.Context(), 4711)
+			_, release := operator.New(c.Queue).Release(f.Context(), 4711)
 			for what, err := range map[string]error{
-				"edit": c.Edit(f.Context(), 4711, sqlqueue.JobEdit{Priority: &priority}), "cancel": cancel, "release": release,
+				"edit": operator.New(c.Queue).Edit(f.Context(), 4711, operator.JobEdit{Priority: &priority}), "cancel": cancel, "release": release,
 			} {
-				if !errors.Is(err, sqlqueue.ErrNotFound) {
+				if !errors.Is(err, operator.ErrNotFound) {
 					f.Errorf("%s: got %v, want ErrNotFound", what, err)
 				}
 			}
@@ -102,11 +104,11 @@ var operatorCases = []testCase{
 			reserved := c.push()
 			c.reserve(1, "default")
 			waiting, delayed, kept := c.push(), c.push(sqlqueue.Delay(time.Hour)), c.push()
-			n, err := c.Cancel(f.Context(), delayed, reserved, 1_000_000, waiting)
-			if n != 2 || !errors.Is(err, sqlqueue.ErrReserved) || !errors.Is(err, sqlqueue.ErrNotFound) {
+			n, err := operator.New(c.Queue).Cancel(f.Context(), delayed, reserved, 1_000_000, waiting)
+			if n != 2 || !errors.Is(err, operator.ErrReserved) || !errors.Is(err, operator.ErrNotFound) {
 				f.Errorf("cancelled %d, %v; want 2, ErrReserved and ErrNotFound", n, err)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, reserved, kept)
 		},
@@ -120,8 +122,8 @@ var operatorCases = []testCase{
 			c.push()
 			j := c.reserveFrom(1, fromFor(0, "default"))[0]
 			before := c.now()
-			n, err := f.open().Release(f.Context(), j.ID, waiting)
-			if n != 1 || !errors.Is(err, sqlqueue.ErrNotReserved) {
+			n, err := operator.New(f.open().Queue).Release(f.Context(), j.ID, waiting)
+			if n != 1 || !errors.Is(err, operator.ErrNotReserved) {
 				f.Errorf("released %d, %v; want 1 and ErrNotReserved", n, err)
 			}
 			got := c.job(j.ID)
@@ -142,16 +144,16 @@ var operatorCases = []testCase{
 			c.pushMany(1020, sqlqueue.OnQueue("mail"))
 			c.push(sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour))
 			other := c.push(sqlqueue.OnQueue("sms"))
-			if n, err := c.Clear(f.Context(), "mail", false); n != 1021 || err != nil {
+			if n, err := operator.New(c.Queue).Clear(f.Context(), "mail", false); n != 1021 || err != nil {
 				f.Errorf("cleared %d, %v; want 1021", n, err)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, running[0].ID, other)
-			if n, err := c.Clear(f.Context(), "mail", true); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Clear(f.Context(), "mail", true); n != 1 || err != nil {
 				f.Errorf("cleared %d, %v; want 1", n, err)
 			}
-			if n, err := c.Clear(f.Context(), "", true); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Clear(f.Context(), "", true); n != 1 || err != nil {
 				f.Errorf("cleared %d, %v; want 1", n, err)
 			}
 			f.empty()
@@ -167,17 +169,17 @@ var operatorCases = []testCase{
 		"people ask who runs, where, since when",
 		func(f *fixture) {
 			c, other := f.open(), f.open()
-			w := sqlqueue.Worker{
+			w := driver.Worker{
 				ID: c.worker, Name: "mailer 🎉", Host: "host-1.example", PID: 4711, Queues: []string{"high", "default", "队列"}, Concurrency: 10,
 			}
 			before := c.now()
-			c.exchange(sqlqueue.Exchange{Worker: &w})
+			c.exchange(driver.Exchange{Worker: &w})
 			after := c.now()
-			read := func() sqlqueue.Worker {
+			read := func() driver.Worker {
 				f.Helper()
-				all, err := other.Workers(f.Context())
+				all, err := operator.New(other.Queue).Workers(f.Context())
 				f.must(err)
-				i := slices.IndexFunc(all, func(w sqlqueue.Worker) bool { return w.ID == c.worker })
+				i := slices.IndexFunc(all, func(w driver.Worker) bool { return w.ID == c.worker })
 				if i < 0 {
 					f.Fatalf("no row of worker %s in %+v", c.worker, all)
 				}
@@ -186,7 +188,7 @@ var operatorCases = []testCase{
 			first := read()
 			f.between("started_at", first.StartedAt, before, after)
 			f.between("seen_at", first.SeenAt, before, after)
-			same := func(got sqlqueue.Worker) {
+			same := func(got driver.Worker) {
 				f.Helper()
 				if got.Name != w.Name || got.Host != w.Host || got.PID != w.PID || got.Concurrency != w.Concurrency || !slices.Equal(got.Queues, w.Queues) {
 					f.Errorf("got %+v, want %+v", got, w)
@@ -194,18 +196,18 @@ var operatorCases = []testCase{
 			}
 			same(first)
 			f.eventually("the worker is seen again", func() bool {
-				c.exchange(sqlqueue.Exchange{Worker: &w})
+				c.exchange(driver.Exchange{Worker: &w})
 				return read().SeenAt.After(first.SeenAt)
 			})
 			if got := read(); !got.StartedAt.Equal(first.StartedAt) {
 				f.Errorf("started_at moved from %v to %v", first.StartedAt, got.StartedAt)
 			}
 			w.Concurrency = 20
-			c.exchange(sqlqueue.Exchange{Worker: &w})
+			c.exchange(driver.Exchange{Worker: &w})
 			same(read())
-			second := sqlqueue.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}
-			other.exchange(sqlqueue.Exchange{Worker: &second})
-			all, err := c.Workers(f.Context())
+			second := driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}
+			other.exchange(driver.Exchange{Worker: &second})
+			all, err := operator.New(c.Queue).Workers(f.Context())
 			if err != nil || len(all) != 2 || all[0].ID != c.worker || all[1].ID != other.worker {
 				f.Errorf("workers are %+v, %v; want two, by start", all, err)
 			}
@@ -216,10 +218,10 @@ var operatorCases = []testCase{
 		"who looks for the workers wants to see those that run",
 		func(f *fixture) {
 			c, other := f.open(), f.open()
-			mine := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}}
-			its := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}}
+			mine := driver.Exchange{Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}}
+			its := driver.Exchange{Worker: &driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}}
 			rows := func() (ids []string) {
-				all, err := c.Workers(f.Context())
+				all, err := operator.New(c.Queue).Workers(f.Context())
 				f.must(err)
 				for _, w := range all {
 					ids = append(ids, w.ID)
@@ -251,19 +253,19 @@ var operatorCases = []testCase{
 		"a running worker is made wider or narrower",
 		func(f *fixture) {
 			c, other := f.open(), f.open()
-			mine := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 10}}
-			its := sqlqueue.Exchange{Worker: &sqlqueue.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 10}}
+			mine := driver.Exchange{Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 10}}
+			its := driver.Exchange{Worker: &driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 10}}
 			if n := c.exchange(mine).WantedConcurrency; n != 0 {
 				f.Errorf("wanted concurrency is %d before anybody wanted it", n)
 			}
 			other.exchange(its)
-			f.must(c.SetConcurrency(f.Context(), c.worker, 3))
-			f.must(c.SetConcurrency(f.Context(), c.worker, 3)) // MySQL counts no row that stays as it is
+			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 3))
+			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 3)) // MySQL counts no row that stays as it is
 			for range 2 {
 				if n := c.exchange(mine).WantedConcurrency; n != 3 {
 					f.Errorf("wanted concurrency is %d, want 3", n)
 				}
-				idle := sqlqueue.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")}
+				idle := driver.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")}
 				if n := c.exchange(idle).WantedConcurrency; n != 3 {
 					f.Errorf("to its number alone, wanted concurrency is %d, want 3", n)
 				}
@@ -271,11 +273,11 @@ var operatorCases = []testCase{
 					f.Errorf("another worker's wanted concurrency is %d", n)
 				}
 			}
-			f.must(c.SetConcurrency(f.Context(), c.worker, 0))
+			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 0))
 			if n := c.exchange(mine).WantedConcurrency; n != 0 {
 				f.Errorf("wanted concurrency is %d after it was taken back", n)
 			}
-			if err := c.SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, sqlqueue.ErrNoWorker) {
+			if err := operator.New(c.Queue).SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, operator.ErrNoWorker) {
 				f.Errorf("of a worker that is not there: %v", err)
 			}
 		},
@@ -300,35 +302,35 @@ func listJobs(f *fixture) {
 	f.sameIDs([]sqlqueue.Job{reserved}, ids[1])
 	created := c.job(ids[5]).CreatedAt
 	for _, test := range []struct {
-		filter sqlqueue.JobFilter
+		filter operator.JobFilter
 		want   []int // places in ids
 	}{
-		{sqlqueue.JobFilter{}, []int{0, 1, 2, 3, 4, 5, 6, 7}},
-		{sqlqueue.JobFilter{Queue: "mail"}, []int{0, 1, 2, 3}},
-		{sqlqueue.JobFilter{Queue: "MAIL"}, nil},
-		{sqlqueue.JobFilter{State: sqlqueue.Ready}, []int{0, 4, 5}},
-		{sqlqueue.JobFilter{State: sqlqueue.Delayed}, []int{2, 3, 6, 7}},
-		{sqlqueue.JobFilter{State: sqlqueue.Reserved}, []int{1}},
-		{sqlqueue.JobFilter{NotReserved: true}, []int{0, 2, 3, 4, 5, 6, 7}},
-		{sqlqueue.JobFilter{NotReserved: true, State: sqlqueue.Reserved}, nil},
-		{sqlqueue.JobFilter{Name: "name1"}, []int{1, 3, 5, 7}},
-		{sqlqueue.JobFilter{Name: "name"}, nil},
-		{sqlqueue.JobFilter{Name: "NAME1"}, nil},
-		{sqlqueue.JobFilter{Queue: "sms", State: sqlqueue.Delayed, Name: "name1"}, []int{7}},
-		{sqlqueue.JobFilter{CreatedBefore: created, Limit: 5}, []int{0, 1, 2, 3, 4}},
-		{sqlqueue.JobFilter{CreatedAfter: created, After: ids[4]}, []int{5, 6, 7}},
-		{sqlqueue.JobFilter{CreatedAfter: created.Add(time.Hour)}, nil},
-		{sqlqueue.JobFilter{CreatedBefore: created.Add(-time.Hour)}, nil},
-		{sqlqueue.JobFilter{IDs: []int64{ids[6], ids[2], ids[7] + 1000}}, []int{2, 6}},
-		{sqlqueue.JobFilter{IDs: []int64{}}, nil},
-		{sqlqueue.JobFilter{IDs: ids, Queue: "sms"}, []int{4, 5, 6, 7}},
-		{sqlqueue.JobFilter{Limit: 3}, []int{0, 1, 2}},
-		{sqlqueue.JobFilter{Limit: 3, After: ids[2]}, []int{3, 4, 5}},
-		{sqlqueue.JobFilter{Limit: 3, After: ids[5]}, []int{6, 7}},
-		{sqlqueue.JobFilter{Limit: 3, After: ids[7]}, nil},
-		{sqlqueue.JobFilter{Name: "name0", Limit: 2, After: ids[0]}, []int{2, 4}},
+		{operator.JobFilter{}, []int{0, 1, 2, 3, 4, 5, 6, 7}},
+		{operator.JobFilter{Queue: "mail"}, []int{0, 1, 2, 3}},
+		{operator.JobFilter{Queue: "MAIL"}, nil},
+		{operator.JobFilter{State: operator.Ready}, []int{0, 4, 5}},
+		{operator.JobFilter{State: operator.Delayed}, []int{2, 3, 6, 7}},
+		{operator.JobFilter{State: operator.Reserved}, []int{1}},
+		{operator.JobFilter{NotReserved: true}, []int{0, 2, 3, 4, 5, 6, 7}},
+		{operator.JobFilter{NotReserved: true, State: operator.Reserved}, nil},
+		{operator.JobFilter{Name: "name1"}, []int{1, 3, 5, 7}},
+		{operator.JobFilter{Name: "name"}, nil},
+		{operator.JobFilter{Name: "NAME1"}, nil},
+		{operator.JobFilter{Queue: "sms", State: operator.Delayed, Name: "name1"}, []int{7}},
+		{operator.JobFilter{CreatedBefore: created, Limit: 5}, []int{0, 1, 2, 3, 4}},
+		{operator.JobFilter{CreatedAfter: created, After: ids[4]}, []int{5, 6, 7}},
+		{operator.JobFilter{CreatedAfter: created.Add(time.Hour)}, nil},
+		{operator.JobFilter{CreatedBefore: created.Add(-time.Hour)}, nil},
+		{operator.JobFilter{IDs: []int64{ids[6], ids[2], ids[7] + 1000}}, []int{2, 6}},
+		{operator.JobFilter{IDs: []int64{}}, nil},
+		{operator.JobFilter{IDs: ids, Queue: "sms"}, []int{4, 5, 6, 7}},
+		{operator.JobFilter{Limit: 3}, []int{0, 1, 2}},
+		{operator.JobFilter{Limit: 3, After: ids[2]}, []int{3, 4, 5}},
+		{operator.JobFilter{Limit: 3, After: ids[5]}, []int{6, 7}},
+		{operator.JobFilter{Limit: 3, After: ids[7]}, nil},
+		{operator.JobFilter{Name: "name0", Limit: 2, After: ids[0]}, []int{2, 4}},
 	} {
-		jobs, err := c.Jobs(f.Context(), test.filter)
+		jobs, err := operator.New(c.Queue).Jobs(f.Context(), test.filter)
 		f.must(err)
 		var want []int64
 		for _, i := range test.want {
@@ -346,26 +348,26 @@ func editJobs(f *fixture) {
 	f.must(err)
 	want := c.job(id)
 	queue, priority, name, at := "other", -8, "right", time.Date(2050, 6, 7, 8, 9, 10, 11000, time.UTC)
-	edit := func(e sqlqueue.JobEdit) {
+	edit := func(e operator.JobEdit) {
 		f.Helper()
-		f.must(c.Edit(f.Context(), id, e))
+		f.must(operator.New(c.Queue).Edit(f.Context(), id, e))
 		f.sameJob(c.job(id), want)
 	}
-	edit(sqlqueue.JobEdit{})
+	edit(operator.JobEdit{})
 	want.Priority = -8
-	edit(sqlqueue.JobEdit{Priority: &priority})
+	edit(operator.JobEdit{Priority: &priority})
 	want.Queue = queue
-	edit(sqlqueue.JobEdit{Queue: &queue})
+	edit(operator.JobEdit{Queue: &queue})
 	want.AvailableAt = at
-	edit(sqlqueue.JobEdit{At: &at})
+	edit(operator.JobEdit{At: &at})
 	want.Payload = []byte(`{"job":"right","data":1,"tries":7}`)
-	edit(sqlqueue.JobEdit{Name: &name})
+	edit(operator.JobEdit{Name: &name})
 	want.Payload = []byte(`{"job":"right","data":{"text":"it's 🎉"},"tries":7}`)
-	edit(sqlqueue.JobEdit{Data: map[string]string{"text": "it's 🎉"}})
+	edit(operator.JobEdit{Data: map[string]string{"text": "it's 🎉"}})
 
 	queue, priority, name, at = "default", 12, "new", time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	want.Queue, want.Priority, want.AvailableAt, want.Payload = queue, 12, at, []byte(`{"job":"new","data":[],"tries":7}`)
-	edit(sqlqueue.JobEdit{Queue: &queue, Priority: &priority, At: &at, Name: &name, Data: []int{}})
+	edit(operator.JobEdit{Queue: &queue, Priority: &priority, At: &at, Name: &name, Data: []int{}})
 	f.sameIDs(c.reserve(1, "default"), id)
 }
 
@@ -377,16 +379,16 @@ func countQueues(f *fixture) {
 	c.pushMany(2, sqlqueue.OnQueue("late"), sqlqueue.Delay(time.Hour))
 	f.failOne(c, "job", "broken")
 	f.failOne(c, "job", "broken")
-	f.must(c.Control(f.Context(), "silent", sqlqueue.ControlChange{Pause: true}))
+	f.must(operator.New(c.Queue).Control(f.Context(), "silent", operator.ControlChange{Pause: true}))
 	oldest := time.Date(2010, 1, 1, 0, 0, 0, 123456000, time.UTC)
 	c.push(sqlqueue.OnQueue("old"), sqlqueue.At(oldest))
 	c.push(sqlqueue.OnQueue("old"))
-	first, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Queue: "mail", State: sqlqueue.Ready})
+	first, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Queue: "mail", State: operator.Ready})
 	f.must(err)
 
-	got, err := f.open().Queues(f.Context(), 0)
+	got, err := operator.New(f.open().Queue).Queues(f.Context(), 0)
 	f.must(err)
-	want := []sqlqueue.QueueInfo{
+	want := []operator.QueueInfo{
 		{Queue: "broken", Failed: 2},
 		{Queue: "late", Delayed: 2},
 		{Queue: "mail", Ready: 3, Reserved: 2, Delayed: 4, Oldest: first[0].AvailableAt},
@@ -410,16 +412,16 @@ func countQueues(f *fixture) {
 // operateWhileWorking lists, counts, cancels, edits, releases, retries and forgets while workers settle and reserve.
 func operateWhileWorking(f *fixture) {
 	const jobs, workers = 240, 4
-	producer, operator := f.open(), f.open()
+	producer, admin := f.open(), f.open()
 	producer.pushMany(jobs)
 	finished := make(chan struct{}, workers)
 	for w := range workers {
 		c := f.open()
 		go func() {
 			defer func() { finished <- struct{}{} }()
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			for round := 0; round < 40; round++ {
-				answer, err := c.Exchange(f.Context(), sqlqueue.Exchange{
+				answer, err := c.Exchange(f.Context(), driver.Exchange{
 					Settle: settle, Number: c.number(), Limit: 4, Reserve: from("default"), Requeue: 10,
 				})
 				if err != nil {
@@ -443,7 +445,7 @@ func operateWhileWorking(f *fixture) {
 	expected := func(err error) {
 		var duplicate *sqlqueue.DuplicateError
 		switch {
-		case err == nil, errors.Is(err, sqlqueue.ErrNotFound), errors.Is(err, sqlqueue.ErrReserved), errors.Is(err, sqlqueue.ErrNotReserved),
+		case err == nil, errors.Is(err, operator.ErrNotFound), errors.Is(err, operator.ErrReserved), errors.Is(err, operator.ErrNotReserved),
 			errors.As(err, &duplicate):
 		default:
 			f.Errorf("operator: %v", err)
@@ -451,25 +453,25 @@ func operateWhileWorking(f *fixture) {
 	}
 	ctx := f.Context()
 	for turn := 0; len(finished) < workers; turn++ {
-		page, err := operator.Jobs(ctx, sqlqueue.JobFilter{Limit: 20, After: int64(turn % jobs)})
+		page, err := operator.New(admin.Queue).Jobs(ctx, operator.JobFilter{Limit: 20, After: int64(turn % jobs)})
 		expected(err)
 		ids := idsOf(page)
 		slices.Reverse(ids)
 		switch turn % 6 {
 		case 0:
-			_, err = operator.Release(ctx, ids...)
+			_, err = operator.New(admin.Queue).Release(ctx, ids...)
 		case 1:
-			_, err = operator.Cancel(ctx, ids[:min(1, len(ids))]...)
+			_, err = operator.New(admin.Queue).Cancel(ctx, ids[:min(1, len(ids))]...)
 		case 2:
-			_, err = operator.Queues(ctx, 0)
+			_, err = operator.New(admin.Queue).Queues(ctx, 0)
 		case 3:
-			_, err = operator.Retry(ctx, sqlqueue.FailedFilter{})
+			_, err = operator.New(admin.Queue).Retry(ctx, operator.FailedFilter{})
 		case 4:
-			_, err = operator.Forget(ctx, sqlqueue.FailedFilter{OlderThan: time.Hour})
+			_, err = operator.New(admin.Queue).Forget(ctx, operator.FailedFilter{OlderThan: time.Hour})
 		default:
 			priority := turn % 2
 			for _, id := range ids[:min(3, len(ids))] {
-				expected(operator.Edit(ctx, id, sqlqueue.JobEdit{Priority: &priority}))
+				expected(operator.New(admin.Queue).Edit(ctx, id, operator.JobEdit{Priority: &priority}))
 			}
 		}
 		expected(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var pushCases = []testCase{
@@ -61,7 +63,7 @@ var pushCases = []testCase{
 			due := c.job(c.push(sqlqueue.Delay(brief)))
 			var got []sqlqueue.Job
 			f.eventually("the delayed job is reserved", func() bool {
-				got = c.exchange(sqlqueue.Exchange{Limit: 1, Reserve: fromFor(0, "default")}).Reserved
+				got = c.exchange(driver.Exchange{Limit: 1, Reserve: fromFor(0, "default")}).Reserved
 				return len(got) == 1
 			})
 			if got[0].ID != due.ID || got[0].ReservedAt.Before(due.AvailableAt) {
@@ -277,7 +279,7 @@ var pushCases = []testCase{
 			c := f.open()
 			last := c.push()
 			for range 3 {
-				if _, err := c.Clear(f.Context(), "", true); err != nil {
+				if _, err := operator.New(c.Queue).Clear(f.Context(), "", true); err != nil {
 					f.Fatal(err)
 				}
 				id := c.push()

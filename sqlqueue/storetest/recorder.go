@@ -3,14 +3,17 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // recorder is a Store that writes down what goes through it. The database's packages find their own store under it by Unwrap.
 type recorder struct {
-	sqlqueue.Store
+	driver.Store
 	history *history
 	tx      *recordedTx // nil: not bound to a transaction
 }
@@ -24,11 +27,11 @@ type recordedTx struct {
 }
 
 // Unwrap returns the store that is recorded.
-func (r *recorder) Unwrap() sqlqueue.Store { return r.Store }
+func (r *recorder) Unwrap() driver.Store { return r.Store }
 
 // record returns q with a recorder over its store.
 func record(h *history, q *sqlqueue.Queue, tx *recordedTx) *sqlqueue.Queue {
-	return q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { return &recorder{Store: s, history: h, tx: tx}, nil })
+	return q.Bind(func(s driver.Store) (driver.Store, error) { return &recorder{Store: s, history: h, tx: tx}, nil })
 }
 
 func (r *recorder) add(begin int64, events ...event) {
@@ -47,7 +50,7 @@ func (t *recordedTx) Commit(ctx context.Context) error {
 	return err
 }
 
-func (r *recorder) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (r *recorder) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	begin := r.history.tick()
 	answer, err := r.Store.Push(ctx, jobs)
 	switch {
@@ -64,7 +67,7 @@ func (r *recorder) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue
 	return answer, err
 }
 
-func (r *recorder) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (r *recorder) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	begin, start := r.history.tick(), time.Now()
 	answer, err := r.Store.Exchange(ctx, x)
 	took := time.Since(start)
@@ -90,35 +93,87 @@ func (r *recorder) Hold(ctx context.Context, reservation sqlqueue.Reservation) e
 	return err
 }
 
-func (r *recorder) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
-	begin := r.history.tick()
-	ids, err := r.Store.ChangeJobs(ctx, f, c)
-	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
-		r.add(begin, event{what: unknown})
-	}
-	if err != nil {
-		return ids, err
-	}
-	for _, id := range ids {
+// SQL returns the store's database, with a record of what operators change in it.
+func (r *recorder) SQL() *sqldb.Database {
+	database := *r.Store.(sqldb.Store).SQL()
+	tx := database.Tx
+	database.Tx = func(ctx context.Context, f func(sqldb.DB) error) error {
+		begin := r.history.tick()
+		var changes *changes
+		err := tx(ctx, func(db sqldb.DB) error {
+			changes = newChanges(db, &database)
+			return f(changes)
+		})
 		switch {
-		case c.Delete:
-			r.add(begin, event{what: cancelled, id: id})
-		case c.Release:
-			r.add(begin, event{what: freed, id: id})
+		case errors.Is(err, sqlqueue.ErrOutcomeUnknown):
+			r.add(begin, event{what: unknown})
+		case err == nil:
+			r.add(begin, changes.events()...)
 		}
+		return err
 	}
-	return ids, nil
+	return &database
 }
 
-func (r *recorder) ChangeFailed(ctx context.Context, f sqlqueue.FailedFilter, c sqlqueue.FailedChange) ([]int64, []sqlqueue.Duplicate, error) {
-	begin := r.history.tick()
-	ids, left, err := r.Store.ChangeFailed(ctx, f, c)
-	how := map[sqlqueue.FailedChange]what{sqlqueue.RetryFailed: retried, sqlqueue.ForgetFailed: forgotten}[c]
-	switch {
-	case errors.Is(err, sqlqueue.ErrOutcomeUnknown):
-		r.add(begin, event{what: unknown})
-	case err == nil && len(ids) > 0:
-		r.add(begin, event{what: how, count: len(ids)})
+// changes are what an operator's transaction changes, as its statements say.
+type changes struct {
+	sqldb.DB
+	jobs, failed     string // names of tables
+	cancelled, freed []int64
+	removed, retried int
+}
+
+func newChanges(db sqldb.DB, database *sqldb.Database) *changes {
+	return &changes{DB: db, jobs: database.Table("jobs"), failed: database.Table("failed_jobs")}
+}
+
+func (c *changes) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	n, err := c.DB.Exec(ctx, query, args...)
+	if err != nil {
+		return n, err
 	}
-	return ids, left, err
+	statement, condition, _ := strings.Cut(query, " WHERE ")
+	has := func(verb, table string) bool {
+		return strings.HasPrefix(statement, verb) && strings.Contains(statement, table)
+	}
+	switch ids := lastIDs(condition, args); {
+	case has("DELETE", c.jobs):
+		c.cancelled = append(c.cancelled, ids...)
+	case has("UPDATE", c.jobs) && strings.Contains(statement, "reserved_by = NULL"):
+		c.freed = append(c.freed, ids...)
+	case has("INSERT", c.jobs):
+		c.retried += int(n)
+	case has("DELETE", c.failed):
+		c.removed += int(n)
+	}
+	return n, err
+}
+
+// lastIDs are the arguments of a statement's condition.
+func lastIDs(condition string, args []any) []int64 {
+	n := strings.Count(condition, "?") + strings.Count(condition, "$")
+	var ids []int64
+	for _, arg := range args[len(args)-min(n, len(args)):] {
+		if id, ok := arg.(int64); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (c *changes) events() []event {
+	var events []event
+	for _, id := range c.cancelled {
+		events = append(events, event{what: cancelled, id: id})
+	}
+	for _, id := range c.freed {
+		events = append(events, event{what: freed, id: id})
+	}
+	switch {
+	case c.retried > 0:
+		events = append(events, event{what: retried, count: c.retried})
+	case c.removed > 0:
+		events = append(events, event{what: forgotten, count: c.removed})
+	}
+	return events
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 var reserveCases = []testCase{
@@ -26,7 +27,7 @@ var reserveCases = []testCase{
 			pushed := c.job(id)
 			number := fmt.Sprintf("%064s", c.number()) // the longest
 			before := c.now()
-			got := c.exchange(sqlqueue.Exchange{Number: number, Limit: 1, Reserve: fromFor(time.Minute, "mail")}).Reserved
+			got := c.exchange(driver.Exchange{Number: number, Limit: 1, Reserve: fromFor(time.Minute, "mail")}).Reserved
 			after := c.now()
 			f.sameIDs(got, id)
 			j := got[0]
@@ -71,8 +72,8 @@ var reserveCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			c.push()
-			f.sameIDs(c.exchange(sqlqueue.Exchange{Reserve: from("default")}).Reserved)
-			f.sameIDs(c.exchange(sqlqueue.Exchange{Limit: 5}).Reserved)
+			f.sameIDs(c.exchange(driver.Exchange{Reserve: from("default")}).Reserved)
+			f.sameIDs(c.exchange(driver.Exchange{Limit: 5}).Reserved)
 		},
 	},
 	{
@@ -95,7 +96,7 @@ var reserveCases = []testCase{
 			id := c.push()
 			ctx, cancel := context.WithCancel(f.Context())
 			cancel()
-			_, err := c.Exchange(ctx, sqlqueue.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})
+			_, err := c.Exchange(ctx, driver.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})
 			if !errors.Is(err, context.Canceled) {
 				f.Errorf("got %v, want context.Canceled", err)
 			}
@@ -167,7 +168,7 @@ var reserveCases = []testCase{
 			c.push()
 			before := f.dump()
 			for _, number := range []string{"", fmt.Sprintf("%065s", c.number())} {
-				if _, err := c.Exchange(f.Context(), sqlqueue.Exchange{Number: number, Limit: 1, Reserve: from("default")}); err == nil {
+				if _, err := c.Exchange(f.Context(), driver.Exchange{Number: number, Limit: 1, Reserve: from("default")}); err == nil {
 					f.Errorf("number %q was accepted", number)
 				}
 			}
@@ -198,7 +199,7 @@ var reserveCases = []testCase{
 			c.push(sqlqueue.OnQueue("short"))
 			c.push(sqlqueue.OnQueue("long"))
 			c.push(sqlqueue.OnQueue("never"))
-			jobs := c.exchange(sqlqueue.Exchange{Limit: 9, Reserve: []sqlqueue.Reserve{
+			jobs := c.exchange(driver.Exchange{Limit: 9, Reserve: []driver.Reserve{
 				{Queue: "short", Expire: time.Minute}, {Queue: "long", Expire: 100 * time.Hour}, {Queue: "never"},
 			}}).Reserved
 			if len(jobs) != 3 {
@@ -248,7 +249,7 @@ var reserveCases = []testCase{
 			producer.push(sqlqueue.OnQueue("sms"), sqlqueue.Delay(3*time.Hour))
 			producer.push(sqlqueue.OnQueue("other"), sqlqueue.Delay(time.Minute))
 			f.eventually("the next due job is told", func() bool {
-				return worker.exchange(sqlqueue.Exchange{Limit: 1, Reserve: from("mail", "sms")}).NextDue.Equal(next.AvailableAt)
+				return worker.exchange(driver.Exchange{Limit: 1, Reserve: from("mail", "sms")}).NextDue.Equal(next.AvailableAt)
 			})
 		},
 	},
@@ -259,7 +260,7 @@ var reserveCases = []testCase{
 			c := f.open()
 			due := c.job(c.push(sqlqueue.Delay(100 * time.Millisecond))).AvailableAt
 			for {
-				answer := c.exchange(sqlqueue.Exchange{Limit: 1, Reserve: from("default")})
+				answer := c.exchange(driver.Exchange{Limit: 1, Reserve: from("default")})
 				if len(answer.Reserved) == 0 {
 					if answer.Now.After(due.Add(f.db.patience)) {
 						f.Fatalf("due at %v, and not reserved at %v", due, answer.Now)
@@ -316,7 +317,7 @@ func findLateCommits(f *fixture) {
 		})
 		f.must(tx.Commit(f.Context()))
 		f.eventually("the job is found", func() bool {
-			answer := c.exchange(sqlqueue.Exchange{Limit: 10, Reserve: from("default")})
+			answer := c.exchange(driver.Exchange{Limit: 10, Reserve: from("default")})
 			found := false
 			for _, j := range answer.Reserved {
 				found = found || j.ID == id

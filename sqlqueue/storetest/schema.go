@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var schemaCases = []testCase{
@@ -21,28 +23,28 @@ var schemaCases = []testCase{
 			defer f.rename("jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions", "sqlqueue_migrations")()
 			ctx := f.Context()
 			_, push := c.Push(ctx, sqlqueue.Named("job", nil))
-			_, exchange := c.Exchange(ctx, sqlqueue.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})
-			_, jobs := c.Jobs(ctx, sqlqueue.JobFilter{})
-			_, cancel := c.Cancel(ctx, 1)
-			_, failedJobs := c.FailedJobs(ctx, sqlqueue.FailedFilter{})
-			_, retry := c.Retry(ctx, sqlqueue.FailedFilter{})
-			_, forget := c.Forget(ctx, sqlqueue.FailedFilter{})
-			_, queues := c.Queues(ctx, 0)
-			_, workers := c.Workers(ctx)
-			_, counted := c.Queues(ctx, 10)
-			_, counts := c.Counts(ctx, time.Hour)
-			_, countJobs := c.CountJobs(ctx, sqlqueue.JobFilter{}, 10)
-			_, window := c.Window(ctx, 0, 10)
-			_, cancelAll := c.CancelAll(ctx, sqlqueue.JobFilter{})
-			_, groups := c.FailedGroups(ctx, sqlqueue.FailedFilter{}, 10)
-			_, subscriptions := c.Subscriptions(ctx)
+			_, exchange := c.Exchange(ctx, driver.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})
+			_, jobs := operator.New(c.Queue).Jobs(ctx, operator.JobFilter{})
+			_, cancel := operator.New(c.Queue).Cancel(ctx, 1)
+			_, failedJobs := operator.New(c.Queue).FailedJobs(ctx, operator.FailedFilter{})
+			_, retry := operator.New(c.Queue).Retry(ctx, operator.FailedFilter{})
+			_, forget := operator.New(c.Queue).Forget(ctx, operator.FailedFilter{})
+			_, queues := operator.New(c.Queue).Queues(ctx, 0)
+			_, workers := operator.New(c.Queue).Workers(ctx)
+			_, counted := operator.New(c.Queue).Queues(ctx, 10)
+			_, counts := operator.New(c.Queue).Counts(ctx, time.Hour)
+			_, countJobs := operator.New(c.Queue).CountJobs(ctx, operator.JobFilter{}, 10)
+			_, window := operator.New(c.Queue).Window(ctx, 0, 10)
+			_, cancelAll := operator.New(c.Queue).CancelAll(ctx, operator.JobFilter{})
+			_, groups := operator.New(c.Queue).FailedGroups(ctx, operator.FailedFilter{}, 10)
+			_, subscriptions := operator.New(c.Queue).Subscriptions(ctx)
 			for operation, err := range map[string]error{
 				"check": c.Check(ctx), "push": push, "exchange": exchange, "jobs": jobs, "cancel": cancel, "failed jobs": failedJobs,
 				"retry": retry, "forget": forget, "queues": queues, "workers": workers,
 				"queues, to a limit": counted, "counts": counts, "count jobs": countJobs, "window": window, "cancel all": cancelAll, "groups": groups,
-				"subscriptions": subscriptions, "unsubscribe": c.Unsubscribe(ctx, "mailer"),
-				"subscribe": c.Subscribe(ctx, sqlqueue.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"}),
-				"control":   c.Control(ctx, "mail", sqlqueue.ControlChange{Pause: true}),
+				"subscriptions": subscriptions, "unsubscribe": operator.New(c.Queue).Unsubscribe(ctx, "mailer"),
+				"subscribe": operator.New(c.Queue).Subscribe(ctx, operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"}),
+				"control":   operator.New(c.Queue).Control(ctx, "mail", operator.ControlChange{Pause: true}),
 			} {
 				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 					f.Errorf("%s: got %v, want ErrNotMigrated", operation, err)
@@ -59,8 +61,8 @@ var schemaCases = []testCase{
 			defer f.exec("DELETE FROM {sqlqueue_migrations} WHERE version_id = 999")
 			err := c.Check(f.Context())
 			var schema *sqlqueue.SchemaError
-			if !errors.As(err, &schema) || schema.Have != 999 || schema.Need != sqlqueue.SchemaVersion {
-				f.Errorf("got %v, want a *SchemaError with 999 and %d", err, sqlqueue.SchemaVersion)
+			if !errors.As(err, &schema) || schema.Have != 999 || schema.Need != driver.SchemaVersion {
+				f.Errorf("got %v, want a *SchemaError with 999 and %d", err, driver.SchemaVersion)
 			}
 		},
 	},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var searchCases = []testCase{
@@ -34,15 +35,15 @@ var searchCases = []testCase{
 			}
 			id, err := c.Push(f.Context(), sqlqueue.Named("job", map[string]int{"id": 2}))
 			f.must(err)
-			filter := sqlqueue.JobFilter{Fields: []sqlqueue.Field{field("2", "id")}}
-			jobs, err := c.Jobs(f.Context(), filter)
+			filter := operator.JobFilter{Fields: []operator.Field{field("2", "id")}}
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 			f.must(err)
 			f.sameIDs(jobs, id)
-			if n, err := c.CountJobs(f.Context(), filter, 10); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).CountJobs(f.Context(), filter, 10); n != 1 || err != nil {
 				f.Errorf("counted %d, %v; want 1", n, err)
 			}
 			for _, value := range []string{"1", "a\\u0000b"} {
-				if _, err := c.Jobs(f.Context(), sqlqueue.JobFilter{Fields: []sqlqueue.Field{field(value, "id")}}); err != nil {
+				if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Fields: []operator.Field{field(value, "id")}}); err != nil {
 					f.Errorf("%s: %v", value, err)
 				}
 			}
@@ -58,16 +59,16 @@ var searchCases = []testCase{
 			recent := c.push()
 			const year = 365 * 24 * time.Hour
 			for age, want := range map[time.Duration][]int64{0: {old, recent}, time.Hour: {old}, 5 * year: {old}, 90 * year: nil} {
-				jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{OlderThan: age})
+				jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{OlderThan: age})
 				f.must(err)
 				if got := idsOf(jobs); !slices.Equal(got, want) {
 					f.Errorf("older than %v: got %v, want %v", age, got, want)
 				}
 			}
-			if n, err := c.CountJobs(f.Context(), sqlqueue.JobFilter{OlderThan: time.Hour, Queue: "default"}, 10); n != 0 || err != nil {
+			if n, err := operator.New(c.Queue).CountJobs(f.Context(), operator.JobFilter{OlderThan: time.Hour, Queue: "default"}, 10); n != 0 || err != nil {
 				f.Errorf("counted %d, %v; want none", n, err)
 			}
-			if n, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{OlderThan: time.Hour}); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{OlderThan: time.Hour}); n != 1 || err != nil {
 				f.Errorf("cancelled %d, %v; want 1", n, err)
 			}
 			f.sameIDs(f.allJobs(c), recent)
@@ -83,24 +84,24 @@ var searchCases = []testCase{
 			c.pushMany(3, sqlqueue.OnQueue("mail"), sqlqueue.Delay(time.Hour))
 			c.reserve(2, "mail")
 			for _, test := range []struct {
-				filter sqlqueue.JobFilter
+				filter operator.JobFilter
 				most   int
 				want   int
 			}{
-				{sqlqueue.JobFilter{}, 100_000, 12},
-				{sqlqueue.JobFilter{}, 12, 12},
-				{sqlqueue.JobFilter{}, 11, 11},
-				{sqlqueue.JobFilter{}, 1, 1},
-				{sqlqueue.JobFilter{Limit: 2}, 100, 12},
-				{sqlqueue.JobFilter{Queue: "mail"}, 100, 7},
-				{sqlqueue.JobFilter{Queue: "mail", State: sqlqueue.Delayed}, 100, 3},
-				{sqlqueue.JobFilter{Queue: "mail", NotReserved: true}, 100, 5},
-				{sqlqueue.JobFilter{State: sqlqueue.Reserved}, 100, 2},
-				{sqlqueue.JobFilter{Name: "job"}, 10, 10},
-				{sqlqueue.JobFilter{Name: "none"}, 10, 0},
-				{sqlqueue.JobFilter{IDs: []int64{}}, 10, 0},
+				{operator.JobFilter{}, 100_000, 12},
+				{operator.JobFilter{}, 12, 12},
+				{operator.JobFilter{}, 11, 11},
+				{operator.JobFilter{}, 1, 1},
+				{operator.JobFilter{Limit: 2}, 100, 12},
+				{operator.JobFilter{Queue: "mail"}, 100, 7},
+				{operator.JobFilter{Queue: "mail", State: operator.Delayed}, 100, 3},
+				{operator.JobFilter{Queue: "mail", NotReserved: true}, 100, 5},
+				{operator.JobFilter{State: operator.Reserved}, 100, 2},
+				{operator.JobFilter{Name: "job"}, 10, 10},
+				{operator.JobFilter{Name: "none"}, 10, 0},
+				{operator.JobFilter{IDs: []int64{}}, 10, 0},
 			} {
-				if n, err := c.CountJobs(f.Context(), test.filter, test.most); n != test.want || err != nil {
+				if n, err := operator.New(c.Queue).CountJobs(f.Context(), test.filter, test.most); n != test.want || err != nil {
 					f.Errorf("%+v to %d: got %d, %v; want %d", test.filter, test.most, n, err, test.want)
 				}
 			}
@@ -111,11 +112,11 @@ var searchCases = []testCase{
 		"what no index knows is looked for among millions, and somebody waits for the answer",
 		func(f *fixture) {
 			c := f.open()
-			if last, err := c.Window(f.Context(), 0, 5); last != 0 || err != nil {
+			if last, err := operator.New(c.Queue).Window(f.Context(), 0, 5); last != 0 || err != nil {
 				f.Errorf("of no jobs the window ends at %d, %v", last, err)
 			}
 			ids := c.pushMany(10)
-			n, err := c.Cancel(f.Context(), ids[1], ids[2])
+			n, err := operator.New(c.Queue).Cancel(f.Context(), ids[1], ids[2])
 			f.must(err)
 			ids = slices.Delete(ids, 1, 1+n)
 			for _, test := range []struct {
@@ -123,18 +124,18 @@ var searchCases = []testCase{
 				n     int
 				want  int64
 			}{{0, 1, ids[0]}, {0, 3, ids[2]}, {ids[2], 4, ids[6]}, {ids[2] - 1, 1, ids[2]}, {ids[6], 1, ids[7]}, {ids[6], 100, ids[7]}, {ids[7], 100, 0}} {
-				if last, err := c.Window(f.Context(), test.after, test.n); last != test.want || err != nil {
+				if last, err := operator.New(c.Queue).Window(f.Context(), test.after, test.n); last != test.want || err != nil {
 					f.Errorf("%d after %d: got %d, %v; want %d", test.n, test.after, last, err, test.want)
 				}
 			}
-			window := sqlqueue.JobFilter{After: ids[1], Until: ids[4], Name: "job"}
-			jobs, err := c.Jobs(f.Context(), window)
+			window := operator.JobFilter{After: ids[1], Until: ids[4], Name: "job"}
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), window)
 			f.must(err)
 			f.sameIDs(jobs, ids[2:5]...)
-			if n, err := c.CountJobs(f.Context(), window, 10); n != 3 || err != nil {
+			if n, err := operator.New(c.Queue).CountJobs(f.Context(), window, 10); n != 3 || err != nil {
 				f.Errorf("counted %d, %v; want 3", n, err)
 			}
-			if n, err := c.CancelAll(f.Context(), window); n != 3 || err != nil {
+			if n, err := operator.New(c.Queue).CancelAll(f.Context(), window); n != 3 || err != nil {
 				f.Errorf("cancelled %d, %v; want 3", n, err)
 			}
 		},
@@ -156,12 +157,12 @@ var searchCases = []testCase{
 			f.must(err)
 			running := c.reserve(2, "default")
 			var told []int
-			got, err := f.open().CancelAll(f.Context(), sqlqueue.JobFilter{Queue: "default", Name: "wrong", Limit: 3}, func(n int) { told = append(told, n) })
+			got, err := operator.New(f.open().Queue).CancelAll(f.Context(), operator.JobFilter{Queue: "default", Name: "wrong", Limit: 3}, func(n int) { told = append(told, n) })
 			if got != n || err != nil || len(told) < 2 || told[0] != 1000 || told[len(told)-1] != n || !slices.IsSorted(told) {
 				f.Errorf("cancelled %d, %v, and told of %v; want %d in steps of 1,000", got, err, told, n)
 			}
 			f.sameIDs(f.allJobs(c), running[0].ID, running[1].ID, right, other)
-			if got, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{State: sqlqueue.Reserved}); got != 0 || err != nil {
+			if got, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{State: operator.Reserved}); got != 0 || err != nil {
 				f.Errorf("of what workers have, cancelled %d, %v", got, err)
 			}
 			c.settle(done(running[0]), done(running[1]))
@@ -184,7 +185,7 @@ var searchCases = []testCase{
 			f.must(err)
 			cancelled := make(chan error, 1)
 			go func() {
-				got, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{Queue: "default"})
+				got, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Queue: "default"})
 				if err == nil && got != n-1 {
 					err = fmt.Errorf("cancelled %d, want %d", got, n-1)
 				}
@@ -208,7 +209,7 @@ var searchCases = []testCase{
 			c.pushMany(2500)
 			ctx, cancel := context.WithCancel(f.Context())
 			defer cancel()
-			n, err := c.CancelAll(ctx, sqlqueue.JobFilter{}, func(int) { cancel() })
+			n, err := operator.New(c.Queue).CancelAll(ctx, operator.JobFilter{}, func(int) { cancel() })
 			if left := f.count("SELECT count(*) FROM {jobs}"); !errors.Is(err, context.Canceled) || n != 1000 || left != 1500 {
 				f.Errorf("cancelled %d, %v, and %d are left; want 1,000 and 1,500", n, err, left)
 			}
@@ -257,16 +258,16 @@ var searchCases = []testCase{
 				for _, i := range slices.Backward(test.want) {
 					want = append(want, ids[i])
 				}
-				jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Error: test.text})
+				jobs, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Error: test.text})
 				f.must(err)
 				if got := idsOfFailed(jobs); !slices.Equal(got, want) {
 					f.Errorf("%q: got %v, want %v", test.text, got, want)
 				}
 			}
-			if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{Error: "dial*:25"}); n != 2 || err != nil {
+			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{Error: "dial*:25"}); n != 2 || err != nil {
 				f.Errorf("retried %d, %v; want 2", n, err)
 			}
-			if n, err := c.Forget(f.Context(), sqlqueue.FailedFilter{Error: "wrong", Queue: "default"}); n != 2 || err != nil {
+			if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{Error: "wrong", Queue: "default"}); n != 2 || err != nil {
 				f.Errorf("forgot %d, %v; want 2", n, err)
 			}
 		},
@@ -278,8 +279,8 @@ var searchCases = []testCase{
 	},
 }
 
-func field(value string, path ...string) sqlqueue.Field {
-	return sqlqueue.Field{Path: path, Value: value}
+func field(value string, path ...string) operator.Field {
+	return operator.Field{Path: path, Value: value}
 }
 
 func findByField(f *fixture) {
@@ -297,52 +298,52 @@ func findByField(f *fixture) {
 		f.must(err)
 	}
 	for _, test := range []struct {
-		fields []sqlqueue.Field
+		fields []operator.Field
 		finds  bool
 	}{
-		{[]sqlqueue.Field{field("Ann", "text")}, true},
-		{[]sqlqueue.Field{field("ann", "text")}, false},
-		{[]sqlqueue.Field{field("Ann ", "text")}, false},
-		{[]sqlqueue.Field{field("An", "text")}, false},
-		{[]sqlqueue.Field{field("An_", "text")}, false},
-		{[]sqlqueue.Field{field("Ann", "Text")}, false},
-		{[]sqlqueue.Field{field(`"Ann"`, "text")}, false},
-		{[]sqlqueue.Field{field(hostile, "hostile")}, true},
-		{[]sqlqueue.Field{field(strings.ToUpper(hostile), "hostile")}, false},
-		{[]sqlqueue.Field{field("42", "digits")}, true},
-		{[]sqlqueue.Field{field("42.0", "digits")}, false},
-		{[]sqlqueue.Field{field("", "empty")}, true},
-		{[]sqlqueue.Field{field("", "missing")}, false},
-		{[]sqlqueue.Field{field(" a ", "spaces")}, true},
-		{[]sqlqueue.Field{field(" a", "spaces")}, false},
-		{[]sqlqueue.Field{field("42", "number")}, true},
-		{[]sqlqueue.Field{field("042", "number")}, false},
-		{[]sqlqueue.Field{field("4", "number")}, false},
-		{[]sqlqueue.Field{field("-17", "negative")}, true},
-		{[]sqlqueue.Field{field("1.5", "fraction")}, true},
-		{[]sqlqueue.Field{field("1152921504606846976", "large")}, true},
-		{[]sqlqueue.Field{field("true", "yes")}, true},
-		{[]sqlqueue.Field{field("1", "yes")}, false},
-		{[]sqlqueue.Field{field("false", "no")}, true},
-		{[]sqlqueue.Field{field("0", "no")}, false},
-		{[]sqlqueue.Field{field("null", "nothing")}, true},
-		{[]sqlqueue.Field{field("", "nothing")}, false},
-		{[]sqlqueue.Field{field("null", "missing")}, false},
-		{[]sqlqueue.Field{field("7", "order", "id")}, true},
-		{[]sqlqueue.Field{field("Bob", "order", "by", "name")}, true},
-		{[]sqlqueue.Field{field("Bob", "order", "name")}, false},
-		{[]sqlqueue.Field{field("7", "order.id")}, false},
-		{[]sqlqueue.Field{field("null", "text", "id")}, false},
-		{[]sqlqueue.Field{field("1", "list", "0")}, false},
-		{[]sqlqueue.Field{field("3", "list", "id")}, false},
-		{[]sqlqueue.Field{field("zero", "0")}, true},
-		{[]sqlqueue.Field{field("x", "a.b c", "d-é$[0]*'%")}, true},
-		{[]sqlqueue.Field{field("é🎉", "é🎉")}, true},
-		{[]sqlqueue.Field{field("42", "number"), field("Ann", "text"), field("true", "yes")}, true},
-		{[]sqlqueue.Field{field("42", "number"), field("Bob", "text")}, false},
+		{[]operator.Field{field("Ann", "text")}, true},
+		{[]operator.Field{field("ann", "text")}, false},
+		{[]operator.Field{field("Ann ", "text")}, false},
+		{[]operator.Field{field("An", "text")}, false},
+		{[]operator.Field{field("An_", "text")}, false},
+		{[]operator.Field{field("Ann", "Text")}, false},
+		{[]operator.Field{field(`"Ann"`, "text")}, false},
+		{[]operator.Field{field(hostile, "hostile")}, true},
+		{[]operator.Field{field(strings.ToUpper(hostile), "hostile")}, false},
+		{[]operator.Field{field("42", "digits")}, true},
+		{[]operator.Field{field("42.0", "digits")}, false},
+		{[]operator.Field{field("", "empty")}, true},
+		{[]operator.Field{field("", "missing")}, false},
+		{[]operator.Field{field(" a ", "spaces")}, true},
+		{[]operator.Field{field(" a", "spaces")}, false},
+		{[]operator.Field{field("42", "number")}, true},
+		{[]operator.Field{field("042", "number")}, false},
+		{[]operator.Field{field("4", "number")}, false},
+		{[]operator.Field{field("-17", "negative")}, true},
+		{[]operator.Field{field("1.5", "fraction")}, true},
+		{[]operator.Field{field("1152921504606846976", "large")}, true},
+		{[]operator.Field{field("true", "yes")}, true},
+		{[]operator.Field{field("1", "yes")}, false},
+		{[]operator.Field{field("false", "no")}, true},
+		{[]operator.Field{field("0", "no")}, false},
+		{[]operator.Field{field("null", "nothing")}, true},
+		{[]operator.Field{field("", "nothing")}, false},
+		{[]operator.Field{field("null", "missing")}, false},
+		{[]operator.Field{field("7", "order", "id")}, true},
+		{[]operator.Field{field("Bob", "order", "by", "name")}, true},
+		{[]operator.Field{field("Bob", "order", "name")}, false},
+		{[]operator.Field{field("7", "order.id")}, false},
+		{[]operator.Field{field("null", "text", "id")}, false},
+		{[]operator.Field{field("1", "list", "0")}, false},
+		{[]operator.Field{field("3", "list", "id")}, false},
+		{[]operator.Field{field("zero", "0")}, true},
+		{[]operator.Field{field("x", "a.b c", "d-é$[0]*'%")}, true},
+		{[]operator.Field{field("é🎉", "é🎉")}, true},
+		{[]operator.Field{field("42", "number"), field("Ann", "text"), field("true", "yes")}, true},
+		{[]operator.Field{field("42", "number"), field("Bob", "text")}, false},
 	} {
-		for _, filter := range []sqlqueue.JobFilter{{Fields: test.fields}, {Fields: test.fields, Queue: "mail", Name: "job", State: sqlqueue.Ready}} {
-			jobs, err := c.Jobs(f.Context(), filter)
+		for _, filter := range []operator.JobFilter{{Fields: test.fields}, {Fields: test.fields, Queue: "mail", Name: "job", State: operator.Ready}} {
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 			f.must(err)
 			var want []int64
 			if test.finds {
@@ -353,7 +354,7 @@ func findByField(f *fixture) {
 			}
 		}
 	}
-	if n, err := c.CancelAll(f.Context(), sqlqueue.JobFilter{Fields: []sqlqueue.Field{field("7", "order", "id")}}); n != 1 || err != nil {
+	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("7", "order", "id")}}); n != 1 || err != nil {
 		f.Errorf("cancelled %d, %v; want 1", n, err)
 	}
 }
@@ -389,9 +390,9 @@ func groupFailed(f *fixture) {
 	for _, j := range c.failedJobs() {
 		failedAt[j.ID] = j.FailedAt
 	}
-	check := func(filter sqlqueue.FailedFilter, most int, want []group) {
+	check := func(filter operator.FailedFilter, most int, want []group) {
 		f.Helper()
-		got, err := f.open().FailedGroups(f.Context(), filter, most)
+		got, err := operator.New(f.open().Queue).FailedGroups(f.Context(), filter, most)
 		f.must(err)
 		if len(got) != len(want) {
 			f.Fatalf("%+v to %d: got %d groups, want %d: %+v", filter, most, len(got), len(want), got)
@@ -406,18 +407,18 @@ func groupFailed(f *fixture) {
 			}
 		}
 	}
-	check(sqlqueue.FailedFilter{}, 100_000, want)
-	check(sqlqueue.FailedFilter{Limit: 1, Queue: "sms"}, 1000, []group{want[1], want[2], want[4]})
-	check(sqlqueue.FailedFilter{Name: "other"}, 1000, []group{want[5]})
-	check(sqlqueue.FailedFilter{Error: "exit"}, 1000, []group{want[3], want[8]})
-	check(sqlqueue.FailedFilter{}, 2, []group{{"sms", "long", want[4].error, long[2:]}, {"sms", "long", want[1].error, long[1:2]}})
-	check(sqlqueue.FailedFilter{OlderThan: time.Hour}, 1000, nil)
-	check(sqlqueue.FailedFilter{Before: refused[1]}, 1000, []group{{"mail", "job", like, refused[:1]}})
+	check(operator.FailedFilter{}, 100_000, want)
+	check(operator.FailedFilter{Limit: 1, Queue: "sms"}, 1000, []group{want[1], want[2], want[4]})
+	check(operator.FailedFilter{Name: "other"}, 1000, []group{want[5]})
+	check(operator.FailedFilter{Error: "exit"}, 1000, []group{want[3], want[8]})
+	check(operator.FailedFilter{}, 2, []group{{"sms", "long", want[4].error, long[2:]}, {"sms", "long", want[1].error, long[1:2]}})
+	check(operator.FailedFilter{OlderThan: time.Hour}, 1000, nil)
+	check(operator.FailedFilter{Before: refused[1]}, 1000, []group{{"mail", "job", like, refused[:1]}})
 	for _, g := range want {
 		if g.name != "job" || g.error == "" {
 			continue
 		}
-		found, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Queue: g.queue, Name: g.name, Error: g.error})
+		found, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Queue: g.queue, Name: g.name, Error: g.error})
 		f.must(err)
 		if ids := idsOfFailed(found); !slices.Equal(ids, sortedDown(g.ids)) {
 			f.Errorf("%q as a filter finds %v, want %v", g.error, ids, g.ids)
@@ -439,7 +440,7 @@ func (f *fixture) failWith(c *client, queue, name string, errs ...string) []int6
 		_, err := c.Push(f.Context(), sqlqueue.Named(name, nil), sqlqueue.OnQueue(queue))
 		f.must(err)
 		c.settle(fail(c.reserve(1, queue)[0], text, ""))
-		jobs, err := c.FailedJobs(f.Context(), sqlqueue.FailedFilter{Limit: 1})
+		jobs, err := operator.New(c.Queue).FailedJobs(f.Context(), operator.FailedFilter{Limit: 1})
 		f.must(err)
 		ids = append(ids, jobs[0].ID)
 	}

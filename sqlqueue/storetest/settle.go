@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var settleCases = []testCase{
@@ -21,7 +23,7 @@ var settleCases = []testCase{
 			other := c.push(sqlqueue.OnQueue("other"))
 			c.push()
 			c.settle(done(c.reserve(1, "default")[0]))
-			jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(jobs, other)
 			if failed := c.failedJobs(); len(failed) != 0 {
@@ -110,7 +112,7 @@ var settleCases = []testCase{
 			for turn := range 3 {
 				jobs := c.reserve(2, "default")
 				slices.SortFunc(jobs, func(a, b sqlqueue.Job) int { return cmp.Compare(a.ID, b.ID) })
-				var settlements []sqlqueue.Settlement
+				var settlements []driver.Settlement
 				for i, j := range jobs {
 					if j.Exceptions != want[i] {
 						f.Errorf("turn %d: job %d is given with %d exceptions, want %d", turn, i, j.Exceptions, want[i])
@@ -124,7 +126,7 @@ var settleCases = []testCase{
 				}
 				c.settle(settlements...)
 			}
-			jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			for i, j := range jobs {
 				if j.Exceptions != want[i] {
@@ -172,17 +174,17 @@ var settleCases = []testCase{
 			ids := c.pushMany(10)
 			jobs := c.reserve(10, "default")
 			now := c.now()
-			answer := c.exchange(sqlqueue.Exchange{
-				Settle: []sqlqueue.Settlement{
+			answer := c.exchange(driver.Exchange{
+				Settle: []driver.Settlement{
 					fail(jobs[7], "seven", "s7"), done(jobs[0]), putBack(jobs[2], time.Hour), giveBack(jobs[5]), done(jobs[9]), fail(jobs[3], "three", ""),
 					putBack(jobs[1], 2*time.Hour),
 				},
-				Touch: []sqlqueue.Touch{touch(jobs[8], time.Hour), touch(jobs[4], 0)},
+				Touch: []driver.Touch{touch(jobs[8], time.Hour), touch(jobs[4], 0)},
 			})
 			if len(answer.Lost)+len(answer.Locked) != 0 {
 				f.Fatalf("lost %v, locked %v", answer.Lost, answer.Locked)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, ids[1], ids[2], ids[4], ids[5], ids[6], ids[8])
 			for i, want := range []struct {
@@ -222,21 +224,21 @@ var settleCases = []testCase{
 			second := c.push()
 			jobs := c.reserveFrom(2, fromFor(brief, "default"))
 			c.awaitDeadline(jobs...)
-			answer := c.exchange(sqlqueue.Exchange{
-				Settle: []sqlqueue.Settlement{done(jobs[0])}, Touch: []sqlqueue.Touch{touch(jobs[1], keep)},
+			answer := c.exchange(driver.Exchange{
+				Settle: []driver.Settlement{done(jobs[0])}, Touch: []driver.Touch{touch(jobs[1], keep)},
 				Requeue: 9, Limit: 9, Reserve: from("default"),
 			})
 			if len(answer.Lost)+len(answer.Locked)+answer.Requeued+len(answer.Reserved) != 0 {
 				f.Errorf("got %+v", answer)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, second)
 
 			var again []sqlqueue.Job
-			back := []sqlqueue.Settlement{putBack(jobs[1], 0)}
+			back := []driver.Settlement{putBack(jobs[1], 0)}
 			f.eventually("what is released can be reserved", func() bool {
-				again = c.exchange(sqlqueue.Exchange{Settle: back, Limit: 9, Reserve: from("default")}).Reserved
+				again = c.exchange(driver.Exchange{Settle: back, Limit: 9, Reserve: from("default")}).Reserved
 				back = nil
 				return len(again) > 0
 			})
@@ -250,7 +252,7 @@ var settleCases = []testCase{
 			c := f.open()
 			c.pushMany(900)
 			jobs := c.reserve(900, "default")
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			for i, j := range jobs {
 				switch i % 3 {
 				case 0:
@@ -277,7 +279,7 @@ var settleCases = []testCase{
 				"--'; DROP TABLE jobs; /*", " space at the ends ", strings.Repeat("long ", 20000), "\x01\x1b[31m\x7f", "\ufeff\u2028\ufffd",
 			}
 			c.pushMany(len(texts))
-			var settle []sqlqueue.Settlement
+			var settle []driver.Settlement
 			want := map[int64]string{}
 			for i, j := range c.reserve(len(texts), "default") {
 				settle = append(settle, fail(j, texts[i], texts[len(texts)-1-i]))
@@ -300,7 +302,7 @@ var settleCases = []testCase{
 			j := c.reserve(1, "default")[0]
 			for _, expire := range []time.Duration{time.Hour, time.Minute, 0, 2 * time.Hour} {
 				before := c.now()
-				if answer := c.exchange(sqlqueue.Exchange{Touch: []sqlqueue.Touch{touch(j, expire)}}); len(answer.Lost)+len(answer.Locked) > 0 {
+				if answer := c.exchange(driver.Exchange{Touch: []driver.Touch{touch(j, expire)}}); len(answer.Lost)+len(answer.Locked) > 0 {
 					f.Fatalf("lost %v, locked %v", answer.Lost, answer.Locked)
 				}
 				got := c.job(j.ID)
@@ -328,7 +330,7 @@ var settleCases = []testCase{
 			if err := c.Delete(f.Context(), jobs[0].Reservation()); !errors.Is(err, sqlqueue.ErrReservationLost) {
 				f.Errorf("got %v, want ErrReservationLost", err)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, jobs[1].ID)
 		},
@@ -342,7 +344,7 @@ var settleCases = []testCase{
 			j := c.reserve(1, "default")[0]
 			ctx, cancel := context.WithCancel(f.Context())
 			cancel()
-			if _, err := c.Exchange(ctx, sqlqueue.Exchange{Settle: []sqlqueue.Settlement{done(j)}}); !errors.Is(err, context.Canceled) {
+			if _, err := c.Exchange(ctx, driver.Exchange{Settle: []driver.Settlement{done(j)}}); !errors.Is(err, context.Canceled) {
 				f.Errorf("got %v, want context.Canceled", err)
 			}
 			c.settle(done(j))
@@ -379,12 +381,12 @@ func failsAtOnce(f *fixture) {
 		}()
 	}()
 	for range rounds {
-		var settle []sqlqueue.Settlement
+		var settle []driver.Settlement
 		for _, j := range c.reserve(jobs, "default") {
 			settle = append(settle, fail(j, "no", ""))
 		}
 		c.settle(settle...)
-		if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{}); err != nil || n != jobs {
+		if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}); err != nil || n != jobs {
 			f.Errorf("retried %d, %v", n, err)
 			break
 		}

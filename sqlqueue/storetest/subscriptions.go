@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var subscriptionCases = []testCase{
@@ -17,13 +17,13 @@ var subscriptionCases = []testCase{
 			before := c.now()
 			hostile := `'; DROP TABLE "jobs" -- \ %_` + "`🎉"
 			const address = "https://example.com/'\"`;DROP\\🎉?x=%20--"
-			for _, s := range []sqlqueue.Subscription{
+			for _, s := range []operator.Subscription{
 				{Name: "b", URL: "https://user:password@example.com/b?q='1'&%20", Queue: "mail", Secret: "whsec_🔑'\\\"\n"},
 				{Name: "a", URL: "http://[::1]:8080", Queue: "sms"},
 				{Name: "B", URL: address, Queue: hostile, Secret: hostile},
 				{Name: hostile, URL: "https://example.com", Queue: "MAIL"},
 			} {
-				f.must(c.Subscribe(f.Context(), s))
+				f.must(operator.New(c.Queue).Subscribe(f.Context(), s))
 			}
 			got := f.subscriptions(f.open())
 			if names := namesOf(got); !slices.Equal(names, []string{hostile, "B", "a", "b"}) {
@@ -38,13 +38,13 @@ var subscriptionCases = []testCase{
 			if s := got[1]; s.Queue != hostile || s.Secret != hostile || s.URL != address {
 				f.Errorf("got %+v with the secret %q", s, s.Secret)
 			}
-			f.must(c.Unsubscribe(f.Context(), "a"))
+			f.must(operator.New(c.Queue).Unsubscribe(f.Context(), "a"))
 			for _, name := range []string{"a", "c", "%"} {
-				if err := c.Unsubscribe(f.Context(), name); !errors.Is(err, sqlqueue.ErrNoSubscription) {
+				if err := operator.New(c.Queue).Unsubscribe(f.Context(), name); !errors.Is(err, operator.ErrNoSubscription) {
 					f.Errorf("unsubscribe %q: got %v, want ErrNoSubscription", name, err)
 				}
 			}
-			f.must(c.Unsubscribe(f.Context(), hostile))
+			f.must(operator.New(c.Queue).Unsubscribe(f.Context(), hostile))
 			if names := namesOf(f.subscriptions(c)); !slices.Equal(names, []string{"B", "b"}) {
 				f.Errorf("got %q", names)
 			}
@@ -55,13 +55,13 @@ var subscriptionCases = []testCase{
 		"a new address, or a new secret, is not another subscription",
 		func(f *fixture) {
 			c := f.open()
-			s := sqlqueue.Subscription{Name: "mailer", URL: "https://example.com/old", Queue: "mail", Secret: "old"}
-			f.must(c.Subscribe(f.Context(), s))
+			s := operator.Subscription{Name: "mailer", URL: "https://example.com/old", Queue: "mail", Secret: "old"}
+			f.must(operator.New(c.Queue).Subscribe(f.Context(), s))
 			first := f.subscriptions(c)[0]
 			f.eventually("the clock goes on", func() bool { return c.now().After(first.CreatedAt) })
 			for range 2 { // MySQL counts no row that stays as it is
-				s = sqlqueue.Subscription{Name: "mailer", URL: "https://example.com/new", Queue: "sms", CreatedAt: time.Now()}
-				f.must(c.Subscribe(f.Context(), s))
+				s = operator.Subscription{Name: "mailer", URL: "https://example.com/new", Queue: "sms", CreatedAt: time.Now()}
+				f.must(operator.New(c.Queue).Subscribe(f.Context(), s))
 			}
 			s.CreatedAt = first.CreatedAt
 			if got := f.subscriptions(c); len(got) != 1 || !got[0].CreatedAt.Equal(s.CreatedAt) || got[0].URL != s.URL || got[0].Queue != "sms" || got[0].Secret != "" {
@@ -74,27 +74,27 @@ var subscriptionCases = []testCase{
 		"a job is done once: two addresses would each get a part of the jobs",
 		func(f *fixture) {
 			c := f.open()
-			mail := sqlqueue.Subscription{Name: "mailer", URL: "https://example.com/mail", Queue: "mail"}
-			sms := sqlqueue.Subscription{Name: "texter", URL: "https://example.com/sms", Queue: "sms"}
-			f.must(c.Subscribe(f.Context(), mail))
-			f.must(c.Subscribe(f.Context(), sms))
+			mail := operator.Subscription{Name: "mailer", URL: "https://example.com/mail", Queue: "mail"}
+			sms := operator.Subscription{Name: "texter", URL: "https://example.com/sms", Queue: "sms"}
+			f.must(operator.New(c.Queue).Subscribe(f.Context(), mail))
+			f.must(operator.New(c.Queue).Subscribe(f.Context(), sms))
 			before := f.subscriptions(c)
-			taken := func(s sqlqueue.Subscription, holder string) {
+			taken := func(s operator.Subscription, holder string) {
 				f.Helper()
-				err := c.Subscribe(f.Context(), s)
-				var subscribed *sqlqueue.SubscribedError
+				err := operator.New(c.Queue).Subscribe(f.Context(), s)
+				var subscribed *operator.SubscribedError
 				if !errors.As(err, &subscribed) || subscribed.Queue != s.Queue || subscribed.Name != holder {
 					f.Errorf("%s on %s: got %v, want a *SubscribedError with %s", s.Name, s.Queue, err, holder)
 				}
 			}
-			taken(sqlqueue.Subscription{Name: "other", URL: "https://example.com", Queue: "mail"}, "mailer")
+			taken(operator.Subscription{Name: "other", URL: "https://example.com", Queue: "mail"}, "mailer")
 			sms.Queue = "mail"
 			taken(sms, "mailer")
 			if got := f.subscriptions(c); !slices.Equal(got, before) {
 				f.Errorf("got %+v, want %+v", got, before)
 			}
-			f.must(c.Unsubscribe(f.Context(), "mailer"))
-			f.must(c.Subscribe(f.Context(), sms))
+			f.must(operator.New(c.Queue).Unsubscribe(f.Context(), "mailer"))
+			f.must(operator.New(c.Queue).Subscribe(f.Context(), sms))
 		},
 	},
 	{
@@ -106,7 +106,7 @@ var subscriptionCases = []testCase{
 			for range clients {
 				c := f.open()
 				go func() {
-					errs <- c.Subscribe(f.Context(), sqlqueue.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"})
+					errs <- operator.New(c.Queue).Subscribe(f.Context(), operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"})
 				}()
 			}
 			for range clients {
@@ -123,17 +123,17 @@ var subscriptionCases = []testCase{
 		"E9 subscriptions in a transaction are there if and only if it commits",
 		"WithTx is the same Queue, with every operation",
 		inEachWay(func(f *fixture, c *client, way Transactions) {
-			mail := sqlqueue.Subscription{Name: "mailer", URL: "https://example.com/mail", Queue: "mail"}
-			f.must(c.Subscribe(f.Context(), mail))
+			mail := operator.Subscription{Name: "mailer", URL: "https://example.com/mail", Queue: "mail"}
+			f.must(operator.New(c.Queue).Subscribe(f.Context(), mail))
 			for _, commit := range []bool{false, true} {
 				before := f.subscriptions(c)
 				bound, tx := c.begin(way)
-				f.must(bound.Subscribe(f.Context(), sqlqueue.Subscription{Name: "texter", URL: "https://example.com/sms", Queue: "sms"}))
-				var subscribed *sqlqueue.SubscribedError
-				if err := bound.Subscribe(f.Context(), sqlqueue.Subscription{Name: "other", URL: "https://example.com", Queue: "sms"}); !errors.As(err, &subscribed) {
+				f.must(operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{Name: "texter", URL: "https://example.com/sms", Queue: "sms"}))
+				var subscribed *operator.SubscribedError
+				if err := operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{Name: "other", URL: "https://example.com", Queue: "sms"}); !errors.As(err, &subscribed) {
 					f.Errorf("got %v, want a *SubscribedError", err)
 				}
-				f.must(bound.Unsubscribe(f.Context(), "mailer"))
+				f.must(operator.New(bound.Queue).Unsubscribe(f.Context(), "mailer"))
 				if names := namesOf(f.subscriptions(bound)); !slices.Equal(names, []string{"texter"}) {
 					f.Errorf("in the transaction there are %q", names)
 				}
@@ -146,14 +146,14 @@ var subscriptionCases = []testCase{
 	},
 }
 
-func (f *fixture) subscriptions(c *client) []sqlqueue.Subscription {
+func (f *fixture) subscriptions(c *client) []operator.Subscription {
 	f.Helper()
-	got, err := c.Subscriptions(f.Context())
+	got, err := operator.New(c.Queue).Subscriptions(f.Context())
 	f.must(err)
 	return got
 }
 
-func namesOf(subscriptions []sqlqueue.Subscription) []string {
+func namesOf(subscriptions []operator.Subscription) []string {
 	var names []string
 	for _, s := range subscriptions {
 		names = append(names, s.Name)

@@ -11,28 +11,23 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // broken is a Store that does one thing wrong.
 type broken struct {
-	sqlqueue.Store
-	ask    func(*sqlqueue.Exchange)
-	answer func(sqlqueue.Exchange, *sqlqueue.Exchanged)
-	push   func([]sqlqueue.NewJob)
-	change func(*sqlqueue.JobFilter, *sqlqueue.JobChange)
-	retry  func(*sqlqueue.FailedFilter)
-	failed func([]sqlqueue.FailedJob)
-	jobs   func([]sqlqueue.Job)
-	queues func([]sqlqueue.QueueInfo)
-	counts func(*sqlqueue.Counts)
-	groups func([]sqlqueue.FailedGroup) []sqlqueue.FailedGroup
-	signed func(*sqlqueue.Subscription)
+	driver.Store
+	ask    func(*driver.Exchange)
+	answer func(driver.Exchange, *driver.Exchanged)
+	push   func([]driver.NewJob)
+	sql    func(query string, args []any) (string, []any) // of operators
 	err    func(error) error
 }
 
-func (b *broken) Unwrap() sqlqueue.Store { return b.Store }
+func (b *broken) Unwrap() driver.Store { return b.Store }
 
-func (b *broken) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Exchanged, error) {
+func (b *broken) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	asked := x
 	asked.Settle, asked.Touch, asked.Reserve = slices.Clone(x.Settle), slices.Clone(x.Touch), slices.Clone(x.Reserve)
 	if b.ask != nil {
@@ -45,7 +40,7 @@ func (b *broken) Exchange(ctx context.Context, x sqlqueue.Exchange) (sqlqueue.Ex
 	return answer, b.wrong(err)
 }
 
-func (b *broken) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.Pushed, error) {
+func (b *broken) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	if b.push != nil {
 		jobs = slices.Clone(jobs)
 		b.push(jobs)
@@ -54,66 +49,39 @@ func (b *broken) Push(ctx context.Context, jobs []sqlqueue.NewJob) ([]sqlqueue.P
 	return answer, b.wrong(err)
 }
 
-func (b *broken) ChangeJobs(ctx context.Context, f sqlqueue.JobFilter, c sqlqueue.JobChange) ([]int64, error) {
-	if b.change != nil {
-		b.change(&f, &c)
+func (b *broken) SQL() *sqldb.Database {
+	database := *b.Store.(sqldb.Store).SQL()
+	tx := database.Tx
+	database.DB = brokenDB{database.DB, b}
+	database.Tx = func(ctx context.Context, f func(sqldb.DB) error) error {
+		return tx(ctx, func(db sqldb.DB) error { return f(brokenDB{db, b}) })
 	}
-	ids, err := b.Store.ChangeJobs(ctx, f, c)
-	return ids, b.wrong(err)
+	return &database
 }
 
-func (b *broken) ChangeFailed(ctx context.Context, f sqlqueue.FailedFilter, c sqlqueue.FailedChange) ([]int64, []sqlqueue.Duplicate, error) {
-	if b.retry != nil {
-		b.retry(&f)
-	}
-	return b.Store.ChangeFailed(ctx, f, c)
+// brokenDB is a database that gets other statements than operators send.
+type brokenDB struct {
+	sqldb.DB
+	*broken
 }
 
-func (b *broken) FailedJobs(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedJob, error) {
-	jobs, err := b.Store.FailedJobs(ctx, f)
-	if b.failed != nil {
-		b.failed(jobs)
-	}
-	return jobs, err
+func (d brokenDB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	query, args = d.rewrite(query, args)
+	n, err := d.DB.Exec(ctx, query, args...)
+	return n, d.wrong(err)
 }
 
-func (b *broken) Jobs(ctx context.Context, f sqlqueue.JobFilter) ([]sqlqueue.Job, error) {
-	jobs, err := b.Store.Jobs(ctx, f)
-	if b.jobs != nil {
-		b.jobs(jobs)
-	}
-	return jobs, err
+func (d brokenDB) Query(ctx context.Context, query string, args ...any) (sqldb.Rows, error) {
+	query, args = d.rewrite(query, args)
+	rows, err := d.DB.Query(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // who reads the rows asks for it
+	return rows, d.wrong(err)
 }
 
-func (b *broken) Queues(ctx context.Context, most int64) ([]sqlqueue.QueueInfo, error) {
-	queues, err := b.Store.Queues(ctx, most)
-	if b.queues != nil && most > 0 {
-		b.queues(queues)
+func (b *broken) rewrite(query string, args []any) (string, []any) {
+	if b.sql == nil {
+		return query, args
 	}
-	return queues, b.wrong(err)
-}
-
-func (b *broken) Counts(ctx context.Context, since time.Duration, most int) (sqlqueue.Counts, error) {
-	counts, err := b.Store.Counts(ctx, since, most)
-	if b.counts != nil {
-		b.counts(&counts)
-	}
-	return counts, b.wrong(err)
-}
-
-func (b *broken) FailedGroups(ctx context.Context, f sqlqueue.FailedFilter) ([]sqlqueue.FailedGroup, error) {
-	groups, err := b.Store.FailedGroups(ctx, f)
-	if b.groups != nil {
-		groups = b.groups(groups)
-	}
-	return groups, b.wrong(err)
-}
-
-func (b *broken) Subscribe(ctx context.Context, s sqlqueue.Subscription) error {
-	if b.signed != nil {
-		b.signed(&s)
-	}
-	return b.wrong(b.Store.Subscribe(ctx, s))
+	return b.sql(query, args)
 }
 
 func (b *broken) wrong(err error) error {
@@ -133,121 +101,92 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 	}{
 		{"late settlements work", fenceCases, "requeued", func() *broken {
 			b := &broken{}
-			b.ask = func(x *sqlqueue.Exchange) {
+			b.ask = func(x *driver.Exchange) {
 				for i := range x.Settle {
-					jobs, err := b.Store.Jobs(context.Background(), sqlqueue.JobFilter{IDs: []int64{x.Settle[i].ID}, Limit: 1})
-					if err == nil && len(jobs) > 0 {
-						x.Settle[i].By = jobs[0].ReservedBy
-					}
+					database := b.Store.(sqldb.Store).SQL()
+					_ = sqldb.Each(context.Background(), database.DB, "SELECT coalesce(reserved_by, '') FROM "+database.Table("jobs")+" WHERE id = ?1",
+						[]any{x.Settle[i].ID}, func(scan func(...any) error) error { return scan(&x.Settle[i].By) })
 				}
 			}
 			return b
 		}},
-		{"lost reservations are not reported", fenceCases, "was deleted", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Lost = nil })},
-		{"everything is reported lost", settleCases, "delete: the job is gone", answering(func(x sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+		{"lost reservations are not reported", fenceCases, "was deleted", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.Lost = nil })},
+		{"everything is reported lost", settleCases, "delete: the job is gone", answering(func(x driver.Exchange, a *driver.Exchanged) {
 			for _, s := range x.Settle {
 				a.Lost = append(a.Lost, s.Reservation)
 			}
 		})},
-		{"abandoned numbers are ignored", fenceCases, "abandoned: what", asking(func(x *sqlqueue.Exchange) { x.Abandoned = nil })},
+		{"abandoned numbers are ignored", fenceCases, "abandoned: what", asking(func(x *driver.Exchange) { x.Abandoned = nil })},
 		{"a job is given twice", reserveCases, "not given again", givingTwice},
-		{"attempts do not grow", settleCases, "release without delay", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+		{"attempts do not grow", settleCases, "release without delay", answering(func(_ driver.Exchange, a *driver.Exchanged) {
 			for i := range a.Reserved {
 				a.Reserved[i].Attempts = 1
 			}
 		})},
-		{"any order", reserveCases, "priority, then available_at", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { slices.Reverse(a.Reserved) })},
-		{"queues in another order", reserveCases, "strict order", asking(func(x *sqlqueue.Exchange) { slices.Reverse(x.Reserve) })},
-		{"more than the limit", reserveCases, "no more than the limit", asking(func(x *sqlqueue.Exchange) { x.Limit *= 2 })},
-		{"nothing is told of what is due next", reserveCases, "next due job", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.NextDue = time.Time{} })},
-		{"no expire", reserveCases, "written whole", asking(func(x *sqlqueue.Exchange) {
+		{"any order", reserveCases, "priority, then available_at", answering(func(_ driver.Exchange, a *driver.Exchanged) { slices.Reverse(a.Reserved) })},
+		{"queues in another order", reserveCases, "strict order", asking(func(x *driver.Exchange) { slices.Reverse(x.Reserve) })},
+		{"more than the limit", reserveCases, "no more than the limit", asking(func(x *driver.Exchange) { x.Limit *= 2 })},
+		{"nothing is told of what is due next", reserveCases, "next due job", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.NextDue = time.Time{} })},
+		{"no expire", reserveCases, "written whole", asking(func(x *driver.Exchange) {
 			for i := range x.Reserve {
 				x.Reserve[i].Expire = 0
 			}
 		})},
-		{"a give-back spends the attempt", settleCases, "give-back: the attempt", settling(func(s *sqlqueue.Settlement) { s.GiveBack = false })},
-		{"a release gives the attempt back", settleCases, "one row changes in place", settling(func(s *sqlqueue.Settlement) { s.GiveBack = true })},
-		{"a release has no delay", settleCases, "one row changes in place", settling(func(s *sqlqueue.Settlement) { s.Delay = 0 })},
-		{"a release deletes", settleCases, "one row changes in place", settling(func(s *sqlqueue.Settlement) {
-			if s.Outcome == sqlqueue.Release {
-				s.Outcome = sqlqueue.Delete
+		{"a give-back spends the attempt", settleCases, "give-back: the attempt", settling(func(s *driver.Settlement) { s.GiveBack = false })},
+		{"a release gives the attempt back", settleCases, "one row changes in place", settling(func(s *driver.Settlement) { s.GiveBack = true })},
+		{"a release has no delay", settleCases, "one row changes in place", settling(func(s *driver.Settlement) { s.Delay = 0 })},
+		{"a release deletes", settleCases, "one row changes in place", settling(func(s *driver.Settlement) {
+			if s.Outcome == driver.Release {
+				s.Outcome = driver.Delete
 			}
 		})},
-		{"a failed job is deleted", settleCases, "fail: the row moves", settling(func(s *sqlqueue.Settlement) {
-			if s.Outcome == sqlqueue.Fail {
-				s.Outcome = sqlqueue.Delete
+		{"a failed job is deleted", settleCases, "fail: the row moves", settling(func(s *driver.Settlement) {
+			if s.Outcome == driver.Fail {
+				s.Outcome = driver.Delete
 			}
 		})},
-		{"error texts are cut", settleCases, "error texts", settling(func(s *sqlqueue.Settlement) { s.Error = s.Error[:min(len(s.Error), 1000)] })},
-		{"touch does nothing", settleCases, "touch moves", asking(func(x *sqlqueue.Exchange) { x.Touch = nil })},
-		{"nothing is requeued", expireCases, "goes back in place", asking(func(x *sqlqueue.Exchange) { x.Requeue = 0 })},
-		{"too much is requeued", expireCases, "oldest expired come first", asking(func(x *sqlqueue.Exchange) { x.Requeue *= 2 })},
-		{"the number of what is requeued is wrong", expireCases, "oldest expired come first", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Requeued = min(a.Requeued, 1) })},
-		{"maintenance does not matter", controlCases, "maintenance stops", asking(func(x *sqlqueue.Exchange) { x.Force = true })},
-		{"force does not matter", controlCases, "maintenance stops", asking(func(x *sqlqueue.Exchange) { x.Force = false })},
-		{"controls are not told", controlCases, "restart counts", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.Controls = nil })},
-		{"wanted concurrency is not told", operatorCases, "concurrency that an operator wants", answering(func(_ sqlqueue.Exchange, a *sqlqueue.Exchanged) { a.WantedConcurrency = 0 })},
-		{"workers are not written", operatorCases, "worker's row", asking(func(x *sqlqueue.Exchange) { x.Worker = nil })},
-		{"delays do not matter", pushCases, "delay counts", pushing(func(j *sqlqueue.NewJob) { j.Delay = 0 })},
-		{"times are cut to seconds", pushCases, "to the microsecond", pushing(func(j *sqlqueue.NewJob) { j.At = j.At.Truncate(time.Second) })},
-		{"everything goes to one queue", pushCases, "push to several queues", pushing(func(j *sqlqueue.NewJob) { j.Queue = "default" })},
-		{"names of queues are folded", pushCases, "tell case and accents", pushing(func(j *sqlqueue.NewJob) { j.Queue = strings.ToLower(j.Queue) })},
-		{"priorities do not matter", reserveCases, "priority, then available_at", pushing(func(j *sqlqueue.NewJob) { j.Priority = 0 })},
-		{"keys do not matter", uniqueCases, "a key that is held", pushing(func(j *sqlqueue.NewJob) { j.UniqueKey = "" })},
-		{"keys are folded", uniqueCases, "tell case apart", pushing(func(j *sqlqueue.NewJob) { j.UniqueKey = strings.ToLower(j.UniqueKey) })},
-		{"payloads are cut", badRowsCases, "8 MB", pushing(func(j *sqlqueue.NewJob) {
+		{"error texts are cut", settleCases, "error texts", settling(func(s *driver.Settlement) { s.Error = s.Error[:min(len(s.Error), 1000)] })},
+		{"touch does nothing", settleCases, "touch moves", asking(func(x *driver.Exchange) { x.Touch = nil })},
+		{"nothing is requeued", expireCases, "goes back in place", asking(func(x *driver.Exchange) { x.Requeue = 0 })},
+		{"too much is requeued", expireCases, "oldest expired come first", asking(func(x *driver.Exchange) { x.Requeue *= 2 })},
+		{"the number of what is requeued is wrong", expireCases, "oldest expired come first", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.Requeued = min(a.Requeued, 1) })},
+		{"maintenance does not matter", controlCases, "maintenance stops", asking(func(x *driver.Exchange) { x.Force = true })},
+		{"force does not matter", controlCases, "maintenance stops", asking(func(x *driver.Exchange) { x.Force = false })},
+		{"controls are not told", controlCases, "restart counts", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.Controls = nil })},
+		{"wanted concurrency is not told", operatorCases, "concurrency that an operator wants", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.WantedConcurrency = 0 })},
+		{"workers are not written", operatorCases, "worker's row", asking(func(x *driver.Exchange) { x.Worker = nil })},
+		{"delays do not matter", pushCases, "delay counts", pushing(func(j *driver.NewJob) { j.Delay = 0 })},
+		{"times are cut to seconds", pushCases, "to the microsecond", pushing(func(j *driver.NewJob) { j.At = j.At.Truncate(time.Second) })},
+		{"everything goes to one queue", pushCases, "push to several queues", pushing(func(j *driver.NewJob) { j.Queue = "default" })},
+		{"names of queues are folded", pushCases, "tell case and accents", pushing(func(j *driver.NewJob) { j.Queue = strings.ToLower(j.Queue) })},
+		{"priorities do not matter", reserveCases, "priority, then available_at", pushing(func(j *driver.NewJob) { j.Priority = 0 })},
+		{"keys do not matter", uniqueCases, "a key that is held", pushing(func(j *driver.NewJob) { j.UniqueKey = "" })},
+		{"keys are folded", uniqueCases, "tell case apart", pushing(func(j *driver.NewJob) { j.UniqueKey = strings.ToLower(j.UniqueKey) })},
+		{"payloads are cut", badRowsCases, "8 MB", pushing(func(j *driver.NewJob) {
 			if len(j.Payload) > 1<<20 {
 				j.Payload = []byte(`{"job":"cut"}`)
 			}
 		})},
-		{"reserved jobs are edited and cancelled", operatorCases, "neither edited nor cancelled", func() *broken {
-			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.NotReserved = false }}
-		}},
-		{"a release by hand deletes", operatorCases, "release by hand", func() *broken {
-			return &broken{change: func(_ *sqlqueue.JobFilter, c *sqlqueue.JobChange) { c.Delete = c.Delete || c.Release }}
-		}},
-		{"an edit forgets the time", operatorCases, "edit: queue", func() *broken {
-			return &broken{change: func(_ *sqlqueue.JobFilter, c *sqlqueue.JobChange) { c.At = nil }}
-		}},
-		{"retry takes every queue", failedCases, "retry many", func() *broken { return &broken{retry: func(f *sqlqueue.FailedFilter) { f.Queue = "" }} }},
-		{"failed jobs in another order", failedCases, "by queue, name, id", func() *broken { return &broken{failed: func(j []sqlqueue.FailedJob) { slices.Reverse(j) }} }},
-		{"jobs in another order", operatorCases, "by queue, state", func() *broken { return &broken{jobs: func(j []sqlqueue.Job) { slices.Reverse(j) }} }},
-		{"a filter's error does not matter", searchCases, "part of their error", func() *broken { return &broken{retry: func(f *sqlqueue.FailedFilter) { f.Error = "" }} }},
-		{"a filter cancels what workers have", searchCases, "cancel by filter: in batches", func() *broken {
-			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.NotReserved = false }}
-		}},
-		{"a filter cancels one batch", searchCases, "cancel by filter: in batches", func() *broken {
-			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.Limit = 999 }}
-		}},
-		{"fields do not matter", searchCases, "jobs by a field", func() *broken {
-			return &broken{change: func(f *sqlqueue.JobFilter, _ *sqlqueue.JobChange) { f.Fields = nil }}
-		}},
-		{"groups are of the oldest only", searchCases, "grouped by queue", func() *broken {
-			return &broken{groups: func(g []sqlqueue.FailedGroup) []sqlqueue.FailedGroup { return g[:min(len(g), 1)] }}
-		}},
-		{"the number of ready jobs is not to be trusted", countsCases, "counted up to a limit", func() *broken {
-			return &broken{queues: func(q []sqlqueue.QueueInfo) {
-				for i := range q {
-					q[i].Ready = q[i].CountedTo
-				}
-			}}
-		}},
-		{"the oldest is not looked for", countsCases, "counted up to a limit", func() *broken {
-			return &broken{queues: func(q []sqlqueue.QueueInfo) {
-				for i := range q {
-					q[i].Oldest = time.Time{}
-				}
-			}}
-		}},
-		{"counts are not written", countsCases, "added up over workers", asking(func(x *sqlqueue.Exchange) { x.Counts = nil })},
-		{"what waits is not counted", countsCases, "look at so many waiting", func() *broken { return &broken{counts: func(c *sqlqueue.Counts) { c.Minutes = nil }} }},
-		{"what was left out looks like silence", countsCases, "look at so many waiting", func() *broken { return &broken{counts: func(c *sqlqueue.Counts) { c.PushedSince = time.Time{} }} }},
-		{"old counts stay", countsCases, "old counts are deleted", asking(func(x *sqlqueue.Exchange) { x.OldCounts = 0 })},
-		{"every count is old", countsCases, "old counts are deleted", asking(func(x *sqlqueue.Exchange) { x.OldCounts = min(x.OldCounts, time.Hour) })},
-		{"the secret is lost", subscriptionCases, "written, listed by name", func() *broken { return &broken{signed: func(s *sqlqueue.Subscription) { s.Secret = "" }} }},
-		{"subscriptions have names of their own", subscriptionCases, "takes the place", func() *broken {
-			return &broken{signed: func(s *sqlqueue.Subscription) { s.Name += s.Queue }}
-		}},
+		{"reserved jobs are edited and cancelled", operatorCases, "neither edited nor cancelled", rewriting(" AND NOT reserved", "")},
+		{"a release by hand deletes", operatorCases, "release by hand", releasing},
+		{"an edit forgets the time", operatorCases, "edit: queue", rewriting("available_at = ?", "created_at = ?")},
+		{"retry takes every queue", failedCases, "retry many", rewriting(" AND queue = ", " AND '' <> ")},
+		{"failed jobs in another order", failedCases, "by queue, name, id", rewriting("ORDER BY id DESC", "ORDER BY id")},
+		{"jobs in another order", operatorCases, "by queue, state", rewriting("ORDER BY id LIMIT", "ORDER BY id DESC LIMIT")},
+		{"a filter's error does not matter", searchCases, "part of their error", rewriting("error GLOB ", "'' <> ")},
+		{"a filter cancels what workers have", searchCases, "cancel by filter: in batches", rewriting(" AND NOT reserved", "")},
+		{"a filter cancels one batch", searchCases, "cancel by filter: in batches", rewriting("LIMIT 1000", "LIMIT 999")},
+		{"fields do not matter", searchCases, "jobs by a field", rewriting(" AS TEXT) END = ", " AS TEXT) END IS NOT ")},
+		{"groups are of the oldest only", searchCases, "grouped by queue", rewriting(`failed_jobs"`, `failed_jobs" NATURAL JOIN (SELECT max(id) AS id FROM "failed_jobs")`)},
+		{"the number of ready jobs is not to be trusted", countsCases, "counted up to a limit", rewriting("SELECT count(*), min", "SELECT 1000, min")},
+		{"the oldest is not looked for", countsCases, "counted up to a limit", rewriting("min(available_at)", "NULL")},
+		{"counts are not written", countsCases, "added up over workers", asking(func(x *driver.Exchange) { x.Counts = nil })},
+		{"what waits is not counted", countsCases, "look at so many waiting", rewriting("ORDER BY id DESC LIMIT ", "ORDER BY id DESC LIMIT 0 * ")},
+		{"what was left out looks like silence", countsCases, "look at so many waiting", rewriting("min(pushed)", "0")},
+		{"old counts stay", countsCases, "old counts are deleted", asking(func(x *driver.Exchange) { x.OldCounts = 0 })},
+		{"every count is old", countsCases, "old counts are deleted", asking(func(x *driver.Exchange) { x.OldCounts = min(x.OldCounts, time.Hour) })},
+		{"the secret is lost", subscriptionCases, "written, listed by name", rewriting("secret = ?3", "secret = substr(?3, 1, 0)")},
+		{"subscriptions have names of their own", subscriptionCases, "takes the place", renaming},
 		{"errors do not say that the tables are missing", schemaCases, "missing tables", func() *broken {
 			return &broken{err: func(err error) error { return errors.New(err.Error()) }}
 		}},
@@ -264,7 +203,7 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 					db.patience = 2 * time.Second
 					open := db.Open
 					db.Open = func(tb testing.TB) *sqlqueue.Queue {
-						return open(tb).Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) {
+						return open(tb).Bind(func(s driver.Store) (driver.Store, error) {
 							b := test.store()
 							b.Store = s
 							return b, nil
@@ -314,25 +253,55 @@ func TestTablesAreCompared(t *testing.T) {
 	}
 }
 
-func asking(f func(*sqlqueue.Exchange)) func() *broken {
+func rewriting(from, to string) func() *broken {
+	return func() *broken {
+		return &broken{sql: func(query string, args []any) (string, []any) { return strings.ReplaceAll(query, from, to), args }}
+	}
+}
+
+// releasing deletes what is to be released by hand.
+func releasing() *broken {
+	return &broken{sql: func(query string, args []any) (string, []any) {
+		if statement, condition, _ := strings.Cut(query, " WHERE "); strings.Contains(statement, "reserved_by = NULL") {
+			return `DELETE FROM "jobs" WHERE ` + condition, args
+		}
+		return query, args
+	}}
+}
+
+// renaming gives each subscription a name with its queue in it.
+func renaming() *broken {
+	return &broken{sql: func(query string, args []any) (string, []any) {
+		args = slices.Clone(args)
+		switch {
+		case strings.HasPrefix(query, "INSERT") && strings.Contains(query, "subscriptions"):
+			args[0] = args[0].(string) + args[2].(string)
+		case strings.HasPrefix(query, "UPDATE") && strings.Contains(query, "subscriptions"):
+			args[3] = args[3].(string) + args[1].(string)
+		}
+		return query, args
+	}}
+}
+
+func asking(f func(*driver.Exchange)) func() *broken {
 	return func() *broken { return &broken{ask: f} }
 }
 
-func answering(f func(sqlqueue.Exchange, *sqlqueue.Exchanged)) func() *broken {
+func answering(f func(driver.Exchange, *driver.Exchanged)) func() *broken {
 	return func() *broken { return &broken{answer: f} }
 }
 
-func settling(f func(*sqlqueue.Settlement)) func() *broken {
-	return asking(func(x *sqlqueue.Exchange) {
+func settling(f func(*driver.Settlement)) func() *broken {
+	return asking(func(x *driver.Exchange) {
 		for i := range x.Settle {
 			f(&x.Settle[i])
 		}
 	})
 }
 
-func pushing(f func(*sqlqueue.NewJob)) func() *broken {
+func pushing(f func(*driver.NewJob)) func() *broken {
 	return func() *broken {
-		return &broken{push: func(jobs []sqlqueue.NewJob) {
+		return &broken{push: func(jobs []driver.NewJob) {
 			for i := range jobs {
 				f(&jobs[i])
 			}
@@ -343,7 +312,7 @@ func pushing(f func(*sqlqueue.NewJob)) func() *broken {
 // givingTwice gives again what it gave last when there is nothing else.
 func givingTwice() *broken {
 	var last []sqlqueue.Job
-	return &broken{answer: func(x sqlqueue.Exchange, a *sqlqueue.Exchanged) {
+	return &broken{answer: func(x driver.Exchange, a *driver.Exchanged) {
 		if x.Limit == 0 {
 			return
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // transactionCases run once for each of the database's ways.
@@ -100,7 +102,7 @@ var transactionCases = []testCase{
 				f.Errorf("got id %d and %v, want %d", again, err, mine)
 			}
 			f.end(tx, true)
-			jobs, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(jobs, holder, mine)
 		}),
@@ -132,7 +134,7 @@ var transactionCases = []testCase{
 		inEachWay(func(f *fixture, c *client, way Transactions) {
 			c.pushMany(4)
 			jobs := c.reserve(4, "default")
-			x := sqlqueue.Exchange{Settle: []sqlqueue.Settlement{
+			x := driver.Exchange{Settle: []driver.Settlement{
 				done(jobs[0]), putBack(jobs[1], time.Hour), giveBack(jobs[2]), fail(jobs[3], "it's broken", "here"),
 			}}
 			for _, commit := range []bool{false, true} {
@@ -147,7 +149,7 @@ var transactionCases = []testCase{
 					f.unchanged(before)
 				}
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			f.sameIDs(left, jobs[1].ID, jobs[2].ID)
 			if failed := c.failedJobs(); len(failed) != 1 || failed[0].Error != "it's broken" || left[0].Reserved || left[1].Attempts != 0 {
@@ -171,7 +173,7 @@ var transactionCases = []testCase{
 			if err := bound.Delete(f.Context(), j); !errors.Is(err, sqlqueue.ErrReservationLost) {
 				f.Errorf("delete: got %v, want ErrReservationLost", err)
 			}
-			answer := bound.exchange(sqlqueue.Exchange{Settle: []sqlqueue.Settlement{fail(j, "late", "")}})
+			answer := bound.exchange(driver.Exchange{Settle: []driver.Settlement{fail(j, "late", "")}})
 			if !slices.Equal(answer.Lost, []sqlqueue.Reservation{j.Reservation()}) {
 				f.Errorf("fail: lost %v", answer.Lost)
 			}
@@ -219,18 +221,18 @@ var transactionCases = []testCase{
 				before := f.dump()
 				bound, tx := c.begin(way)
 				priority := 5
-				if n, err := bound.Cancel(ctx, cancelled); n != 1 || err != nil {
+				if n, err := operator.New(bound.Queue).Cancel(ctx, cancelled); n != 1 || err != nil {
 					f.Errorf("cancelled %d, %v", n, err)
 				}
-				f.must(bound.Edit(ctx, edited, sqlqueue.JobEdit{Priority: &priority, Data: "new"}))
-				if n, err := bound.Retry(ctx, sqlqueue.FailedFilter{IDs: failedIDs[:1]}); n != 1 || err != nil {
+				f.must(operator.New(bound.Queue).Edit(ctx, edited, operator.JobEdit{Priority: &priority, Data: "new"}))
+				if n, err := operator.New(bound.Queue).Retry(ctx, operator.FailedFilter{IDs: failedIDs[:1]}); n != 1 || err != nil {
 					f.Errorf("retried %d, %v", n, err)
 				}
-				if n, err := bound.Forget(ctx, sqlqueue.FailedFilter{IDs: failedIDs[1:]}); n != 1 || err != nil {
+				if n, err := operator.New(bound.Queue).Forget(ctx, operator.FailedFilter{IDs: failedIDs[1:]}); n != 1 || err != nil {
 					f.Errorf("forgot %d, %v", n, err)
 				}
-				f.must(bound.Control(ctx, "mail", sqlqueue.ControlChange{Pause: true}))
-				queues, err := bound.Queues(ctx, 0)
+				f.must(operator.New(bound.Queue).Control(ctx, "mail", operator.ControlChange{Pause: true}))
+				queues, err := operator.New(bound.Queue).Queues(ctx, 0)
 				if err != nil || len(queues) != 2 || !queues[1].Control.Paused || queues[1].Ready != 1 {
 					f.Errorf("in the transaction the queues are %+v, %v", queues, err)
 				}
@@ -256,14 +258,14 @@ var transactionCases = []testCase{
 			c.pushMany(2)
 			j := c.reserve(1, "default")[0]
 			before := f.dump()
-			for what, x := range map[string]sqlqueue.Exchange{
+			for what, x := range map[string]driver.Exchange{
 				"reserve":   {Number: c.number(), Limit: 1, Reserve: from("default")},
-				"touch":     {Touch: []sqlqueue.Touch{touch(j, time.Hour)}},
+				"touch":     {Touch: []driver.Touch{touch(j, time.Hour)}},
 				"requeue":   {Requeue: 1},
 				"give back": {Abandoned: []string{j.ReservedBy}},
-				"counts":    {Counts: []sqlqueue.Count{{Minute: time.Now().Truncate(time.Minute), Queue: "default", Done: 1}}},
+				"counts":    {Counts: []driver.Count{{Minute: time.Now().Truncate(time.Minute), Queue: "default", Done: 1}}},
 				"old":       {OldCounts: time.Hour},
-				"worker":    {Worker: &sqlqueue.Worker{ID: c.worker, Queues: []string{"default"}}},
+				"worker":    {Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}}},
 			} {
 				bound, tx := c.begin(way)
 				if _, err := bound.Exchange(f.Context(), x); err == nil {

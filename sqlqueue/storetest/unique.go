@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 var uniqueCases = []testCase{
@@ -65,7 +66,7 @@ var uniqueCases = []testCase{
 			if want := []int64{ids[0], ids[1], ids[0], held, ids[4], ids[1], ids[0], ids[7]}; !slices.Equal(ids, want) {
 				f.Errorf("got ids %v, want %v", ids, want)
 			}
-			left, err := c.Jobs(f.Context(), sqlqueue.JobFilter{})
+			left, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{})
 			f.must(err)
 			want := []int64{held, ids[0], ids[1], ids[4], ids[7]}
 			slices.Sort(want)
@@ -107,7 +108,7 @@ var uniqueCases = []testCase{
 			second := c.push(sqlqueue.Unique("key"))
 			c.settle(fail(c.reserve(1, "default")[0], "no", ""))
 			third := c.push(sqlqueue.Unique("key"))
-			if n, err := c.Cancel(f.Context(), third); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Cancel(f.Context(), third); n != 1 || err != nil {
 				f.Fatalf("cancelled %d, %v", n, err)
 			}
 			fourth := c.push(sqlqueue.Unique("key"))
@@ -254,17 +255,17 @@ var uniqueCases = []testCase{
 				c.settle(fail(j, "no", ""))
 			}
 			holder := c.push(sqlqueue.Unique("key"), sqlqueue.OnQueue("mail"))
-			n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{})
+			n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{})
 			left := c.failedJobs()
 			if n != 1 || len(left) != 1 || left[0].UniqueKey != "key" {
 				f.Fatalf("retried %d, left %+v", n, left)
 			}
 			f.duplicate(err, sqlqueue.Duplicate{Queue: "mail", Key: "key", Holder: holder, Failed: left[0].ID})
 
-			if _, err := c.Cancel(f.Context(), holder); err != nil {
+			if _, err := operator.New(c.Queue).Cancel(f.Context(), holder); err != nil {
 				f.Fatal(err)
 			}
-			if n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{IDs: []int64{left[0].ID}}); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{IDs: []int64{left[0].ID}}); n != 1 || err != nil {
 				f.Errorf("retried %d, %v", n, err)
 			}
 			if got, err := c.Push(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"), sqlqueue.OnQueue("mail")); err == nil {
@@ -283,7 +284,7 @@ var uniqueCases = []testCase{
 			}
 			c.push()
 			c.settle(fail(c.reserve(1, "default")[0], "no", ""))
-			n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{})
+			n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{})
 			var duplicate *sqlqueue.DuplicateError
 			if n != 2 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 {
 				f.Errorf("retried %d, %v", n, err)
@@ -310,7 +311,7 @@ var uniqueCases = []testCase{
 				failed[j.UniqueKey] = j.ID
 			}
 			first, third := c.push(sqlqueue.Unique("key 1")), c.push(sqlqueue.Unique("key 3"), sqlqueue.Delay(time.Hour))
-			n, err := c.Retry(f.Context(), sqlqueue.FailedFilter{})
+			n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{})
 			f.duplicate(err, sqlqueue.Duplicate{Queue: "default", Key: "key 1", Holder: first, Failed: failed["key 1"]},
 				sqlqueue.Duplicate{Queue: "default", Key: "key 3", Holder: third, Failed: failed["key 3"]})
 			if left := c.failedJobs(); n != 8 || len(left) != 2 {
@@ -335,7 +336,9 @@ var uniqueCases = []testCase{
 			defer f.dropIndex("theirs", "jobs")
 			before := f.dump()
 			for what, do := range map[string]func() (int, error){
-				"edit": func() (int, error) { return 0, c.Edit(f.Context(), keyed, sqlqueue.JobEdit{Queue: &taken}) },
+				"edit": func() (int, error) {
+					return 0, operator.New(c.Queue).Edit(f.Context(), keyed, operator.JobEdit{Queue: &taken})
+				},
 				"push": func() (int, error) {
 					id, err := c.Push(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("new"), sqlqueue.OnQueue(taken), one)
 					return int(id), err
@@ -345,7 +348,7 @@ var uniqueCases = []testCase{
 					ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{sqlqueue.Named("job", nil), job})
 					return len(ids), err
 				},
-				"retry": func() (int, error) { return c.Retry(f.Context(), sqlqueue.FailedFilter{}) },
+				"retry": func() (int, error) { return operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{}) },
 			} {
 				n, err := do()
 				var duplicate *sqlqueue.DuplicateError
@@ -368,10 +371,10 @@ var uniqueCases = []testCase{
 			holder := c.push(sqlqueue.Unique("key"), sqlqueue.OnQueue("mail"))
 			before := f.dump()
 			mail, sms := "mail", "sms"
-			err := c.Edit(f.Context(), mine, sqlqueue.JobEdit{Queue: &mail})
+			err := operator.New(c.Queue).Edit(f.Context(), mine, operator.JobEdit{Queue: &mail})
 			f.duplicate(err, sqlqueue.Duplicate{Queue: "mail", Key: "key", Holder: holder})
 			f.unchanged(before)
-			f.must(c.Edit(f.Context(), mine, sqlqueue.JobEdit{Queue: &sms}))
+			f.must(operator.New(c.Queue).Edit(f.Context(), mine, operator.JobEdit{Queue: &sms}))
 			f.sameIDs(c.reserve(1, "sms"), mine)
 		},
 	},

@@ -3,7 +3,7 @@ package lane
 import (
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Jobs that were reserved leave dead entries at the head of an index, which the database cannot remove while anybody holds an older snapshot
@@ -154,7 +154,7 @@ func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, too
 
 // Reserved is Scanned for an exchange that has reserved, in the order of the lanes, up to so many jobs. One that has found fewer, and has not
 // looked everywhere, is to be followed by one that does. One that was cut short may have left more behind the mark: the next goes on from there.
-func (s *Set) Reserved(scan Scan, limit int, answer *sqlqueue.Exchanged, took time.Duration) {
+func (s *Set) Reserved(scan Scan, limit int, answer *driver.Exchanged, took time.Duration) {
 	latest := map[Lane]time.Time{}
 	var last Lane
 	for i := range answer.Reserved {

@@ -1,4 +1,4 @@
-package sqlqueue_test
+package operator_test
 
 import (
 	"encoding/json"
@@ -9,22 +9,24 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func TestListsRefuse(t *testing.T) {
 	q := openSQLite(t)
 	many := make([]int64, 1001)
-	for name, f := range map[string]sqlqueue.JobFilter{
+	for name, f := range map[string]operator.JobFilter{
 		"limit is -1": {Limit: -1}, "limit is 1001": {Limit: 1001}, "1001 ids at once": {IDs: many}, `unknown state "running"`: {State: "running"},
 	} {
-		if _, err := q.Jobs(t.Context(), f); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := operator.New(q).Jobs(t.Context(), f); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("jobs: got %v, want %q", err, name)
 		}
 	}
-	for name, f := range map[string]sqlqueue.FailedFilter{
+	for name, f := range map[string]operator.FailedFilter{
 		"limit is -1": {Limit: -1}, "limit is 1001": {Limit: 1001}, "1001 ids at once": {IDs: many},
 	} {
-		if _, err := q.FailedJobs(t.Context(), f); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := operator.New(q).FailedJobs(t.Context(), f); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("failed jobs: got %v, want %q", err, name)
 		}
 	}
@@ -36,7 +38,7 @@ func TestDefaultLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for limit, want := range map[int]int{0: 100, 1: 1, 1000: 120} {
-		if jobs, err := q.Jobs(t.Context(), sqlqueue.JobFilter{Limit: limit}); err != nil || len(jobs) != want {
+		if jobs, err := operator.New(q).Jobs(t.Context(), operator.JobFilter{Limit: limit}); err != nil || len(jobs) != want {
 			t.Errorf("limit %d: %d jobs, %v; want %d", limit, len(jobs), err, want)
 		}
 	}
@@ -56,14 +58,14 @@ func TestEditRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := q.Job(t.Context(), id)
+	before, err := operator.New(q).Job(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := func(s string) *string { return &s }
 	number := func(n int) *int { return &n }
 	at := func(year int) *time.Time { t := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC); return &t }
-	for want, edit := range map[string]sqlqueue.JobEdit{
+	for want, edit := range map[string]operator.JobEdit{
 		"has a comma":          {Queue: text("a,b")},
 		"the queue is empty":   {Queue: text("")},
 		"priority is 32768":    {Priority: number(32768)},
@@ -75,10 +77,10 @@ func TestEditRefuses(t *testing.T) {
 		"error calling":        {Data: json.RawMessage(`{"a":`)},
 		"data is not valid UT": {Data: json.RawMessage("\"\xff\"")},
 	} {
-		if err := q.Edit(t.Context(), id, edit); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "sqlqueue: edit: ") {
+		if err := operator.New(q).Edit(t.Context(), id, edit); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "sqlqueue: edit: ") {
 			t.Errorf("%q: got %v", want, err)
 		}
-		if after, err := q.Job(t.Context(), id); err != nil || string(after.Payload) != string(before.Payload) || after.Queue != before.Queue {
+		if after, err := operator.New(q).Job(t.Context(), id); err != nil || string(after.Payload) != string(before.Payload) || after.Queue != before.Queue {
 			t.Errorf("%q: changed to %+v, %v", want, after, err)
 		}
 	}
@@ -92,17 +94,17 @@ func TestEditKeepsWhatItDoesNotChange(t *testing.T) {
 	}
 	name := "send_reminder"
 	for _, test := range []struct {
-		edit sqlqueue.JobEdit
+		edit operator.JobEdit
 		want string
 	}{
-		{sqlqueue.JobEdit{Name: &name}, `{"job":"send_reminder","data":{"order_id":1},"tries":3,"backoff":[1]}`},
-		{sqlqueue.JobEdit{Data: json.RawMessage("null")}, `{"job":"send_reminder","data":null,"tries":3,"backoff":[1]}`},
-		{sqlqueue.JobEdit{Data: 5}, `{"job":"send_reminder","data":5,"tries":3,"backoff":[1]}`},
+		{operator.JobEdit{Name: &name}, `{"job":"send_reminder","data":{"order_id":1},"tries":3,"backoff":[1]}`},
+		{operator.JobEdit{Data: json.RawMessage("null")}, `{"job":"send_reminder","data":null,"tries":3,"backoff":[1]}`},
+		{operator.JobEdit{Data: 5}, `{"job":"send_reminder","data":5,"tries":3,"backoff":[1]}`},
 	} {
-		if err := q.Edit(t.Context(), id, test.edit); err != nil {
+		if err := operator.New(q).Edit(t.Context(), id, test.edit); err != nil {
 			t.Fatal(err)
 		}
-		if j, err := q.Job(t.Context(), id); err != nil || string(j.Payload) != test.want {
+		if j, err := operator.New(q).Job(t.Context(), id); err != nil || string(j.Payload) != test.want {
 			t.Errorf("got %s, %v; want %s", j.Payload, err, test.want)
 		}
 	}
@@ -112,23 +114,23 @@ func TestEditKeepsWhatItDoesNotChange(t *testing.T) {
 // where it is wrong.
 func TestEditKeepsSettingsOfOthers(t *testing.T) {
 	q := openSQLite(t)
-	var store sqlqueue.Store
-	q.Bind(func(s sqlqueue.Store) (sqlqueue.Store, error) { store = s; return s, nil })
+	var store driver.Store
+	q.Bind(func(s driver.Store) (driver.Store, error) { store = s; return s, nil })
 	for before, after := range map[string]string{
 		`{"trace":"a\u0000b","job":"old","data":1e400,"tries":"many"}`: `{"trace":"a\u0000b","job":"new","data":1e400,"tries":"many"}`,
 		`{"job":"old","timeout":-1e400,"tries":1,"tries":2}`:           `{"job":"new","timeout":-1e400,"tries":1,"tries":2}`,
 		`{"trace":{"z":1,"a":2},"job":"old","data":1}`:                 `{"trace":{"z":1,"a":2},"job":"new","data":1}`,
 		`{"job":"old"}`: `{"job":"new"}`,
 	} {
-		ids, err := store.Push(t.Context(), []sqlqueue.NewJob{{Queue: "default", Payload: []byte(before)}})
+		ids, err := store.Push(t.Context(), []driver.NewJob{{Queue: "default", Payload: []byte(before)}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		name := "new"
-		if err := q.Edit(t.Context(), ids[0].ID, sqlqueue.JobEdit{Name: &name}); err != nil {
+		if err := operator.New(q).Edit(t.Context(), ids[0].ID, operator.JobEdit{Name: &name}); err != nil {
 			t.Errorf("%s: %v", before, err)
 		}
-		if j, err := q.Job(t.Context(), ids[0].ID); err != nil || string(j.Payload) != after {
+		if j, err := operator.New(q).Job(t.Context(), ids[0].ID); err != nil || string(j.Payload) != after {
 			t.Errorf("%s became %s, %v; want %s", before, j.Payload, err, after)
 		}
 	}
@@ -137,21 +139,21 @@ func TestEditKeepsSettingsOfOthers(t *testing.T) {
 func TestControlRefuses(t *testing.T) {
 	q := openSQLite(t)
 	negative, long := -time.Second, 101*365*24*time.Hour
-	for want, change := range map[string]sqlqueue.ControlChange{
+	for want, change := range map[string]operator.ControlChange{
 		"pause and resume at once": {Pause: true, Resume: true},
 		"a pause of -1s":           {Pause: true, PauseFor: negative},
 		"a pause of 884760h":       {Pause: true, PauseFor: long},
 		"an expire of -1s":         {Expire: &negative},
 		"an expire of 884760h":     {Expire: &long},
 	} {
-		if err := q.Control(t.Context(), "mail", change); err == nil || !strings.Contains(err.Error(), want) {
+		if err := operator.New(q).Control(t.Context(), "mail", change); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", change, err, want)
 		}
 	}
-	if err := q.Control(t.Context(), "a,b", sqlqueue.ControlChange{Pause: true}); err == nil {
+	if err := operator.New(q).Control(t.Context(), "a,b", operator.ControlChange{Pause: true}); err == nil {
 		t.Error("a queue of a wrong name was paused")
 	}
-	if queues, err := q.Queues(t.Context(), 0); err != nil || len(queues) != 0 {
+	if queues, err := operator.New(q).Queues(t.Context(), 0); err != nil || len(queues) != 0 {
 		t.Errorf("something was written: %+v, %v", queues, err)
 	}
 }
@@ -163,7 +165,7 @@ func TestRetryAndForgetInPages(t *testing.T) {
 	q := openSQLite(t)
 	fill := func(number string) []int64 {
 		t.Helper()
-		if _, err := q.Clear(t.Context(), "", true); err != nil {
+		if _, err := operator.New(q).Clear(t.Context(), "", true); err != nil {
 			t.Fatal(err)
 		}
 		jobs := make([]sqlqueue.Pushable, n)
@@ -174,19 +176,19 @@ func TestRetryAndForgetInPages(t *testing.T) {
 		if _, err := q.PushMany(t.Context(), jobs); err != nil {
 			t.Fatal(err)
 		}
-		var settle []sqlqueue.Settlement
+		var settle []driver.Settlement
 		for _, j := range reserve(t, q, n, number) {
-			settle = append(settle, sqlqueue.Settlement{Reservation: j.Reservation(), Outcome: sqlqueue.Fail})
+			settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail})
 		}
-		if _, err := q.Exchange(t.Context(), sqlqueue.Exchange{Settle: settle}); err != nil {
+		if _, err := q.Exchange(t.Context(), driver.Exchange{Settle: settle}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := q.Push(t.Context(), invoice{}, sqlqueue.Unique("taken")); err != nil {
 			t.Fatal(err)
 		}
 		var ids []int64
-		for f := (sqlqueue.FailedFilter{Limit: 1000}); ; f.Before = ids[len(ids)-1] {
-			page, err := q.FailedJobs(t.Context(), f)
+		for f := (operator.FailedFilter{Limit: 1000}); ; f.Before = ids[len(ids)-1] {
+			page, err := operator.New(q).FailedJobs(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,31 +203,31 @@ func TestRetryAndForgetInPages(t *testing.T) {
 
 	var duplicate *sqlqueue.DuplicateError
 	ids := fill("a-1")
-	got, err := q.Retry(t.Context(), sqlqueue.FailedFilter{})
-	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || errors.Is(err, sqlqueue.ErrNotFound) {
+	got, err := operator.New(q).Retry(t.Context(), operator.FailedFilter{})
+	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || errors.Is(err, operator.ErrNotFound) {
 		t.Errorf("retry all: %d, %v; want %d and one duplicate", got, err, n-1)
 	}
-	left, err := q.FailedJobs(t.Context(), sqlqueue.FailedFilter{})
+	left, err := operator.New(q).FailedJobs(t.Context(), operator.FailedFilter{})
 	if err != nil || len(left) != 1 || duplicate.Duplicates[0].Failed != left[0].ID {
 		t.Fatalf("left %+v, %v; the duplicate is %+v", left, err, duplicate)
 	}
-	if got, err := q.Forget(t.Context(), sqlqueue.FailedFilter{}); got != 1 || err != nil {
+	if got, err := operator.New(q).Forget(t.Context(), operator.FailedFilter{}); got != 1 || err != nil {
 		t.Errorf("forget the rest: %d, %v", got, err)
 	}
 
 	gone := ids[0]
 	ids = fill("a-2")
-	got, err = q.Retry(t.Context(), sqlqueue.FailedFilter{IDs: append([]int64{gone}, ids...)})
-	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || strings.Count(err.Error(), sqlqueue.ErrNotFound.Error()) != 1 {
+	got, err = operator.New(q).Retry(t.Context(), operator.FailedFilter{IDs: append([]int64{gone}, ids...)})
+	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || strings.Count(err.Error(), operator.ErrNotFound.Error()) != 1 {
 		t.Errorf("retry by id: %d, %.300v; want %d, one duplicate, and one not found", got, err, n-1)
 	}
 
 	ids = fill("a-3")
-	got, err = q.Forget(t.Context(), sqlqueue.FailedFilter{IDs: append(ids, gone, gone)})
-	if got != len(ids) || strings.Count(err.Error(), sqlqueue.ErrNotFound.Error()) != 2 {
+	got, err = operator.New(q).Forget(t.Context(), operator.FailedFilter{IDs: append(ids, gone, gone)})
+	if got != len(ids) || strings.Count(err.Error(), operator.ErrNotFound.Error()) != 2 {
 		t.Errorf("forget by id: %d of %d, %.300v", got, len(ids), err)
 	}
-	if got, err := q.Retry(t.Context(), sqlqueue.FailedFilter{IDs: []int64{}}); got != 0 || err != nil {
+	if got, err := operator.New(q).Retry(t.Context(), operator.FailedFilter{IDs: []int64{}}); got != 0 || err != nil {
 		t.Errorf("retry of no ids: %d, %v", got, err)
 	}
 }
@@ -237,7 +239,7 @@ func TestClearInPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := q.Clear(t.Context(), "default", false); n != 1200 || err != nil {
+	if n, err := operator.New(q).Clear(t.Context(), "default", false); n != 1200 || err != nil {
 		t.Errorf("cleared %d, %v", n, err)
 	}
 }
@@ -252,11 +254,11 @@ func TestCancelInPages(t *testing.T) {
 		}
 		ids = append(ids, pushed...)
 	}
-	n, err := q.Cancel(t.Context(), append(ids, ids[0])...)
-	if n != 1200 || !errors.Is(err, sqlqueue.ErrNotFound) {
+	n, err := operator.New(q).Cancel(t.Context(), append(ids, ids[0])...)
+	if n != 1200 || !errors.Is(err, operator.ErrNotFound) {
 		t.Errorf("cancelled %d, %v", n, err)
 	}
-	if n, err := q.Cancel(t.Context()); n != 0 || err != nil {
+	if n, err := operator.New(q).Cancel(t.Context()); n != 0 || err != nil {
 		t.Errorf("cancelled %d of none, %v", n, err)
 	}
 }
@@ -270,14 +272,14 @@ func TestReleaseAllInPages(t *testing.T) {
 	}
 	reserve(t, q, 1150, "w-1")
 	var told []int
-	n, err := q.ReleaseAll(t.Context(), sqlqueue.JobFilter{Queue: "default", Limit: 3}, func(n int) { told = append(told, n) })
+	n, err := operator.New(q).ReleaseAll(t.Context(), operator.JobFilter{Queue: "default", Limit: 3}, func(n int) { told = append(told, n) })
 	if n != 1150 || err != nil || !slices.Equal(told, []int{1000, 1150}) {
 		t.Errorf("released %d, %v, and told of %v", n, err, told)
 	}
-	if left, err := q.CountJobs(t.Context(), sqlqueue.JobFilter{State: sqlqueue.Ready}, 2000); left != 1200 || err != nil {
+	if left, err := operator.New(q).CountJobs(t.Context(), operator.JobFilter{State: operator.Ready}, 2000); left != 1200 || err != nil {
 		t.Errorf("%d are ready, %v", left, err)
 	}
-	if _, err := q.ReleaseAll(t.Context(), sqlqueue.JobFilter{State: sqlqueue.Ready}); err == nil {
+	if _, err := operator.New(q).ReleaseAll(t.Context(), operator.JobFilter{State: operator.Ready}); err == nil {
 		t.Error("jobs that are ready are released")
 	}
 }

@@ -1,9 +1,39 @@
-package operator
+package sqldb
 
 import (
 	"context"
 	"database/sql"
 )
+
+// DB runs statements: on a pool, or in a transaction.
+type DB interface {
+	// Exec returns the number of rows affected.
+	Exec(ctx context.Context, query string, args ...any) (int64, error)
+	Query(ctx context.Context, query string, args ...any) (Rows, error)
+}
+
+// Rows is what *sql.Rows is.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
+// Each runs a query and calls row for every row of its answer.
+func Each(ctx context.Context, db DB, query string, args []any, row func(scan func(...any) error) error) error {
+	rows, err := db.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // what matters of it is in Err
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
 
 // Executor is a *sql.DB, *sql.Conn or *sql.Tx.
 type Executor interface {

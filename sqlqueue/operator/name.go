@@ -7,22 +7,22 @@ import (
 )
 
 // The name of a job is what sqlqueue.ParsePayload says, for a filter as for the worker. Databases read most payloads alike, and those they
-// filter by themselves. Of the others, as where a member is there twice, they send the payload, and ParsePayload decides.
+// filter by themselves. Of the others, as where a member is there twice, they send the payload, and sqlqueue.ParsePayload decides.
 
 // whereName leaves the jobs of a name, and those of which only isNamed can tell.
 func (s *statement) whereName(name string) {
-	d := s.dialect
-	s.add(" AND CASE WHEN %s THEN %s = "+d.Text+" ELSE TRUE END", d.Plain, d.Name, s.arg(name))
+	d := s.Dialect
+	s.Add(" AND CASE WHEN %s THEN %s = "+d.Text+" ELSE TRUE END", d.Plain, d.Name, s.Arg(name))
 }
 
 // doubtful is a column with the payload where Name may not be its name, else NULL.
-func (q *Queries) doubtful() string {
-	return fmt.Sprintf("CASE WHEN %s THEN NULL ELSE payload END", q.Dialect.Plain)
+func (t *tables) doubtful() string {
+	return fmt.Sprintf("CASE WHEN %s THEN NULL ELSE payload END", t.Dialect.Plain)
 }
 
 // plainName is a column with the name of the payloads that are not doubtful.
-func (q *Queries) plainName() string {
-	return fmt.Sprintf("CASE WHEN %s THEN %s END", q.Dialect.Plain, q.Dialect.Name)
+func (t *tables) plainName() string {
+	return fmt.Sprintf("CASE WHEN %s THEN %s END", t.Dialect.Plain, t.Dialect.Name)
 }
 
 // isNamed reports whether a row that passed whereName has the name. Doubtful is the column of that name, or the whole payload.

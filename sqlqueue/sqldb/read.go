@@ -1,4 +1,4 @@
-package operator
+package sqldb
 
 import (
 	"math"
@@ -28,10 +28,10 @@ func within(t time.Time) time.Time {
 	return t
 }
 
-// reading returns scanners that read whatever a row has: one row, however it was written, must not stop a list. A number that is too great or
+// Reading returns scanners that read whatever a row has: one row, however it was written, must not stop a list. A number that is too great or
 // too small becomes the nearest that dest can have, and what is no number 0; NULL is the zero value; text is made valid UTF-8. Times are read
 // from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte and time.Time.
-func reading(dest ...any) []any {
+func Reading(dest ...any) []any {
 	scanners := make([]any, len(dest))
 	for i, d := range dest {
 		scanners[i] = &reader{d}
@@ -126,7 +126,7 @@ func words(value any) string {
 	return ""
 }
 
-// milliseconds is a duration, or the greatest that there is.
-func milliseconds(n int64) time.Duration {
+// Milliseconds is a duration, or the greatest that there is.
+func Milliseconds(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }

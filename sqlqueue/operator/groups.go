@@ -1,4 +1,4 @@
-package sqlqueue
+package operator
 
 import (
 	"cmp"

@@ -2,19 +2,18 @@ package operator
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // tally counts what is in jobs, up to most for each queue and state. It goes by the indexes, lane by lane, so that it takes no longer when
 // there are millions more.
 type tally struct {
-	*Queries
+	*tables
 	most     int64
 	now      time.Time
-	queue    func(name string) *sqlqueue.QueueInfo
+	queue    func(name string) *QueueInfo
 	expiring map[lane]int64 // reserved jobs that will expire
 }
 
@@ -24,20 +23,20 @@ type lane struct {
 }
 
 // countTo counts up to most.
-func (q *Queries) countTo(ctx context.Context, most int64, queue func(name string) *sqlqueue.QueueInfo) error {
-	now, err := q.clock(ctx)
+func (t *tables) countTo(ctx context.Context, most int64, queue func(name string) *QueueInfo) error {
+	now, err := t.Clock(ctx)
 	if err != nil {
 		return err
 	}
-	t := &tally{q, most, now, queue, map[lane]int64{}}
-	if err := t.jobs(ctx); err != nil {
+	counted := &tally{t, most, now, queue, map[lane]int64{}}
+	if err := counted.addJobs(ctx); err != nil {
 		return err
 	}
-	return t.failed(ctx)
+	return counted.addFailed(ctx)
 }
 
-func (t *tally) jobs(ctx context.Context) error {
-	if err := t.reserved(ctx); err != nil {
+func (t *tally) addJobs(ctx context.Context) error {
+	if err := t.addReserved(ctx); err != nil {
 		return err
 	}
 	for queue := ""; ; {
@@ -53,26 +52,18 @@ func (t *tally) jobs(ctx context.Context) error {
 }
 
 // nextQueue returns the first queue after this one of which a table has rows in an index that begins with the queue.
-func (q *Queries) nextQueue(ctx context.Context, table, index, condition, after string) (queue string, ok bool, err error) {
-	s := q.statement("SELECT queue FROM %s%s", q.Table(table), q.force(index))
-	s.add(" WHERE queue > %s%s ORDER BY queue LIMIT 1", s.arg(after), condition)
-	err = s.each(ctx, q.DB, func(scan func(...any) error) error {
+func (t *tables) nextQueue(ctx context.Context, table, index, condition, after string) (queue string, ok bool, err error) {
+	s := t.statement("SELECT queue FROM %s%s", t.Table(table), t.Force(index))
+	s.Add(" WHERE queue > %s%s ORDER BY queue LIMIT 1", s.Arg(after), condition)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		ok = true
 		return scan(&queue)
 	})
 	return queue, ok, err
 }
 
-// force makes a statement use an index, where the planner would not by itself.
-func (q *Queries) force(index string) string {
-	if q.Dialect.Force == "" {
-		return ""
-	}
-	return fmt.Sprintf(q.Dialect.Force, q.Table(index))
-}
-
 // lanes counts the ready and the delayed jobs of a queue.
-func (t *tally) lanes(ctx context.Context, info *sqlqueue.QueueInfo) error {
+func (t *tally) lanes(ctx context.Context, info *QueueInfo) error {
 	const before = -1 << 15 // the least priority
 	priority, ok, err := t.nextPriority(ctx, info.Queue, before-1)
 	for ; ok && err == nil; priority, ok, err = t.nextPriority(ctx, info.Queue, priority) {
@@ -84,10 +75,10 @@ func (t *tally) lanes(ctx context.Context, info *sqlqueue.QueueInfo) error {
 }
 
 func (t *tally) nextPriority(ctx context.Context, queue string, after int) (priority int, ok bool, err error) {
-	s := t.statement("SELECT priority FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
-	s.add(" WHERE queue = %s", s.arg(queue))
-	s.add(" AND priority > %d%s ORDER BY priority LIMIT 1", after, t.Dialect.Waiting)
-	err = s.each(ctx, t.DB, func(scan func(...any) error) error {
+	s := t.statement("SELECT priority FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue = %s", s.Arg(queue))
+	s.Add(" AND priority > %d%s ORDER BY priority LIMIT 1", after, t.Dialect.Waiting)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		ok = true
 		return scan(&priority)
 	})
@@ -96,7 +87,7 @@ func (t *tally) nextPriority(ctx context.Context, queue string, after int) (prio
 
 // lane counts the ready and the delayed jobs of a lane. It reads the index alone: where that has reserved jobs too, all of them available
 // before now, their number is taken off.
-func (t *tally) lane(ctx context.Context, info *sqlqueue.QueueInfo, l lane) error {
+func (t *tally) lane(ctx context.Context, info *QueueInfo, l lane) error {
 	var reserved int64
 	if t.Dialect.Endless != "" {
 		endless, err := t.endless(ctx, l)
@@ -127,10 +118,10 @@ func (t *tally) lane(ctx context.Context, info *sqlqueue.QueueInfo, l lane) erro
 // entries counts the entries of a lane that are available before (<=) or after (>) now, and returns the time of the first.
 func (t *tally) entries(ctx context.Context, l lane, side, condition string, most int64) (count int64, first time.Time, err error) {
 	s := t.statement("SELECT count(*), "+t.Dialect.Micros, "min(available_at)")
-	s.add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
-	s.add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.arg(l.queue), l.priority, condition, side)
-	s.add("%s ORDER BY available_at LIMIT %d) AS lane", s.time(t.now), most)
-	err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(reading(&count, &first)...) })
+	s.Add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.Arg(l.queue), l.priority, condition, side)
+	s.Add("%s ORDER BY available_at LIMIT %d) AS lane", s.Time(t.now), most)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(sqldb.Reading(&count, &first)...) })
 	return count, first, err
 }
 
@@ -138,20 +129,20 @@ func (t *tally) entries(ctx context.Context, l lane, side, condition string, mos
 // they are at the lane's beginning: it looks no further when most jobs there are not reserved.
 func (t *tally) endless(ctx context.Context, l lane) (count int64, err error) {
 	for look := int64(1000); ; look *= 4 {
-		s := t.statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.force("jobs_ready"))
-		s.add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s", s.arg(l.queue), l.priority, look, t.Dialect.Endless)
-		err = s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
+		s := t.statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+		s.Add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s", s.Arg(l.queue), l.priority, look, t.Dialect.Endless)
+		err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
 		if err != nil || count+t.expiring[l] < look/2 {
 			return count, err
 		}
 	}
 }
 
-// reserved counts the reserved jobs of all queues. There are no more of them than workers can run.
-func (t *tally) reserved(ctx context.Context) error {
+// addReserved counts the reserved jobs of all queues. There are no more of them than workers can run.
+func (t *tally) addReserved(ctx context.Context) error {
 	s := t.statement("SELECT queue, priority, count(*) FROM %s%s WHERE %s GROUP BY queue, priority",
-		t.Table("jobs"), t.force("jobs_expiry"), t.Dialect.Reserved)
-	return s.each(ctx, t.DB, func(scan func(...any) error) error {
+		t.Table("jobs"), t.Force("jobs_expiry"), t.Dialect.Reserved)
+	return s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var l lane
 		var n int64
 		err := scan(&l.queue, &l.priority, &n)
@@ -162,29 +153,19 @@ func (t *tally) reserved(ctx context.Context) error {
 	})
 }
 
-// failed counts the failed jobs of each queue.
-func (t *tally) failed(ctx context.Context) error {
+// addFailed counts the failed jobs of each queue.
+func (t *tally) addFailed(ctx context.Context) error {
 	for queue := ""; ; {
 		name, ok, err := t.nextQueue(ctx, "failed_jobs", "failed_jobs_queue", "", queue)
 		if err != nil || !ok {
 			return err
 		}
-		s := t.statement("SELECT count(*) FROM (SELECT id FROM %s%s", t.Table("failed_jobs"), t.force("failed_jobs_queue"))
-		s.add(" WHERE queue = %s LIMIT %d) AS f", s.arg(name), t.most)
+		s := t.statement("SELECT count(*) FROM (SELECT id FROM %s%s", t.Table("failed_jobs"), t.Force("failed_jobs_queue"))
+		s.Add(" WHERE queue = %s LIMIT %d) AS f", s.Arg(name), t.most)
 		info := t.queue(name)
-		if err := s.each(ctx, t.DB, func(scan func(...any) error) error { return scan(&info.Failed) }); err != nil {
+		if err := s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&info.Failed) }); err != nil {
 			return err
 		}
 		queue = name
 	}
-}
-
-// clock reads the database's clock.
-func (q *Queries) clock(ctx context.Context) (time.Time, error) {
-	if q.Dialect.Now == "" {
-		return time.Now().UTC(), nil
-	}
-	var now time.Time
-	err := Each(ctx, q.DB, "SELECT "+fmt.Sprintf(q.Dialect.Micros, q.Dialect.Now), nil, func(scan func(...any) error) error { return scan(reading(&now)...) })
-	return now, err
 }

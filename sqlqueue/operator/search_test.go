@@ -1,4 +1,4 @@
-package sqlqueue_test
+package operator_test
 
 import (
 	"strings"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func TestFieldsRefuse(t *testing.T) {
@@ -21,10 +23,10 @@ func TestFieldsRefuse(t *testing.T) {
 		"a NUL":        {[]string{"a\x00"}, `the key "a\x00"`},
 		"no UTF-8":     {[]string{"a\xff"}, `the key "a\xff"`},
 	} {
-		filter := sqlqueue.JobFilter{Fields: []sqlqueue.Field{{Path: []string{"good"}}, {Path: test.path, Value: "x"}}}
-		_, jobs := q.Jobs(t.Context(), filter)
-		_, count := q.CountJobs(t.Context(), filter, 10)
-		_, cancel := q.CancelAll(t.Context(), filter)
+		filter := operator.JobFilter{Fields: []operator.Field{{Path: []string{"good"}}, {Path: test.path, Value: "x"}}}
+		_, jobs := operator.New(q).Jobs(t.Context(), filter)
+		_, count := operator.New(q).CountJobs(t.Context(), filter, 10)
+		_, cancel := operator.New(q).CancelAll(t.Context(), filter)
 		for operation, err := range map[string]error{"jobs": jobs, "count jobs": count, "cancel": cancel} {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "sqlqueue: "+operation+": ") {
 				t.Errorf("%s: %s: got %v, want %q", name, operation, err, test.want)
@@ -37,14 +39,14 @@ func TestLimitsOfLooksRefuse(t *testing.T) {
 	q := openSQLite(t)
 	ctx := t.Context()
 	many := make([]int64, 1001)
-	_, count := q.CountJobs(ctx, sqlqueue.JobFilter{}, 0)
-	_, countIDs := q.CountJobs(ctx, sqlqueue.JobFilter{IDs: many}, 10)
-	_, window := q.Window(ctx, 0, 0)
-	_, groups := q.FailedGroups(ctx, sqlqueue.FailedFilter{}, 0)
-	_, groupIDs := q.FailedGroups(ctx, sqlqueue.FailedFilter{IDs: many}, 10)
-	_, queues := q.Queues(ctx, -1)
-	_, none := q.Counts(ctx, 0)
-	_, long := q.Counts(ctx, sqlqueue.CountsKept+1)
+	_, count := operator.New(q).CountJobs(ctx, operator.JobFilter{}, 0)
+	_, countIDs := operator.New(q).CountJobs(ctx, operator.JobFilter{IDs: many}, 10)
+	_, window := operator.New(q).Window(ctx, 0, 0)
+	_, groups := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 0)
+	_, groupIDs := operator.New(q).FailedGroups(ctx, operator.FailedFilter{IDs: many}, 10)
+	_, queues := operator.New(q).Queues(ctx, -1)
+	_, none := operator.New(q).Counts(ctx, 0)
+	_, long := operator.New(q).Counts(ctx, operator.CountsKept+1)
 	for want, err := range map[string]error{
 		"count jobs: a count up to 0": count, "count jobs: 1001 ids": countIDs, "window: a window of 0 jobs": window,
 		"failed groups: groups of 0 failed jobs": groups, "failed groups: 1001 ids": groupIDs, "queues: a count up to -1": queues,
@@ -54,7 +56,7 @@ func TestLimitsOfLooksRefuse(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	if _, err := q.Counts(ctx, sqlqueue.CountsKept); err != nil {
+	if _, err := operator.New(q).Counts(ctx, operator.CountsKept); err != nil {
 		t.Error(err)
 	}
 }
@@ -63,22 +65,22 @@ func TestLimitsOfLooksRefuse(t *testing.T) {
 func TestSubscribeRefuses(t *testing.T) {
 	q := openSQLite(t)
 	const secret = "hunter2"
-	good := sqlqueue.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail", Secret: secret}
-	for want, change := range map[string]func(*sqlqueue.Subscription){
-		"the subscription's name is empty":        func(s *sqlqueue.Subscription) { s.Name = "" },
-		"has a comma":                             func(s *sqlqueue.Subscription) { s.Name = "a,b" },
-		"has 192 characters":                      func(s *sqlqueue.Subscription) { s.Name = strings.Repeat("é", 192) },
-		"the queue is empty":                      func(s *sqlqueue.Subscription) { s.Queue = "" },
-		"the URL is malformed":                    func(s *sqlqueue.Subscription) { s.URL = "https://user:" + secret + "@exa mple.com/%zz" },
-		`the URL's scheme is "ftp"`:               func(s *sqlqueue.Subscription) { s.URL = "ftp://user:" + secret + "@example.com" },
-		`the URL's scheme is "user"`:              func(s *sqlqueue.Subscription) { s.URL = "user:" + secret + "@example.com" },
-		`the URL's scheme is ""`:                  func(s *sqlqueue.Subscription) { s.URL = secret },
-		"the URL has no host":                     func(s *sqlqueue.Subscription) { s.URL = "https:///" + secret },
-		"the URL has no host: use https://host/p": func(s *sqlqueue.Subscription) { s.URL = "https:?" + secret },
+	good := operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail", Secret: secret}
+	for want, change := range map[string]func(*operator.Subscription){
+		"the subscription's name is empty":        func(s *operator.Subscription) { s.Name = "" },
+		"has a comma":                             func(s *operator.Subscription) { s.Name = "a,b" },
+		"has 192 characters":                      func(s *operator.Subscription) { s.Name = strings.Repeat("é", 192) },
+		"the queue is empty":                      func(s *operator.Subscription) { s.Queue = "" },
+		"the URL is malformed":                    func(s *operator.Subscription) { s.URL = "https://user:" + secret + "@exa mple.com/%zz" },
+		`the URL's scheme is "ftp"`:               func(s *operator.Subscription) { s.URL = "ftp://user:" + secret + "@example.com" },
+		`the URL's scheme is "user"`:              func(s *operator.Subscription) { s.URL = "user:" + secret + "@example.com" },
+		`the URL's scheme is ""`:                  func(s *operator.Subscription) { s.URL = secret },
+		"the URL has no host":                     func(s *operator.Subscription) { s.URL = "https:///" + secret },
+		"the URL has no host: use https://host/p": func(s *operator.Subscription) { s.URL = "https:?" + secret },
 	} {
 		s := good
 		change(&s)
-		err := q.Subscribe(t.Context(), s)
+		err := operator.New(q).Subscribe(t.Context(), s)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "sqlqueue: subscribe: ") {
 			t.Errorf("got %v, want %q", err, want)
 		}
@@ -86,14 +88,14 @@ func TestSubscribeRefuses(t *testing.T) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}
-	if got, err := q.Subscriptions(t.Context()); err != nil || len(got) != 0 {
+	if got, err := operator.New(q).Subscriptions(t.Context()); err != nil || len(got) != 0 {
 		t.Errorf("something was written: %+v, %v", got, err)
 	}
-	if err := q.Subscribe(t.Context(), good); err != nil {
+	if err := operator.New(q).Subscribe(t.Context(), good); err != nil {
 		t.Error(err)
 	}
 	good.Name = "other"
-	if err := q.Subscribe(t.Context(), good); err == nil || !strings.Contains(err.Error(), `queue "mail" has the subscription "mailer"`) ||
+	if err := operator.New(q).Subscribe(t.Context(), good); err == nil || !strings.Contains(err.Error(), `queue "mail" has the subscription "mailer"`) ||
 		strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v", err)
 	}
@@ -121,11 +123,11 @@ func TestLikeErrors(t *testing.T) {
 		"panic: index out of range [5] with length 3":       "panic: index out of range [5] with length 3",
 	} {
 		failWith(t, q, text)
-		groups, err := q.FailedGroups(t.Context(), sqlqueue.FailedFilter{}, 10)
+		groups, err := operator.New(q).FailedGroups(t.Context(), operator.FailedFilter{}, 10)
 		if err != nil || len(groups) != 1 || groups[0].Error != want || groups[0].Count != 1 {
 			t.Fatalf("%q: got %+v, %v; want %q", text, groups, err, want)
 		}
-		if n, err := q.Forget(t.Context(), sqlqueue.FailedFilter{Error: groups[0].Error}); n != 1 || err != nil {
+		if n, err := operator.New(q).Forget(t.Context(), operator.FailedFilter{Error: groups[0].Error}); n != 1 || err != nil {
 			t.Fatalf("%q: by its group %d were found, %v", text, n, err)
 		}
 	}
@@ -140,8 +142,8 @@ func failWith(t *testing.T, q *sqlqueue.Queue, text string) {
 	}
 	failures++
 	j := reserve(t, q, 1, "f-"+time.Duration(failures).String())[0]
-	settle := []sqlqueue.Settlement{{Reservation: j.Reservation(), Outcome: sqlqueue.Fail, Error: text}}
-	if _, err := q.Exchange(t.Context(), sqlqueue.Exchange{Settle: settle}); err != nil {
+	settle := []driver.Settlement{{Reservation: j.Reservation(), Outcome: driver.Fail, Error: text}}
+	if _, err := q.Exchange(t.Context(), driver.Exchange{Settle: settle}); err != nil {
 		t.Fatal(err)
 	}
 }

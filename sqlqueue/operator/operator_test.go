@@ -1,0 +1,52 @@
+package operator_test
+
+import (
+	_ "modernc.org/sqlite"
+
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
+)
+
+func openSQLite(t *testing.T) *sqlqueue.Queue {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	migrator, err := migrations.New(db, migrations.SQLite, "")
+	if err == nil {
+		_, err = migrator.Up(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := sqlitequeue.New(db, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// reserve reserves n jobs of the queue default.
+func reserve(t *testing.T, q *sqlqueue.Queue, n int, number string) []sqlqueue.Job {
+	t.Helper()
+	answer, err := q.Exchange(t.Context(), driver.Exchange{Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}}})
+	if err != nil || len(answer.Reserved) != n {
+		t.Fatalf("reserved %d of %d, %v", len(answer.Reserved), n, err)
+	}
+	return answer.Reserved
+}
+
+type invoice struct {
+	OrderID int64 `json:"order_id"`
+}
+
+func (invoice) JobName() string { return "send_invoice" }

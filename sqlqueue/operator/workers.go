@@ -1,0 +1,72 @@
+package operator
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
+)
+
+// Workers returns the workers that have registered, by start.
+func (o *Operator) Workers(ctx context.Context) ([]Worker, error) {
+	t, err := o.open(ctx)
+	if err != nil {
+		return nil, wrap("workers", err)
+	}
+	workers, err := t.workers(ctx)
+	return workers, wrap("workers", err)
+}
+
+// SetConcurrency tells a worker to run so many handlers at once instead of what it was started with; 0: that again. The worker does so
+// within two seconds. The error is ErrNoWorker if there is no such worker.
+func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) error {
+	t, err := o.open(ctx)
+	if err != nil {
+		return wrap("set concurrency", err)
+	}
+	const most = 1 << 20
+	if n < 0 || n > most {
+		return wrap("set concurrency", fmt.Errorf("concurrency is %d: it must be between 1 and %d, or 0 for the worker's own", n, most))
+	}
+	found, err := t.changeWorker(ctx, worker, n)
+	if err == nil && !found {
+		err = fmt.Errorf("%q: %w", worker, ErrNoWorker)
+	}
+	return wrap("set concurrency", err)
+}
+
+// changeWorker: It counts by a SELECT: MySQL does not count a row that an UPDATE leaves as it was.
+func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
+	err = t.Tx(ctx, func(db sqldb.DB) error {
+		found = false
+		s := t.statement("SELECT id FROM %s", t.Table("workers"))
+		s.Add(" WHERE id = %s %s", s.Arg(id), t.Dialect.ForUpdate)
+		if err := s.Each(ctx, db, func(func(...any) error) error { found = true; return nil }); err != nil || !found {
+			return err
+		}
+		s = t.statement("UPDATE %s SET wanted_concurrency = ", t.Table("workers"))
+		s.Add("%s", s.Arg(sql.NullInt64{Int64: int64(wanted), Valid: wanted > 0}))
+		s.Add(" WHERE id = %s", s.Arg(id))
+		_, err := s.Exec(ctx, db)
+		return err
+	})
+	return found, err
+}
+
+// workers:
+func (t *tables) workers(ctx context.Context) ([]Worker, error) {
+	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
+		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("workers"))
+	var workers []Worker
+	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
+		var w Worker
+		var queues string
+		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt)...)
+		w.Queues = strings.Split(queues, ",")
+		workers = append(workers, w)
+		return err
+	})
+	return workers, err
+}

@@ -1,0 +1,75 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
+
+// Database are the operators' part of a store.
+type Database struct {
+	Dialect Dialect
+	Prefix  string
+	DB      DB
+
+	// Tx runs f in a transaction at READ COMMITTED: one of the store's own, repeated after a deadlock, or the caller's.
+	Tx func(ctx context.Context, f func(DB) error) error
+}
+
+// Store is a driver.Store that works on a Database.
+type Store interface {
+	driver.Store
+	SQL() *Database
+}
+
+// Of returns the Database that a store works on, or the store that it wraps.
+func Of(s driver.Store) (*Database, error) {
+	on, ok := driver.As[Store](s)
+	if !ok {
+		return nil, errors.New("the queue's store has no SQL database")
+	}
+	return on.SQL(), nil
+}
+
+// Table returns the quoted name of a table or an index.
+func (d *Database) Table(name string) string {
+	return d.Dialect.Quote + d.Prefix + name + d.Dialect.Quote
+}
+
+// Force makes a statement use an index, where the planner would not by itself.
+func (d *Database) Force(index string) string {
+	if d.Dialect.Force == "" {
+		return ""
+	}
+	return fmt.Sprintf(d.Dialect.Force, d.Table(index))
+}
+
+// Clock reads the database's clock.
+func (d *Database) Clock(ctx context.Context) (time.Time, error) {
+	if d.Dialect.Now == "" {
+		return time.Now().UTC(), nil
+	}
+	var now time.Time
+	err := Each(ctx, d.DB, "SELECT "+fmt.Sprintf(d.Dialect.Micros, d.Dialect.Now), nil, func(scan func(...any) error) error { return scan(Reading(&now)...) })
+	return now, err
+}
+
+// CheckSchema compares the version of the tables with the one that is needed.
+func (d *Database) CheckSchema(ctx context.Context) error {
+	var version sql.NullInt64
+	err := Each(ctx, d.DB, "SELECT max(version_id) FROM "+d.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
+		func(scan func(...any) error) error { return scan(&version) })
+	switch {
+	case err != nil:
+		return err
+	case version.Int64 == 0:
+		return driver.ErrNotMigrated
+	case version.Int64 != driver.SchemaVersion:
+		return &driver.SchemaError{Have: version.Int64, Need: driver.SchemaVersion}
+	}
+	return nil
+}
