@@ -57,7 +57,7 @@ func shop(t *testing.T) *shell {
 	now := time.Now()
 	for i, name := range []string{"mailer", "a-worker-with-a-name-that-is-long"} {
 		seen := []time.Time{now, now.Add(-5 * time.Minute)}[i]
-		s.exec("INSERT INTO workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
+		s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
 			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], now.Add(-20*day).UnixMicro(), seen.UnixMicro())
 	}
 	return s
@@ -68,7 +68,7 @@ func (s *shell) happened() {
 	s.t.Helper()
 	minute := time.Now().Truncate(time.Minute)
 	for i := range 120 {
-		s.exec("INSERT INTO counts (minute, queue, pushed, done, failed, released) VALUES (?, 'mail', ?, ?, ?, ?), (?, 'reports', 1, 1, 0, 0)",
+		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'mail', ?, ?, ?, ?), (?, 'reports', 1, 1, 0, 0)",
 			minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 100+i%20*5, 90+i%20*4, i/100, i%3, minute.Add(-time.Duration(10*i)*time.Minute).UnixMicro())
 	}
 }

@@ -37,7 +37,7 @@ func TestE5_Monitor(t *testing.T) {
 		return nil
 	})
 	// A worker that has not written its row for long is none.
-	s.exec("INSERT INTO workers (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES ('x', 'x', 'x', 1, 'old', 1, 1, 1)")
+	s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES ('x', 'x', 'x', 1, 'old', 1, 1, 1)")
 	if got := s.run("monitor", "old", "--min-workers", "1"); got.code != 2 {
 		t.Errorf("with a worker that is gone: %+v", got)
 	}

@@ -23,7 +23,7 @@ func testStats(t *testing.T) {
 	minute := time.Now().Truncate(time.Minute)
 	s.exec("UPDATE jobs SET created_at = ?, available_at = created_at", minute.Add(-90*time.Second).UnixMicro()) // in the minute before the last one
 	for i, n := range []int{7, 10, 20, 30, 40, 50, 60, 70} {
-		s.exec("INSERT INTO counts (minute, queue, pushed, done, failed, released) VALUES (?, 'gone', ?, ?, 1, 0)", minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 2*n, n)
+		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'gone', ?, ?, 1, 0)", minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 2*n, n)
 	}
 	var got []queueStats
 	fromJSON(t, s.ok("stats", "--json", "--since", "10m"), &got)

@@ -433,7 +433,7 @@ func TestWorkWaitsForTheServer(t *testing.T) {
 func TestWorkEndsWhenTheDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
-	s.exec("CREATE TRIGGER theirs BEFORE INSERT ON workers BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END")
+	s.exec("CREATE TRIGGER theirs BEFORE INSERT ON job_workers BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END")
 	got := s.run("work", "--exec", "true")
 	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
 	last := lines[len(lines)-1]

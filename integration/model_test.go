@@ -34,7 +34,7 @@ func TestModel(t *testing.T) {
 		rapid.Check(t, within(t, func(rt *rapid.T) {
 			runModel(rt, &machine{
 				db: db, exact: true, queues: []*sqlqueue.Queue{db.Open(t), db.Open(t)},
-				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM queues; DELETE FROM sqlite_sequence",
+				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM job_queues; DELETE FROM sqlite_sequence",
 				back:  func(column string, d time.Duration) string { return fmt.Sprintf("%s - %d", column, d.Microseconds()) },
 			})
 		}))
@@ -43,7 +43,7 @@ func TestModel(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		db := newTables(t, s, "").database(t)
 		queues := []*sqlqueue.Queue{db.Open(t), db.Open(t)}
-		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE queues", "%s - INTERVAL %d MICROSECOND"
+		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE job_queues", "%s - INTERVAL %d MICROSECOND"
 		if s.Engine == "postgres" {
 			empty, interval = "TRUNCATE jobs, failed_jobs, queues RESTART IDENTITY", "%s - interval '1 microsecond' * %d"
 		}
@@ -270,7 +270,7 @@ func (m *machine) pass(t *rapid.T) {
 	}
 	back("jobs", "available_at", "created_at", "reserved_at", "expires_at")
 	back("failed_jobs", "created_at", "failed_at")
-	back("queues", "paused_until")
+	back("job_queues", "paused_until")
 	for _, j := range m.jobs {
 		for _, at := range []*moment{&j.available, &j.created, &j.reservedAt, &j.expires} {
 			at.pass(d)

@@ -216,7 +216,7 @@ func TestMySQLPlans(t *testing.T) {
 		digits := "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 		for _, delayed := range []int{0, 1_000, 1_000_000} {
 			t.Run(fmt.Sprint(delayed), func(t *testing.T) {
-				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM workers")
+				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM job_workers")
 				if delayed > 0 {
 					from := strings.TrimSuffix(strings.Repeat(digits+" %c, ", len(fmt.Sprint(delayed))-1), ", ")
 					for name := 'a'; strings.Contains(from, "%c"); name++ {
@@ -719,13 +719,13 @@ func TestMySQLCommitLost(t *testing.T) {
 			{"COMMIT of a push, sent", push(many), "jobs", "COMMIT", true, true, many},
 			{"the same, not sent", push(many), "jobs", "COMMIT", false, false, many},
 			{"START TRANSACTION", push(many), "jobs", "START", true, false, many},
-			{"a statement of an exchange", exchange, "workers", "INSERT", true, false, 1},
-			{"COMMIT of an exchange, sent", exchange, "workers", "COMMIT", true, true, 1},
-			{"the same, not sent", exchange, "workers", "COMMIT", false, false, 1},
-			{"a statement of Hold", hold, "workers", "SELECT", true, false, 0},
+			{"a statement of an exchange", exchange, "job_workers", "INSERT", true, false, 1},
+			{"COMMIT of an exchange, sent", exchange, "job_workers", "COMMIT", true, true, 1},
+			{"the same, not sent", exchange, "job_workers", "COMMIT", false, false, 1},
+			{"a statement of Hold", hold, "job_workers", "SELECT", true, false, 0},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM workers")
+				mustExec(t, db, "DELETE FROM jobs", "DELETE FROM job_workers")
 				if err := tapped.Check(t.Context()); err != nil { // what is asked once is asked
 					t.Fatal(err)
 				}

@@ -48,14 +48,14 @@ func TestOperatorPlans(t *testing.T) {
 			},
 			{
 				"counts", func() error { _, err := operator.New(q).Counts(ctx, time.Hour); return err },
-				[]string{"counts_minute", primary("jobs")},
+				[]string{"job_counts_minute", primary("jobs")},
 			},
 			{
 				"old counts", func() error {
 					_, err := q.Exchange(ctx, driver.Exchange{OldCounts: operator.CountsKept - time.Hour})
 					return err
 				},
-				[]string{"counts_minute", primary("counts")},
+				[]string{"job_counts_minute", primary("job_counts")},
 			},
 			{
 				"groups", func() error { _, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 1000); return err },
@@ -166,12 +166,12 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	double(11, "INSERT INTO jobs (queue, priority, payload, available_at, created_at) SELECT queue, priority, payload, available_at, created_at FROM jobs")
 	double(11, `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 		SELECT job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at FROM failed_jobs`)
-	double(6, "INSERT INTO counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, pushed, done, failed, released FROM counts")
+	double(6, "INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, pushed, done, failed, released FROM job_counts")
 	if n := len(reserve("w-2", 20)); n != 20 {
 		t.Fatalf("reserved %d jobs", n)
 	}
 	mustExec(t, db, "UPDATE failed_jobs SET queue = 'few' WHERE id % 1000 = 7")
-	for _, table := range []string{"jobs", "failed_jobs", "counts"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_counts"} {
 		if s.Engine == "postgres" {
 			mustExec(t, db, "VACUUM ANALYZE "+table)
 		} else {
@@ -193,7 +193,7 @@ func (r *recorded) add(st statement) {
 	large := func(table string) bool {
 		return strings.Contains(st.sql, `"`+table+`"`) || strings.Contains(st.sql, "`"+table+"`")
 	}
-	if r.on && (large("jobs") || large("failed_jobs") || large("counts")) {
+	if r.on && (large("jobs") || large("failed_jobs") || large("job_counts")) {
 		r.statements = append(r.statements, st)
 	}
 }
@@ -247,7 +247,7 @@ func (r queryTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 }
 
 func (r queryTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
-	if strings.Contains(data.SQL, `"counts"`) { // the others have a test of their own
+	if strings.Contains(data.SQL, `"job_counts"`) { // the others have a test of their own
 		r.add(statement{data.SQL, data.Args})
 	}
 }
@@ -260,7 +260,7 @@ func plannedIndexes(t *testing.T, s *servers.Server, db *sql.DB, st statement) (
 	if s.Engine != "postgres" {
 		for _, row := range mysqlPlan(t, s, db, st.sql) {
 			switch {
-			case row["table"] != "jobs" && row["table"] != "failed_jobs" && row["table"] != "counts" && row["table"] != "t", row["select_type"] == "INSERT":
+			case row["table"] != "jobs" && row["table"] != "failed_jobs" && row["table"] != "job_counts" && row["table"] != "t", row["select_type"] == "INSERT":
 			case row["type"] == "ALL" || row["key"] == "":
 				indexes = append(indexes, fmt.Sprintf("a scan by %s", st.sql))
 			default:

@@ -148,7 +148,7 @@ func TestPostgresRollbackHangs(t *testing.T) {
 		}
 		db := s.Open(t, dsn)
 		mustExec(t, db, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
-			`CREATE TRIGGER refuse BEFORE INSERT ON workers FOR EACH ROW EXECUTE FUNCTION refuse()`)
+			`CREATE TRIGGER refuse BEFORE INSERT ON job_workers FOR EACH ROW EXECUTE FUNCTION refuse()`)
 		x := driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}}
 		done := make(chan error, 1)
 		go func() {
@@ -163,7 +163,7 @@ func TestPostgresRollbackHangs(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no (SQLSTATE P0001)") || swallowed.Load() == 0 {
 			t.Errorf("the exchange says %v, and %d rollbacks had no answer", err, swallowed.Load())
 		}
-		mustExec(t, db, "DROP TRIGGER refuse ON workers")
+		mustExec(t, db, "DROP TRIGGER refuse ON job_workers")
 		mustExchange(t, q, x)
 	})
 }
@@ -201,7 +201,7 @@ func TestPostgresLateCommitAfterAStall(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = stall.Rollback() }()
-		if _, err := stall.ExecContext(t.Context(), "LOCK TABLE workers"); err != nil {
+		if _, err := stall.ExecContext(t.Context(), "LOCK TABLE job_workers"); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)

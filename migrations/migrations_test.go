@@ -160,7 +160,7 @@ func TestStepsTellWhatTheyMake(t *testing.T) {
 				tables = append(tables, o.name)
 			}
 		}
-		want := []string{"app_jobs", "app_failed_jobs", "app_queues", "app_workers", "app_counts", "app_subscriptions"}
+		want := []string{"app_jobs", "app_failed_jobs", "app_job_queues", "app_job_workers", "app_job_counts", "app_job_subscriptions"}
 		if !slices.Equal(tables, want) || dialect != MySQL && len(indexes) != 6 {
 			t.Errorf("%s: tables %v, indexes %v", dialect, tables, indexes)
 		}

@@ -18,7 +18,7 @@ import (
 // counted is what workers have written of the queue "default", all minutes together.
 func (b *bench) counted() (sum driver.Count) {
 	b.t.Helper()
-	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0) FROM counts WHERE queue = 'default'`
+	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0) FROM job_counts WHERE queue = 'default'`
 	if err := b.db.QueryRowContext(b.t.Context(), query).Scan(&sum.Pushed, &sum.Done, &sum.Failed, &sum.Released); err != nil {
 		b.t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestCountsOfOldPushes(t *testing.T) {
 
 func (b *bench) rowsOfCounts() (n int) {
 	b.t.Helper()
-	if err := b.db.QueryRowContext(b.t.Context(), "SELECT count(*) FROM counts").Scan(&n); err != nil {
+	if err := b.db.QueryRowContext(b.t.Context(), "SELECT count(*) FROM job_counts").Scan(&n); err != nil {
 		b.t.Fatal(err)
 	}
 	return n

@@ -902,7 +902,7 @@ func TestE7_AnOperatorChangesConcurrency(t *testing.T) {
 		running := func(n int32) func() bool { return func() bool { synctest.Wait(); return now.Load() == n } }
 		want := func(n any) {
 			t.Helper()
-			if _, err := b.db.ExecContext(b.t.Context(), `UPDATE workers SET wanted_concurrency = ?`, n); err != nil {
+			if _, err := b.db.ExecContext(b.t.Context(), `UPDATE job_workers SET wanted_concurrency = ?`, n); err != nil {
 				t.Fatal(err)
 			}
 			pass(3 * time.Second) // a second for the worker to hear of it, another for what runs

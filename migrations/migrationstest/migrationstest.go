@@ -497,7 +497,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	down := blocked{done: make(chan error, 1), cancel: cancel, unblock: func() { _ = tx.Rollback() }}
 	t.Cleanup(down.unblock)
 	t.Cleanup(cancel)
-	hold := `SELECT 1 FROM workers`
+	hold := `SELECT 1 FROM job_workers`
 	if s.dialect == migrations.SQLite {
 		hold = `UPDATE jobs SET attempts = 0` // of no row, but it takes the database's write lock
 	}
@@ -588,13 +588,13 @@ func (s suite) tablesOfOthers(t *testing.T) {
 	}
 	columns = strings.TrimSuffix(columns, ", ")
 	others := map[string][]string{
-		"the view queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW queues AS SELECT id FROM theirs"},
+		"the view job_queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW job_queues AS SELECT id FROM theirs"},
 	}
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions"} {
 		others["the table "+table+" "] = []string{"CREATE TABLE " + table + " (" + columns + ")"}
 	}
 	if s.dialect != migrations.MySQL { // where an index belongs to its table
-		for _, index := range []string{"jobs_ready", "jobs_unique", "failed_jobs_queue", "counts_minute"} {
+		for _, index := range []string{"jobs_ready", "jobs_unique", "failed_jobs_queue", "job_counts_minute"} {
 			others["the index "+index+" "] = []string{"CREATE TABLE theirs (id integer)", "CREATE INDEX " + index + " ON theirs (id)"}
 		}
 	}
@@ -667,13 +667,13 @@ func (s suite) emptiedVersionTable(t *testing.T) {
 // Where a step is done or not done, some of its tables without the others are not what Up can complete.
 func (s suite) someTablesUnrecorded(t *testing.T) {
 	m := s.up(t, "")
-	for _, statement := range []string{"DELETE FROM " + migrations.VersionTable, "DROP TABLE counts"} {
+	for _, statement := range []string{"DELETE FROM " + migrations.VersionTable, "DROP TABLE job_counts"} {
 		if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, err := m.Up(t.Context())
-	if err == nil || !strings.Contains(err.Error(), migrations.VersionTable) || !strings.Contains(err.Error(), "counts, counts_minute not") {
+	if err == nil || !strings.Contains(err.Error(), migrations.VersionTable) || !strings.Contains(err.Error(), "job_counts, job_counts_minute not") {
 		t.Errorf("Up says %v, want it to name the table of versions and what is missing", err)
 	}
 	s.wantVersion(t, m, 0)

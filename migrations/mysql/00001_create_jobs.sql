@@ -76,7 +76,7 @@ CREATE TABLE `failed_jobs` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Jobs that failed for good, until they are retried or forgotten';
 
-CREATE TABLE `queues` (
+CREATE TABLE `job_queues` (
     queue        VARCHAR(191) NOT NULL PRIMARY KEY
         COMMENT 'The name of the queue; empty for all queues',
     paused       TINYINT(1) NOT NULL DEFAULT 0
@@ -93,7 +93,7 @@ CREATE TABLE `queues` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'What operators have said about a queue, and under the empty name about all of them. A queue needs no row here';
 
-CREATE TABLE `workers` (
+CREATE TABLE `job_workers` (
     id                 VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY
         COMMENT 'Random, new at each start; the first part of the reserved_by of its reservations',
     name               VARCHAR(191) NOT NULL
@@ -117,7 +117,7 @@ CREATE TABLE `workers` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Workers that run, each written before its first reservation';
 
-CREATE TABLE `counts` (
+CREATE TABLE `job_counts` (
     id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY
         COMMENT 'Rows are inserted and never changed, so that no worker waits for another',
     minute   DATETIME(6) NOT NULL
@@ -132,11 +132,11 @@ CREATE TABLE `counts` (
         COMMENT 'Jobs that failed for good in this minute',
     released BIGINT NOT NULL
         COMMENT 'Runs that ended in this minute with an error or a release, and whose jobs run again',
-    KEY `counts_minute` (minute)
+    KEY `job_counts_minute` (minute)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'What workers have counted; the sums over a minute and a queue matter';
 
-CREATE TABLE `subscriptions` (
+CREATE TABLE `job_subscriptions` (
     name       VARCHAR(191) NOT NULL PRIMARY KEY
         COMMENT 'What the operator calls it',
     url        TEXT NOT NULL
@@ -148,15 +148,15 @@ CREATE TABLE `subscriptions` (
     created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
         COMMENT 'When it was first written',
     CHECK (CONVERT(CONVERT(name USING utf16) USING utf8mb4) = name),
-    UNIQUE KEY `subscriptions_queue` (queue)
+    UNIQUE KEY `job_subscriptions_queue` (queue)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Queues whose jobs are sent to a URL';
 
 -- +goose Down
 -- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE `workers`;
-DROP TABLE `counts`;
+DROP TABLE `job_workers`;
+DROP TABLE `job_counts`;
 DROP TABLE `jobs`;
 DROP TABLE `failed_jobs`;
-DROP TABLE `queues`;
-DROP TABLE `subscriptions`;
+DROP TABLE `job_queues`;
+DROP TABLE `job_subscriptions`;

@@ -74,7 +74,7 @@ COMMENT ON COLUMN "failed_jobs".stack IS 'Where it failed, if that is known; oth
 COMMENT ON COLUMN "failed_jobs".created_at IS 'When the job was pushed';
 COMMENT ON COLUMN "failed_jobs".failed_at IS 'When it failed';
 
-CREATE TABLE "queues" (
+CREATE TABLE "job_queues" (
     queue        text        COLLATE "C" PRIMARY KEY,
     paused       boolean     NOT NULL DEFAULT false,
     paused_until timestamptz,
@@ -83,15 +83,15 @@ CREATE TABLE "queues" (
     expire_ms    bigint      CHECK (expire_ms >= 0)
 );
 
-COMMENT ON TABLE "queues" IS 'What operators have said about a queue, and under the empty name about all of them. A queue needs no row here';
-COMMENT ON COLUMN "queues".queue IS 'The queue''s name; empty for all queues';
-COMMENT ON COLUMN "queues".paused IS 'Whether nothing is reserved from it';
-COMMENT ON COLUMN "queues".paused_until IS 'When a pause ends by itself; NULL when it does not';
-COMMENT ON COLUMN "queues".restarts IS 'Counts restart commands; a worker that started under a smaller count finishes and exits';
-COMMENT ON COLUMN "queues".maintenance IS 'Whether workers wait unless they were started with --force';
-COMMENT ON COLUMN "queues".expire_ms IS 'Expire of this queue''s reservations in milliseconds; 0 for never, NULL for what each worker has set';
+COMMENT ON TABLE "job_queues" IS 'What operators have said about a queue, and under the empty name about all of them. A queue needs no row here';
+COMMENT ON COLUMN "job_queues".queue IS 'The queue''s name; empty for all queues';
+COMMENT ON COLUMN "job_queues".paused IS 'Whether nothing is reserved from it';
+COMMENT ON COLUMN "job_queues".paused_until IS 'When a pause ends by itself; NULL when it does not';
+COMMENT ON COLUMN "job_queues".restarts IS 'Counts restart commands; a worker that started under a smaller count finishes and exits';
+COMMENT ON COLUMN "job_queues".maintenance IS 'Whether workers wait unless they were started with --force';
+COMMENT ON COLUMN "job_queues".expire_ms IS 'Expire of this queue''s reservations in milliseconds; 0 for never, NULL for what each worker has set';
 
-CREATE TABLE "workers" (
+CREATE TABLE "job_workers" (
     id                 text        COLLATE "C" PRIMARY KEY,
     name               text        NOT NULL,
     host               text        NOT NULL,
@@ -103,18 +103,18 @@ CREATE TABLE "workers" (
     seen_at            timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-COMMENT ON TABLE "workers" IS 'Workers that run, each written before its first reservation';
-COMMENT ON COLUMN "workers".id IS 'Random, new at each start; the first part of its reservations'' reserved_by';
-COMMENT ON COLUMN "workers".name IS 'What the operator calls it';
-COMMENT ON COLUMN "workers".host IS 'The name of its host';
-COMMENT ON COLUMN "workers".pid IS 'Its process there';
-COMMENT ON COLUMN "workers".queues IS 'The queues it serves, in order, separated by commas';
-COMMENT ON COLUMN "workers".concurrency IS 'How many handlers it runs at once';
-COMMENT ON COLUMN "workers".wanted_concurrency IS 'How many it should run, when that was set from outside';
-COMMENT ON COLUMN "workers".started_at IS 'When it started';
-COMMENT ON COLUMN "workers".seen_at IS 'When it last wrote this row';
+COMMENT ON TABLE "job_workers" IS 'Workers that run, each written before its first reservation';
+COMMENT ON COLUMN "job_workers".id IS 'Random, new at each start; the first part of its reservations'' reserved_by';
+COMMENT ON COLUMN "job_workers".name IS 'What the operator calls it';
+COMMENT ON COLUMN "job_workers".host IS 'The name of its host';
+COMMENT ON COLUMN "job_workers".pid IS 'Its process there';
+COMMENT ON COLUMN "job_workers".queues IS 'The queues it serves, in order, separated by commas';
+COMMENT ON COLUMN "job_workers".concurrency IS 'How many handlers it runs at once';
+COMMENT ON COLUMN "job_workers".wanted_concurrency IS 'How many it should run, when that was set from outside';
+COMMENT ON COLUMN "job_workers".started_at IS 'When it started';
+COMMENT ON COLUMN "job_workers".seen_at IS 'When it last wrote this row';
 
-CREATE TABLE "counts" (
+CREATE TABLE "job_counts" (
     id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     minute   timestamptz NOT NULL,
     queue    text        COLLATE "C" NOT NULL,
@@ -124,18 +124,18 @@ CREATE TABLE "counts" (
     released bigint      NOT NULL
 );
 
-CREATE INDEX "counts_minute" ON "counts" (minute);
+CREATE INDEX "job_counts_minute" ON "job_counts" (minute);
 
-COMMENT ON TABLE "counts" IS 'What workers have counted; the sums over a minute and a queue matter';
-COMMENT ON COLUMN "counts".id IS 'Rows are inserted and never changed, so that no worker waits for another';
-COMMENT ON COLUMN "counts".minute IS 'Its start';
-COMMENT ON COLUMN "counts".queue IS 'The queue''s name';
-COMMENT ON COLUMN "counts".pushed IS 'Jobs pushed in this minute that have come to an end, then or later';
-COMMENT ON COLUMN "counts".done IS 'Jobs that ended well in this minute, or were discarded';
-COMMENT ON COLUMN "counts".failed IS 'Jobs that failed for good in this minute';
-COMMENT ON COLUMN "counts".released IS 'Runs that ended in this minute with an error or a release, and whose jobs run again';
+COMMENT ON TABLE "job_counts" IS 'What workers have counted; the sums over a minute and a queue matter';
+COMMENT ON COLUMN "job_counts".id IS 'Rows are inserted and never changed, so that no worker waits for another';
+COMMENT ON COLUMN "job_counts".minute IS 'Its start';
+COMMENT ON COLUMN "job_counts".queue IS 'The queue''s name';
+COMMENT ON COLUMN "job_counts".pushed IS 'Jobs pushed in this minute that have come to an end, then or later';
+COMMENT ON COLUMN "job_counts".done IS 'Jobs that ended well in this minute, or were discarded';
+COMMENT ON COLUMN "job_counts".failed IS 'Jobs that failed for good in this minute';
+COMMENT ON COLUMN "job_counts".released IS 'Runs that ended in this minute with an error or a release, and whose jobs run again';
 
-CREATE TABLE "subscriptions" (
+CREATE TABLE "job_subscriptions" (
     name       text        COLLATE "C" PRIMARY KEY,
     url        text        NOT NULL,
     queue      text        COLLATE "C" NOT NULL UNIQUE,
@@ -143,18 +143,18 @@ CREATE TABLE "subscriptions" (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-COMMENT ON TABLE "subscriptions" IS 'Queues whose jobs are sent to a URL';
-COMMENT ON COLUMN "subscriptions".name IS 'What the operator calls it';
-COMMENT ON COLUMN "subscriptions".url IS 'Where each job of the queue is sent to';
-COMMENT ON COLUMN "subscriptions".queue IS 'The queue''s name';
-COMMENT ON COLUMN "subscriptions".secret IS 'Signs what is sent; empty: nothing is signed';
-COMMENT ON COLUMN "subscriptions".created_at IS 'When it was first written';
+COMMENT ON TABLE "job_subscriptions" IS 'Queues whose jobs are sent to a URL';
+COMMENT ON COLUMN "job_subscriptions".name IS 'What the operator calls it';
+COMMENT ON COLUMN "job_subscriptions".url IS 'Where each job of the queue is sent to';
+COMMENT ON COLUMN "job_subscriptions".queue IS 'The queue''s name';
+COMMENT ON COLUMN "job_subscriptions".secret IS 'Signs what is sent; empty: nothing is signed';
+COMMENT ON COLUMN "job_subscriptions".created_at IS 'When it was first written';
 
 -- +goose Down
 -- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE "workers";
-DROP TABLE "counts";
+DROP TABLE "job_workers";
+DROP TABLE "job_counts";
 DROP TABLE "jobs";
 DROP TABLE "failed_jobs";
-DROP TABLE "queues";
-DROP TABLE "subscriptions";
+DROP TABLE "job_queues";
+DROP TABLE "job_subscriptions";

@@ -70,7 +70,7 @@ CREATE INDEX "failed_jobs_queue" ON "failed_jobs" (queue, id);
 CREATE INDEX "failed_jobs_failed_at" ON "failed_jobs" (failed_at);
 
 -- What operators have said about a queue, and under the empty name about all of them. A queue needs no row here.
-CREATE TABLE "queues" (
+CREATE TABLE "job_queues" (
     queue        TEXT    NOT NULL PRIMARY KEY,        -- the queue's name; empty for all queues
     paused       INTEGER NOT NULL DEFAULT 0,          -- whether nothing is reserved from it
     paused_until INTEGER,                             -- when a pause ends by itself; NULL when it does not
@@ -83,7 +83,7 @@ CREATE TABLE "queues" (
 );
 
 -- Workers that run, each written before its first reservation.
-CREATE TABLE "workers" (
+CREATE TABLE "job_workers" (
     id                 TEXT    NOT NULL PRIMARY KEY,  -- random, new at each start; the first part of its reservations' reserved_by
     name               TEXT    NOT NULL,              -- what the operator calls it
     host               TEXT    NOT NULL,              -- the name of its host
@@ -99,7 +99,7 @@ CREATE TABLE "workers" (
 );
 
 -- What workers have counted; the sums over a minute and a queue matter. Rows are inserted and never changed.
-CREATE TABLE "counts" (
+CREATE TABLE "job_counts" (
     id       INTEGER PRIMARY KEY,
     minute   INTEGER NOT NULL,  -- its start
     queue    TEXT    NOT NULL,  -- the queue's name
@@ -115,10 +115,10 @@ CREATE TABLE "counts" (
     CHECK (released BETWEEN 0 AND 1000000000000000 AND typeof(released) = 'integer')
 );
 
-CREATE INDEX "counts_minute" ON "counts" (minute);
+CREATE INDEX "job_counts_minute" ON "job_counts" (minute);
 
 -- Queues whose jobs are sent to a URL.
-CREATE TABLE "subscriptions" (
+CREATE TABLE "job_subscriptions" (
     name       TEXT    NOT NULL PRIMARY KEY,  -- what the operator calls it
     url        TEXT    NOT NULL,              -- where each job of the queue is sent to
     queue      TEXT    NOT NULL UNIQUE,       -- the queue's name
@@ -130,9 +130,9 @@ CREATE TABLE "subscriptions" (
 
 -- +goose Down
 -- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE "workers";
-DROP TABLE "counts";
+DROP TABLE "job_workers";
+DROP TABLE "job_counts";
 DROP TABLE "jobs";
 DROP TABLE "failed_jobs";
-DROP TABLE "queues";
-DROP TABLE "subscriptions";
+DROP TABLE "job_queues";
+DROP TABLE "job_subscriptions";

@@ -107,25 +107,25 @@ func (c *conversation) run(ctx context.Context) error {
 
 // %[1]s id.
 const lockWorkerSQL = `
-SELECT 1 FROM {workers} WHERE id = %[1]s FOR UPDATE SKIP LOCKED`
+SELECT 1 FROM {job_workers} WHERE id = %[1]s FOR UPDATE SKIP LOCKED`
 
 // %[1]s id, %[2]s name, %[3]s host, %[4]d pid, %[5]s queues, %[6]d concurrency.
 const seenSQL = `
-UPDATE {workers} SET name = %[2]s, host = %[3]s, pid = %[4]d, queues = %[5]s, concurrency = %[6]d, seen_at = UTC_TIMESTAMP(6)
+UPDATE {job_workers} SET name = %[2]s, host = %[3]s, pid = %[4]d, queues = %[5]s, concurrency = %[6]d, seen_at = UTC_TIMESTAMP(6)
 WHERE id = %[1]s`
 
 // The same. A row that is there and locked is left as it is.
 const registerSQL = `
-INSERT INTO {workers} (id, name, host, pid, queues, concurrency)
-SELECT %[1]s, %[2]s, %[3]s, %[4]d, %[5]s, %[6]d FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {workers} WHERE id = %[1]s)`
+INSERT INTO {job_workers} (id, name, host, pid, queues, concurrency)
+SELECT %[1]s, %[2]s, %[3]s, %[4]d, %[5]s, %[6]d FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM {job_workers} WHERE id = %[1]s)`
 
 // %[1]s microseconds.
 const unseenSQL = `
-SELECT id FROM {workers} WHERE seen_at < UTC_TIMESTAMP(6) - INTERVAL %[1]d MICROSECOND`
+SELECT id FROM {job_workers} WHERE seen_at < UTC_TIMESTAMP(6) - INTERVAL %[1]d MICROSECOND`
 
 // %[1]s id.
 const leaveSQL = `
-DELETE FROM {workers} WHERE id = %[1]s`
+DELETE FROM {job_workers} WHERE id = %[1]s`
 
 // unseen deletes the rows of workers that were not seen for long. Rows that are locked by others are left: they are looked up without
 // locks and locked one by one.

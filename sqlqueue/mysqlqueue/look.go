@@ -45,7 +45,7 @@ func (v *view) work(x driver.Exchange) bool {
 
 // %[1]s the worker's id.
 const lookSQL = `
-SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {workers} WHERE id = %[1]s)`
+SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {job_workers} WHERE id = %[1]s)`
 
 // The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
 // of a statement. %[1]s when reservations had expired, %[2]s from where on.

@@ -73,7 +73,7 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		return found[k]
 	}
 
-	s := t.statement("SELECT "+t.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s", "minute", t.Table("counts"))
+	s := t.statement("SELECT "+t.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s", "minute", t.Table("job_counts"))
 	s.Add(" WHERE minute >= %s GROUP BY minute, queue", s.Time(first))
 	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var minute int64

@@ -148,14 +148,14 @@ func (t *tables) countAll(ctx context.Context, queue func(name string) *QueueInf
 // control:
 func (t *tables) control(ctx context.Context, queue string, c ControlChange) error {
 	return t.Tx(ctx, func(db sqldb.DB) error {
-		s := t.statement("INSERT INTO %s (queue) VALUES ", t.Table("queues"))
+		s := t.statement("INSERT INTO %s (queue) VALUES ", t.Table("job_queues"))
 		s.Add("(%s)%s", s.Arg(queue), t.Dialect.OnConflict)
 		if _, err := s.Exec(ctx, db); err != nil {
 			return err
 		}
 
 		s = t.statement("UPDATE %s SET restarts = CASE WHEN restarts < %d THEN restarts + %d ELSE restarts END",
-			t.Table("queues"), math.MaxInt64, map[bool]int{true: 1}[c.Restart])
+			t.Table("job_queues"), math.MaxInt64, map[bool]int{true: 1}[c.Restart])
 		switch {
 		case c.Pause && c.PauseFor > 0:
 			s.Add(", paused = %s", s.Arg(true))

@@ -81,7 +81,7 @@ func (o *Operator) Subscriptions(ctx context.Context) ([]Subscription, error) {
 
 // subscriptions:
 func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
-	s := t.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name", fmt.Sprintf(t.Dialect.Micros, "created_at"), t.Table("subscriptions"))
+	s := t.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name", fmt.Sprintf(t.Dialect.Micros, "created_at"), t.Table("job_subscriptions"))
 	var found []Subscription
 	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var of Subscription
@@ -95,7 +95,7 @@ func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
 // subscribe:
 func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 	return t.Tx(ctx, func(db sqldb.DB) error {
-		s := t.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", t.Table("subscriptions"))
+		s := t.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", t.Table("job_subscriptions"))
 		s.Add("(%s, %s, %s, %s, ", s.Arg(of.Name), s.Arg(of.URL), s.Arg(of.Queue), s.Arg(of.Secret))
 		s.Add("%s)%s", s.Now(), t.Dialect.OnConflict)
 		if _, err := s.Exec(ctx, db); err != nil {
@@ -103,7 +103,7 @@ func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 		}
 
 		other := ""
-		s = t.statement("SELECT name FROM %s", t.Table("subscriptions"))
+		s = t.statement("SELECT name FROM %s", t.Table("job_subscriptions"))
 		s.Add(" WHERE queue = %s %s", s.Arg(of.Queue), t.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(&other) }); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 			return &SubscribedError{Queue: of.Queue, Name: other}
 		}
 
-		s = t.statement("UPDATE %s SET", t.Table("subscriptions"))
+		s = t.statement("UPDATE %s SET", t.Table("job_subscriptions"))
 		s.Add(" url = %s, queue = %s, secret = %s", s.Arg(of.URL), s.Arg(of.Queue), s.Arg(of.Secret))
 		s.Add(" WHERE name = %s", s.Arg(of.Name))
 		_, err := s.Exec(ctx, db)
@@ -123,7 +123,7 @@ func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 // unsubscribe:
 func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err error) {
 	err = t.Tx(ctx, func(db sqldb.DB) error {
-		s := t.statement("DELETE FROM %s", t.Table("subscriptions"))
+		s := t.statement("DELETE FROM %s", t.Table("job_subscriptions"))
 		s.Add(" WHERE name = %s", s.Arg(name))
 		n, err := s.Exec(ctx, db)
 		if found = n > 0; found || err != nil {
@@ -131,7 +131,7 @@ func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err 
 		}
 		// A name that is not valid UTF-8 is not the one that lists show.
 		var raw []string
-		s = t.statement("SELECT name FROM %s", t.Table("subscriptions"))
+		s = t.statement("SELECT name FROM %s", t.Table("job_subscriptions"))
 		if err := s.Each(ctx, db, func(scan func(...any) error) error {
 			var written string
 			err := scan(&written)
@@ -143,7 +143,7 @@ func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err 
 			return err
 		}
 		for _, written := range raw {
-			s := t.statement("DELETE FROM %s", t.Table("subscriptions"))
+			s := t.statement("DELETE FROM %s", t.Table("job_subscriptions"))
 			s.Add(" WHERE name = %s", s.Arg(written))
 			if _, err := s.Exec(ctx, db); err != nil {
 				return err

@@ -41,12 +41,12 @@ func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) err
 func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
 	err = t.Tx(ctx, func(db sqldb.DB) error {
 		found = false
-		s := t.statement("SELECT id FROM %s", t.Table("workers"))
+		s := t.statement("SELECT id FROM %s", t.Table("job_workers"))
 		s.Add(" WHERE id = %s %s", s.Arg(id), t.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(func(...any) error) error { found = true; return nil }); err != nil || !found {
 			return err
 		}
-		s = t.statement("UPDATE %s SET wanted_concurrency = ", t.Table("workers"))
+		s = t.statement("UPDATE %s SET wanted_concurrency = ", t.Table("job_workers"))
 		s.Add("%s", s.Arg(sql.NullInt64{Int64: int64(wanted), Valid: wanted > 0}))
 		s.Add(" WHERE id = %s", s.Arg(id))
 		_, err := s.Exec(ctx, db)
@@ -58,7 +58,7 @@ func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found
 // workers:
 func (t *tables) workers(ctx context.Context) ([]Worker, error) {
 	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
-		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("workers"))
+		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("job_workers"))
 	var workers []Worker
 	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var w Worker

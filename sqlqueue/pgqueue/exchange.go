@@ -148,21 +148,21 @@ func (c *conversation) clock(batch *pgx.Batch, at *time.Time) {
 
 // $1 id, $2 name, $3 host, $4 pid, $5 queues, $6 concurrency.
 const registerSQL = `
-INSERT INTO "workers" (id, name, host, pid, queues, concurrency) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO "job_workers" (id, name, host, pid, queues, concurrency) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO NOTHING`
 
 const seenSQL = `
-UPDATE "workers" SET name = $2, host = $3, pid = $4, queues = $5, concurrency = $6, seen_at = clock_timestamp()
-WHERE id = (SELECT id FROM "workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
+UPDATE "job_workers" SET name = $2, host = $3, pid = $4, queues = $5, concurrency = $6, seen_at = clock_timestamp()
+WHERE id = (SELECT id FROM "job_workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
 
 // $1 id.
 const leaveSQL = `
-DELETE FROM "workers" WHERE id = (SELECT id FROM "workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
+DELETE FROM "job_workers" WHERE id = (SELECT id FROM "job_workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
 
 // $1 microseconds.
 const unseenSQL = `
-DELETE FROM "workers" WHERE id = ANY (ARRAY(
-    SELECT id FROM "workers" WHERE seen_at < clock_timestamp() - $1 * interval '1 microsecond' FOR UPDATE SKIP LOCKED))`
+DELETE FROM "job_workers" WHERE id = ANY (ARRAY(
+    SELECT id FROM "job_workers" WHERE seen_at < clock_timestamp() - $1 * interval '1 microsecond' FOR UPDATE SKIP LOCKED))`
 
 func (c *conversation) worker(batch *pgx.Batch) {
 	switch w := c.x.Worker; {
@@ -181,14 +181,14 @@ func (c *conversation) worker(batch *pgx.Batch) {
 
 // $1 minutes in microseconds, $2 queues, $3 pushed, $4 done, $5 failed, $6 released.
 const countSQL = `
-INSERT INTO "counts" (minute, queue, pushed, done, failed, released)
+INSERT INTO "job_counts" (minute, queue, pushed, done, failed, released)
 SELECT timestamptz 'epoch' + c.minute * interval '1 microsecond', c.queue, c.pushed, c.done, c.failed, c.released
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS c(minute, queue, pushed, done, failed, released)`
 
 // $1 microseconds.
 const oldCountsSQL = `
-DELETE FROM "counts" WHERE id = ANY (ARRAY(
-    SELECT id FROM "counts" WHERE minute < statement_timestamp() - $1 * interval '1 microsecond' ORDER BY minute LIMIT 1000 FOR UPDATE SKIP LOCKED))`
+DELETE FROM "job_counts" WHERE id = ANY (ARRAY(
+    SELECT id FROM "job_counts" WHERE minute < statement_timestamp() - $1 * interval '1 microsecond' ORDER BY minute LIMIT 1000 FOR UPDATE SKIP LOCKED))`
 
 func (c *conversation) counts(batch *pgx.Batch) {
 	if n := len(c.x.Counts); n > 0 {
@@ -415,7 +415,7 @@ const findStart = `
 const findMiddle = `
     FROM (SELECT l.queue, l.priority, l.since
           FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
-          WHERE NOT EXISTS (SELECT FROM "queues" c WHERE c.queue IN (l.queue, '')
+          WHERE NOT EXISTS (SELECT FROM "job_queues" c WHERE c.queue IN (l.queue, '')
                             AND (c.paused AND (c.paused_until IS NULL OR c.paused_until > statement_timestamp())
                                  OR c.maintenance AND NOT $7::boolean))
           ORDER BY l.n) l
@@ -521,7 +521,7 @@ SELECT clock_timestamp(),
         SELECT available_at FROM "jobs"
         WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at > statement_timestamp()
         ORDER BY available_at LIMIT 1) j),
-    (SELECT wanted_concurrency FROM "workers" WHERE id = $3)`
+    (SELECT wanted_concurrency FROM "job_workers" WHERE id = $3)`
 
 // look reads the clock and what operators want.
 func (c *conversation) look(batch *pgx.Batch) {

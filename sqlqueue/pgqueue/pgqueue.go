@@ -196,7 +196,7 @@ func newNames(prefix string) *names {
 		return &names{}
 	}
 	var pairs []string
-	for _, table := range []string{"jobs", "failed_jobs", "queues", "workers", "counts"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts"} {
 		pairs = append(pairs, `"`+table+`"`, `"`+prefix+table+`"`)
 	}
 	return &names{replacer: strings.NewReplacer(pairs...)}

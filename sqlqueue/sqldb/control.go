@@ -35,7 +35,7 @@ func (d *Database) SelectControls() string {
 		now = fmt.Sprintf(d.Dialect.Time, fmt.Sprint(time.Now().UnixMicro()))
 	}
 	return fmt.Sprintf("SELECT queue, paused AND (paused_until IS NULL OR paused_until > %s), %s, restarts, maintenance, expire_ms IS NOT NULL, expire_ms FROM %s",
-		now, fmt.Sprintf(d.Dialect.Micros, "paused_until"), d.Table("queues"))
+		now, fmt.Sprintf(d.Dialect.Micros, "paused_until"), d.Table("job_queues"))
 }
 
 // ScanControl reads a row of SelectControls.

@@ -10,7 +10,7 @@ import (
 // WriteCounts inserts an exchange's counts, and deletes old ones: at most a thousand, and none that another transaction has locked.
 func (d *Database) WriteCounts(ctx context.Context, db DB, x driver.Exchange) error {
 	for counts := range slices.Chunk(x.Counts, 100) {
-		s := d.Statement("INSERT INTO %s (minute, queue, pushed, done, failed, released) VALUES ", d.Table("counts"))
+		s := d.Statement("INSERT INTO %s (minute, queue, pushed, done, failed, released) VALUES ", d.Table("job_counts"))
 		for i, c := range counts {
 			if i > 0 {
 				s.Add(", ")
@@ -25,7 +25,7 @@ func (d *Database) WriteCounts(ctx context.Context, db DB, x driver.Exchange) er
 		return nil
 	}
 	var old []int64
-	s := d.Statement("SELECT id FROM %s%s", d.Table("counts"), d.Force("counts_minute"))
+	s := d.Statement("SELECT id FROM %s%s", d.Table("job_counts"), d.Force("job_counts_minute"))
 	s.Add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.Ago(x.OldCounts), d.Dialect.SkipLocked)
 	if err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var id int64
@@ -35,5 +35,5 @@ func (d *Database) WriteCounts(ctx context.Context, db DB, x driver.Exchange) er
 	}); err != nil || old == nil {
 		return err
 	}
-	return d.Delete(ctx, db, "counts", old)
+	return d.Delete(ctx, db, "job_counts", old)
 }

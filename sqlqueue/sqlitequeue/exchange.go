@@ -93,15 +93,15 @@ func (s *store) newExchange(db sqldb.DB, x driver.Exchange) *exchange {
 
 // upsertWorker writes a worker's row.
 const upsertWorker = `
-INSERT INTO "workers" (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+INSERT INTO "job_workers" (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
 	concurrency = excluded.concurrency, seen_at = excluded.seen_at`
 
 // deleteWorker deletes the row of the worker ?1.
-const deleteWorker = `DELETE FROM "workers" WHERE id = ?1`
+const deleteWorker = `DELETE FROM "job_workers" WHERE id = ?1`
 
 // deleteUnseen deletes the rows of the workers that were not seen since ?1.
-const deleteUnseen = `DELETE FROM "workers" WHERE seen_at < ?1`
+const deleteUnseen = `DELETE FROM "job_workers" WHERE seen_at < ?1`
 
 func (e *exchange) dropUnseen(ctx context.Context) error {
 	if e.asked.Unseen == 0 {
@@ -128,7 +128,7 @@ func (e *exchange) writeWorker(ctx context.Context) error {
 }
 
 // selectWanted returns what concurrency is wanted of the worker ?1.
-const selectWanted = `SELECT wanted_concurrency FROM "workers" WHERE id = ?1`
+const selectWanted = `SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`
 
 func (e *exchange) wanted(ctx context.Context) error {
 	worker, _, _ := strings.Cut(e.asked.Number, "-")
@@ -341,7 +341,7 @@ func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 // selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as sqldb.ScanControl reads them.
 const selectControls = `
 SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms IS NOT NULL, expire_ms
-FROM json_each(?2) AS given CROSS JOIN "queues" ON queue = given.value`
+FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`
 
 // control finds out which queues jobs may be taken from.
 func (e *exchange) control(ctx context.Context) error {

@@ -115,7 +115,7 @@ WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 SELECT n, 'queue-' || (n % 5), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
-INSERT INTO counts (minute, queue, pushed, done, failed, released)
+INSERT INTO job_counts (minute, queue, pushed, done, failed, released)
 SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 	ctx := t.Context()
 	of := &noted{DB: s.DB}
@@ -144,11 +144,11 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 			}},
 			"counts": {func(o *operator.Operator) error { _, err := o.CountsAmong(ctx, time.Hour, 1000); return err }, []string{
 				"SCAN jobs", // from its end
-				"SEARCH counts USING INDEX counts_minute (minute>?)",
+				"SEARCH job_counts USING INDEX job_counts_minute (minute>?)",
 			}},
 			"old counts": {func(*operator.Operator) error {
 				return database.WriteCounts(ctx, database.DB, driver.Exchange{OldCounts: time.Since(time.UnixMicro(0))})
-			}, []string{"SEARCH counts USING COVERING INDEX counts_minute (minute<?)"}},
+			}, []string{"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)"}},
 			"groups": {func(o *operator.Operator) error {
 				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)
 				return err
@@ -192,7 +192,7 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 			got := map[string]bool{}
 			for _, statement := range of.statements {
 				for _, step := range explain(t, db, statement) {
-					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " counts") {
+					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " job_counts") {
 						got[step] = true
 					}
 				}

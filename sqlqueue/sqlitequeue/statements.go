@@ -21,7 +21,7 @@ type statements struct {
 // newStatements takes what gives a table or an index its real name, quoted. In the constants exactly these names stand in double quotes.
 func newStatements(named func(string) string) *statements {
 	var names []string
-	for _, name := range []string{"jobs", "jobs_expiry", "failed_jobs", "queues", "workers"} {
+	for _, name := range []string{"jobs", "jobs_expiry", "failed_jobs", "job_queues", "job_workers"} {
 		names = append(names, `"`+name+`"`, named(name))
 	}
 	replacer := strings.NewReplacer(names...)

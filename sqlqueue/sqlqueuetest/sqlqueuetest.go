@@ -103,8 +103,8 @@ func (q *Queue) Advance(d time.Duration) {
 var advance = []string{
 	`UPDATE jobs SET available_at = available_at - ?1, created_at = created_at - ?1, reserved_at = reserved_at - ?1, expires_at = expires_at - ?1`,
 	`UPDATE failed_jobs SET created_at = created_at - ?1, failed_at = failed_at - ?1`,
-	`UPDATE queues SET paused_until = paused_until - ?1`,
-	`UPDATE workers SET started_at = started_at - ?1, seen_at = seen_at - ?1`,
+	`UPDATE job_queues SET paused_until = paused_until - ?1`,
+	`UPDATE job_workers SET started_at = started_at - ?1, seen_at = seen_at - ?1`,
 	fmt.Sprintf(advanceRetryUntil, "jobs"),
 	fmt.Sprintf(advanceRetryUntil, "failed_jobs"),
 }

@@ -177,15 +177,15 @@ var countsCases = []testCase{
 			}
 			c.exchange(driver.Exchange{Counts: counts})
 			c.exchange(driver.Exchange{})
-			if n := f.count("SELECT count(*) FROM {counts}"); n != old+kept {
+			if n := f.count("SELECT count(*) FROM {job_counts}"); n != old+kept {
 				f.Errorf("there are %d counts, want %d: nobody wanted any deleted", n, old+kept)
 			}
 			f.eventually("the old counts are gone", func() bool {
 				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
-				return f.count("SELECT count(*) FROM {counts}") <= kept
+				return f.count("SELECT count(*) FROM {job_counts}") <= kept
 			})
 			c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
-			if n := f.count("SELECT count(*) FROM {counts}"); n != kept {
+			if n := f.count("SELECT count(*) FROM {job_counts}"); n != kept {
 				f.Errorf("there are %d counts left, want %d", n, kept)
 			}
 		},
@@ -201,19 +201,19 @@ var countsCases = []testCase{
 				Counts: []driver.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}},
 				Settle: []driver.Settlement{fail(j, "no", "")},
 			}
-			for _, table := range []string{"failed_jobs", "counts"} {
+			for _, table := range []string{"failed_jobs", "job_counts"} {
 				back := f.rename(table)
 				_, err := c.Exchange(f.Context(), x)
 				back()
 				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 					f.Fatalf("without %s: got %v, want ErrNotMigrated", table, err)
 				}
-				if n := f.count("SELECT count(*) FROM {counts}"); n != 0 || !c.job(j.ID).Reserved {
+				if n := f.count("SELECT count(*) FROM {job_counts}"); n != 0 || !c.job(j.ID).Reserved {
 					f.Errorf("without %s: %d counts were written, and the job is %+v", table, n, c.job(j.ID))
 				}
 			}
 			c.exchange(x)
-			if n := f.count("SELECT sum(failed) FROM {counts}"); n != 1 {
+			if n := f.count("SELECT sum(failed) FROM {job_counts}"); n != 1 {
 				f.Errorf("the counts are %d, want 1", n)
 			}
 		},
@@ -233,9 +233,9 @@ var countsCases = []testCase{
 				return []driver.Count{{Minute: minute.Add(-ago), Queue: "mail", Done: 1}, {Minute: minute.Add(-ago), Queue: "sms", Done: 1}}
 			}
 			c.exchange(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
-			release := f.lockSQL("SELECT count(*) FROM (SELECT id FROM {counts} WHERE queue = 'mail' FOR UPDATE) l")
+			release := f.lockSQL("SELECT count(*) FROM (SELECT id FROM {job_counts} WHERE queue = 'mail' FOR UPDATE) l")
 			c.promptly(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: operator.CountsKept, Settle: []driver.Settlement{done(j)}})
-			if n := f.count("SELECT count(*) FROM {counts} WHERE queue = 'mail'"); n < 3 {
+			if n := f.count("SELECT count(*) FROM {job_counts} WHERE queue = 'mail'"); n < 3 {
 				f.Errorf("there are %d counts, want 3 at least: two that are locked, and a new one", n)
 			}
 			if got, err := operator.New(c.Queue).Counts(f.Context(), time.Hour); err != nil || len(got.Minutes) == 0 {
@@ -244,7 +244,7 @@ var countsCases = []testCase{
 			release()
 			f.eventually("the old counts are gone", func() bool {
 				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
-				return f.count("SELECT count(*) FROM {counts}") == 4
+				return f.count("SELECT count(*) FROM {job_counts}") == 4
 			})
 		},
 	},

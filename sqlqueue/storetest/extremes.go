@@ -28,15 +28,15 @@ var extremesCases = []testCase{
 	extremesOf(extremeTable{"failed_jobs", "id", []extremeBase{{"failed", func(d *extremeTest, n int) error {
 		return errors.Join(d.push(n), d.reserve(n), d.failAll())
 	}}}}),
-	extremesOf(extremeTable{"queues", "queue", []extremeBase{
+	extremesOf(extremeTable{"job_queues", "queue", []extremeBase{
 		{"not paused", func(d *extremeTest, n int) error { return d.control(n, operator.ControlChange{Restart: true}) }},
 		{"paused for a while", func(d *extremeTest, n int) error {
 			return d.control(n, operator.ControlChange{Pause: true, PauseFor: time.Hour})
 		}},
 	}}),
-	extremesOf(extremeTable{"workers", "id", []extremeBase{{"known", (*extremeTest).workers}}}),
-	extremesOf(extremeTable{"counts", "id", []extremeBase{{"of now", (*extremeTest).counts}}}),
-	extremesOf(extremeTable{"subscriptions", "name", []extremeBase{{"made", (*extremeTest).subscriptions}}}),
+	extremesOf(extremeTable{"job_workers", "id", []extremeBase{{"known", (*extremeTest).workers}}}),
+	extremesOf(extremeTable{"job_counts", "id", []extremeBase{{"of now", (*extremeTest).counts}}}),
+	extremesOf(extremeTable{"job_subscriptions", "name", []extremeBase{{"made", (*extremeTest).subscriptions}}}),
 }
 
 // extremeTable is a table whose columns are tried. Key is the column that names a row.
@@ -60,7 +60,7 @@ func extremesOf(table extremeTable) testCase {
 			values := f.extremes()
 			for _, column := range f.columns(table.name) {
 				for _, base := range table.bases {
-					if table.name == "queues" && column == table.key && base.what != "not paused" {
+					if table.name == "job_queues" && column == table.key && base.what != "not paused" {
 						continue // the empty name would rightly pause every queue
 					}
 					values := values
@@ -433,12 +433,12 @@ func (d *extremeTest) lists() {
 	workers, err := operator.New(d.q).Workers(d.ctx)
 	if d.ok("workers", err) {
 		d.readable("workers", workers)
-		d.all("workers", len(workers))
+		d.all("job_workers", len(workers))
 	}
 	subscriptions, err := operator.New(d.q).Subscriptions(d.ctx)
 	if d.ok("subscriptions", err) {
 		d.readable("subscriptions", subscriptions)
-		d.all("subscriptions", len(subscriptions))
+		d.all("job_subscriptions", len(subscriptions))
 	}
 }
 
@@ -686,7 +686,7 @@ func (d *extremeTest) operate() {
 	for _, s := range subscriptions {
 		d.ok("unsubscribe", operator.New(d.q).Unsubscribe(d.ctx, s.Name))
 	}
-	for _, table := range []string{"jobs", "failed_jobs", "workers", "subscriptions"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_workers", "job_subscriptions"} {
 		if n := d.rows(table); n > 0 {
 			d.complain("%d rows of %s cannot be deleted", n, table)
 		}

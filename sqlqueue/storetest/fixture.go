@@ -262,7 +262,7 @@ func (f *fixture) poll(is func() bool) error {
 }
 
 // tableNames are the tables of a queue.
-var tableNames = []string{"jobs", "failed_jobs", "queues", "workers", "counts", "subscriptions"}
+var tableNames = []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions"}
 
 // exec runs SQL past the stores. {jobs} stands for the name of the table jobs, and so on; ? for an argument.
 func (f *fixture) exec(query string, args ...any) {
@@ -312,8 +312,8 @@ func (f *fixture) dump() string {
 	f.Helper()
 	var out strings.Builder
 	for _, query := range []string{
-		"SELECT * FROM {jobs} ORDER BY id", "SELECT * FROM {failed_jobs} ORDER BY id", "SELECT * FROM {counts} ORDER BY id",
-		"SELECT * FROM {subscriptions} ORDER BY name",
+		"SELECT * FROM {jobs} ORDER BY id", "SELECT * FROM {failed_jobs} ORDER BY id", "SELECT * FROM {job_counts} ORDER BY id",
+		"SELECT * FROM {job_subscriptions} ORDER BY name",
 	} {
 		f.must(f.each(f.Context(), query, func(rows *sql.Rows) error {
 			columns, err := rows.Columns()

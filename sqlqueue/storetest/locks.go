@@ -128,7 +128,7 @@ var lockCases = []testCase{
 			}
 			c.exchange(driver.Exchange{Worker: x.Worker})
 			c.control("default", operator.ControlChange{Restart: true})
-			release := f.lockSQL("SELECT id FROM {workers} FOR UPDATE", "SELECT queue FROM {queues} FOR UPDATE")
+			release := f.lockSQL("SELECT id FROM {job_workers} FOR UPDATE", "SELECT queue FROM {job_queues} FOR UPDATE")
 			answer := c.promptly(x)
 			f.sameIDs(answer.Reserved, id)
 			if len(answer.Controls) == 0 || answer.Controls[len(answer.Controls)-1].Restarts == 0 {
