@@ -199,7 +199,7 @@ func TestMySQLRollbackHangs(t *testing.T) {
 		}
 		hang.Store(true)
 		start := time.Now()
-		_, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Name: strings.Repeat("x", 300)}})
+		err := q.Beat(t.Context(), driver.Beat{Worker: driver.Worker{ID: "w", Name: strings.Repeat("x", 300)}})
 		var refused *sqlqueue.RefusedError
 		if !errors.As(err, &refused) || !hung {
 			t.Errorf("the error is %v; ROLLBACK was sent: %v", err, hung)

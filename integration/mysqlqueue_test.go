@@ -693,7 +693,7 @@ func TestMySQLCommitLost(t *testing.T) {
 			}
 		}
 		exchange := func() error {
-			_, err := tapped.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}})
+			err := tapped.Beat(t.Context(), driver.Beat{Worker: driver.Worker{ID: "w", Queues: []string{"default"}}})
 			return err
 		}
 		hold := func() error {
@@ -762,7 +762,7 @@ func TestMySQLCancelled(t *testing.T) {
 			return commit
 		}}
 		q := mysqlQueue(t, network.open(t, dsn))
-		_, err := q.Exchange(ctx, driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}})
+		err := q.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w", Queues: []string{"default"}}})
 		if !errors.Is(err, sqlqueue.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}

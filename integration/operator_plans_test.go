@@ -52,8 +52,7 @@ func TestOperatorPlans(t *testing.T) {
 			},
 			{
 				"old counts", func() error {
-					_, err := q.Exchange(ctx, driver.Exchange{OldCounts: operator.CountsKept - time.Hour})
-					return err
+					return q.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, OldCounts: operator.CountsKept - time.Hour})
 				},
 				[]string{"job_counts_minute", primary("job_counts")},
 			},
@@ -148,10 +147,14 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	for _, j := range reserve("w-1", 40) {
 		x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Fail, Error: "no"})
 	}
+	b := driver.Beat{Worker: driver.Worker{ID: "w"}}
 	for i := range 1000 {
-		x.Counts = append(x.Counts, driver.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
+		b.Counts = append(b.Counts, driver.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
 	}
 	if _, err := q.Exchange(ctx, x); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Beat(ctx, b); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 60 {

@@ -148,8 +148,9 @@ func TestPostgresRollbackHangs(t *testing.T) {
 		}
 		db := s.Open(t, dsn)
 		mustExec(t, db, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
-			`CREATE TRIGGER refuse BEFORE INSERT ON job_workers FOR EACH ROW EXECUTE FUNCTION refuse()`)
-		x := driver.Exchange{Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}}
+			`CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION refuse()`,
+			`INSERT INTO jobs (payload) VALUES ('{"job":"job"}')`)
+		x := driver.Exchange{Number: "w-1", Limit: 1, Reserve: []driver.Reserve{{Queue: "default"}}}
 		done := make(chan error, 1)
 		go func() {
 			_, err := q.Exchange(context.WithoutCancel(t.Context()), x)
@@ -163,7 +164,7 @@ func TestPostgresRollbackHangs(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no (SQLSTATE P0001)") || swallowed.Load() == 0 {
 			t.Errorf("the exchange says %v, and %d rollbacks had no answer", err, swallowed.Load())
 		}
-		mustExec(t, db, "DROP TRIGGER refuse ON job_workers")
+		mustExec(t, db, "DROP TRIGGER refuse ON jobs")
 		mustExchange(t, q, x)
 	})
 }

@@ -145,6 +145,15 @@ func (q *Queue) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	return answer, wrap("exchange", err)
 }
 
+// Beat writes what a worker tells of itself: see driver.Store.
+func (q *Queue) Beat(ctx context.Context, b driver.Beat) error {
+	store, err := q.open(ctx)
+	if err == nil {
+		err = store.Beat(ctx, b)
+	}
+	return wrap("beat", err)
+}
+
 // inline is the reservation of a job that runs in sync mode.
 var inline Reservation
 

@@ -110,7 +110,7 @@ func (l *loop) heedBeside() {
 		l.unsettled = append(l.unsettled, b.runs...)
 		l.outage.next(&l.log, b.err) // the first exchange ends it, or not
 		if faultOf(b.err) == refused {
-			l.denied(b.x, b.err)
+			l.denied(l.denials.of(b.x), b.err)
 		}
 		return
 	}

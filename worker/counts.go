@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const (
@@ -38,7 +37,7 @@ func (c *counts) ended(r *run, now time.Time) {
 	case snoozed, kept, unknown, dropped, unstarted, neverBegan, kinds:
 		return
 	}
-	if now.Sub(r.info.CreatedAt) < operator.CountsKept {
+	if now.Sub(r.info.CreatedAt) < driver.CountsKept {
 		c.at(r.info.Queue, r.info.CreatedAt).Pushed++
 	}
 }
@@ -56,23 +55,23 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 	return of
 }
 
-// tell moves what is to be written now into an exchange.
-func (c *counts) tell(x *driver.Exchange, now time.Time) {
-	if now.Sub(c.written) < countsEvery && !x.Leave {
+// tell moves what is to be written now into a beat.
+func (c *counts) tell(b *driver.Beat, now time.Time) {
+	if now.Sub(c.written) < countsEvery && !b.Leave {
 		return
 	}
 	for _, of := range c.of {
-		x.Counts = append(x.Counts, *of)
+		b.Counts = append(b.Counts, *of)
 	}
 	c.of, c.written = nil, now
 	if now.Sub(c.cleared) >= oldCountsEvery {
-		x.OldCounts, c.cleared = operator.CountsKept, now
+		b.OldCounts, c.cleared = driver.CountsKept, now
 	}
 }
 
-// keep takes back what an exchange has not written.
-func (c *counts) keep(x driver.Exchange) {
-	for _, of := range x.Counts {
+// keep takes back what a beat has not written.
+func (c *counts) keep(b driver.Beat) {
+	for _, of := range b.Counts {
 		again := c.at(of.Queue, of.Minute)
 		again.Pushed += of.Pushed
 		again.Done += of.Done

@@ -105,11 +105,11 @@ func TestOldCountsAreDeleted(t *testing.T) {
 		b.handle(func(context.Context, *raw) error { return nil })
 		write := func(ago ...time.Duration) {
 			t.Helper()
-			var x driver.Exchange
+			theirs := driver.Beat{Worker: driver.Worker{ID: "another"}, Leave: true}
 			for _, d := range ago {
-				x.Counts = append(x.Counts, driver.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
+				theirs.Counts = append(theirs.Counts, driver.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
 			}
-			if _, err := b.q.Exchange(t.Context(), x); err != nil {
+			if err := b.q.Beat(t.Context(), theirs); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -193,19 +193,19 @@ func TestCountsOfWhatIsGivenBack(t *testing.T) {
 	})
 }
 
-// TestCountsAreKeptWhileTheDatabaseIsAway: what an exchange that failed did not write is written by a later one, and not twice.
+// TestCountsAreKeptWhileTheDatabaseIsAway: what a beat that failed did not write is written by a later one, and not twice.
 func TestCountsAreKeptWhileTheDatabaseIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { return nil })
 		b.pushMany(5)
 		failures := 0
-		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
-			if len(x.Counts) > 0 && failures < 3 {
+		b.store.interceptBeats(func(_ context.Context, beat *driver.Beat) error {
+			if len(beat.Counts) > 0 && failures < 3 {
 				failures++
 				return errors.New("the database is away")
 			}
 			return nil
-		}, nil)
+		})
 		b.start(worker.Config{})
 		pass(11 * time.Second)
 		b.pushMany(2)
@@ -238,7 +238,7 @@ func TestCountsOfTwoExchangesAtOnce(t *testing.T) {
 	})
 }
 
-// TestCountsOfWhatEndsMeanwhile: what is counted while an exchange is under way that fails is added to what that has not written.
+// TestCountsOfWhatEndsMeanwhile: what is counted while a beat is under way that fails is added to what that has not written.
 func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 	const jobs = 12_000
 	bubble(t, func(t *testing.T, b *bench) {
@@ -247,10 +247,13 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 		var failing atomic.Bool
 		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			pass(50 * time.Millisecond)
-			switch {
-			case failing.Load() && len(x.Settle) > 0:
+			if failing.Load() && len(x.Settle) > 0 {
 				beside.Add(1)
-			case len(x.Counts) > 0 && failures.Load() < 2:
+			}
+			return nil
+		}, nil)
+		b.store.interceptBeats(func(_ context.Context, beat *driver.Beat) error {
+			if len(beat.Counts) > 0 && failures.Load() < 2 {
 				failures.Add(1)
 				failing.Store(true)
 				pass(400 * time.Millisecond)
@@ -258,7 +261,7 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 				return errors.New("the database is away")
 			}
 			return nil
-		}, nil)
+		})
 		q := b.q.Bind(func(s driver.Store) (driver.Store, error) { return manyWriters{s}, nil })
 		b.push()
 		b.startOn(q, worker.Config{Concurrency: 300})

@@ -22,12 +22,6 @@ const (
 func (l *loop) compose(now time.Time) driver.Exchange {
 	x := l.ask(now, l.beside.limit())
 	x.Abandoned = l.outage.abandoned(now)
-	if !l.registered || now.Sub(l.seen) >= seenEvery {
-		self := l.self
-		self.Concurrency = l.control.slots
-		x.Worker, x.Unseen = &self, unseenFor
-		l.counts.tell(&x, now)
-	}
 	x.Settle = settlements(l.refusal.next(l.unsettled))
 	for _, r := range l.touching {
 		x.Touch = append(x.Touch, driver.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
@@ -128,14 +122,13 @@ func (l *loop) waiting() int {
 // failedExchange keeps everything for the next exchange, and returns how long to wait for it.
 func (l *loop) failedExchange(x driver.Exchange, err error) time.Duration {
 	l.unanswered(x, l.unsettled[:l.refusal.sending], err)
-	l.counts.keep(x)
 	l.refusal.failed(l.unsettled, err)
 	if queue := l.reach.failed(x, err, time.Now()); queue != "" {
 		l.log.tooLarge(queue)
 	}
 	wait := l.outage.next(&l.log, err)
 	if faultOf(err) == refused {
-		l.denied(x, err)
+		l.denied(l.denials.of(x), err)
 		if l.refusal.searching() {
 			wait = jitter(firstRetry)
 		}
@@ -168,9 +161,7 @@ func (l *loop) succeededExchange(x driver.Exchange, answer driver.Exchanged, sen
 		l.nextLook = time.Time{}
 	}
 	l.outage.told(x.Abandoned)
-	if x.Worker != nil {
-		l.registered, l.seen = true, sent
-	}
+	l.registered = true
 	if x.Requeue > 0 && answer.Requeued < x.Requeue { // otherwise there may be more
 		l.requeued = sent
 	}

@@ -43,7 +43,7 @@ const (
 
 // denials are what the database refuses of late: one for each kind of statement, since it may refuse to delete jobs and still reserve them.
 // The zero value is none.
-type denials struct{ settle, touch, reserve, others denial }
+type denials struct{ beat, settle, touch, reserve, others denial }
 
 type denial struct {
 	since time.Time // zero: none
@@ -68,9 +68,9 @@ func (d *denials) of(x driver.Exchange) []*denial {
 	return of
 }
 
-// refused notes that an exchange was refused, and returns whether this is new, and for how long it has lasted if it has lasted too long.
-func (d *denials) refused(x driver.Exchange, now time.Time) (isNew bool, lasted time.Duration) {
-	for _, kind := range d.of(x) {
+// refusedAgain notes that statements of these kinds were refused, and returns whether this is new, and for how long it has lasted if it has lasted too long.
+func refusedAgain(kinds []*denial, now time.Time) (isNew bool, lasted time.Duration) {
+	for _, kind := range kinds {
 		if kind.since.IsZero() {
 			kind.since, isNew = now, true
 		}
@@ -90,9 +90,9 @@ func (d *denials) granted(x driver.Exchange) {
 	d.others = denial{}
 }
 
-// denied deals with an exchange that was refused.
-func (l *loop) denied(x driver.Exchange, err error) {
-	isNew, lasted := l.denials.refused(x, time.Now())
+// denied deals with a refusal of statements of these kinds.
+func (l *loop) denied(kinds []*denial, err error) {
+	isNew, lasted := refusedAgain(kinds, time.Now())
 	if isNew && l.registered {
 		l.log.denied(err)
 	}

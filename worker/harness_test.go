@@ -111,6 +111,7 @@ type store struct {
 	mu     sync.Mutex
 	before func(ctx context.Context, x *driver.Exchange) error
 	after  func(x driver.Exchange, answer *driver.Exchanged) error
+	beats  func(ctx context.Context, b *driver.Beat) error // before each beat
 	check  func() error
 	listen func(ctx context.Context, queues []string, heard func()) error
 }
@@ -122,6 +123,24 @@ func (s *store) intercept(before func(ctx context.Context, x *driver.Exchange) e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before, s.after = before, after
+}
+
+func (s *store) interceptBeats(beats func(ctx context.Context, b *driver.Beat) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beats = beats
+}
+
+func (s *store) Beat(ctx context.Context, b driver.Beat) error {
+	s.mu.Lock()
+	beats := s.beats
+	s.mu.Unlock()
+	if beats != nil {
+		if err := beats(ctx, &b); err != nil {
+			return err
+		}
+	}
+	return s.Store.Beat(ctx, b)
 }
 
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {

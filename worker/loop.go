@@ -16,15 +16,11 @@ import (
 
 const (
 	controlEvery = time.Second            // however long it sleeps, a worker looks so often for expired jobs and at what operators say
-	seenEvery    = 5 * time.Second        // how often it writes its row
 	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long the last exchange may take
 	leaveWithin  = 3 * time.Second        // how long the removal of its row at the end may take
 	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
 	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
-
-	// unseenFor is after how long the row of a worker that does not write it any more is removed by the others.
-	unseenFor = 10 * time.Minute
 )
 
 const timeIsUp = "time is up"
@@ -55,8 +51,8 @@ type loop struct {
 	ear    ear
 
 	self       driver.Worker
-	registered bool      // its row is written
-	seen       time.Time // when its row was written last
+	presence   presence
+	registered bool      // an exchange has told it what operators want
 	requeued   time.Time // when all that had expired was released
 	count      int       // of exchanges
 
@@ -167,12 +163,16 @@ func (l *loop) work(ctx, handlers context.Context) error {
 		l.sleep(ctx, l.turn(ctx))
 	}
 	l.heedBeside()
+	l.presence.await(l)
 	l.leave(ctx)
 	return l.leftover()
 }
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
 func (l *loop) turn(ctx context.Context) time.Duration {
+	if err := l.beat(ctx, time.Now()); err != nil {
+		return l.failedExchange(driver.Exchange{}, err)
+	}
 	l.lookAfter(ctx, time.Now())
 	l.wakeUp(time.Now())
 	x := l.compose(time.Now())
@@ -315,12 +315,12 @@ func (l *loop) done(ctx context.Context) bool {
 
 // leave removes the worker's row. If that fails, others do it later.
 func (l *loop) leave(ctx context.Context) {
-	if !l.registered || l.outage.on() || ctx.Err() != nil {
+	if !l.presence.written || l.outage.on() || ctx.Err() != nil {
 		return
 	}
-	x := driver.Exchange{Worker: &l.self, Leave: true}
-	l.counts.tell(&x, time.Now())
-	_, _ = bounded(ctx, &l.calls, leaveWithin, func(ctx context.Context) (driver.Exchanged, error) { return l.queue.Exchange(ctx, x) })
+	b := driver.Beat{Worker: l.self, Leave: true}
+	l.counts.tell(&b, time.Now())
+	_ = l.sendBeat(ctx, b, leaveWithin)
 }
 
 // leftover says what is unfinished at the end.

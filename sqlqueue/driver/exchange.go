@@ -4,16 +4,6 @@ import "time"
 
 // Exchange is what a worker tells and asks in one conversation. Its zero value does nothing.
 type Exchange struct {
-	// Worker is written (inserted, or its SeenAt set to now) if not nil; with Leave its row is deleted instead. Unseen deletes the rows of
-	// the workers that were not seen for so long; 0: none.
-	Worker *Worker
-	Leave  bool
-	Unseen time.Duration
-
-	// Counts are inserted, for Store.Counts. OldCounts deletes those of minutes so long ago, some at a time; 0: none.
-	Counts    []Count
-	OldCounts time.Duration
-
 	Settle []Settlement
 	Touch  []Touch
 
@@ -83,8 +73,8 @@ type Exchanged struct {
 	// Controls are what operators have said about the queues of Reserve, and about all, under the empty name.
 	Controls []Control
 
-	// WantedConcurrency is what an operator has set for the worker's concurrency; 0: nothing. The worker is that of Exchange.Worker, or
-	// else the one whose id stands in Number before the first hyphen.
+	// WantedConcurrency is what an operator has set for the concurrency of the worker whose id stands in Number before the first hyphen; 0:
+	// nothing.
 	WantedConcurrency int
 
 	// Now is the database's clock. On a store that is bound to a transaction it may be left zero.

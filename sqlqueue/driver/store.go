@@ -26,12 +26,16 @@ type Store interface {
 	// of its queue is left out, which is not an error.
 	Push(ctx context.Context, jobs []NewJob) ([]Pushed, error)
 
-	// Exchange is a worker's conversation: in this order it writes the worker's row, settles, touches, gives back what abandoned
-	// exchanges reserved, requeues and reserves, in one transaction at READ COMMITTED, and no statement waits for a row that another
+	// Exchange is a worker's conversation: in this order it settles, touches, gives back what abandoned exchanges reserved, requeues and
+	// reserves, in one transaction at READ COMMITTED, and no statement waits for a row that another
 	// transaction has locked. Either all of it happened or, when it returns an error, nothing (but see ErrOutcomeUnknown).
 	//
 	// On a store that is bound to a transaction only Settle is allowed.
 	Exchange(ctx context.Context, x Exchange) (Exchanged, error)
+
+	// Beat writes what a worker tells of itself, in a small transaction that waits for no row that another transaction has locked: what is
+	// locked is left for the next Beat.
+	Beat(ctx context.Context, b Beat) error
 
 	// Hold locks the reservation's row until the end of the transaction that the store is bound to, waiting for the lock, and returns
 	// ErrReservationLost if the reservation is no longer there. A database without locks on rows locks as a whole.

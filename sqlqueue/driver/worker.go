@@ -34,3 +34,24 @@ type Control struct {
 	Maintenance bool           `json:"maintenance"`
 	Expire      *time.Duration `json:"-"` // nil: each worker's own; 0: never
 }
+
+// CountsKept is how long counts are kept: workers delete what is older.
+const CountsKept = 48 * time.Hour
+
+// Beat is what a worker tells of itself: before its first exchange, then every few seconds, and when it ends.
+type Beat struct {
+	// Worker's row is inserted, or its SeenAt set to now.
+	Worker Worker
+
+	// Leave deletes the row instead.
+	Leave bool
+
+	// Unseen deletes the rows of the workers that were not seen for so long; 0: none.
+	Unseen time.Duration
+
+	// Counts are inserted.
+	Counts []Count
+
+	// OldCounts deletes the counts of minutes so long ago, a thousand at a time; 0: none.
+	OldCounts time.Duration
+}

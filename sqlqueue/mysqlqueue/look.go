@@ -75,9 +75,6 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 		lanes = from(lanes, at.from, before(queues))
 	}
 	worker, _, _ := strings.Cut(x.Number, "-")
-	if x.Worker != nil {
-		worker = x.Worker.ID
-	}
 	if len(x.Reserve) > 0 {
 		var err error
 		if v.answer.Controls, err = s.controls(ctx, db, queues); err != nil {

@@ -82,7 +82,6 @@ func TestWithTxFindsItsStore(t *testing.T) {
 func TestBoundExchangeSettlesOnly(t *testing.T) {
 	q := WithTx(newQueue(t, sqlqueue.Config{}), new(sql.Tx))
 	for name, x := range map[string]driver.Exchange{
-		"worker":  {Worker: &driver.Worker{}},
 		"touch":   {Touch: []driver.Touch{{}}},
 		"abandon": {Abandoned: []string{"w-1"}},
 		"requeue": {Requeue: 1},

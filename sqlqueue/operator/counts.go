@@ -8,11 +8,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // CountsKept is how far back Counts goes: what workers have counted is deleted then.
-const CountsKept = 48 * time.Hour
+const CountsKept = driver.CountsKept
 
 // Counts is what happened in the queues.
 type Counts struct {

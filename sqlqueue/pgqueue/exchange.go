@@ -108,8 +108,6 @@ func (c *conversation) run(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
-	c.worker(batch)
-	c.counts(batch)
 	for _, step := range c.settle() {
 		c.collect(batch.Queue(c.store.names.in(step.query), step.args...))
 	}
@@ -143,67 +141,6 @@ func rollBack(ctx context.Context, conn *pgxpool.Conn) {
 func (c *conversation) clock(batch *pgx.Batch, at *time.Time) {
 	if c.scan.Timed() || c.expiry.Timed() {
 		batch.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(at) })
-	}
-}
-
-// $1 id, $2 name, $3 host, $4 pid, $5 queues, $6 concurrency.
-const registerSQL = `
-INSERT INTO "job_workers" (id, name, host, pid, queues, concurrency) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO NOTHING`
-
-const seenSQL = `
-UPDATE "job_workers" SET name = $2, host = $3, pid = $4, queues = $5, concurrency = $6, seen_at = clock_timestamp()
-WHERE id = (SELECT id FROM "job_workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
-
-// $1 id.
-const leaveSQL = `
-DELETE FROM "job_workers" WHERE id = (SELECT id FROM "job_workers" WHERE id = $1 FOR UPDATE SKIP LOCKED)`
-
-// $1 microseconds.
-const unseenSQL = `
-DELETE FROM "job_workers" WHERE id = ANY (ARRAY(
-    SELECT id FROM "job_workers" WHERE seen_at < clock_timestamp() - $1 * interval '1 microsecond' FOR UPDATE SKIP LOCKED))`
-
-func (c *conversation) worker(batch *pgx.Batch) {
-	switch w := c.x.Worker; {
-	case w == nil:
-	case c.x.Leave:
-		batch.Queue(c.store.names.in(leaveSQL), w.ID)
-	default:
-		args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency}
-		batch.Queue(c.store.names.in(registerSQL), args...)
-		batch.Queue(c.store.names.in(seenSQL), args...)
-	}
-	if c.x.Unseen > 0 {
-		batch.Queue(c.store.names.in(unseenSQL), c.x.Unseen.Microseconds())
-	}
-}
-
-// $1 minutes in microseconds, $2 queues, $3 pushed, $4 done, $5 failed, $6 released.
-const countSQL = `
-INSERT INTO "job_counts" (minute, queue, pushed, done, failed, released)
-SELECT timestamptz 'epoch' + c.minute * interval '1 microsecond', c.queue, c.pushed, c.done, c.failed, c.released
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS c(minute, queue, pushed, done, failed, released)`
-
-// $1 microseconds.
-const oldCountsSQL = `
-DELETE FROM "job_counts" WHERE id = ANY (ARRAY(
-    SELECT id FROM "job_counts" WHERE minute < statement_timestamp() - $1 * interval '1 microsecond' ORDER BY minute LIMIT 1000 FOR UPDATE SKIP LOCKED))`
-
-func (c *conversation) counts(batch *pgx.Batch) {
-	if n := len(c.x.Counts); n > 0 {
-		minutes, queues := make([]int64, n), make([]string, n)
-		var numbers [4][]int64
-		for i, of := range c.x.Counts {
-			minutes[i], queues[i] = of.Minute.UnixMicro(), of.Queue
-			for j, number := range []int64{of.Pushed, of.Done, of.Failed, of.Released} {
-				numbers[j] = append(numbers[j], number)
-			}
-		}
-		batch.Queue(c.store.names.in(countSQL), minutes, queues, numbers[0], numbers[1], numbers[2], numbers[3])
-	}
-	if c.x.OldCounts > 0 {
-		batch.Queue(c.store.names.in(oldCountsSQL), c.x.OldCounts.Microseconds())
 	}
 }
 
@@ -527,9 +464,6 @@ SELECT clock_timestamp(),
 func (c *conversation) look(batch *pgx.Batch) {
 	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
-	if c.x.Worker != nil {
-		worker = c.x.Worker.ID
-	}
 	batch.Queue(c.store.names.in(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {
 		var due *time.Time
 		var wanted *int
@@ -616,7 +550,7 @@ func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
 // settleBound settles in the caller's transaction.
 func (c *conversation) settleBound(ctx context.Context) (driver.Exchanged, error) {
 	only := driver.Exchange{Settle: c.x.Settle}
-	if c.x.Worker != nil || c.x.Unseen+c.x.OldCounts > 0 || len(c.x.Counts)+len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
+	if len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
 	}
 	c.x, c.done = only, nil

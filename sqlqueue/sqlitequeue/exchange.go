@@ -20,7 +20,7 @@ import (
 
 // Exchange: see sqlqueue.Store. Nothing is ever Locked.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	tells := x.Worker != nil || x.Unseen+x.OldCounts > 0 || len(x.Counts)+len(x.Touch)+len(x.Abandoned) > 0
+	tells := len(x.Touch)+len(x.Abandoned) > 0
 	switch {
 	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
 		return driver.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
@@ -36,7 +36,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	err := s.promptly(ctx, func(tx sqldb.Executor) error {
 		e = s.newExchange(sqldb.SQL(tx, translate), x)
 		for _, step := range []func(context.Context) error{
-			e.writeWorker, e.dropUnseen, e.counts, e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
+			e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -91,50 +91,11 @@ func (s *store) newExchange(db sqldb.DB, x driver.Exchange) *exchange {
 	return &exchange{store: s, db: db, asked: x, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
 }
 
-// upsertWorker writes a worker's row.
-const upsertWorker = `
-INSERT INTO "job_workers" (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, pid = excluded.pid, queues = excluded.queues,
-	concurrency = excluded.concurrency, seen_at = excluded.seen_at`
-
-// deleteWorker deletes the row of the worker ?1.
-const deleteWorker = `DELETE FROM "job_workers" WHERE id = ?1`
-
-// deleteUnseen deletes the rows of the workers that were not seen since ?1.
-const deleteUnseen = `DELETE FROM "job_workers" WHERE seen_at < ?1`
-
-func (e *exchange) dropUnseen(ctx context.Context) error {
-	if e.asked.Unseen == 0 {
-		return nil
-	}
-	_, err := e.db.Exec(ctx, e.sql.text[deleteUnseen], e.now-e.asked.Unseen.Microseconds())
-	return err
-}
-
-func (e *exchange) counts(ctx context.Context) error { return e.WriteCounts(ctx, e.db, e.asked) }
-
-func (e *exchange) writeWorker(ctx context.Context) error {
-	w := e.asked.Worker
-	if w == nil {
-		return nil
-	}
-	if e.asked.Leave {
-		_, err := e.db.Exec(ctx, e.sql.text[deleteWorker], w.ID)
-		return err
-	}
-	args := []any{w.ID, w.Name, w.Host, w.PID, strings.Join(w.Queues, ","), w.Concurrency, e.now}
-	_, err := e.db.Exec(ctx, e.sql.text[upsertWorker], args...)
-	return err
-}
-
 // selectWanted returns what concurrency is wanted of the worker ?1.
 const selectWanted = `SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`
 
 func (e *exchange) wanted(ctx context.Context) error {
 	worker, _, _ := strings.Cut(e.asked.Number, "-")
-	if e.asked.Worker != nil {
-		worker = e.asked.Worker.ID
-	}
 	if worker == "" {
 		return nil
 	}

@@ -48,9 +48,6 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
 		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
 		selectControls:   {},
-		upsertWorker:     {},
-		deleteWorker:     {},
-		deleteUnseen:     {},
 		selectWanted:     {},
 	}
 	for _, analyzed := range []bool{false, true} {
@@ -147,7 +144,7 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 				"SEARCH job_counts USING INDEX job_counts_minute (minute>?)",
 			}},
 			"old counts": {func(*operator.Operator) error {
-				return database.WriteCounts(ctx, database.DB, driver.Exchange{OldCounts: time.Since(time.UnixMicro(0))})
+				return database.Beat(ctx, driver.Beat{OldCounts: time.Since(time.UnixMicro(0))})
 			}, []string{"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)"}},
 			"groups": {func(o *operator.Operator) error {
 				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)

@@ -261,7 +261,6 @@ func TestExchangeInATransactionOnlySettles(t *testing.T) {
 	defer func() { _ = tx.Rollback() }()
 	bound := WithTx(newQueue(t, db), tx)
 	for name, x := range map[string]driver.Exchange{
-		"worker":    {Worker: &driver.Worker{ID: "w"}},
 		"touch":     {Touch: []driver.Touch{{}}},
 		"abandoned": {Abandoned: []string{"w-1"}},
 		"requeue":   {Requeue: 1},

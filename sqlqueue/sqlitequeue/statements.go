@@ -30,7 +30,7 @@ func newStatements(named func(string) string) *statements {
 	for _, statement := range []string{
 		becomeWriter, insertJob, insertJobs, selectSequence, selectInserted, selectHolder, selectLost, deleteJobs, releaseJobs,
 		insertFailed, touchJobs, giveBackJobs, requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue,
-		upsertWorker, deleteWorker, deleteUnseen, selectWanted, selectSizes,
+		selectWanted, selectSizes,
 	} {
 		s.text[statement] = replacer.Replace(statement)
 	}

@@ -630,7 +630,7 @@ func advance(t *testing.T) {
 		}
 	}
 
-	if _, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: "w", Name: "w"}}); err != nil {
+	if err := q.Beat(t.Context(), driver.Beat{Worker: driver.Worker{ID: "w", Name: "w"}}); err != nil {
 		t.Fatal(err)
 	}
 	q.Advance(time.Hour)

@@ -74,7 +74,7 @@ var countsCases = []testCase{
 			}
 			want := map[key]driver.Count{}
 			tell := func(by *client, counts ...driver.Count) {
-				by.exchange(driver.Exchange{Counts: counts})
+				by.beat(driver.Beat{Counts: counts})
 				for _, n := range counts {
 					at := key{n.Minute, n.Queue}
 					sum := want[at]
@@ -175,66 +175,59 @@ var countsCases = []testCase{
 				}
 				counts = append(counts, driver.Count{Minute: now.Add(-ago).Truncate(time.Minute), Queue: "mail", Done: 1})
 			}
-			c.exchange(driver.Exchange{Counts: counts})
+			c.beat(driver.Beat{Counts: counts})
 			c.exchange(driver.Exchange{})
 			if n := f.count("SELECT count(*) FROM {job_counts}"); n != old+kept {
 				f.Errorf("there are %d counts, want %d: nobody wanted any deleted", n, old+kept)
 			}
 			f.eventually("the old counts are gone", func() bool {
-				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
+				c.beat(driver.Beat{OldCounts: operator.CountsKept})
 				return f.count("SELECT count(*) FROM {job_counts}") <= kept
 			})
-			c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
+			c.beat(driver.Beat{OldCounts: operator.CountsKept})
 			if n := f.count("SELECT count(*) FROM {job_counts}"); n != kept {
 				f.Errorf("there are %d counts left, want %d", n, kept)
 			}
 		},
 	},
 	{
-		"E5 counts are written with the exchange, or not at all",
-		"the worker tells again what an exchange that failed has not written, and must not tell it twice",
+		"E5 a beat is written whole, or not at all",
+		"a worker tells again what a beat that failed has not written, and must not tell it twice",
 		func(f *fixture) {
 			c := f.open()
-			c.push()
-			j := c.reserve(1, "default")[0]
-			x := driver.Exchange{
-				Counts: []driver.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}},
-				Settle: []driver.Settlement{fail(j, "no", "")},
-			}
-			for _, table := range []string{"failed_jobs", "job_counts"} {
+			b := driver.Beat{Counts: []driver.Count{{Minute: c.now().Truncate(time.Minute), Queue: "default", Failed: 1}}}
+			for _, table := range []string{"job_workers", "job_counts"} {
 				back := f.rename(table)
-				_, err := c.Exchange(f.Context(), x)
+				err := c.Beat(f.Context(), b)
 				back()
 				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 					f.Fatalf("without %s: got %v, want ErrNotMigrated", table, err)
 				}
-				if n := f.count("SELECT count(*) FROM {job_counts}"); n != 0 || !c.job(j.ID).Reserved {
-					f.Errorf("without %s: %d counts were written, and the job is %+v", table, n, c.job(j.ID))
+				if n := f.count("SELECT count(*) FROM {job_counts}") + f.count("SELECT count(*) FROM {job_workers}"); n != 0 {
+					f.Errorf("without %s: %d rows were written", table, n)
 				}
 			}
-			c.exchange(x)
+			c.beat(b)
 			if n := f.count("SELECT sum(failed) FROM {job_counts}"); n != 1 {
 				f.Errorf("the counts are %d, want 1", n)
 			}
 		},
 	},
 	{
-		"E5 an exchange does not wait for counts that are locked",
+		"E5 a beat does not wait for counts that are locked",
 		"somebody's look at a table of figures must not stop the heartbeat of all",
 		func(f *fixture) {
 			if !f.hasRowLocks() {
 				return
 			}
 			c := f.open()
-			c.push()
-			j := c.reserve(1, "default")[0]
 			minute := c.now().Truncate(time.Minute)
 			counts := func(ago time.Duration) []driver.Count {
 				return []driver.Count{{Minute: minute.Add(-ago), Queue: "mail", Done: 1}, {Minute: minute.Add(-ago), Queue: "sms", Done: 1}}
 			}
-			c.exchange(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
+			c.beat(driver.Beat{Counts: slices.Concat(counts(0), counts(50*time.Hour))})
 			release := f.lockSQL("SELECT count(*) FROM (SELECT id FROM {job_counts} WHERE queue = 'mail' FOR UPDATE) l")
-			c.promptly(driver.Exchange{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: operator.CountsKept, Settle: []driver.Settlement{done(j)}})
+			c.promptlyBeats(driver.Beat{Counts: slices.Concat(counts(0), counts(50*time.Hour)), OldCounts: operator.CountsKept})
 			if n := f.count("SELECT count(*) FROM {job_counts} WHERE queue = 'mail'"); n < 3 {
 				f.Errorf("there are %d counts, want 3 at least: two that are locked, and a new one", n)
 			}
@@ -243,7 +236,7 @@ var countsCases = []testCase{
 			}
 			release()
 			f.eventually("the old counts are gone", func() bool {
-				c.exchange(driver.Exchange{OldCounts: operator.CountsKept})
+				c.beat(driver.Beat{OldCounts: operator.CountsKept})
 				return f.count("SELECT count(*) FROM {job_counts}") == 4
 			})
 		},

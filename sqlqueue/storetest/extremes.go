@@ -337,10 +337,9 @@ func (d *extremeTest) control(n int, change operator.ControlChange) error {
 func (d *extremeTest) workers(n int) error {
 	var errs []error
 	for i := range n {
-		_, err := d.q.Exchange(d.ctx, driver.Exchange{Worker: &driver.Worker{
+		errs = append(errs, d.q.Beat(d.ctx, driver.Beat{Worker: driver.Worker{
 			ID: fmt.Sprintf("worker%03d", i), Name: "name", Host: "host", PID: 1, Queues: []string{"default"}, Concurrency: 1,
-		}})
-		errs = append(errs, err)
+		}}))
 	}
 	return errors.Join(errs...)
 }
@@ -351,8 +350,7 @@ func (d *extremeTest) counts(n int) error {
 	for i := range counts {
 		counts[i] = driver.Count{Minute: minute, Queue: "default", Pushed: 1, Done: 1, Failed: 1, Released: 1}
 	}
-	_, err := d.q.Exchange(d.ctx, driver.Exchange{Counts: counts})
-	return err
+	return d.q.Beat(d.ctx, driver.Beat{Worker: driver.Worker{ID: "counting"}, Counts: counts})
 }
 
 func (d *extremeTest) subscriptions(n int) error {
@@ -676,11 +674,9 @@ func (d *extremeTest) operate() {
 		if w.ID != "" && !strings.ContainsRune(w.ID, utf8.RuneError) {
 			d.ok("set concurrency", operator.New(d.q).SetConcurrency(d.ctx, w.ID, 2))
 		}
-		_, err := d.exchange(driver.Exchange{Worker: &driver.Worker{ID: w.ID}, Leave: true})
-		d.ok("leave", err)
+		d.ok("leave", d.q.Beat(d.ctx, driver.Beat{Worker: driver.Worker{ID: w.ID}, Leave: true}))
 	}
-	_, err = d.exchange(driver.Exchange{Unseen: time.Microsecond, OldCounts: time.Hour})
-	d.ok("drop what is old", err)
+	d.ok("drop what is old", d.q.Beat(d.ctx, driver.Beat{Worker: driver.Worker{ID: "tidying"}, Leave: true, Unseen: time.Microsecond, OldCounts: time.Hour}))
 	subscriptions, err := operator.New(d.q).Subscriptions(d.ctx)
 	d.ok("subscriptions", err)
 	for _, s := range subscriptions {

@@ -102,6 +102,15 @@ func (c *client) exchange(x driver.Exchange) driver.Exchanged {
 	return answer
 }
 
+// beat beats as the client's worker, unless b names another.
+func (c *client) beat(b driver.Beat) {
+	c.f.Helper()
+	if b.Worker.ID == "" {
+		b.Worker = driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}
+	}
+	c.f.must(c.Beat(c.f.Context(), b))
+}
+
 // now is the database's clock.
 func (c *client) now() time.Time {
 	c.f.Helper()

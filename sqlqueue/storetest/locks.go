@@ -115,7 +115,7 @@ var lockCases = []testCase{
 		},
 	},
 	{
-		"an exchange does not wait for locked rows of workers and queues",
+		"neither a beat nor an exchange waits for locked rows of workers and queues",
 		"an operator's open transaction there must not stop anybody's heartbeat",
 		func(f *fixture) {
 			if !f.hasRowLocks() {
@@ -123,13 +123,14 @@ var lockCases = []testCase{
 			}
 			c := f.open()
 			id := c.push()
-			x := driver.Exchange{
-				Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 3}, Reserve: from("default"), Limit: 1, Number: c.number(),
-			}
-			c.exchange(driver.Exchange{Worker: x.Worker})
+			b := driver.Beat{Worker: driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 3}}
+			c.beat(b)
 			c.control("default", operator.ControlChange{Restart: true})
 			release := f.lockSQL("SELECT id FROM {job_workers} FOR UPDATE", "SELECT queue FROM {job_queues} FOR UPDATE")
-			answer := c.promptly(x)
+			c.promptlyBeats(b)
+			b.Leave, b.Unseen = true, time.Microsecond
+			c.promptlyBeats(b)
+			answer := c.promptly(driver.Exchange{Reserve: from("default"), Limit: 1, Number: c.number()})
 			f.sameIDs(answer.Reserved, id)
 			if len(answer.Controls) == 0 || answer.Controls[len(answer.Controls)-1].Restarts == 0 {
 				f.Errorf("controls are %+v", answer.Controls)
@@ -322,6 +323,16 @@ func (c *client) promptly(x driver.Exchange) driver.Exchanged {
 	}
 	c.f.must(err)
 	return answer
+}
+
+func (c *client) promptlyBeats(b driver.Beat) {
+	c.f.Helper()
+	if b.Worker.ID == "" {
+		b.Worker = driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}
+	}
+	ctx, cancel := context.WithTimeout(c.f.Context(), promptly)
+	defer cancel()
+	c.f.must(c.Beat(ctx, b))
 }
 
 // locked sees that one job is told as locked, and nothing as lost.

@@ -173,7 +173,7 @@ var operatorCases = []testCase{
 				ID: c.worker, Name: "mailer 🎉", Host: "host-1.example", PID: 4711, Queues: []string{"high", "default", "队列"}, Concurrency: 10,
 			}
 			before := c.now()
-			c.exchange(driver.Exchange{Worker: &w})
+			c.beat(driver.Beat{Worker: w})
 			after := c.now()
 			read := func() driver.Worker {
 				f.Helper()
@@ -196,17 +196,17 @@ var operatorCases = []testCase{
 			}
 			same(first)
 			f.eventually("the worker is seen again", func() bool {
-				c.exchange(driver.Exchange{Worker: &w})
+				c.beat(driver.Beat{Worker: w})
 				return read().SeenAt.After(first.SeenAt)
 			})
 			if got := read(); !got.StartedAt.Equal(first.StartedAt) {
 				f.Errorf("started_at moved from %v to %v", first.StartedAt, got.StartedAt)
 			}
 			w.Concurrency = 20
-			c.exchange(driver.Exchange{Worker: &w})
+			c.beat(driver.Beat{Worker: w})
 			same(read())
 			second := driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}
-			other.exchange(driver.Exchange{Worker: &second})
+			other.beat(driver.Beat{Worker: second})
 			all, err := operator.New(c.Queue).Workers(f.Context())
 			if err != nil || len(all) != 2 || all[0].ID != c.worker || all[1].ID != other.worker {
 				f.Errorf("workers are %+v, %v; want two, by start", all, err)
@@ -218,8 +218,8 @@ var operatorCases = []testCase{
 		"who looks for the workers wants to see those that run",
 		func(f *fixture) {
 			c, other := f.open(), f.open()
-			mine := driver.Exchange{Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}}
-			its := driver.Exchange{Worker: &driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}}
+			mine := driver.Beat{Worker: driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 1}}
+			its := driver.Beat{Worker: driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 1}}
 			rows := func() (ids []string) {
 				all, err := operator.New(c.Queue).Workers(f.Context())
 				f.must(err)
@@ -228,22 +228,22 @@ var operatorCases = []testCase{
 				}
 				return ids
 			}
-			c.exchange(mine)
-			other.exchange(its)
+			c.beat(mine)
+			other.beat(its)
 			its.Leave = true
-			other.exchange(its)
-			other.exchange(its) // also where there is none
+			other.beat(its)
+			other.beat(its) // also where there is none
 			if got := rows(); !slices.Equal(got, []string{c.worker}) {
 				f.Fatalf("after one has left there are the workers %v, want %s", got, c.worker)
 			}
 			its.Leave, its.Unseen = false, time.Hour
-			other.exchange(its)
+			other.beat(its)
 			if got := rows(); len(got) != 2 {
 				f.Fatalf("there are the workers %v: one that was seen within the hour is gone", got)
 			}
 			f.eventually("the worker that is not seen any more is gone, and the other is not", func() bool {
 				its.Unseen = time.Second
-				other.exchange(its)
+				other.beat(its)
 				return slices.Equal(rows(), []string{other.worker})
 			})
 		},
@@ -253,28 +253,29 @@ var operatorCases = []testCase{
 		"a running worker is made wider or narrower",
 		func(f *fixture) {
 			c, other := f.open(), f.open()
-			mine := driver.Exchange{Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}, Concurrency: 10}}
-			its := driver.Exchange{Worker: &driver.Worker{ID: other.worker, Queues: []string{"default"}, Concurrency: 10}}
-			if n := c.exchange(mine).WantedConcurrency; n != 0 {
+			wanted := func(c *client) int { return c.exchange(driver.Exchange{Number: c.number()}).WantedConcurrency }
+			c.beat(driver.Beat{})
+			if n := wanted(c); n != 0 {
 				f.Errorf("wanted concurrency is %d before anybody wanted it", n)
 			}
-			other.exchange(its)
+			other.beat(driver.Beat{})
 			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 3))
 			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 3)) // MySQL counts no row that stays as it is
 			for range 2 {
-				if n := c.exchange(mine).WantedConcurrency; n != 3 {
+				if n := wanted(c); n != 3 {
 					f.Errorf("wanted concurrency is %d, want 3", n)
 				}
 				idle := driver.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")}
 				if n := c.exchange(idle).WantedConcurrency; n != 3 {
-					f.Errorf("to its number alone, wanted concurrency is %d, want 3", n)
+					f.Errorf("while it reserves, wanted concurrency is %d, want 3", n)
 				}
-				if n := other.exchange(its).WantedConcurrency; n != 0 {
+				if n := wanted(other); n != 0 {
 					f.Errorf("another worker's wanted concurrency is %d", n)
 				}
+				c.beat(driver.Beat{}) // keeps it
 			}
 			f.must(operator.New(c.Queue).SetConcurrency(f.Context(), c.worker, 0))
-			if n := c.exchange(mine).WantedConcurrency; n != 0 {
+			if n := wanted(c); n != 0 {
 				f.Errorf("wanted concurrency is %d after it was taken back", n)
 			}
 			if err := operator.New(c.Queue).SetConcurrency(f.Context(), "nobody", 3); !errors.Is(err, operator.ErrNoWorker) {

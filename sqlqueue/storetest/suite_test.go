@@ -19,6 +19,7 @@ import (
 type broken struct {
 	driver.Store
 	ask    func(*driver.Exchange)
+	beat   func(*driver.Beat)
 	answer func(driver.Exchange, *driver.Exchanged)
 	push   func([]driver.NewJob)
 	sql    func(query string, args []any) (string, []any) // of operators
@@ -38,6 +39,13 @@ func (b *broken) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchan
 		b.answer(x, &answer)
 	}
 	return answer, b.wrong(err)
+}
+
+func (b *broken) Beat(ctx context.Context, beat driver.Beat) error {
+	if b.beat != nil {
+		b.beat(&beat)
+	}
+	return b.wrong(b.Store.Beat(ctx, beat))
 }
 
 func (b *broken) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
@@ -154,7 +162,7 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 		{"force does not matter", controlCases, "maintenance stops", asking(func(x *driver.Exchange) { x.Force = false })},
 		{"controls are not told", controlCases, "restart counts", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.Controls = nil })},
 		{"wanted concurrency is not told", operatorCases, "concurrency that an operator wants", answering(func(_ driver.Exchange, a *driver.Exchanged) { a.WantedConcurrency = 0 })},
-		{"workers are not written", operatorCases, "worker's row", asking(func(x *driver.Exchange) { x.Worker = nil })},
+		{"workers are not written", operatorCases, "worker's row", beating(func(b *driver.Beat) { b.Leave = true })},
 		{"delays do not matter", pushCases, "delay counts", pushing(func(j *driver.NewJob) { j.Delay = 0 })},
 		{"times are cut to seconds", pushCases, "to the microsecond", pushing(func(j *driver.NewJob) { j.At = j.At.Truncate(time.Second) })},
 		{"everything goes to one queue", pushCases, "push to several queues", pushing(func(j *driver.NewJob) { j.Queue = "default" })},
@@ -180,11 +188,11 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 		{"groups are of the oldest only", searchCases, "grouped by queue", rewriting(`failed_jobs"`, `failed_jobs" NATURAL JOIN (SELECT max(id) AS id FROM "failed_jobs")`)},
 		{"the number of ready jobs is not to be trusted", countsCases, "counted up to a limit", rewriting("SELECT count(*), min", "SELECT 1000, min")},
 		{"the oldest is not looked for", countsCases, "counted up to a limit", rewriting("min(available_at)", "NULL")},
-		{"counts are not written", countsCases, "added up over workers", asking(func(x *driver.Exchange) { x.Counts = nil })},
+		{"counts are not written", countsCases, "added up over workers", beating(func(b *driver.Beat) { b.Counts = nil })},
 		{"what waits is not counted", countsCases, "look at so many waiting", rewriting("ORDER BY id DESC LIMIT ", "ORDER BY id DESC LIMIT 0 * ")},
 		{"what was left out looks like silence", countsCases, "look at so many waiting", rewriting("min(pushed)", "0")},
-		{"old counts stay", countsCases, "old counts are deleted", asking(func(x *driver.Exchange) { x.OldCounts = 0 })},
-		{"every count is old", countsCases, "old counts are deleted", asking(func(x *driver.Exchange) { x.OldCounts = min(x.OldCounts, time.Hour) })},
+		{"old counts stay", countsCases, "old counts are deleted", beating(func(b *driver.Beat) { b.OldCounts = 0 })},
+		{"every count is old", countsCases, "old counts are deleted", beating(func(b *driver.Beat) { b.OldCounts = min(b.OldCounts, time.Hour) })},
 		{"the secret is lost", subscriptionCases, "written, listed by name", rewriting("secret = ?3", "secret = substr(?3, 1, 0)")},
 		{"subscriptions have names of their own", subscriptionCases, "takes the place", renaming},
 		{"errors do not say that the tables are missing", schemaCases, "missing tables", func() *broken {
@@ -285,6 +293,10 @@ func renaming() *broken {
 
 func asking(f func(*driver.Exchange)) func() *broken {
 	return func() *broken { return &broken{ask: f} }
+}
+
+func beating(f func(*driver.Beat)) func() *broken {
+	return func() *broken { return &broken{beat: f} }
 }
 
 func answering(f func(driver.Exchange, *driver.Exchanged)) func() *broken {

@@ -263,9 +263,6 @@ var transactionCases = []testCase{
 				"touch":     {Touch: []driver.Touch{touch(j, time.Hour)}},
 				"requeue":   {Requeue: 1},
 				"give back": {Abandoned: []string{j.ReservedBy}},
-				"counts":    {Counts: []driver.Count{{Minute: time.Now().Truncate(time.Minute), Queue: "default", Done: 1}}},
-				"old":       {OldCounts: time.Hour},
-				"worker":    {Worker: &driver.Worker{ID: c.worker, Queues: []string{"default"}}},
 			} {
 				bound, tx := c.begin(way)
 				if _, err := bound.Exchange(f.Context(), x); err == nil {
