@@ -187,7 +187,7 @@ func everything(tb testing.TB, db *sql.DB, q *sqlqueue.Queue) driver.Exchange {
 	mustExec(tb, db, "UPDATE jobs SET expires_at = UTC_TIMESTAMP(6) WHERE reserved_by = 'w-4'")
 
 	x := driver.Exchange{
-		Worker: &driver.Worker{ID: "w", Queues: []string{"mail"}}, Abandoned: []string{"w-3"}, Requeue: len(expired),
+		Abandoned: []string{"w-3"}, Requeue: len(expired),
 		Number: "w-5", Limit: 5 * each, Reserve: []driver.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}},
 	}
 	for i, j := range settled {
