@@ -516,7 +516,6 @@ func dayInTheLife(t *testing.T, db *sql.DB) {
 	}
 
 	answer := mustExchange(t, q, driver.Exchange{
-		Worker: &driver.Worker{ID: "w", Name: data, Queues: []string{"default"}},
 		Number: "w-1", Limit: 100, Reserve: fromQueue("default", time.Minute),
 	})
 	if len(answer.Reserved) != len(ids) {

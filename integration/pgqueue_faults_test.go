@@ -189,7 +189,7 @@ func TestPostgresLateCommitAfterAStall(t *testing.T) {
 		dsn := migrated(t, s, "")
 		q, db := postgresQueue(t, s, dsn), s.Open(t, dsn)
 		x := driver.Exchange{
-			Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}, Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute),
+			Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute),
 		}
 		if _, err := q.PushMany(t.Context(), named(1)); err != nil {
 			t.Fatal(err)

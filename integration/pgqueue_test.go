@@ -278,7 +278,7 @@ func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
 		t.Fatal(err)
 	}
 	x := driver.Exchange{
-		Worker: &driver.Worker{ID: "w", Queues: []string{"default"}}, Requeue: 10, Abandoned: []string{"w-0"},
+		Requeue: 10, Abandoned: []string{"w-0"},
 		Number: "w-1", Limit: 10, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}},
 	}
 	answer, err := q.Exchange(ctx, x)

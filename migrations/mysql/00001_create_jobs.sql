@@ -152,11 +152,19 @@ CREATE TABLE `job_subscriptions` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'Queues whose jobs are sent to a URL';
 
+CREATE TABLE `job_schema` (
+    compatible_from BIGINT NOT NULL PRIMARY KEY
+        COMMENT 'Programs must know this version or a later one',
+    CHECK (compatible_from >= 1)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+  COMMENT = 'Versions of the tables that older programs cannot work with; none at first';
+
 -- +goose Down
--- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE `job_workers`;
-DROP TABLE `job_counts`;
+-- In the order in which exchanges and beats take them, so that none waits for another.
 DROP TABLE `jobs`;
 DROP TABLE `failed_jobs`;
 DROP TABLE `job_queues`;
+DROP TABLE `job_workers`;
+DROP TABLE `job_counts`;
 DROP TABLE `job_subscriptions`;
+DROP TABLE `job_schema`;

@@ -150,11 +150,19 @@ COMMENT ON COLUMN "job_subscriptions".queue IS 'The queue''s name';
 COMMENT ON COLUMN "job_subscriptions".secret IS 'Signs what is sent; empty: nothing is signed';
 COMMENT ON COLUMN "job_subscriptions".created_at IS 'When it was first written';
 
+CREATE TABLE "job_schema" (
+    compatible_from bigint NOT NULL PRIMARY KEY CHECK (compatible_from >= 1)
+);
+
+COMMENT ON TABLE "job_schema" IS 'Versions of the tables that older programs cannot work with; none at first';
+COMMENT ON COLUMN "job_schema".compatible_from IS 'Programs must know this version or a later one';
+
 -- +goose Down
--- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE "job_workers";
-DROP TABLE "job_counts";
+-- In the order in which exchanges and beats take them, so that none waits for another.
 DROP TABLE "jobs";
 DROP TABLE "failed_jobs";
 DROP TABLE "job_queues";
+DROP TABLE "job_workers";
+DROP TABLE "job_counts";
 DROP TABLE "job_subscriptions";
+DROP TABLE "job_schema";

@@ -128,11 +128,18 @@ CREATE TABLE "job_subscriptions" (
     CHECK (typeof(created_at) = 'integer')
 );
 
+-- Versions of the tables that older programs cannot work with; none at first.
+CREATE TABLE "job_schema" (
+    compatible_from INTEGER NOT NULL PRIMARY KEY,  -- programs must know this version or a later one
+    CHECK (compatible_from >= 1 AND typeof(compatible_from) = 'integer')
+);
+
 -- +goose Down
--- In the order in which exchanges take them, so that none waits for another.
-DROP TABLE "job_workers";
-DROP TABLE "job_counts";
+-- In the order in which exchanges and beats take them, so that none waits for another.
 DROP TABLE "jobs";
 DROP TABLE "failed_jobs";
 DROP TABLE "job_queues";
+DROP TABLE "job_workers";
+DROP TABLE "job_counts";
 DROP TABLE "job_subscriptions";
+DROP TABLE "job_schema";

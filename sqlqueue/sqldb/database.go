@@ -58,17 +58,18 @@ func (d *Database) Clock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// CheckSchema compares the version of the tables with the one that is needed.
+// CheckSchema reports whether the tables are there, and of a version that this program can work with: its own, or a later one that
+// says of no step between them that older programs cannot work with it.
 func (d *Database) CheckSchema(ctx context.Context) error {
-	var version sql.NullInt64
-	err := Each(ctx, d.DB, "SELECT max(version_id) FROM "+d.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
-		func(scan func(...any) error) error { return scan(&version) })
-	switch {
+	var version, compatible sql.NullInt64
+	err := Each(ctx, d.DB, fmt.Sprintf("SELECT max(version_id), (SELECT max(compatible_from) FROM %s) FROM %s WHERE is_applied",
+		d.Table("job_schema"), d.Table("sqlqueue_migrations")), nil, func(scan func(...any) error) error { return scan(&version, &compatible) })
+	switch later := version.Int64 > driver.SchemaVersion; {
 	case err != nil:
 		return err
 	case version.Int64 == 0:
 		return driver.ErrNotMigrated
-	case version.Int64 != driver.SchemaVersion:
+	case later && compatible.Int64 > driver.SchemaVersion, version.Int64 < driver.SchemaVersion:
 		return &driver.SchemaError{Have: version.Int64, Need: driver.SchemaVersion}
 	}
 	return nil
