@@ -101,7 +101,6 @@ func exchangeStatements(t *testing.T, dsn string) (settings string, statements [
 		x.Settle = append(x.Settle, driver.Settlement{Reservation: r, Outcome: driver.Delete + driver.Outcome(i%3), Error: "e"})
 		x.Touch = append(x.Touch, driver.Touch{Reservation: sqlqueue.Reservation{ID: int64(2000 + i), By: "w-1"}, Expire: time.Minute})
 	}
-	x.Worker = &driver.Worker{ID: "w", Queues: []string{"mail"}}
 	x.Requeue, x.Limit, x.Number = 100, 100, "w-2"
 	x.Reserve = []driver.Reserve{{Queue: "high", Expire: time.Minute}, {Queue: "mail", Expire: time.Minute}}
 	if _, err := q.Exchange(t.Context(), x); err != nil {
