@@ -51,11 +51,11 @@ test-hostile: ## the library with other clocks, zones, users and environments, a
 CHAOS := -chaos.long -chaos.for=20m -chaos.burst=20000
 .PHONY: chaos
 chaos: ## break what workers run on, one fault at a time, then in random order: 45 minutes
-	cd integration && go test -count=1 -timeout=12h -v $(CHAOS) ./chaos
+	cd integration && go test -count=1 -timeout=12h -v ./chaos $(CHAOS)
 
 .PHONY: soak
 soak: ## faults in random order on every engine, without an end of their own: 8 hours
-	cd integration && go test -count=1 -timeout=24h -v -run TestRandom -chaos.for=8h ./chaos
+	cd integration && go test -count=1 -timeout=24h -v -run TestRandom ./chaos -chaos.for=8h
 
 .PHONY: lint
 lint: ## check style and the architecture's arrows

@@ -45,7 +45,7 @@ func TestModel(t *testing.T) {
 		queues := []*sqlqueue.Queue{db.Open(t), db.Open(t)}
 		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE job_queues", "%s - INTERVAL %d MICROSECOND"
 		if s.Engine == "postgres" {
-			empty, interval = "TRUNCATE jobs, failed_jobs, queues RESTART IDENTITY", "%s - interval '1 microsecond' * %d"
+			empty, interval = "TRUNCATE jobs, failed_jobs, job_queues RESTART IDENTITY", "%s - interval '1 microsecond' * %d"
 		}
 		rapid.Check(t, within(t, func(rt *rapid.T) {
 			runModel(rt, &machine{

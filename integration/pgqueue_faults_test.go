@@ -194,7 +194,8 @@ func TestPostgresLateCommitAfterAStall(t *testing.T) {
 		if _, err := q.PushMany(t.Context(), named(1)); err != nil {
 			t.Fatal(err)
 		}
-		if answer := mustExchange(t, q, x); len(answer.Reserved) != 1 { // the lane has a mark
+		answer := mustExchange(t, q, x)
+		if len(answer.Reserved) != 1 { // the lane has a mark
 			t.Fatalf("reserved %+v", answer.Reserved)
 		}
 		stall, err := db.BeginTx(t.Context(), nil)
@@ -202,13 +203,14 @@ func TestPostgresLateCommitAfterAStall(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = stall.Rollback() }()
-		if _, err := stall.ExecContext(t.Context(), "LOCK TABLE job_workers"); err != nil {
+		if _, err := stall.ExecContext(t.Context(), "LOCK TABLE failed_jobs"); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error, 1)
 		go func() {
 			stalled := x
 			stalled.Number, stalled.Everything = "w-2", true
+			stalled.Settle = []driver.Settlement{{Reservation: answer.Reserved[0].Reservation(), Outcome: driver.Fail, Error: "no"}}
 			_, err := q.Exchange(t.Context(), stalled)
 			done <- err
 		}()

@@ -600,7 +600,7 @@ func (s suite) tablesOfOthers(t *testing.T) {
 	}
 	if s.dialect == migrations.Postgres {
 		others["the sequence jobs "] = []string{"CREATE SEQUENCE jobs"}
-		others["the type workers "] = []string{"CREATE TYPE workers AS ENUM ('a')"}
+		others["the type job_workers "] = []string{"CREATE TYPE job_workers AS ENUM ('a')"}
 		others["the materialized view jobs "] = []string{"CREATE MATERIALIZED VIEW jobs AS SELECT 1 AS id"}
 	}
 	for what, statements := range others {

@@ -123,5 +123,10 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	}); err != nil || old == nil {
 		return err
 	}
-	return d.Delete(ctx, db, "job_counts", old)
+	for ids := range slices.Chunk(old, 500) { // more would be a scan of the table for PostgreSQL
+		if err := d.Delete(ctx, db, "job_counts", ids); err != nil {
+			return err
+		}
+	}
+	return nil
 }
