@@ -9,5 +9,5 @@
 //	q, err := pgqueue.New(pool, sqlqueue.Config{})
 //	id, err := pgqueue.WithTx(q, tx).Push(ctx, SendInvoice{OrderID: 42}) // exists if and only if tx commits
 //
-// Jobs run at least once. Package worker runs them.
+// Jobs run at least once. Package worker runs them, package operator lists and changes them, and package driver is the contract of what keeps them.
 package sqlqueue
