@@ -108,7 +108,7 @@ func (l *loop) heedBeside() {
 	if b.err != nil {
 		l.unanswered(b.x, b.runs, b.err)
 		l.unsettled = append(l.unsettled, b.runs...)
-		l.outage.next(&l.log, b.err) // the first exchange ends it, or not
+		l.outage.next(l.log, b.err) // the first exchange ends it, or not
 		if faultOf(b.err) == refused {
 			l.denied(l.denials.of(b.x), b.err)
 		}

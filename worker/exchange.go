@@ -126,7 +126,7 @@ func (l *loop) failedExchange(x driver.Exchange, err error) time.Duration {
 	if queue := l.reach.failed(x, err, time.Now()); queue != "" {
 		l.log.tooLarge(queue)
 	}
-	wait := l.outage.next(&l.log, err)
+	wait := l.outage.next(l.log, err)
 	if faultOf(err) == refused {
 		l.denied(l.denials.of(x), err)
 		if l.refusal.searching() {
@@ -152,7 +152,7 @@ func (l *loop) unanswered(x driver.Exchange, runs []*run, err error) {
 }
 
 func (l *loop) succeededExchange(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
-	l.outage.over(&l.log)
+	l.outage.over(l.log)
 	l.denials.granted(x)
 	l.reach.succeeded(x, time.Since(sent))
 	if step := l.outage.answered(answer.Now, sent, time.Now()); step != 0 {
@@ -185,13 +185,13 @@ func (l *loop) settled(runs []*run, answer driver.Exchanged) (still []*run) {
 		case locked[of]:
 			still = append(still, r)
 		case !lost[of]:
-			l.report(r)
+			l.reports.ended(r, l.outage.serverTime(time.Now()))
 		case r.completed.Load():
-			l.completed(r)
+			l.reports.completed(r, l.outage.serverTime(time.Now()))
 		case r.uncertain:
 			l.log.uncertain(r)
 		default:
-			l.lose(r, &r.verdict)
+			l.reports.lost(r, &r.verdict)
 		}
 	}
 	return still
@@ -221,9 +221,9 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		expires[r.Queue] = r.Expire
 	}
 	for _, job := range answer.Reserved {
-		r := l.admit(job, answer.Now)
+		r := l.executor.prepare(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
-		l.emit("Reserved", l.config.Events.Reserved != nil, func() { l.config.Events.Reserved(r.info) })
+		l.emitter.job("Reserved", l.config.Events.Reserved, r)
 		if l.stopping != "" || l.cooldown.on(time.Now()) {
 			r.verdict = verdict{kind: unstarted}
 			l.unsettled = append(l.unsettled, r)
@@ -240,43 +240,4 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		}
 	}
 	l.slots.add(start...)
-}
-
-// report tells how a job ended, now that it is written.
-func (l *loop) report(r *run) {
-	v, on := r.verdict, &l.config.Events
-	if v.kind == unknown {
-		l.unhandled++
-	}
-	l.log.ended(r, l.unhandled)
-	l.counts.ended(r, l.outage.serverTime(time.Now()))
-
-	result := Result{Took: r.took, Delay: v.delay, Err: v.err}
-	if r.timedOut {
-		l.emit("TimedOut", on.TimedOut != nil, func() { on.TimedOut(r.info) })
-	}
-	switch v.kind {
-	case processed, discarded:
-		l.emit("Processed", on.Processed != nil, func() { on.Processed(r.info, result) })
-	case released, snoozed, unknown, unstarted, neverBegan:
-		l.emit("Released", on.Released != nil, func() { on.Released(r.info, result) })
-	case failed:
-		l.emit("Failed", on.Failed != nil, func() { on.Failed(r.info, result) })
-	case kept, dropped, kinds:
-	}
-}
-
-// completed reports a job that its handler has deleted in a transaction of its own.
-func (l *loop) completed(r *run) {
-	if r.verdict.kind != processed {
-		l.log.errorAfterCompletion(r)
-		r.verdict = verdict{kind: processed}
-	}
-	l.report(r)
-}
-
-// lose tells that a reservation is not the worker's any more. The verdict is nil while the handler runs.
-func (l *loop) lose(r *run, v *verdict) {
-	l.log.lost(r, v)
-	l.emit("Lost", l.config.Events.Lost != nil, func() { l.config.Events.Lost(r.info) })
 }

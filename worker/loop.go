@@ -34,10 +34,12 @@ const timeIsUp = "time is up"
 // While an exchange is under way, handlers go on and end; the next exchange takes all that has gathered. So batches form by
 // themselves, and an idle worker answers at once.
 type loop struct {
-	queue  *sqlqueue.Queue
-	mux    *Mux
-	config Config
-	log    journal
+	queue    *sqlqueue.Queue
+	config   Config
+	log      *journal
+	emitter  *emitter
+	reports  *reporter
+	executor *executor
 
 	ended <-chan struct{} // closed when Run's context has ended, or by quit
 	quit  func()          // ends the worker as the end of Run's context does
@@ -64,7 +66,6 @@ type loop struct {
 	unsettled []*run        // has come to its end, which is to be written
 	locked    int           // how many of them were tried, and are locked by other transactions
 	stuck     map[*run]bool // settled, but the handler has not returned
-	teller    teller
 	emptiness emptiness
 	reach     reach
 	used      int64 // memory of the process, when it was looked at last
@@ -77,10 +78,8 @@ type loop struct {
 	beside    *beside // nil: there is no second exchange under way
 	pace      pace
 	taken     int // jobs that were reserved
-	unhandled int // how often a job was put back because no handler has its name
 	turns     int // exchanges that have asked for jobs
 
-	counts    counts
 	control   control
 	outage    outage
 	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
@@ -103,10 +102,14 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // never fails
 	id := hex.EncodeToString(number[:])
+	log, slots := &journal{config.Logger.With("worker", id)}, newSlots(config.Concurrency, config.Rest, ended)
+	events := &emitter{on: &config.Events, log: log}
 	return &loop{
-		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
-		ended: ended, paused: paused,
-		slots:   newSlots(config.Concurrency, config.Rest, ended),
+		queue: q, config: config, log: log, emitter: events,
+		reports:  &reporter{log: log, emitter: events},
+		executor: &executor{queue: q, mux: mux, config: &config, log: log, slots: slots},
+		ended:    ended, paused: paused,
+		slots:   slots,
 		ear:     ear{pushed: make(chan struct{}, 1)},
 		stuck:   map[*run]bool{},
 		locks:   map[*run]bool{},
@@ -142,9 +145,11 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 // work is the loop.
 func (l *loop) work(ctx, handlers context.Context) error {
 	l.slots.context = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(handlers) }
-	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
+	l.slots.execute = func(handler context.Context, r *run) { l.executor.execute(handler, ctx, r) }
 	l.log.starting(l.self)
-	l.emit("Starting", l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
+	if f := l.config.Events.Starting; f != nil {
+		l.emitter.call("Starting", func() { f(l.self) })
+	}
 	listening, deafen := context.WithCancel(ctx)
 	wait := l.listen(listening)
 	defer wait()
@@ -215,13 +220,13 @@ func (l *loop) collect() {
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
-			l.completed(r)
+			l.reports.completed(r, l.outage.serverTime(time.Now()))
 		case r.gone, r.verdict.kind == dropped:
 			if !l.stuck[r] {
 				l.log.dropped(r)
 			}
 		case !write:
-			l.report(r)
+			l.reports.ended(r, l.outage.serverTime(time.Now()))
 		default:
 			l.unsettled = append(l.unsettled, r)
 		}
@@ -299,7 +304,9 @@ func (l *loop) stop(reason string) {
 	close(l.slots.closed)
 	l.log.stopping(reason, len(l.held))
 	l.config.Health.stopping()
-	l.emit("Stopping", l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
+	if f := l.config.Events.Stopping; f != nil {
+		l.emitter.call("Stopping", func() { f(reason) })
+	}
 }
 
 // done reports whether there is nothing left to do, or no time left to do it.
@@ -319,7 +326,7 @@ func (l *loop) leave(ctx context.Context) {
 		return
 	}
 	b := driver.Beat{Worker: l.self, Leave: true}
-	l.counts.tell(&b, time.Now())
+	l.reports.counts.tell(&b, time.Now())
 	_ = l.sendBeat(ctx, b, leaveWithin)
 }
 
@@ -438,8 +445,8 @@ func (l *loop) plan(x driver.Exchange, answer driver.Exchanged, now time.Time) {
 
 // noteIdle notes whether no job is due and none is running here.
 func (l *loop) noteIdle(idle bool) {
-	if idle && !l.idle {
-		l.emit("Idle", l.config.Events.Idle != nil, l.config.Events.Idle)
+	if f := l.config.Events.Idle; f != nil && idle && !l.idle {
+		l.emitter.call("Idle", f)
 	}
 	l.idle = idle
 	if idle && l.config.StopWhenEmpty {
@@ -506,7 +513,7 @@ func (l *loop) awaitDatabase(ctx context.Context) error {
 		err := l.check(ctx)
 		switch {
 		case err == nil:
-			l.outage.over(&l.log)
+			l.outage.over(l.log)
 			return nil
 		case faultOf(err) == refused, ctx.Err() != nil:
 			return err
@@ -514,18 +521,11 @@ func (l *loop) awaitDatabase(ctx context.Context) error {
 		if !errors.Is(err, errStoreHangs) {
 			l.config.Health.exchanged(time.Now(), err)
 		}
-		l.sleep(ctx, l.outage.next(&l.log, err))
+		l.sleep(ctx, l.outage.next(l.log, err))
 	}
 }
 
 func (l *loop) check(ctx context.Context) error {
 	_, err := bounded(ctx, &l.calls, exchangeTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.queue.Check(ctx) })
 	return err
-}
-
-// emit tells an event, if somebody wants to know.
-func (l *loop) emit(name string, wanted bool, event func()) {
-	if wanted {
-		l.teller.tell(&l.log, name, event)
-	}
 }

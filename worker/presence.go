@@ -34,7 +34,7 @@ func (l *loop) beat(ctx context.Context, now time.Time) error {
 	self := l.self
 	self.Concurrency = l.control.slots
 	p.beat, p.beaten = driver.Beat{Worker: self, Unseen: unseenFor}, now
-	l.counts.tell(&p.beat, now)
+	l.reports.counts.tell(&p.beat, now)
 	p.underway = begin(func() (struct{}, error) { return struct{}{}, l.sendBeat(ctx, p.beat, beatWithin) })
 	if p.written {
 		return nil
@@ -51,7 +51,7 @@ func (p *presence) await(l *loop) error {
 	err := p.underway.err
 	p.underway = nil
 	if err != nil {
-		l.counts.keep(p.beat)
+		l.reports.counts.keep(p.beat)
 	}
 	if err == nil {
 		p.written = true

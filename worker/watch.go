@@ -135,14 +135,14 @@ func (l *loop) stuckAt(r *run) (at time.Time) {
 func (l *loop) giveUp(ctx context.Context, r *run) {
 	l.stuck[r] = true
 	l.log.stuck(r)
-	l.emit("Stuck", l.config.Events.Stuck != nil, func() { l.config.Events.Stuck(r.info) })
+	l.emitter.job("Stuck", l.config.Events.Stuck, r)
 	go func() {
 		why := fmt.Errorf("%w after %v, and its handler has not returned", ErrTimedOut, r.rules.timeout)
 		r.took = time.Since(l.slots.startOf(r))
 		if r.lostAt.IsZero() {
-			l.conclude(ctx, r, why, ErrTimedOut)
+			l.executor.conclude(ctx, r, why, ErrTimedOut)
 		} else {
-			l.conclude(ctx, r, nil, sqlqueue.ErrReservationLost)
+			l.executor.conclude(ctx, r, nil, sqlqueue.ErrReservationLost)
 		}
 		l.slots.end(r, false)
 	}()
@@ -171,7 +171,7 @@ func (l *loop) touched(x driver.Exchange, answer driver.Exchanged, sent time.Tim
 		case r.completed.Load():
 			r.gone = true // its handler has committed, and has not returned yet
 		default:
-			l.lose(r, nil)
+			l.reports.lost(r, nil)
 			r.gone, r.lostAt = true, time.Now()
 			l.putBack(func(other *run) bool { return other == r })
 			l.slots.interrupt(r, sqlqueue.ErrReservationLost)
