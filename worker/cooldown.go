@@ -30,7 +30,7 @@ func (l *loop) hopeful(n int, now time.Time) int {
 	case c.wait == 0:
 		return n
 	}
-	for _, r := range l.held {
+	for _, r := range l.keeper.held {
 		if at := l.slots.startOf(r); at.IsZero() || at.After(l.cooldown.since) && now.Sub(at) < begunAfter {
 			return 0
 		}
@@ -65,7 +65,7 @@ func (l *loop) noteBegin(r *run, now time.Time) {
 		}
 		if pause := l.cooldown.couldNot(now); pause > 0 {
 			l.log.cannotStart(r, pause)
-			l.putBack(every)
+			l.giveBack(all)
 		}
 	case unknown, unstarted, 0:
 	default:

@@ -23,15 +23,11 @@ func (l *loop) compose(now time.Time) driver.Exchange {
 	x := l.ask(now, l.beside.limit())
 	x.Abandoned = l.outage.abandoned(now)
 	x.Settle = settlements(l.refusal.next(l.unsettled))
-	for _, r := range l.touching {
-		x.Touch = append(x.Touch, driver.Touch{Reservation: r.info.Reservation(), Expire: l.expire(r.info.Queue), Start: r.untold})
-	}
+	x.Touch = l.keeper.touches()
 	expires := slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire > 0 })
 	if expires && l.registered && l.stopping == "" && l.outage.mayRequeue(now) && now.Sub(l.requeued) >= requeueEvery {
 		x.Requeue, x.Expired = requeueLimit, l.outage.expired(now)
-		for r := range l.locks {
-			x.Keep = append(x.Keep, r.info.ID)
-		}
+		x.Keep = l.keeper.lockedIDs()
 	}
 	return x
 }
@@ -54,7 +50,7 @@ func (l *loop) ask(now time.Time, beside int) driver.Exchange {
 		x.Limit, queues = 0, l.order()
 	}
 	for _, queue := range queues {
-		x.Reserve = append(x.Reserve, driver.Reserve{Queue: queue, Expire: l.expire(queue)})
+		x.Reserve = append(x.Reserve, driver.Reserve{Queue: queue, Expire: l.control.expire(queue)})
 	}
 	if x.Limit > 0 {
 		l.turns++
@@ -67,7 +63,7 @@ func settlements(of []*run) []driver.Settlement {
 	settle := make([]driver.Settlement, 0, len(of))
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
-			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.begun
+			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.wasStarted
 			settle = append(settle, s)
 		}
 	}
@@ -93,7 +89,7 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	if now.Before(l.nextLook) && len(l.unsettled) == 0 {
 		return 0
 	}
-	n := l.free()
+	n := l.keeper.free()
 	if l.config.Rest == 0 {
 		n += l.pace.ahead(l.control.slots)
 	}
@@ -102,21 +98,9 @@ func (l *loop) wanted(now time.Time, beside int) int {
 	}
 	n = min(l.hopeful(n, now), l.reach.most)
 	if l.tight() {
-		n = min(n, 1-len(l.held))
+		n = min(n, 1-len(l.keeper.held))
 	}
 	return max(n-beside, 0)
-}
-
-// free is how many slots nothing is reserved for; less than none: what was reserved ahead.
-func (l *loop) free() int {
-	busy, ready := l.slots.load()
-	return l.control.slots - busy - ready - len(l.untold)
-}
-
-// waiting is how many jobs are reserved and not started.
-func (l *loop) waiting() int {
-	_, ready := l.slots.load()
-	return ready + len(l.untold)
 }
 
 // failedExchange keeps everything for the next exchange, and returns how long to wait for it.
@@ -133,7 +117,7 @@ func (l *loop) failedExchange(x driver.Exchange, err error) time.Duration {
 			wait = jitter(firstRetry)
 		}
 	}
-	if closed(l.late) && len(l.held) == 0 {
+	if closed(l.late) && len(l.keeper.held) == 0 {
 		l.endConversation()
 	}
 	return wait
@@ -157,7 +141,7 @@ func (l *loop) succeededExchange(x driver.Exchange, answer driver.Exchanged, sen
 	l.reach.succeeded(x, time.Since(sent))
 	if step := l.outage.answered(answer.Now, sent, time.Now()); step != 0 {
 		l.log.clockWasSet(step)
-		l.touchAll(time.Now())
+		l.keeper.touchAll(time.Now())
 		l.nextLook = time.Time{}
 	}
 	l.outage.told(x.Abandoned)
@@ -232,10 +216,8 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		l.taken++
 		l.pace.weigh(len(job.Payload))
 		l.largest = max(l.largest, int64(len(job.Payload)))
-		l.hold(r)
-		if r.untold {
-			l.untold = append(l.untold, r)
-		} else {
+		l.keeper.add(r)
+		if !r.startPending {
 			start = append(start, r)
 		}
 	}

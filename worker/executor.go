@@ -29,8 +29,8 @@ type executor struct {
 
 // prepare makes a reserved job ready to run: it finds the handler, or the reason why the job must not run.
 func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
-	r := &run{info: infoOf(job, e.queue.Config().Codec), since: time.Now(), begun: job.Started}
-	r.ahead = now.Sub(r.since)
+	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
+	r.ahead = now.Sub(r.reservedAt)
 	r.info.completed = &r.completed
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	r.info.Name = payload.Job
@@ -46,7 +46,7 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 		if err := r.rules.refuse(job, now); err != nil {
 			r.refuse(err)
 		} else {
-			r.handle, r.starts, r.untold = found.handle, true, r.rules.spent(job.Attempts)
+			r.handle, r.starts, r.startPending = found.handle, true, r.rules.spent(job.Attempts)
 		}
 	}
 	for _, f := range []FailedFunc{found.failed, e.config.OnFailed} {

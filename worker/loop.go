@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -16,7 +15,6 @@ import (
 
 const (
 	controlEvery = time.Second            // however long it sleeps, a worker looks so often for expired jobs and at what operators say
-	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
 	promptly     = time.Second            // how long the last exchange may take
 	leaveWithin  = 3 * time.Second        // how long the removal of its row at the end may take
 	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
@@ -58,14 +56,9 @@ type loop struct {
 	requeued   time.Time // when all that had expired was released
 	count      int       // of exchanges
 
-	held      []*run        // reserved, and not at its end
-	untold    []*run        // of them: to be started when their start is told
-	watch     time.Time     // when to look after what is held
-	touching  []*run        // what the exchange under way touches
-	locks     map[*run]bool // what could not be touched last time, because its row is locked: by its handler, or by others
-	unsettled []*run        // has come to its end, which is to be written
-	locked    int           // how many of them were tried, and are locked by other transactions
-	stuck     map[*run]bool // settled, but the handler has not returned
+	keeper    *keeper
+	unsettled []*run // has come to its end, which is to be written
+	locked    int    // how many of them were tried, and are locked by other transactions
 	emptiness emptiness
 	reach     reach
 	used      int64 // memory of the process, when it was looked at last
@@ -80,7 +73,7 @@ type loop struct {
 	taken     int // jobs that were reserved
 	turns     int // exchanges that have asked for jobs
 
-	control   control
+	control   *control
 	outage    outage
 	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
 	active    time.Time // when jobs were found or heard of last
@@ -104,18 +97,19 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, 
 	id := hex.EncodeToString(number[:])
 	log, slots := &journal{config.Logger.With("worker", id)}, newSlots(config.Concurrency, config.Rest, ended)
 	events := &emitter{on: &config.Events, log: log}
+	reports := &reporter{log: log, emitter: events}
+	executor := &executor{queue: q, mux: mux, config: &config, log: log, slots: slots}
+	control := &control{config: &config, slots: config.Concurrency}
 	return &loop{
 		queue: q, config: config, log: log, emitter: events,
-		reports:  &reporter{log: log, emitter: events},
-		executor: &executor{queue: q, mux: mux, config: &config, log: log, slots: slots},
-		ended:    ended, paused: paused,
+		reports: reports, executor: executor,
+		ended: ended, paused: paused,
 		slots:   slots,
 		ear:     ear{pushed: make(chan struct{}, 1)},
-		stuck:   map[*run]bool{},
-		locks:   map[*run]bool{},
+		keeper:  &keeper{slots: slots, executor: executor, reports: reports, control: control, stuck: map[*run]bool{}, locked: map[*run]bool{}},
 		refusal: refusal{most: unlimited},
 		reach:   reach{most: unlimited},
-		control: control{slots: config.Concurrency},
+		control: control,
 		started: time.Now(), active: time.Now(),
 		self: driver.Worker{
 			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
@@ -178,7 +172,8 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	if err := l.beat(ctx, time.Now()); err != nil {
 		return l.failedExchange(driver.Exchange{}, err)
 	}
-	l.lookAfter(ctx, time.Now())
+	l.giveBackWaiting(time.Now())
+	l.keeper.heartbeat(ctx, time.Now())
 	l.wakeUp(time.Now())
 	x := l.compose(time.Now())
 	sent := time.Now()
@@ -191,7 +186,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	l.succeededExchange(x, answer, sent)
 	l.succeededSettle(answer)
-	l.touched(x, answer, sent)
+	l.keeper.touched(x.Touch, answer, sent)
 	l.obey(x, answer)
 	l.considerStopping()
 	l.dispatch(x, answer, sent)
@@ -204,9 +199,9 @@ func (l *loop) collect() {
 	l.pace.note(ended, time.Now())
 	for _, r := range ended {
 		of := r.info.Reservation()
-		l.letGo(r)
+		l.keeper.remove(r)
 		if r.hangs {
-			l.stuck[r] = true
+			l.keeper.stuck[r] = true
 		}
 		if r.verdict.kind == 0 {
 			l.log.undecided(r)
@@ -222,7 +217,7 @@ func (l *loop) collect() {
 		case r.gone && r.completed.Load():
 			l.reports.completed(r, l.outage.serverTime(time.Now()))
 		case r.gone, r.verdict.kind == dropped:
-			if !l.stuck[r] {
+			if !l.keeper.stuck[r] {
 				l.log.dropped(r)
 			}
 		case !write:
@@ -232,9 +227,46 @@ func (l *loop) collect() {
 		}
 	}
 	for _, r := range late { // after ended: it may be among both
-		delete(l.stuck, r)
+		delete(l.keeper.stuck, r)
 		l.log.late(r)
 	}
+}
+
+// obey does what operators say.
+func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
+	before := l.control.slots
+	changed := l.control.apply(x, answer)
+	if changed.expire {
+		l.keeper.dueAt = time.Time{}
+	}
+	if changed.restart {
+		l.stop("restart")
+	}
+	if changed.concurrency > 0 {
+		l.log.concurrency(before, changed.concurrency)
+		l.slots.resize(changed.concurrency)
+	}
+}
+
+// giveBackWaiting gives back jobs that have not started: all while Worker.Pause holds, and otherwise those that have waited for too long.
+func (l *loop) giveBackWaiting(now time.Time) {
+	if paused := l.paused(); paused != l.wasPaused {
+		l.wasPaused, l.nextLook = paused, time.Time{}
+		l.log.paused(paused)
+	}
+	switch {
+	case l.wasPaused:
+		l.giveBack(all)
+	case !now.Before(l.keeper.dueAt):
+		l.giveBack(waitedTooLong(now))
+	}
+}
+
+// giveBack gives back jobs that have not started and that match. Their attempts are not spent.
+func (l *loop) giveBack(match func(*run) bool) {
+	back := l.keeper.withdraw(match)
+	l.unsettled = append(l.unsettled, back...)
+	l.taken -= len(back)
 }
 
 // considerStopping finds reasons to stop that are not an operator's.
@@ -245,17 +277,17 @@ func (l *loop) considerStopping() {
 	default:
 	}
 	switch {
-	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.waiting() == 0:
+	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.keeper.waiting() == 0:
 		l.stop("jobs done")
 	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
 		l.stop(timeIsUp)
 	case l.config.Once && !l.emptyAt.IsZero() && time.Since(l.emptyAt) >= l.config.Sleep:
 		l.stop("no job")
-	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
+	case len(l.keeper.stuck) > l.config.MaxStuck, len(l.keeper.stuck) > 0 && len(l.keeper.stuck) >= l.control.slots:
 		l.stop("handlers are stuck")
 	}
 	l.weigh(time.Now())
-	if l.stopping == "" || len(l.held) > 0 {
+	if l.stopping == "" || len(l.keeper.held) > 0 {
 		return
 	}
 	if l.emptyHanded.IsZero() {
@@ -273,7 +305,7 @@ func (l *loop) weigh(now time.Time) {
 	}
 	l.weighed, l.used = now, memory()
 	running, _ := l.slots.load()
-	useful := running > 0 || l.finished > 0 || l.vain && len(l.held) == 0 // one that did not even one job would be started again in vain
+	useful := running > 0 || l.finished > 0 || l.vain && len(l.keeper.held) == 0 // one that did not even one job would be started again in vain
 	if l.used > l.config.MaxMemory && l.overweight == nil && useful {
 		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
 		l.stop(l.overweight.Error())
@@ -283,7 +315,7 @@ func (l *loop) weigh(now time.Time) {
 // mustWait reports whether the worker asks for no job though it has room: one that is here has to show first whether there is memory for more,
 // or that the machine can start jobs; or all queues stand aside.
 func (l *loop) mustWait(now time.Time) bool {
-	return l.tight() && len(l.held) > 0 || !l.cooldown.on(now) && l.hopeful(1, now) == 0 ||
+	return l.tight() && len(l.keeper.held) > 0 || !l.cooldown.on(now) && l.hopeful(1, now) == 0 ||
 		len(l.reach.probe) == 0 && len(l.reach.aside) >= len(l.config.Queues)
 }
 
@@ -300,9 +332,9 @@ func (l *loop) stop(reason string) {
 		return
 	}
 	l.stopping = reason
-	l.putBack(every)
+	l.giveBack(all)
 	close(l.slots.closed)
-	l.log.stopping(reason, len(l.held))
+	l.log.stopping(reason, len(l.keeper.held))
 	l.config.Health.stopping()
 	if f := l.config.Events.Stopping; f != nil {
 		l.emitter.call("Stopping", func() { f(reason) })
@@ -317,7 +349,7 @@ func (l *loop) done(ctx context.Context) bool {
 	if l.fatal != nil && !l.emptyHanded.IsZero() && (!l.registered || time.Since(l.emptyHanded) >= lastTries) {
 		return true
 	}
-	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
+	return l.stopping != "" && len(l.keeper.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
 }
 
 // leave removes the worker's row. If that fails, others do it later.
@@ -332,20 +364,13 @@ func (l *loop) leave(ctx context.Context) {
 
 // leftover says what is unfinished at the end.
 func (l *loop) leftover() error {
-	left := &UnfinishedError{Interrupted: l.interrupted}
-	for _, r := range l.held {
-		left.Running = append(left.Running, r.info.ID)
-	}
+	left := &UnfinishedError{Interrupted: l.interrupted, Running: l.keeper.running()}
 	for _, r := range l.unsettled {
 		left.Unsettled = append(left.Unsettled, r.info.ID)
 	}
 	if !l.config.Once { // whose process ends anyway, and whose outcome is nobody's error
-		for r := range l.stuck {
-			left.Stuck = append(left.Stuck, r.info.ID)
-		}
+		left.Stuck = l.keeper.stuckIDs()
 	}
-	slices.Sort(left.Running)
-	slices.Sort(left.Stuck)
 	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled)+len(left.Stuck) == 0 {
 		l.log.stopped(l.stopping, time.Since(l.started))
 		return errors.Join(l.fatal, l.overweight)
@@ -363,22 +388,18 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 	}
 	next := now.Add(controlEvery)
 	if l.beside != nil && len(l.unsettled) < besideFrom {
-		return earlier(next, l.watch).Sub(now)
+		return earlier(next, l.keeper.dueAt).Sub(now)
 	}
-	if l.free()+len(l.untold) > 0 {
-		for _, r := range l.untold {
-			next = earlier(next, r.tellAt)
-		}
-	}
-	if len(l.held) > 0 {
-		next = earlier(next, l.watch)
+	next = l.keeper.nextStart(next)
+	if len(l.keeper.held) > 0 {
+		next = earlier(next, l.keeper.dueAt)
 	}
 	switch {
 	case len(l.unsettled) == 0:
 	case len(l.unsettled) > l.locked: // not tried yet
 		next = now
 	default:
-		next = earlier(next, now.Add(lockedEvery))
+		next = earlier(next, now.Add(lockedRetry))
 	}
 	if l.config.Once && !l.emptyAt.IsZero() {
 		next = earlier(next, l.emptyAt.Add(l.config.Sleep))
@@ -386,7 +407,7 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 	if l.config.MaxTime > 0 && l.stopping == "" {
 		next = earlier(next, l.started.Add(l.config.MaxTime))
 	}
-	if l.stopping == "" && !l.paused() && l.free() > 0 && !l.mustWait(now) {
+	if l.stopping == "" && !l.paused() && l.keeper.free() > 0 && !l.mustWait(now) {
 		next = earlier(next, later(l.nextLook, l.cooldown.until))
 	}
 	return next.Sub(now)
@@ -439,7 +460,7 @@ func (l *loop) plan(x driver.Exchange, answer driver.Exchanged, now time.Time) {
 	l.lastDue = due
 
 	if found || empty {
-		l.noteIdle(empty && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
+		l.noteIdle(empty && len(l.keeper.held)+len(l.unsettled) == 0 && l.beside == nil)
 	}
 }
 
@@ -464,7 +485,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 		return
 	}
 	late := l.late
-	if closed(late) || len(l.held) > 0 {
+	if closed(late) || len(l.keeper.held) > 0 {
 		late = nil
 	}
 	timer := time.NewTimer(d)
@@ -482,7 +503,7 @@ func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if l.outage.on() {
 		wake = nil
 	}
-	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 || l.cooldown.on(time.Now()) {
+	if l.outage.on() || l.stopping != "" || l.paused() || l.keeper.free() <= 0 || l.cooldown.on(time.Now()) {
 		pushed = nil
 	}
 	select {

@@ -11,9 +11,6 @@ const (
 	// that no job waits behind one while other workers are idle.
 	aheadFor = 100 * time.Millisecond
 
-	// aheadAtMost is after how long a job that was reserved ahead and not started goes back, because handlers have become slower.
-	aheadAtMost = time.Second
-
 	// paceOver is the time over which the rate is averaged.
 	paceOver = 200 * time.Millisecond
 

@@ -51,3 +51,9 @@ func (p *reporter) lost(r *run, ended *verdict) {
 	p.log.lost(r, ended)
 	p.emitter.job("Lost", p.emitter.on.Lost, r)
 }
+
+// stuck reports that a handler is stuck.
+func (p *reporter) stuck(r *run) {
+	p.log.stuck(r)
+	p.emitter.job("Stuck", p.emitter.on.Stuck, r)
+}

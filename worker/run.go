@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// run is one reserved job on its way. The loop reads and writes it until it is started in a slot, and after the slot has handed it back;
-// between, each only its own part.
+// run is one reserved job on its way from the reservation to its settlement. The goroutine of Run reads and writes it until it is started in
+// a slot, and again after the slot has handed it back. In between, each of the two uses only its own part.
 type run struct {
 	info   JobInfo // also of job, which the handler may change
 	data   json.RawMessage
@@ -21,20 +21,22 @@ type run struct {
 	// The slots' part.
 	slot    *slot        // where it runs, or has run
 	started atomic.Int64 // when it was started: see slots.startOf
-	claimed atomic.Bool  // its end was decided, in its slot or because it was given up
+	claimed atomic.Bool  // its end was decided, by its slot or by the keeper
 
-	// The loop's part.
-	place     int           // among what the loop holds
-	since     time.Time     // when it was reserved
-	begun     bool          // when it was reserved, the start of its last try had been told: by a worker that has died
-	untold    bool          // it is the last try: not to be started before that was told
-	tellAt    time.Time     // when to tell
-	expire    time.Duration // as last written; 0: never
-	touchAt   time.Time     // when the reservation is to be touched
-	gone      bool          // the reservation is known to be gone: nothing is to be written
-	lostAt    time.Time     // when it was found lost to others; zero: it was not
-	uncertain bool          // its settlement was sent and the answer never came
-	refused   int           // how often its settlement failed alone
+	// The keeper's part.
+	index        int           // in keeper.held
+	reservedAt   time.Time     // by our clock
+	wasStarted   bool          // when it was reserved, the start of its last try was written: by a worker that has died
+	startPending bool          // it is the last try: not to be started before its start is written
+	startAt      time.Time     // not before this time
+	expire       time.Duration // how long the reservation lasts, as last written; 0: for ever
+	touchAt      time.Time     // when the reservation is to be touched
+	gone         bool          // the reservation is known to be gone: nothing is to be written
+	lostAt       time.Time     // when it was found that the reservation is not ours any more; zero: it is ours
+
+	// The part of the talk with the database.
+	uncertain bool // its settlement was sent, and the answer never came
+	refused   int  // how often its settlement failed alone
 
 	// Its slot's part.
 	completed   atomic.Bool // the handler has deleted the row itself

@@ -222,5 +222,3 @@ func (s *slots) withdraw(which func(*run) bool) []*run {
 	})
 	return back
 }
-
-func every(*run) bool { return true }
