@@ -81,3 +81,16 @@ func (c *control) expire(queue string) time.Duration {
 	}
 	return c.config.Expire
 }
+
+// pause is that of Worker.Pause and Resume.
+type pause struct {
+	asked func() bool // whether the worker is to be paused; may be called by several goroutines at once
+	on    bool        // whether it is paused
+}
+
+// changed makes on what was asked, and reports whether that is a change.
+func (p *pause) changed() bool {
+	was := p.on
+	p.on = p.asked()
+	return p.on != was
+}

@@ -65,7 +65,7 @@ func (j *journal) stillAway(err error, since time.Duration, tries int) {
 
 func (j *journal) tooLarge(queue string) {
 	j.say(j.to.Error, "the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits",
-		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", asideFor))
+		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", skipFor))
 }
 
 func (j *journal) denied(err error) {
@@ -150,7 +150,7 @@ func (j *journal) late(r *run) {
 	j.say(j.to.Warn, "dropped: a stuck handler has returned", about(r)...)
 }
 
-func (j *journal) deaf(err error, again time.Duration) {
+func (j *journal) cannotListen(err error, again time.Duration) {
 	j.say(j.to.Info, "worker does not hear of pushes and looks more often; it tries again", slog.String("error", textOf(err)), slog.Duration("in", again))
 }
 

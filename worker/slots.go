@@ -25,7 +25,7 @@ type slots struct {
 	ready []*run // reserved and to be started, in this order
 	ended []*run // have come to their end
 	late  []*run // have come to it after they were given up
-	news  int    // how many of these are worth telling the loop
+	least int    // how many of these wake the loop
 }
 
 // slot is one goroutine with what it runs. Its context is the parent of those of its jobs; when it was ended because of one of them, the next
@@ -37,7 +37,7 @@ type slot struct {
 }
 
 func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
-	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{}), news: 1}
+	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{}), least: 1}
 }
 
 // add has jobs started, in order, as soon as there is room.
@@ -153,17 +153,17 @@ func (s *slots) end(r *run, late bool) {
 	} else {
 		s.ended = append(s.ended, r)
 	}
-	if len(s.ended)+len(s.late) >= s.news {
+	if len(s.ended)+len(s.late) >= s.least {
 		s.tell()
 	}
 }
 
-// alert sets how many jobs must have come to their end for the loop to be told. What it was told of fewer is taken back.
-func (s *slots) alert(news int) {
+// wakeFrom sets how many jobs must have ended to wake the loop. It takes back a wake-up for fewer.
+func (s *slots) wakeFrom(least int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.news = news
-	if len(s.ended)+len(s.late) >= news {
+	s.least = least
+	if len(s.ended)+len(s.late) >= least {
 		s.tell()
 		return
 	}

@@ -58,11 +58,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer endHandlers()
 	conversation, endConversation := outlive(handlers, config.StuckAfter)
 	defer endConversation()
-	late, endLate := outlive(handlers, promptly)
+	late, endLate := outlive(handlers, lastExchange)
 	defer endLate()
 
-	l := newLoop(w.queue, w.mux, config, ctx.Done(), w.paused.Load)
-	l.quit, l.late, l.endConversation = quit, late.Done(), endConversation
+	l := newLoop(w.queue, w.mux, config, lives{ended: ctx.Done(), quit: quit, late: late.Done(), hangUp: endConversation}, w.paused.Load)
 	config.Health.started()
 	defer config.Health.stopping()
 	waiting, endWaiting := ctx, func() {}
@@ -75,7 +74,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil // nothing had begun
 		case waiting.Err() != nil:
-			l.log.stopped(timeIsUp, time.Since(l.started))
+			l.log.stopped(timeIsUp, time.Since(l.limits.started))
 			return nil
 		}
 		return fmt.Errorf("worker: %w", err)
@@ -84,6 +83,50 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
+}
+
+// lives are the ends of the contexts of one Run.
+type lives struct {
+	ended  <-chan struct{} // closed when Run's context has ended, or by quit
+	quit   func()          // ends the worker as the end of Run's context does
+	late   <-chan struct{} // closed when the grace is over, and the time for a last exchange
+	hangUp func()          // ends the context of the conversation with the database
+}
+
+// outlive returns a context that ends d after ctx has ended, d < 0 never, with the cause ErrStopped, or when the function is called.
+func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	if d < 0 {
+		return longer, func() { cancel(ErrStopped) }
+	}
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(ErrStopped)
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel(ErrStopped) }
+}
+
+// awaitDatabase returns when the database can be worked with, or will not be.
+func (l *loop) awaitDatabase(ctx context.Context) error {
+	for {
+		err := l.talk.check(ctx)
+		switch {
+		case err == nil:
+			l.talk.outage.end(l.log)
+			return nil
+		case faultOf(err) == refused, ctx.Err() != nil:
+			return err
+		}
+		if !errors.Is(err, errStoreHangs) {
+			l.config.Health.exchanged(time.Now(), err)
+		}
+		l.sleep(ctx, l.talk.outage.failed(l.log, err))
+	}
 }
 
 // UnfinishedError tells what a worker left behind when its grace was over. Nothing is lost: the jobs run again when their reservations

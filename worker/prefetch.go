@@ -21,16 +21,16 @@ const (
 	aheadBytes = 8 << 20
 )
 
-// pace is the rate at which handlers end, how long each takes, and the size of their payloads.
-type pace struct {
+// prefetch is the rate at which handlers end, how long each takes, and the size of their payloads.
+type prefetch struct {
 	perSecond float64
 	took      float64 // seconds
 	bytes     float64
 	at        time.Time
 }
 
-// note takes in which handlers have ended since the last time.
-func (p *pace) note(ended []*run, now time.Time) {
+// ended takes in which handlers have ended since the last time.
+func (p *prefetch) ended(ended []*run, now time.Time) {
 	for _, r := range ended {
 		if p.took == 0 {
 			p.took = r.took.Seconds()
@@ -46,11 +46,11 @@ func (p *pace) note(ended []*run, now time.Time) {
 	p.at = now
 }
 
-// weigh takes in the size of a payload.
-func (p *pace) weigh(payload int) { p.bytes += (float64(payload) - p.bytes) / latest }
+// payload takes in the size of a payload.
+func (p *prefetch) payload(payload int) { p.bytes += (float64(payload) - p.bytes) / latest }
 
-// ahead is how many jobs to reserve beyond so many slots.
-func (p *pace) ahead(slots int) int {
+// jobs is how many jobs to reserve beyond so many slots.
+func (p *prefetch) jobs(slots int) int {
 	const instant = 1e-9
 	rate := min(p.perSecond, float64(slots)/max(p.took, instant))
 	return int(min(rate*aheadFor.Seconds(), aheadBytes/max(p.bytes, 1)))
