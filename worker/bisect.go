@@ -23,9 +23,10 @@ const (
 	skipFor = time.Minute
 )
 
-// settleBisect finds an outcome that the database refuses to write. An exchange is one transaction, so such an outcome would stand in the way
-// of all others, and of the heartbeat, for ever. So after a failure half as many outcomes are sent. When a single one has failed, none is sent;
-// when that goes well, one again, and then twice as many each time. An outcome that fails alone time after time is the one.
+// settleBisect finds an outcome that the database refuses to write. An exchange is one transaction, so such an outcome would
+// stand in the way of all others, and of the heartbeat, for ever. So after a failure half as many outcomes are sent. When a
+// single one has failed, none is sent; when that goes well, one again, and then twice as many each time. An outcome that fails
+// alone time after time is the one.
 type settleBisect struct {
 	most    int   // outcomes that one exchange may write
 	sending int   // outcomes that the exchange under way writes: the first of talk.unsettled
@@ -78,8 +79,8 @@ func (b *settleBisect) succeeded() *run {
 
 const refusedText = "the database refused to store the error: see the worker's log"
 
-// refuse deals with an outcome that the database refuses to write: it tries with texts that cannot be the reason, and then drops the outcome.
-// Such a job runs again when its reservation expires.
+// refuse deals with an outcome that the database refuses to write: it tries with texts that cannot be the reason, and then
+// drops the outcome. Such a job runs again when its reservation expires.
 func (t *talk) refuse(r *run) {
 	t.log.refused(r, t.settling.reason)
 	if r.verdict.kind == failed && r.verdict.text != refusedText {
@@ -89,9 +90,10 @@ func (t *talk) refuse(r *run) {
 	t.unsettled = slices.DeleteFunc(t.unsettled, func(other *run) bool { return other == r })
 }
 
-// fetchBisect finds how much one exchange can fetch in time: half as many jobs after an exchange that has failed, a single one after an
-// exchange that was not answered in time, and twice as many after one that was answered soon. When even a single job could not be fetched in time,
-// the queues are asked one by one, and the one whose job it is is skipped for a while, so that it does not stop the others.
+// fetchBisect finds how much one exchange can fetch in time: half as many jobs after an exchange that has failed, a single one
+// after an exchange that was not answered in time, and twice as many after one that was answered soon. When even a single job
+// could not be fetched in time, the queues are asked one by one, and the one whose job it is is skipped for a while, so that it
+// does not stop the others.
 type fetchBisect struct {
 	most    int                  // jobs; unlimited: no bound
 	probe   []string             // queues to be asked one by one

@@ -3,10 +3,11 @@ package worker
 import "time"
 
 const (
-	// clockStep is the least disagreement of two clocks, beside the time that the exchanges took, that is taken for a clock that was set.
+	// clockStep is how much two clocks must disagree, more than the time of the exchanges explains, until one is taken to have
+	// been set.
 	clockStep = time.Second
 
-	// slowestOver is the time over which the slowest exchange counts.
+	// slowestOver is how long a slow exchange is remembered.
 	slowestOver = 10 * time.Second
 )
 
@@ -19,8 +20,8 @@ type serverClock struct {
 	slowFor time.Time     // until when that counts
 }
 
-// answered takes in what the clock showed in the answer to an exchange. It returns by how much at least the clock was set since the last
-// exchange, backwards if less than zero, or this machine slept; 0: neither.
+// answered takes over what the clock showed in the answer to an exchange. It returns by how much at least the clock was set
+// since the last exchange, backwards if less than zero, or this machine slept; 0: neither.
 func (c *serverClock) answered(clock, sent, now time.Time) (step time.Duration) {
 	clock = clock.Round(0)
 	if !c.read.IsZero() {
@@ -41,6 +42,7 @@ func (c *serverClock) answered(clock, sent, now time.Time) (step time.Duration) 
 // at is a time of ours by the database's clock.
 func (c *serverClock) at(t time.Time) time.Time { return c.read.Add(t.Sub(c.readAt)) }
 
-// expiredBy is when reservations must have expired that an exchange sent now is to release, by the database's clock. A database that stands
-// still keeps the exchange for so long, and at the end owners that live must be able to touch their reservations first.
+// expiredBy is when reservations must have expired, by the database's clock, to be released by an exchange that is sent now. A
+// server that stands still for a while carries the exchange out later, and owners that are alive must be able to touch their
+// reservations first.
 func (c *serverClock) expiredBy(now time.Time) time.Time { return c.at(now).Add(-c.slowest) }

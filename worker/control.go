@@ -8,8 +8,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// control is what operators have said to this worker, as of the last exchange. Pauses of queues and maintenance are only counted here: it
-// is the store that then reserves nothing.
+// control is what operators have said to this worker, as of the last exchange. Pauses of queues and maintenance are only
+// counted here: it is the store that then reserves nothing.
 //
 // It is used only by the goroutine of Run.
 type control struct {
@@ -29,7 +29,8 @@ type changes struct {
 	concurrency int  // how many handlers may run; 0: no change
 }
 
-// apply takes in what operators say. An exchange that has asked for some of the queues only leaves what was said of the others.
+// apply takes over what operators say, and returns what is new. After an exchange that has asked for some of the queues only,
+// what was said of the others holds on.
 func (c *control) apply(x driver.Exchange, answer driver.Exchanged) (changed changes) {
 	restarts := map[string]int64{}
 	expires := map[string]time.Duration{}
@@ -88,7 +89,7 @@ type pause struct {
 	on    bool        // whether it is paused
 }
 
-// changed makes on what was asked, and reports whether that is a change.
+// changed updates on, and reports whether it has changed.
 func (p *pause) changed() bool {
 	was := p.on
 	p.on = p.asked()

@@ -10,8 +10,8 @@ const (
 	begunAfter = time.Second
 )
 
-// cooldown is the pause of a worker whose machine cannot start jobs: see CannotStart. It lasts a second, and twice as long each time. Then
-// the worker asks for one job at a time, until one has begun. The zero value is none.
+// cooldown is the pause of a worker whose machine cannot start jobs: see CannotStart. It lasts a second, and twice as long each
+// time. Then the worker asks for one job at a time, until one has begun. The zero value is none.
 type cooldown struct {
 	wait     time.Duration // how long the last one was; 0: jobs can be started
 	until    time.Time
@@ -21,7 +21,8 @@ type cooldown struct {
 // on reports whether nothing is to be reserved.
 func (c *cooldown) on(now time.Time) bool { return now.Before(c.until) }
 
-// ended takes in whether the work of a job that has ended could be begun. It returns how long the pause is that begins with it; 0: none begins.
+// ended takes into account whether the work of a job that has ended could be begun. It returns how long the pause is that
+// begins now; 0: none begins.
 func (c *cooldown) ended(r *run, started, now time.Time) time.Duration {
 	switch r.verdict.kind {
 	case neverBegan:

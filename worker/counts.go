@@ -12,7 +12,7 @@ const (
 	oldCountsEvery = time.Minute      // how often it has old counts deleted
 )
 
-// counts is what the worker has counted and not written yet.
+// counts are how many jobs have ended, by queue and minute, as far as that is not written yet. A beat writes them (presence.go).
 type counts struct {
 	of      map[countKey]*driver.Count
 	written time.Time

@@ -7,9 +7,10 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// demand decides how many jobs the worker asks for, and from which queues. It asks for as many as there are free slots, and for what it will
-// start soon (prefetch.go); for fewer when the machine cannot start jobs (cooldown.go), when memory is short (memory.go) or when the
-// network cannot carry as many (bisect.go). It reads what its neighbours know, and changes only its own part.
+// demand decides how many jobs the worker asks for, and from which queues. It asks for as many as there are free slots, and for
+// what it will start soon (prefetch.go); for fewer when the machine cannot start jobs (cooldown.go), when memory is short
+// (memory.go) or when the network cannot carry as many (bisect.go). It reads what its neighbours know, and changes only its own
+// part.
 //
 // It is used only by the goroutine of Run.
 type demand struct {
@@ -25,7 +26,8 @@ type demand struct {
 	polls    int // exchanges that have asked for jobs
 }
 
-// ask is an exchange that asks for jobs, beside another exchange that asks for so many. Reserves: the worker neither stops nor is paused.
+// ask is an exchange that asks for jobs, beside another exchange that asks for so many. Reserves: the worker neither stops nor
+// is paused.
 func (d *demand) ask(now time.Time, others int, reserves bool) driver.Exchange {
 	x := driver.Exchange{Number: d.talk.number(), Bytes: d.limits.memory.fetchBytes(), Force: d.config.Force}
 	queues := d.order()
@@ -82,8 +84,8 @@ func (d *demand) jobs(now time.Time, others int) int {
 	return max(n-others, 0)
 }
 
-// mustWait reports whether the worker asks for no job though it has room: a job that is here must show first that there is memory for more,
-// or that the machine can start jobs; or all queues are skipped.
+// mustWait reports whether the worker asks for no job though it has room: a job that is here must show first that there is
+// memory for more, or that the machine can start jobs; or all queues are skipped.
 func (d *demand) mustWait(now time.Time) bool {
 	return d.limits.memory.tight() && len(d.keeper.held) > 0 || !d.cooldown.on(now) && d.cooled(1, now) == 0 ||
 		d.talk.fetching.skipsAll(len(d.config.Queues))

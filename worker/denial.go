@@ -16,8 +16,8 @@ const (
 	deniedTimes = 3
 )
 
-// denials are what the database has refused of late, which a wait does not mend: a permission is missing, or a table. There is one for each kind
-// of statement, since a database may refuse to delete jobs and still reserve them. The zero value is none.
+// denials are what the database has refused of late, which a wait does not mend: a permission is missing, or a table. There is
+// one for each kind of statement, since a database may refuse to delete jobs and still reserve them. The zero value is none.
 type denials struct{ beat, settle, touch, reserve, others denial }
 
 type denial struct {
@@ -25,7 +25,7 @@ type denial struct {
 	times int
 }
 
-// of are the kinds that an exchange has to do with.
+// of returns the denials of the kinds of statements that an exchange has.
 func (d *denials) of(x driver.Exchange) []*denial {
 	var of []*denial
 	if len(x.Settle) > 0 {
@@ -51,8 +51,8 @@ func (d *denials) granted(x driver.Exchange) {
 	d.others = denial{}
 }
 
-// refusedAgain notes that statements of these kinds were refused. It returns whether this is new, and for how long it has lasted if that is
-// too long.
+// refusedAgain notes that statements of these kinds were refused. It returns whether this is new, and for how long it has
+// lasted if that is too long.
 func refusedAgain(kinds []*denial, now time.Time) (isNew bool, lasted time.Duration) {
 	for _, kind := range kinds {
 		if kind.since.IsZero() {
@@ -66,8 +66,8 @@ func refusedAgain(kinds []*denial, now time.Time) (isNew bool, lasted time.Durat
 	return isNew, lasted
 }
 
-// denied notes that the database has refused statements of these kinds. It returns an error if the worker is to end: at once before the first
-// answer, and later when the refusal lasts.
+// denied notes that the database has refused statements of these kinds. It returns an error if the worker is to end: at once
+// before the first answer, and later when the refusal lasts.
 func (t *talk) denied(kinds []*denial, err error) (fatal error) {
 	isNew, lasted := refusedAgain(kinds, time.Now())
 	switch {

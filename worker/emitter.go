@@ -6,7 +6,8 @@ import "time"
 // other event function is called until it has returned.
 const eventPatience = 5 * time.Second
 
-// emitter calls the functions of Config.Events, one at a time. A function that panics or hangs does not harm the worker: the emitter logs it.
+// emitter calls the functions of Config.Events, one at a time. A function that panics or hangs does not harm the worker: the
+// emitter logs it.
 //
 // It is used only by the goroutine of Run. Events.Processing is not called here, but by the executor.
 type emitter struct {

@@ -6,10 +6,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Events are functions that are told what a worker does. Each may be nil. They are called one at a time, by the goroutine that also
-// keeps the reservations alive, so they must return soon; only Processing is called by the goroutine of its job, several at once. A panic
-// in one is logged. What happens around each job, in the goroutine of the
-// job, is middleware's: see Mux.Use.
+// Events are functions that are told what a worker does. Each may be nil. They are called one at a time, by the goroutine that
+// also keeps the reservations alive, so they must return soon; only Processing is called by the goroutine of its job, several
+// at once. A panic in one is logged. What happens around each job, in the goroutine of the job, is middleware's: see Mux.Use.
 type Events struct {
 	Starting func(worker driver.Worker)
 	Idle     func()              // no job is due and none is running; not told again until one was found

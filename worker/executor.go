@@ -17,8 +17,8 @@ const (
 	callbackTimeout = time.Minute // how long a FailedFunc may take
 )
 
-// executor prepares reserved jobs, runs their handlers and decides what becomes of them. Its methods may be called by several goroutines
-// at once: those of the slots run jobs, that of Run prepares them.
+// executor prepares reserved jobs, runs their handlers and decides what becomes of them. Its methods may be called by several
+// goroutines at once: those of the slots run jobs, that of Run prepares them.
 type executor struct {
 	queue  *sqlqueue.Queue
 	mux    *Mux
@@ -57,8 +57,9 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	return r
 }
 
-// execute is the whole of a job in its slot: it runs the handler under ctx, decides what becomes of the job, with callbacks under a context
-// that lasts longer, and hands the job back to the loop. It returns when all that the application has of it has returned.
+// execute does all that is done for a job in its slot. It runs the handler under ctx, decides what becomes of the job, where
+// FailedFuncs run under a context that lasts longer, and hands the job back to the loop. It returns when all code of the
+// application has returned.
 func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 	if r.starts {
 		e.log.processing(r)
@@ -98,7 +99,7 @@ func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 			e.slots.end(r, true)
 		}
 	}()
-	if r.claimed.Load() { // given up while the event function was running
+	if r.claimed.Load() { // found stuck while the event function was running
 		returned = true
 		return
 	}
@@ -106,7 +107,7 @@ func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 	returned = true
 }
 
-// processing tells the event, in the job's slot.
+// processing calls Events.Processing, in the job's slot.
 func (e *executor) processing(r *run) {
 	if e.config.Events.Processing == nil {
 		return
@@ -116,8 +117,9 @@ func (e *executor) processing(r *run) {
 	}
 }
 
-// conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause. Each call of the
-// application's code ends within callbackTimeout and Config.StuckAfter, or goes on without the job: conclude returns what tells its end.
+// conclude decides what becomes of a job whose handler has returned err. Cause is why the handler's context ended. What the
+// application's code has to say in this must come within callbackTimeout and Config.StuckAfter. Otherwise the job is settled
+// without it, and conclude returns a channel that is closed when that code has returned.
 func (e *executor) conclude(ctx context.Context, r *run, err, cause error) (hanging []<-chan struct{}) {
 	if errors.Is(cause, sqlqueue.ErrReservationLost) {
 		r.verdict = verdict{kind: dropped, err: err}
@@ -155,13 +157,13 @@ func (e *executor) conclude(ctx context.Context, r *run, err, cause error) (hang
 	}
 	if r.verdict.kind == failed {
 		var more []<-chan struct{}
-		r.verdict.instead, more = e.tellFailed(ctx, r)
+		r.verdict.instead, more = e.askCallbacks(ctx, r)
 		hanging = append(hanging, more...)
 	}
 	return hanging
 }
 
-// showable is textOf, but it does not wait for an Error method that does not return: then hanging tells its end.
+// showable is textOf, but it does not wait for an Error method that does not return. Hanging is closed when that has returned.
 func showable(err error) (text string, hanging []<-chan struct{}) {
 	shown := begin(func() (string, error) { return textOf(err), nil })
 	if !shown.within(callbackTimeout) {
@@ -170,7 +172,7 @@ func showable(err error) (text string, hanging []<-chan struct{}) {
 	return shown.value, nil
 }
 
-// withCause is a handler's error, which also says that the worker has ended the handler's context.
+// withCause adds to a handler's error that the worker has ended the handler's context, if it does not say so itself.
 func withCause(err, cause error) error {
 	for _, why := range []error{ErrTimedOut, ErrStopped} {
 		if errors.Is(cause, why) && !errors.Is(err, why) {
@@ -180,8 +182,8 @@ func withCause(err, cause error) error {
 	return err
 }
 
-// tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
-func (e *executor) tellFailed(ctx context.Context, r *run) (instead kind, hanging []<-chan struct{}) {
+// askCallbacks asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
+func (e *executor) askCallbacks(ctx context.Context, r *run) (instead kind, hanging []<-chan struct{}) {
 	for _, callback := range r.failed {
 		said, done := e.askCallback(ctx, r, callback)
 		if done != nil {
@@ -194,7 +196,7 @@ func (e *executor) tellFailed(ctx context.Context, r *run) (instead kind, hangin
 	return 0, hanging
 }
 
-// askCallback returns what a callback says, or nil; and what tells its end, if that does not come in time.
+// askCallback returns what a callback says, or nil. If it does not return in time, the channel is closed when it has.
 func (e *executor) askCallback(ctx context.Context, r *run, callback FailedFunc) (*outcome, <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
 	defer cancel()

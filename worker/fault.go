@@ -6,7 +6,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// fault is what kind of thing an error of the store is.
+// fault says what is to be done about an error of the store.
 type fault int
 
 const (

@@ -9,12 +9,12 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// The heartbeat keeps reservations from expiring. A reservation is touched, which starts its time anew, when a third of its time has passed:
-// so two touches may fail before it expires. Touches have no timer of their own: each exchange takes those along that are due, and the
-// loop never rests past keeper.dueAt.
+// The heartbeat keeps reservations from expiring. A reservation is touched, which extends it to its full length again, when a
+// third of that has passed. So it survives a touch that fails. Touches have no timer of their own: each exchange takes along
+// those that are due, and the loop never rests past keeper.dueAt.
 //
-// A touch also writes the start of a last try. Such a job waits in keeper.startPending until that is answered. Otherwise a job whose worker
-// dies before the handler begins would have used up its last try.
+// A touch also writes the start of a last try. Such a job waits in keeper.startPending until the database has answered, and
+// then its handler starts. So a job whose worker dies before the handler began has not used up its last try.
 const (
 	heartbeatShare = 3 // the part of its time after which a reservation is touched
 
@@ -27,9 +27,9 @@ func (r *run) kept(expire time.Duration, sent time.Time) {
 	r.expire, r.touchAt = expire, sent.Add(expire/heartbeatShare)
 }
 
-// heartbeat chooses what the next exchange touches: reservations whose time has come, those whose length an operator has changed, and last
-// tries whose start is to be written. It goes through all that is held only when something may be due, and then settles also the jobs
-// of stuck handlers.
+// heartbeat chooses what the next exchange touches: reservations whose time has come, those whose length an operator has
+// changed, and last tries whose start is to be written. It goes through all that is held only when something may be due, and
+// then settles also the jobs of stuck handlers.
 func (k *keeper) heartbeat(ctx context.Context, now time.Time) {
 	k.touching = append(k.touching[:0], k.startable(now)...)
 	if now.Before(k.dueAt) {
@@ -51,8 +51,8 @@ func (k *keeper) heartbeat(ctx context.Context, now time.Time) {
 	}
 }
 
-// startable are the last tries whose start is to be written now: as many as there are slots for. One that waited for a slot with its start
-// written would have used up its last try if the worker died.
+// startable are the last tries whose start is to be written now: no more than there are slots for. A job that waits for a slot with its
+// start written has used up its last try if the worker dies.
 func (k *keeper) startable(now time.Time) []*run {
 	places := k.free() + len(k.startPending)
 	var runs []*run
@@ -102,8 +102,8 @@ func (k *keeper) lockedIDs() (ids []int64) {
 	return ids
 }
 
-// touched takes in the answer to the touches of an exchange. It starts the last tries whose start is now written, and ends the contexts
-// of handlers whose reservations are lost.
+// touched takes the answer to the touches of an exchange into account. It starts the last tries whose start is now written, and
+// ends the contexts of handlers whose reservations are lost.
 func (k *keeper) touched(touches []driver.Touch, answer driver.Exchanged, sent time.Time) {
 	if len(touches) == 0 {
 		return

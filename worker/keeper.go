@@ -8,9 +8,9 @@ import (
 // prefetchAtMost is how long a job may wait here for a slot. After that it is given back, because handlers have become slower.
 const prefetchAtMost = time.Second
 
-// keeper owns the jobs that the worker holds: those that it has reserved and that have not ended. Some run in a slot, some wait for a slot,
-// and some wait until their start is written to the database. The keeper says which reservations to touch, and when (heartbeat.go), and
-// which handlers are stuck (stuck.go).
+// keeper owns the jobs that the worker holds: those that it has reserved and that have not ended. Some run in a slot, some wait
+// for a slot, and some wait until their start is written to the database. The keeper says which reservations to touch, and when
+// (heartbeat.go), and which handlers are stuck (stuck.go).
 //
 // It is used only by the goroutine of Run.
 type keeper struct {
@@ -22,7 +22,7 @@ type keeper struct {
 	held         []*run
 	startPending []*run        // of held: they start when the database has answered that it has written their start
 	touching     []*run        // of held: the exchange that is under way touches them
-	locked       map[*run]bool // of held: could not be touched last time, because a transaction has locked their rows: the handler's, or another
+	locked       map[*run]bool // of held: could not be touched last time, because a transaction has locked their rows
 	stuck        map[*run]bool // settled, but the handler has not returned
 	dueAt        time.Time     // when something that is held may have to be touched, or looked at, next
 }
@@ -49,8 +49,8 @@ func (k *keeper) remove(r *run) {
 	k.held = k.held[:last]
 }
 
-// withdraw removes those jobs that have not started and that match. It returns those of them that are to be given back: their reservations
-// are still this worker's.
+// withdraw removes those jobs that have not started and that match. It returns those of them that are to be given back: their
+// reservations are still this worker's.
 func (k *keeper) withdraw(match func(*run) bool) []*run {
 	waiting := k.slots.withdraw(match)
 	k.startPending = slices.DeleteFunc(k.startPending, func(r *run) bool {

@@ -36,8 +36,8 @@ func (l *limits) reached(now time.Time) (reason string) {
 	return ""
 }
 
-// memoryReached returns ErrMemory if the process uses too much memory. It looks now and then, and not before the worker has had a chance to do
-// a job: one that did none would be started again in vain.
+// memoryReached returns ErrMemory if the process uses too much memory. It looks now and then, and not before the worker has had
+// a chance to do a job: one that did none would be started again in vain.
 func (l *limits) memoryReached(now time.Time) error {
 	if !l.memory.due(now) {
 		return nil

@@ -16,8 +16,8 @@ const (
 	stopListening = time.Second // how long it is waited for at the end
 )
 
-// listener hears of pushes to the worker's queues: of those of this process always, and of others where the database tells of them. It only
-// wakes the worker: one that hears nothing polls. Its methods may be called by several goroutines at once.
+// listener hears of pushes to the worker's queues: of those of this process always, and of others where the database tells of
+// them. It only wakes the worker: one that hears nothing polls. Its methods may be called by several goroutines at once.
 type listener struct {
 	queue  *sqlqueue.Queue
 	queues []string

@@ -14,11 +14,11 @@ import (
 
 // loop is one Run of a Worker. It has the order of the steps; what each step needs is owned by the parts below.
 //
-// One goroutine, that of Run, owns the loop and its parts. Goroutines of handlers use only the slots and the executor, and those of stores
-// only the listener.
+// One goroutine, that of Run, owns the loop and its parts. Goroutines of handlers use only the slots and the executor, and
+// those of stores only the listener.
 //
-// While an exchange is under way, handlers go on and end; the next exchange takes all that has gathered. So batches form by themselves, and an
-// idle worker answers at once.
+// While an exchange is under way, handlers go on and end; the next exchange takes all that has gathered. So batches form by
+// themselves, and an idle worker answers at once.
 type loop struct {
 	config   *Config
 	log      *journal
@@ -37,17 +37,17 @@ type loop struct {
 	stopping stopping
 }
 
-func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, lives lives, paused func() bool) *loop {
+func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused func() bool) *loop {
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // never fails
 	id := hex.EncodeToString(number[:])
 	l := &loop{
 		config:   &config,
 		log:      &journal{config.Logger.With("worker", id)},
-		slots:    newSlots(config.Concurrency, config.Rest, lives.ended),
+		slots:    newSlots(config.Concurrency, config.Rest, ends.ended),
 		control:  &control{config: &config, slots: config.Concurrency},
 		pause:    pause{asked: paused},
-		stopping: stopping{ended: lives.ended, quit: lives.quit},
+		stopping: stopping{ended: ends.ended, quit: ends.quit},
 	}
 	l.emitter = &emitter{on: &config.Events, log: l.log}
 	l.reports = &reporter{log: l.log, emitter: l.emitter}
@@ -56,7 +56,8 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, lives lives, paused fun
 		slots: l.slots, executor: l.executor, reports: l.reports, control: l.control, stuck: map[*run]bool{}, locked: map[*run]bool{},
 	}
 	l.talk = &talk{
-		queue: q, worker: id, log: l.log, reports: l.reports, slots: l.slots, deadline: l.deadline, late: lives.late, hangUp: lives.hangUp,
+		queue: q, worker: id, log: l.log, reports: l.reports, slots: l.slots,
+		deadline: l.deadline, late: ends.late, hangUp: ends.hangUp,
 		settling: settleBisect{most: unlimited}, fetching: fetchBisect{most: unlimited},
 	}
 	l.wake = &wake{
@@ -271,7 +272,8 @@ func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 	}
 }
 
-// giveBackWaiting gives back jobs that have not started: all while Worker.Pause holds, and otherwise those that have waited for too long.
+// giveBackWaiting gives back jobs that have not started: all while Worker.Pause holds, and otherwise those that have waited for
+// too long.
 func (l *loop) giveBackWaiting(now time.Time) {
 	if l.pause.changed() {
 		l.wake.now()

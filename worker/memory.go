@@ -48,6 +48,6 @@ func (m *memoryUse) fetchBytes() int64 {
 	return max(min(m.left()/fetchShare, fetchBytes), 1)
 }
 
-// tight reports whether one more job may take more memory than is left. Then there is one at a time. A worker that could not run even one
-// would be started again and again, and get nothing done.
+// tight reports whether one more job may take more memory than is left. Then there is one at a time. A worker that could not
+// run even one would be started again and again, and get nothing done.
 func (m *memoryUse) tight() bool { return m.limit > 0 && m.left()/fetchShare < m.largest }

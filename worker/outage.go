@@ -17,8 +17,8 @@ const (
 	requeueGrace = 2 * mostRetry
 )
 
-// outage is a time without answers from the database. The worker then tries again after 100 ms, and after twice as long each time, up to 5 s.
-// The zero value is none.
+// outage is a time without answers from the database. The worker then tries again after 100 ms, and after twice as long each
+// time, up to 5 s. The zero value is none.
 type outage struct {
 	since       time.Time // zero: the database answers
 	failures    int
@@ -63,8 +63,8 @@ func (o *outage) end(log *journal) {
 	o.since, o.loggedAt = time.Time{}, time.Time{}
 }
 
-// delayRequeue leaves expired reservations alone for a while. After the clock was set, their owners must be able to touch them by the new
-// clock first.
+// delayRequeue leaves expired reservations alone for a while. After the clock was set, their owners must be able to touch them
+// by the new clock first.
 func (o *outage) delayRequeue(now time.Time) {
 	o.requeueFrom = later(o.requeueFrom, now.Add(requeueGrace))
 }

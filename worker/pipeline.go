@@ -8,12 +8,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// The pipeline is two exchanges under way at once. With one at a time the database waits while the worker reads and writes, and the worker
-// waits while the database does. A second exchange goes beside the first when pipelineFrom jobs have ended during that. It only settles and
-// reserves. While one is under way, the other waits for its pipelineFrom, too: otherwise the two would share the jobs between
-// them in ever smaller parts.
+// The pipeline is two exchanges under way at once. With one at a time the database waits while the worker reads and writes, and
+// the worker waits while the database does. A second exchange goes beside the first when pipelineFrom jobs have ended during
+// that. It only settles and reserves. While one is under way, the other waits for its pipelineFrom, too: otherwise the two
+// would share the jobs between them in ever smaller parts.
 
-// pipelineFrom is how many jobs must have ended while an exchange is under way. A second exchange with less to say costs more than it gains.
+// pipelineFrom is how many jobs must have ended while an exchange is under way. A second exchange with less to say costs more
+// than it gains.
 const pipelineFrom = 100
 
 // pipelined is what a talk needs of the worker while the first exchange is under way.
@@ -28,8 +29,9 @@ type pipelined interface {
 	receiveSecond()
 }
 
-// exchange sends an exchange and waits for the answer. Meanwhile it may send a second exchange, and have its answer taken in. An exchange
-// that touches goes alone, because what it touches must not end meanwhile, and so does each on a database with a single writer.
+// exchange sends an exchange and waits for the answer. Meanwhile it may send a second exchange, and have its answer taken in.
+// An exchange that touches goes alone, because what it touches must not end meanwhile, and so does each on a database with a
+// single writer.
 func (t *talk) exchange(ctx context.Context, x driver.Exchange, w pipelined) (driver.Exchanged, error) {
 	first := t.send(ctx, x, nil)
 	alone := len(x.Touch) > 0 || t.queue.SingleWriter()
@@ -78,8 +80,8 @@ func (t *talk) sendSecond(ctx context.Context, first driver.Exchange, w pipeline
 	t.unsettled = t.unsettled[:t.settling.sending]
 }
 
-// finishSecond waits for the answer of the second exchange and returns it; nil: there is none under way, or it has failed, with an error if the
-// database refuses for good.
+// finishSecond waits for the answer of the second exchange and returns it; nil: there is none under way, or it has failed, with
+// an error if the database refuses for good.
 func (t *talk) finishSecond() (second *exchange, fatal error) {
 	second = t.second
 	if second == nil {

@@ -6,52 +6,55 @@ import (
 )
 
 const (
-	// aheadFor is how far a worker reserves ahead: what it will start within so long. By Little's law that is its rate times so long, where
-	// the rate is not more than what the slots can do of jobs that take as long as they do. Slow handlers get next to nothing of it, so
-	// that no job waits behind one while other workers are idle.
-	aheadFor = 100 * time.Millisecond
+	// prefetchFor is the time for which a worker reserves ahead.
+	prefetchFor = 100 * time.Millisecond
 
-	// paceOver is the time over which the rate is averaged.
-	paceOver = 200 * time.Millisecond
+	// rateOver is the time over which the rate is averaged.
+	rateOver = 200 * time.Millisecond
 
-	// latest is over how many jobs their averages are taken.
-	latest = 16
+	// averageOver is how many jobs the averages of their durations and sizes are over.
+	averageOver = 16
 
-	// aheadBytes is how much payload waits here at most.
-	aheadBytes = 8 << 20
+	// prefetchBytes bounds the payloads that wait here for a slot.
+	prefetchBytes = 8 << 20
 )
 
-// prefetch is the rate at which handlers end, how long each takes, and the size of their payloads.
+// prefetch decides how many jobs a worker reserves ahead, beyond its slots, so that a slot which becomes free need not wait for
+// the database: those that it will start within prefetchFor. By Little's law that is the rate at which jobs end times
+// prefetchFor, where the rate is at most what the slots can do of jobs that take as long as these. With slow handlers next to
+// nothing is reserved ahead, so that no job waits behind one while another worker is idle.
+//
+// It is used only by the goroutine of Run. The zero value is ready.
 type prefetch struct {
-	perSecond float64
-	took      float64 // seconds
-	bytes     float64
-	at        time.Time
+	perSecond float64   // jobs that end
+	took      float64   // seconds that a handler runs, on average
+	bytes     float64   // of a payload, on average
+	at        time.Time // when the rate was computed
 }
 
-// ended takes in which handlers have ended since the last time.
+// ended takes the jobs into account that have ended since it was called last.
 func (p *prefetch) ended(ended []*run, now time.Time) {
 	for _, r := range ended {
 		if p.took == 0 {
 			p.took = r.took.Seconds()
 		}
-		p.took += (r.took.Seconds() - p.took) / latest
+		p.took += (r.took.Seconds() - p.took) / averageOver
 	}
 	since := now.Sub(p.at)
 	if since <= 0 {
 		return
 	}
-	share := 1 - math.Exp(-float64(since)/float64(paceOver))
+	share := 1 - math.Exp(-float64(since)/float64(rateOver))
 	p.perSecond += (float64(len(ended))/since.Seconds() - p.perSecond) * share
 	p.at = now
 }
 
-// payload takes in the size of a payload.
-func (p *prefetch) payload(payload int) { p.bytes += (float64(payload) - p.bytes) / latest }
+// payload takes the size of a payload into account.
+func (p *prefetch) payload(size int) { p.bytes += (float64(size) - p.bytes) / averageOver }
 
-// jobs is how many jobs to reserve beyond so many slots.
+// jobs is how many jobs to reserve ahead when there are so many slots.
 func (p *prefetch) jobs(slots int) int {
 	const instant = 1e-9
 	rate := min(p.perSecond, float64(slots)/max(p.took, instant))
-	return int(min(rate*aheadFor.Seconds(), aheadBytes/max(p.bytes, 1)))
+	return int(min(rate*prefetchFor.Seconds(), prefetchBytes/max(p.bytes, 1)))
 }

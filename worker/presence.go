@@ -14,8 +14,8 @@ const (
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
 )
 
-// presence is the worker's row in the database, which shows operators that it is there, and the counts that are written with it. A beat writes
-// both: one before the first exchange, and then one every beatEvery, beside the exchanges.
+// presence is the worker's row in the database, which shows operators that it is there, and the counts that are written with
+// it. A beat writes both: one before the first exchange, and then one every beatEvery, beside the exchanges.
 //
 // It is used only by the goroutine of Run.
 type presence struct {
@@ -50,7 +50,7 @@ func (p *presence) beat(ctx context.Context, concurrency int, now time.Time) (er
 	return p.await()
 }
 
-// await waits for the beat that is under way, if there is one, and returns its error. What it has not counted is counted by the next.
+// await waits for the beat that is under way, if there is one, and returns its error. If it has failed, the next one writes its counts.
 func (p *presence) await() error {
 	if p.underway == nil {
 		return nil

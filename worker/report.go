@@ -2,8 +2,8 @@ package worker
 
 import "time"
 
-// reporter tells how runs of jobs ended: in the log, in the counts and to the event functions. A run is reported when its end is written
-// to the database, and not before.
+// reporter tells how runs of jobs ended: in the log, in the counts and to the event functions. A run is reported when its end
+// is written to the database, and not before.
 //
 // It is used only by the goroutine of Run.
 type reporter struct {

@@ -7,7 +7,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// controlEvery is the longest rest: so often a worker looks for expired jobs and at what operators say, however long its Config.Sleep is.
+// controlEvery is the longest rest: so often a worker looks for expired jobs and at what operators say, however long its
+// Config.Sleep is.
 const controlEvery = time.Second
 
 // rest returns how long the worker has nothing to do after an exchange, unless a handler ends.
@@ -57,8 +58,9 @@ func (l *loop) noteIdle(idle bool) {
 	}
 }
 
-// sleep waits for d, or until there is something to do: a handler has ended, the second exchange was answered, a push was heard of, or Run's
-// context has ended. While the database is away it waits the whole time for all but the last: there is nobody to tell.
+// sleep waits for d, or until there is something to do: a handler has ended, the second exchange was answered, a push was heard
+// of, or Run's context has ended. While the database is away it waits the whole time for all but the last: there is nobody to
+// tell.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if deadline := l.deadline(); !deadline.IsZero() {
 		d = min(d, time.Until(deadline))

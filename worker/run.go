@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// run is one reserved job on its way from the reservation to its settlement. The goroutine of Run reads and writes it until it is started in
-// a slot, and again after the slot has handed it back. In between, each of the two uses only its own part.
+// run is one reserved job on its way from the reservation to its settlement. The goroutine of Run reads and writes it until it
+// is started in a slot, and again after the slot has handed it back. In between, each of the two uses only its own part.
 type run struct {
 	info   JobInfo // also of job, which the handler may change
 	data   json.RawMessage

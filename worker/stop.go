@@ -10,8 +10,10 @@ import (
 // lastRetries is how long a worker that the database refuses still tries to write how its jobs ended.
 const lastRetries = 3 * time.Second
 
-// stopping is the end of the worker. From when there is a reason, it reserves no more jobs; it ends when its handlers have, and how their jobs
-// ended is written.
+// stopping says whether the worker stops, and why. One that stops reserves no more jobs. It ends when its handlers have ended,
+// and when it is written how.
+//
+// It is used only by the goroutine of Run.
 type stopping struct {
 	ended <-chan struct{} // closed when Run's context has ended, or by quit
 	quit  func()          // ends the worker as the end of Run's context does
@@ -23,7 +25,8 @@ type stopping struct {
 	interrupted []int64   // jobs that the end of the grace interrupted
 }
 
-// considerStopping looks for reasons to stop. Those that are found elsewhere are an operator's restart, an empty queue and a refusal.
+// considerStopping stops the worker if there is a reason. Three reasons are found elsewhere, and also end in stop: an
+// operator's restart, an empty queue, and a database that refuses.
 func (l *loop) considerStopping() {
 	now := time.Now()
 	if closed(l.stopping.ended) {
@@ -42,7 +45,7 @@ func (l *loop) considerStopping() {
 	if l.stopping.drainedAt.IsZero() {
 		l.stopping.drainedAt = now
 	}
-	if l.talk.outage.on() { // handlers have no time limit but their own, the wait for the database has
+	if l.talk.outage.on() { // there is no time limit for handlers, but one for the wait for the database
 		l.stopping.quit()
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// A handler is stuck when it has not returned Config.StuckAfter after its timeout, or after its reservation was found lost. Nothing in Go
-// ends a goroutine, so the worker settles the job without it. The handler keeps its slot until it returns.
+// A handler is stuck when it has not returned Config.StuckAfter after its timeout, or after its reservation was found lost.
+// Nothing in Go ends a goroutine, so the worker settles the job without it. The handler keeps its slot until it returns.
 
 // checkStuck settles a job if its handler is stuck, and otherwise has the keeper look again when it would be.
 func (k *keeper) checkStuck(ctx context.Context, r *run, now time.Time) {

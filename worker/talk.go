@@ -20,10 +20,10 @@ const (
 	requeueEvery = 500 * time.Millisecond
 )
 
-// talk owns the worker's conversation with the database. It sends exchanges: one at a time, or a second one beside the first (pipeline.go).
-// It keeps how jobs ended until that is written, also through an outage (outage.go), and narrows down what the database refuses to write or
-// the network cannot carry (bisect.go). It remembers which exchanges were not answered (abandoned.go), and what is refused for good
-// (denial.go).
+// talk owns the worker's conversation with the database. It sends exchanges: one at a time, or a second one beside the first
+// (pipeline.go). It keeps how jobs ended until that is written, also through an outage (outage.go), and narrows down what the
+// database refuses to write or the network cannot carry (bisect.go). It remembers which exchanges were not answered
+// (abandoned.go), and what is refused for good (denial.go).
 //
 // It is used only by the goroutine of Run. The calls of the store run in goroutines of their own, for a limited time (bounded.go).
 type talk struct {
@@ -67,7 +67,7 @@ type exchange struct {
 // send sends an exchange, and does not wait for the answer.
 func (t *talk) send(ctx context.Context, x driver.Exchange, runs []*run) *exchange {
 	e := &exchange{x: x, runs: runs, sentAt: time.Now(), done: make(chan struct{})}
-	most := t.patience()
+	most := t.answerTimeout()
 	go func() {
 		defer close(e.done)
 		e.answer, e.err = bounded(ctx, &t.calls, most, func(ctx context.Context) (driver.Exchanged, error) {
@@ -78,7 +78,7 @@ func (t *talk) send(ctx context.Context, x driver.Exchange, runs []*run) *exchan
 }
 
 // patience is how long the answer of an exchange is waited for that is sent now: hardly longer than the worker's own time lasts.
-func (t *talk) patience() time.Duration {
+func (t *talk) answerTimeout() time.Duration {
 	most := exchangeTimeout
 	if deadline := t.deadline(); !deadline.IsZero() {
 		most = min(most, max(time.Until(deadline), 0)+lastExchange)
@@ -107,7 +107,7 @@ func (t *talk) number() string {
 	return fmt.Sprintf("%s-%d", t.worker, t.numbered)
 }
 
-// settle takes in jobs that have ended, which the next exchange writes.
+// settle takes over jobs that have ended. The next exchange writes how.
 func (t *talk) settle(runs ...*run) { t.unsettled = append(t.unsettled, runs...) }
 
 // addSettlements adds to an exchange how jobs ended, and what exchanges without an answer may have reserved.
@@ -116,8 +116,8 @@ func (t *talk) addSettlements(x *driver.Exchange, now time.Time) {
 	x.Settle = settlements(t.settling.next(t.unsettled))
 }
 
-// addRequeue adds to an exchange the release of expired reservations, if it is time for that, but not of the jobs that keep returns. A worker
-// whose own reservations never expire releases none.
+// addRequeue adds to an exchange the release of expired reservations, if it is time for that, but not of the jobs that keep
+// returns. A worker whose own reservations never expire releases none.
 func (t *talk) addRequeue(x *driver.Exchange, keep func() []int64, now time.Time) {
 	expire := slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire > 0 })
 	if expire && t.registered && t.outage.mayRequeue(now) && now.Sub(t.requeuedAt) >= requeueEvery {
@@ -137,7 +137,8 @@ func settlements(of []*run) []driver.Settlement {
 	return settle
 }
 
-// succeeded takes in that an exchange was answered. It returns by how much the database's clock was set, or 0: see serverClock.answered.
+// succeeded takes the answer to an exchange into account. It returns by how much the database's clock was set, or 0: see
+// serverClock.answered.
 func (t *talk) succeeded(x driver.Exchange, answer driver.Exchanged, sentAt time.Time) (step time.Duration) {
 	now := time.Now()
 	t.outage.end(t.log)
@@ -147,7 +148,7 @@ func (t *talk) succeeded(x driver.Exchange, answer driver.Exchanged, sentAt time
 		t.log.clockWasSet(step)
 		t.outage.delayRequeue(now)
 	}
-	t.abandoned.told(x.Abandoned)
+	t.abandoned.acknowledge(x.Abandoned)
 	t.registered = true
 	if x.Requeue > 0 && answer.Requeued < x.Requeue { // otherwise there may be more
 		t.requeuedAt = sentAt
@@ -198,7 +199,7 @@ func (t *talk) failed(x driver.Exchange, err error) (wait time.Duration, fatal e
 	return wait, fatal
 }
 
-// unanswered notes what is not known about an exchange that has failed and that was to settle these.
+// unanswered notes what is not known after an exchange has failed that was to settle these jobs.
 func (t *talk) unanswered(x driver.Exchange, runs []*run, err error) {
 	if x.Limit > 0 {
 		t.abandoned.add(x, time.Now())
@@ -212,7 +213,7 @@ func (t *talk) unanswered(x driver.Exchange, runs []*run, err error) {
 
 // finished reports whether there is nothing left to say.
 func (t *talk) finished() bool {
-	return len(t.unsettled) == 0 && t.second == nil && t.abandoned.allTold()
+	return len(t.unsettled) == 0 && t.second == nil && t.abandoned.allAcknowledged()
 }
 
 // serverTime is now by the database's clock.

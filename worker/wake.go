@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// A worker that cannot hear of pushes polls after an eighth of the time that there was nothing to do, up to Config.Sleep: soon after
-	// there was something, and less and less often.
+	// A worker that cannot hear of pushes polls after an eighth of the time that there was nothing to do, up to Config.Sleep:
+	// soon after there was something, and less and less often.
 	pollShare = 8
 	pollLeast = time.Millisecond
 )
 
-// wake decides when a worker that has found no job asks for jobs again: when it hears of a push (listener.go), when a delayed job is due, or
-// else when it is time to poll.
+// wake decides when a worker that has found no job asks for jobs again: when it hears of a push (listener.go), when a delayed
+// job is due, or else when it is time to poll.
 //
 // It is used only by the goroutine of Run, except for the listener.
 type wake struct {
@@ -46,8 +46,8 @@ func (w *wake) takePush(now time.Time) {
 	}
 }
 
-// plan decides when to ask for jobs again, after an exchange. Reopened: an operator has ended a pause. It returns what is known now: whether
-// jobs were found, or that none is due.
+// plan decides after an exchange when to ask for jobs again. Reopened: an operator has ended a pause. It returns whether jobs
+// were found, and whether it is known that none is due.
 func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, now time.Time) (found, empty bool) {
 	asked, again := x.Limit > 0, false
 	found = len(answer.Reserved) > 0
@@ -69,8 +69,8 @@ func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, n
 	case asked:
 		w.nextPoll = now.Add(w.pollInterval(now))
 	}
-	// A time that has passed without giving a job is believed once: it may have come between two statements, or the job may be out
-	// of reach.
+	// A time that has passed without giving a job is believed once: it may have come between two statements, or the job may be one that
+	// cannot be had.
 	due := answer.NextDue
 	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(w.lastDue)) && !w.config.Once {
 		w.nextPoll = earlier(w.nextPoll, now.Add(due.Sub(answer.Now)))
