@@ -24,7 +24,7 @@ type Events struct {
 
 	TimedOut func(job JobInfo) // comes before Processed, Released or Failed
 	Lost     func(job JobInfo) // the reservation was lost
-	Stuck    func(job JobInfo) // the handler has not returned Config.StuckAfter after its timeout, or after Lost: it is given up
+	Stuck    func(job JobInfo) // the handler has not returned Config.StuckAfter after its timeout or after Lost: it keeps its slot
 }
 
 // Result is how a run of a job ended.

@@ -126,7 +126,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	if step := l.talk.succeeded(x, answer, sent); step != 0 {
 		l.keeper.touchAll(time.Now())
-		l.wake.now()
+		l.wake.pollNow()
 	}
 	l.keeper.touched(x.Touch, answer, sent)
 	l.obey(x, answer)
@@ -276,7 +276,7 @@ func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 // too long.
 func (l *loop) giveBackWaiting(now time.Time) {
 	if l.pause.changed() {
-		l.wake.now()
+		l.wake.pollNow()
 		l.log.paused(l.pause.on)
 	}
 	switch {

@@ -14,8 +14,9 @@ const (
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
 )
 
-// presence is the worker's row in the database, which shows operators that it is there, and the counts that are written with
-// it. A beat writes both: one before the first exchange, and then one every beatEvery, beside the exchanges.
+// presence is the worker's row in the database, which shows operators that the worker is there, and the counts that are written
+// with it. A beat writes both: one before the first exchange, and then one every beatEvery, beside the exchanges. Reservations are
+// another matter: the heartbeat keeps them alive (heartbeat.go).
 //
 // It is used only by the goroutine of Run.
 type presence struct {

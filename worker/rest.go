@@ -59,8 +59,8 @@ func (l *loop) noteIdle(idle bool) {
 }
 
 // sleep waits for d, or until there is something to do: a handler has ended, the second exchange was answered, a push was heard
-// of, or Run's context has ended. While the database is away it waits the whole time for all but the last: there is nobody to
-// tell.
+// of, or Run's context has ended. While the database is away, neither handlers nor pushes end the wait: there is nobody
+// to tell.
 func (l *loop) sleep(ctx context.Context, d time.Duration) {
 	if deadline := l.deadline(); !deadline.IsZero() {
 		d = min(d, time.Until(deadline))

@@ -25,7 +25,8 @@ const (
 // database refuses to write or the network cannot carry (bisect.go). It remembers which exchanges were not answered
 // (abandoned.go), and what is refused for good (denial.go).
 //
-// It is used only by the goroutine of Run. The calls of the store run in goroutines of their own, for a limited time (bounded.go).
+// It is used only by the goroutine of Run, except for beat, which only calls the store. The store's methods run in goroutines of
+// their own, for a limited time (bounded.go).
 type talk struct {
 	queue    *sqlqueue.Queue
 	worker   string // the worker's id
@@ -38,12 +39,12 @@ type talk struct {
 	hangUp func()          // ends the context of all exchanges
 
 	calls      storeCalls
-	numbered   int       // exchanges
+	numbered   int       // how many exchanges have a number
 	registered bool      // an exchange was answered: the worker knows what operators want
-	requeuedAt time.Time // when all expired reservations were released
+	requeuedAt time.Time // when all expired reservations were released last
 	second     *exchange // under way beside the first; nil: none
 
-	unsettled []*run // have ended, which is to be written; the exchange that is under way writes the first of them
+	unsettled []*run // jobs that have ended, which is to be written; the exchange that is under way writes the first of them
 	locked    int    // how many of them were tried, and are locked by other transactions
 
 	outage    outage
@@ -77,7 +78,7 @@ func (t *talk) send(ctx context.Context, x driver.Exchange, runs []*run) *exchan
 	return e
 }
 
-// patience is how long the answer of an exchange is waited for that is sent now: hardly longer than the worker's own time lasts.
+// answerTimeout is how long to wait for the answer to an exchange that is sent now: not much longer than until the deadline.
 func (t *talk) answerTimeout() time.Duration {
 	most := exchangeTimeout
 	if deadline := t.deadline(); !deadline.IsZero() {
@@ -211,7 +212,7 @@ func (t *talk) unanswered(x driver.Exchange, runs []*run, err error) {
 	}
 }
 
-// finished reports whether there is nothing left to say.
+// finished reports whether everything is written, and everything given back that an exchange without an answer may have reserved.
 func (t *talk) finished() bool {
 	return len(t.unsettled) == 0 && t.second == nil && t.abandoned.allAcknowledged()
 }

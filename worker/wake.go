@@ -30,8 +30,8 @@ type wake struct {
 	empty      emptyCheck
 }
 
-// now has jobs asked for by the next exchange.
-func (w *wake) now() { w.nextPoll = time.Time{} }
+// pollNow has jobs asked for by the next exchange.
+func (w *wake) pollNow() { w.nextPoll = time.Time{} }
 
 // found notes that jobs were reserved.
 func (w *wake) found(now time.Time) { w.lastActive, w.emptyAt = now, time.Time{} }
@@ -41,7 +41,7 @@ func (w *wake) takePush(now time.Time) {
 	select {
 	case <-w.listener.pushed:
 		w.lastActive = now
-		w.now()
+		w.pollNow()
 	default:
 	}
 }
@@ -65,12 +65,12 @@ func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, n
 	}
 	switch {
 	case again, asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, reopened:
-		w.now()
+		w.pollNow()
 	case asked:
 		w.nextPoll = now.Add(w.pollInterval(now))
 	}
-	// A time that has passed without giving a job is believed once: it may have come between two statements, or the job may be one that
-	// cannot be had.
+	// A due time that has passed without giving a job is believed once: it may have come between two statements, or the job may be
+	// one that this worker cannot have.
 	due := answer.NextDue
 	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(w.lastDue)) && !w.config.Once {
 		w.nextPoll = earlier(w.nextPoll, now.Add(due.Sub(answer.Now)))
