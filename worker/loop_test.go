@@ -857,10 +857,10 @@ func TestD14_WorkersShareTheJobs(t *testing.T) {
 
 func TestE7_AWorkerIsThereBeforeItsFirstReservation(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		beaten := false
-		b.store.interceptBeats(func(context.Context, *driver.Beat) error { beaten = true; return nil })
+		var beaten atomic.Bool
+		b.store.interceptBeats(func(context.Context, *driver.Beat) error { beaten.Store(true); return nil })
 		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
-			if !beaten {
+			if !beaten.Load() {
 				t.Errorf("before the first beat: %+v", x)
 			}
 			return nil
