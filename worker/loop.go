@@ -12,7 +12,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// loop is one Run of a Worker. It has the order of the steps; what each step needs is owned by the parts below.
+// loop is one Run of a Worker. It has the order of the steps; what each step needs is owned by the parts below. A table of them is in
+// docs/design.md, under "How a worker is built".
 //
 // One goroutine, that of Run, owns the loop and its parts. Goroutines of handlers use only the slots and the executor, and
 // those of stores only the listener.
