@@ -24,9 +24,11 @@ var errStoreHangs = errors.New("the store does not return though the time of its
 // storeCalls are the calls of a store that have not returned in their time. The zero value is ready.
 type storeCalls struct{ hanging atomic.Int32 }
 
-// bounded calls the store with so much time. It returns storePatience later at the latest, also when the store does not; a panic there is an
-// error.
-func bounded[T any](ctx context.Context, calls *storeCalls, most time.Duration, f func(ctx context.Context) (T, error)) (none T, err error) {
+// bounded calls the store with a context that ends after so much time. It returns at most storePatience later, even when the store does
+// not. A panic of the store is an error.
+func bounded[T any](
+	ctx context.Context, calls *storeCalls, most time.Duration, f func(ctx context.Context) (T, error),
+) (none T, err error) {
 	if n := calls.hanging.Load(); n >= mostHanging {
 		return none, fmt.Errorf("%w: %d calls hang", errStoreHangs, n)
 	}

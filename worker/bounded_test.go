@@ -11,12 +11,12 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// standstill is a server that does not answer any more: each call of the store waits for its context, or if deaf for the end of the test.
-func (b *bench) standstill(deaf bool) {
+// standstill is a server that does not answer any more: calls of the store wait for their context, or for the end of the test if it hangs.
+func (b *bench) standstill(hangs bool) {
 	over := make(chan struct{})
 	b.t.Cleanup(func() { close(over) })
 	b.store.intercept(func(ctx context.Context, _ *driver.Exchange) error {
-		if deaf {
+		if hangs {
 			<-over
 			return errors.New("over")
 		}
@@ -27,16 +27,16 @@ func (b *bench) standstill(deaf bool) {
 
 func TestD8_GraceHoldsWhileTheServerHangs(t *testing.T) {
 	for name, c := range map[string]struct {
-		deaf  bool
+		hangs bool
 		works func(ctx context.Context) // what the handler does
 		most  time.Duration
 	}{
-		"idle":                              {false, nil, 6 * time.Second},
-		"idle, the store is deaf":           {true, nil, 6 * time.Second},
-		"ended":                             {false, func(context.Context) { pass(time.Second) }, 6 * time.Second},
-		"ended, the store is deaf":          {true, func(context.Context) { pass(time.Second) }, 6 * time.Second},
-		"a handler runs":                    {false, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
-		"a handler runs, the store is deaf": {true, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
+		"idle":                            {false, nil, 6 * time.Second},
+		"idle, the store hangs":           {true, nil, 6 * time.Second},
+		"ended":                           {false, func(context.Context) { pass(time.Second) }, 6 * time.Second},
+		"ended, the store hangs":          {true, func(context.Context) { pass(time.Second) }, 6 * time.Second},
+		"a handler runs":                  {false, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
+		"a handler runs, the store hangs": {true, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -48,7 +48,7 @@ func TestD8_GraceHoldsWhileTheServerHangs(t *testing.T) {
 				} else {
 					pass(time.Second)
 				}
-				b.standstill(c.deaf)
+				b.standstill(c.hangs)
 				pass(2 * time.Second)
 				r.cancel()
 				began := time.Now()
@@ -67,9 +67,9 @@ func TestD2_MaxTimeHoldsWhileTheServerIsAwayOrHangs(t *testing.T) {
 		b.store.intercept(func(context.Context, *driver.Exchange) error { return errors.New("connection refused") }, nil)
 	}
 	for name, stand := range map[string]func(b *bench){
-		"away":  away,
-		"hangs": func(b *bench) { b.standstill(false) },
-		"deaf":  func(b *bench) { b.standstill(true) },
+		"away":                away,
+		"hangs":               func(b *bench) { b.standstill(false) },
+		"ignores its context": func(b *bench) { b.standstill(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {

@@ -37,23 +37,24 @@ type Config struct {
 	// Timeout is how long a handler may run before its context ends. Default 60 s; -1: no limit.
 	Timeout time.Duration
 
-	// StuckAfter is how long a handler may still run after its timeout, or after its reservation was lost. Then it is stuck: its job is settled
-	// as timed out, if it is still this worker's, and whatever the handler returns later changes nothing; but nothing can end it, so it keeps
-	// its place among Concurrency. Default 5 s.
+	// StuckAfter is how long a handler may still run after its timeout, or after its reservation was lost. Then it is stuck:
+	// its job is settled as timed out, if it is still this worker's, and whatever the handler returns later changes nothing;
+	// but nothing can end it, so it keeps its place among Concurrency. Default 5 s.
 	StuckAfter time.Duration
 
-	// MaxStuck is how many stuck handlers the worker bears with. With one more, or when there is no place left for others, Run ends as at
-	// the end of its context, for a supervisor to start the process again. Default half of Concurrency, rounded down; -1: none.
+	// MaxStuck is how many stuck handlers the worker tolerates. With one more, or when there is no place left for others, Run
+	// ends as at the end of its context, for a supervisor to start the process again. Default half of Concurrency, rounded
+	// down; -1: none.
 	MaxStuck int
 
-	// Expire is how long a reservation lasts that is not kept alive: so long after its worker has died, a job runs again. Default
-	// 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set another value for a
-	// queue.
+	// Expire is how long a reservation lasts that is not kept alive: so long after its worker has died, a job runs again.
+	// Default 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set
+	// another value for a queue.
 	Expire time.Duration
 
-	// Sleep is how long the worker waits at most, when no job is due, before it looks again. Default 3 s, at least 1 ms. It wakes for a job
-	// whose time is known to come, and for a push: of its own process at once, and of others where the database tells of it (PostgreSQL,
-	// SQLite). Elsewhere it looks after an eighth of the time that there was nothing to do.
+	// Sleep is how long the worker waits at most, when no job is due, before it looks again. Default 3 s, at least 1 ms. It
+	// wakes for a job whose time is known to come, and for a push: of its own process at once, and of others where the database
+	// tells of it (PostgreSQL, SQLite). Elsewhere it looks after an eighth of the time that there was nothing to do.
 	Sleep time.Duration
 
 	// Rest is how long a place among Concurrency stays empty after a job. Default 0.
@@ -75,8 +76,9 @@ type Config struct {
 	// MaxTime ends Run after so long, when the jobs that run then have ended. Default 0: no limit.
 	MaxTime time.Duration
 
-	// MaxMemory ends Run when the process uses more memory (on Linux, its resident set), in bytes: when the jobs that run then have ended,
-	// it returns ErrMemory. A Run that begins above the limit does one job first, if there is one. Default 0: no limit.
+	// MaxMemory ends Run when the process uses more memory (on Linux, its resident set), in bytes: when the jobs that run then
+	// have ended, it returns ErrMemory. A Run that begins above the limit does one job first, if there is one. Default 0: no
+	// limit.
 	MaxMemory int64
 
 	// Force goes on under maintenance.

@@ -8,29 +8,41 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// control is what operators have said, as of the last exchange. Pauses and maintenance are not here: the store reserves nothing then.
+// control is what operators have said to this worker, as of the last exchange. Pauses of queues and maintenance are only
+// counted here: it is the store that then reserves nothing.
+//
+// It is used only by the goroutine of Run.
 type control struct {
+	config *Config
+
 	slots    int                      // how many handlers may run
-	restarts map[string]int64         // by queue, and "" for all, when the worker registered; nil before
+	restarts map[string]int64         // by queue, and "" for all, when the worker began; nil before
 	expires  map[string]time.Duration // by queue, and "" for all, where set
 	closed   int                      // how many pauses and maintenances there are
 	reopened bool                     // there are fewer than at the last exchange
 }
 
-// obey does what operators say. An exchange that has asked for some of the queues only leaves what was said of the others.
-func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
-	c := &l.control
+// changes are what operators have said since the last exchange that others have to act on.
+type changes struct {
+	restart     bool // the worker is to end
+	expire      bool // how long reservations last
+	concurrency int  // how many handlers may run; 0: no change
+}
+
+// apply takes over what operators say, and returns what is new. After an exchange that has asked for some of the queues only,
+// what was said of the others holds on.
+func (c *control) apply(x driver.Exchange, answer driver.Exchanged) (changed changes) {
 	restarts := map[string]int64{}
 	expires := map[string]time.Duration{}
 	closed := 0
-	some := len(x.Reserve) < len(l.config.Queues)
+	some := len(x.Reserve) < len(c.config.Queues)
 	for queue, expire := range c.expires {
 		if some && queue != "" && !slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Queue == queue }) {
 			expires[queue] = expire
 		}
 	}
 	for _, said := range answer.Controls {
-		if said.Paused || said.Maintenance && !l.config.Force {
+		if said.Paused || said.Maintenance && !c.config.Force {
 			closed++
 		}
 		restarts[said.Queue] = said.Restarts
@@ -39,7 +51,7 @@ func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 		}
 	}
 	if !maps.Equal(expires, c.expires) {
-		c.expires, l.watch = expires, time.Time{}
+		c.expires, changed.expire = expires, true
 	}
 	if some {
 		closed = c.closed
@@ -49,27 +61,37 @@ func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 		c.restarts = restarts
 	}
 	for queue, count := range restarts {
-		if count > c.restarts[queue] {
-			l.stop("restart")
-		}
+		changed.restart = changed.restart || count > c.restarts[queue]
 	}
 	wanted := answer.WantedConcurrency
 	if wanted == 0 {
-		wanted = l.config.Concurrency
+		wanted = c.config.Concurrency
 	}
 	if wanted != c.slots {
-		l.log.concurrency(c.slots, wanted)
-		c.slots = wanted
-		l.slots.resize(wanted)
+		c.slots, changed.concurrency = wanted, wanted
 	}
+	return changed
 }
 
 // expire is how long a reservation of the queue lasts; 0: for ever.
-func (l *loop) expire(queue string) time.Duration {
+func (c *control) expire(queue string) time.Duration {
 	for _, name := range []string{queue, ""} {
-		if expire, ok := l.control.expires[name]; ok {
+		if expire, ok := c.expires[name]; ok {
 			return expire
 		}
 	}
-	return l.config.Expire
+	return c.config.Expire
+}
+
+// pause is that of Worker.Pause and Resume.
+type pause struct {
+	asked func() bool // whether the worker is to be paused; may be called by several goroutines at once
+	on    bool        // whether it is paused
+}
+
+// changed updates on, and reports whether it has changed.
+func (p *pause) changed() bool {
+	was := p.on
+	p.on = p.asked()
+	return p.on != was
 }

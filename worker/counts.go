@@ -12,7 +12,7 @@ const (
 	oldCountsEvery = time.Minute      // how often it has old counts deleted
 )
 
-// counts is what the worker has counted and not written yet.
+// counts are how many jobs have ended, by queue and minute, as far as that is not written yet. A beat writes them (presence.go).
 type counts struct {
 	of      map[countKey]*driver.Count
 	written time.Time
@@ -55,8 +55,8 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 	return of
 }
 
-// tell moves what is to be written now into a beat.
-func (c *counts) tell(b *driver.Beat, now time.Time) {
+// take moves what is to be written now into a beat.
+func (c *counts) take(b *driver.Beat, now time.Time) {
 	if now.Sub(c.written) < countsEvery && !b.Leave {
 		return
 	}
@@ -69,8 +69,8 @@ func (c *counts) tell(b *driver.Beat, now time.Time) {
 	}
 }
 
-// keep takes back what a beat has not written.
-func (c *counts) keep(b driver.Beat) {
+// restore takes back what a beat has not written.
+func (c *counts) restore(b driver.Beat) {
 	for _, of := range b.Counts {
 		again := c.at(of.Queue, of.Minute)
 		again.Pushed += of.Pushed

@@ -18,7 +18,8 @@ import (
 // counted is what workers have written of the queue "default", all minutes together.
 func (b *bench) counted() (sum driver.Count) {
 	b.t.Helper()
-	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0) FROM job_counts WHERE queue = 'default'`
+	const query = `SELECT coalesce(sum(pushed), 0), coalesce(sum(done), 0), coalesce(sum(failed), 0), coalesce(sum(released), 0)
+		FROM job_counts WHERE queue = 'default'`
 	if err := b.db.QueryRowContext(b.t.Context(), query).Scan(&sum.Pushed, &sum.Done, &sum.Failed, &sum.Released); err != nil {
 		b.t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestCountsAreKeptWhileTheDatabaseIsAway(t *testing.T) {
 	})
 }
 
-// TestCountsOfTwoExchangesAtOnce: a job that is settled beside another exchange is counted once, also if that fails at first.
+// TestCountsOfTwoExchangesAtOnce: a job that is settled by a second exchange is counted once, also if that fails at first.
 func TestCountsOfTwoExchangesAtOnce(t *testing.T) {
 	const jobs = 8000
 	bubble(t, func(t *testing.T, b *bench) {
@@ -232,8 +233,8 @@ func TestCountsOfTwoExchangesAtOnce(t *testing.T) {
 		if err := b.startOn(q, worker.Config{Concurrency: 20, StopWhenEmpty: true}).ended(); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.counted(); tr.beside < 3 || got != (driver.Count{Pushed: jobs, Done: jobs}) {
-			t.Errorf("with %d exchanges beside another %+v is written", tr.beside, got)
+		if got := b.counted(); tr.pipelined < 3 || got != (driver.Count{Pushed: jobs, Done: jobs}) {
+			t.Errorf("with %d second exchanges %+v is written", tr.pipelined, got)
 		}
 	})
 }
@@ -243,12 +244,12 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 	const jobs = 12_000
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(func(context.Context, *raw) error { pass(40 * time.Millisecond); return nil })
-		var failures, beside atomic.Int32
+		var failures, pipelined atomic.Int32
 		var failing atomic.Bool
 		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
 			pass(50 * time.Millisecond)
 			if failing.Load() && len(x.Settle) > 0 {
-				beside.Add(1)
+				pipelined.Add(1)
 			}
 			return nil
 		}, nil)
@@ -270,8 +271,8 @@ func TestCountsOfWhatEndsMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		if got := b.counted(); failures.Load() != 2 || beside.Load() == 0 || got != (driver.Count{Pushed: jobs + 1, Done: jobs + 1}) {
-			t.Errorf("after %d failures, and with %d exchanges beside them, %+v is written", failures.Load(), beside.Load(), got)
+		if got := b.counted(); failures.Load() != 2 || pipelined.Load() == 0 || got != (driver.Count{Pushed: jobs + 1, Done: jobs + 1}) {
+			t.Errorf("after %d failures, and with %d second exchanges, %+v is written", failures.Load(), pipelined.Load(), got)
 		}
 	})
 }

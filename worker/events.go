@@ -6,10 +6,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Events are functions that are told what a worker does. Each may be nil. They are called one at a time, by the goroutine that also
-// keeps the reservations alive, so they must return soon; only Processing is called by the goroutine of its job, several at once. A panic
-// in one is logged. What happens around each job, in the goroutine of the
-// job, is middleware's: see Mux.Use.
+// Events are functions that are told what a worker does. Each may be nil. They are called one at a time, by the goroutine that
+// also keeps the reservations alive, so they must return soon; only Processing is called by the goroutine of its job, several
+// at once. A panic in one is logged. What happens around each job, in the goroutine of the job, is middleware's: see Mux.Use.
 type Events struct {
 	Starting func(worker driver.Worker)
 	Idle     func()              // no job is due and none is running; not told again until one was found
@@ -25,7 +24,7 @@ type Events struct {
 
 	TimedOut func(job JobInfo) // comes before Processed, Released or Failed
 	Lost     func(job JobInfo) // the reservation was lost
-	Stuck    func(job JobInfo) // the handler has not returned Config.StuckAfter after its timeout, or after Lost: it is given up
+	Stuck    func(job JobInfo) // the handler has not returned Config.StuckAfter after its timeout or after Lost: it keeps its slot
 }
 
 // Result is how a run of a job ended.

@@ -119,7 +119,9 @@ type store struct {
 func (s *store) Unwrap() driver.Store { return s.Store }
 
 // intercept sets what happens before and after each exchange; an error is the exchange's. Either may be nil.
-func (s *store) intercept(before func(ctx context.Context, x *driver.Exchange) error, after func(x driver.Exchange, answer *driver.Exchanged) error) {
+func (s *store) intercept(
+	before func(ctx context.Context, x *driver.Exchange) error, after func(x driver.Exchange, answer *driver.Exchanged) error,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before, s.after = before, after

@@ -23,10 +23,10 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 	level(what, args...)
 }
 
-// hears reports whether lines of a level are wanted: those of each job cost a tenth of all the worker's work.
+// enabled reports whether lines of a level are wanted: those of each job cost a tenth of all the worker's work.
 //
 //nolint:contextcheck // no line has one
-func (j *journal) hears(level slog.Level) bool { return j.to.Enabled(context.Background(), level) }
+func (j *journal) enabled(level slog.Level) bool { return j.to.Enabled(context.Background(), level) }
 
 func (j *journal) starting(w driver.Worker) {
 	j.say(j.to.Info, "worker started", slog.String("name", w.Name), slog.String("queues", strings.Join(w.Queues, ",")),
@@ -64,12 +64,14 @@ func (j *journal) stillAway(err error, since time.Duration, tries int) {
 }
 
 func (j *journal) tooLarge(queue string) {
-	j.say(j.to.Error, "the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits",
-		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", asideFor))
+	j.say(j.to.Error,
+		"the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits",
+		slog.String("queue", queue), slog.Duration("after", exchangeTimeout), slog.Duration("for", skipFor))
 }
 
 func (j *journal) denied(err error) {
-	j.say(j.to.Error, "the database refuses; the worker ends if that lasts", slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
+	j.say(j.to.Error, "the database refuses; the worker ends if that lasts",
+		slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
 }
 
 func (j *journal) ending(err error) {
@@ -86,7 +88,7 @@ func (j *journal) clockWasSet(step time.Duration) {
 }
 
 func (j *journal) processing(r *run) {
-	if !j.hears(slog.LevelDebug) {
+	if !j.enabled(slog.LevelDebug) {
 		return
 	}
 	j.say(j.to.Debug, "processing", about(r)...)
@@ -94,7 +96,7 @@ func (j *journal) processing(r *run) {
 
 // ended is the line of a job's run: "processed", "released", "failed", …
 func (j *journal) ended(r *run, unhandled int) {
-	if !j.hears(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
+	if !j.enabled(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
 		return
 	}
 	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
@@ -150,8 +152,9 @@ func (j *journal) late(r *run) {
 	j.say(j.to.Warn, "dropped: a stuck handler has returned", about(r)...)
 }
 
-func (j *journal) deaf(err error, again time.Duration) {
-	j.say(j.to.Info, "worker does not hear of pushes and looks more often; it tries again", slog.String("error", textOf(err)), slog.Duration("in", again))
+func (j *journal) cannotListen(err error, again time.Duration) {
+	j.say(j.to.Info, "worker does not hear of pushes and looks more often; it tries again",
+		slog.String("error", textOf(err)), slog.Duration("in", again))
 }
 
 func (j *journal) paused(on bool) {

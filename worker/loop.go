@@ -5,156 +5,93 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-const (
-	controlEvery = time.Second            // however long it sleeps, a worker looks so often for expired jobs and at what operators say
-	lockedEvery  = 250 * time.Millisecond // how often it tries again what another transaction has locked
-	promptly     = time.Second            // how long the last exchange may take
-	leaveWithin  = 3 * time.Second        // how long the removal of its row at the end may take
-	lastTries    = 3 * time.Second        // how long a worker that the database refuses still tries to write how its jobs ended
-	weighEvery   = 100 * time.Millisecond // how often it looks at the memory that the process uses
-)
-
-const timeIsUp = "time is up"
-
-// loop is one Run of a Worker. One goroutine, that of Run, owns it and has all conversations with the database; of what follows, others
-// use queue, mux, config, log and slots, which do not change.
+// loop is one Run of a Worker. It has the order of the steps; what each step needs is owned by the parts below. A table of them is in
+// docs/design.md, under "How a worker is built".
 //
-// Two contexts live on when Run's has ended: that of the handlers until the grace is over, and that of the conversation with the
-// database, which is ctx here, a little longer.
+// One goroutine, that of Run, owns the loop and its parts. Goroutines of handlers use only the slots and the executor, and
+// those of stores only the listener.
 //
 // While an exchange is under way, handlers go on and end; the next exchange takes all that has gathered. So batches form by
 // themselves, and an idle worker answers at once.
 type loop struct {
-	queue  *sqlqueue.Queue
-	mux    *Mux
-	config Config
-	log    journal
-
-	ended <-chan struct{} // closed when Run's context has ended, or by quit
-	quit  func()          // ends the worker as the end of Run's context does
-	late  <-chan struct{} // closed when the grace is over, and the time for a last exchange
-
-	endConversation func()
-
-	calls  storeCalls
-	paused func() bool // whether to reserve nothing for now
-	slots  *slots
-	ear    ear
-
-	self       driver.Worker
-	presence   presence
-	registered bool      // an exchange has told it what operators want
-	requeued   time.Time // when all that had expired was released
-	count      int       // of exchanges
-
-	held      []*run        // reserved, and not at its end
-	untold    []*run        // of them: to be started when their start is told
-	watch     time.Time     // when to look after what is held
-	touching  []*run        // what the exchange under way touches
-	locks     map[*run]bool // what could not be touched last time, because its row is locked: by its handler, or by others
-	unsettled []*run        // has come to its end, which is to be written
-	locked    int           // how many of them were tried, and are locked by other transactions
-	stuck     map[*run]bool // settled, but the handler has not returned
-	teller    teller
-	emptiness emptiness
-	reach     reach
-	used      int64 // memory of the process, when it was looked at last
-	largest   int64 // payload that this worker has had
-	finished  int   // jobs whose handlers have ended
-	vain      bool  // the last look has found no job
-	cooldown  cooldown
-	refusal   refusal
-	denials   denials
-	beside    *beside // nil: there is no second exchange under way
-	pace      pace
-	taken     int // jobs that were reserved
-	unhandled int // how often a job was put back because no handler has its name
-	turns     int // exchanges that have asked for jobs
-
-	counts    counts
-	control   control
-	outage    outage
-	nextLook  time.Time // when to ask for jobs again, after there were none; zero: at any time
-	active    time.Time // when jobs were found or heard of last
-	lastDue   time.Time // the time of the next delayed job, as told last
-	emptyAt   time.Time // since when it has asked for jobs in vain; zero: it has not
-	idle      bool      // the last look found nothing and nothing runs
-	wasPaused bool
-	weighed   time.Time // when the memory was looked at
-
-	started     time.Time
-	stopping    string    // why it stops; empty: it does not
-	overweight  error     // the memory limit was reached
-	fatal       error     // the database refuses what the worker needs
-	emptyHanded time.Time // since when it stops and no handler runs
-	interrupted []int64   // jobs that the end of the grace interrupted
+	config   *Config
+	log      *journal
+	emitter  *emitter
+	reports  *reporter
+	executor *executor // prepares jobs and runs them
+	slots    *slots    // the goroutines in which they run
+	keeper   *keeper   // the jobs that are held
+	talk     *talk     // the conversation with the database
+	presence presence  // the worker's row in the database
+	wake     *wake     // when to ask for jobs again
+	limits   *limits   // the reasons to stop
+	demand   demand    // how many jobs to ask for
+	control  *control  // what operators have said
+	pause    pause
+	stopping stopping
 }
 
-func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ended <-chan struct{}, paused func() bool) *loop {
+func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused func() bool) *loop {
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // never fails
 	id := hex.EncodeToString(number[:])
-	return &loop{
-		queue: q, mux: mux, config: config, log: journal{config.Logger.With("worker", id)},
-		ended: ended, paused: paused,
-		slots:   newSlots(config.Concurrency, config.Rest, ended),
-		ear:     ear{pushed: make(chan struct{}, 1)},
-		stuck:   map[*run]bool{},
-		locks:   map[*run]bool{},
-		refusal: refusal{most: unlimited},
-		reach:   reach{most: unlimited},
-		control: control{slots: config.Concurrency},
-		started: time.Now(), active: time.Now(),
-		self: driver.Worker{
-			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(),
-			Queues: config.Queues, Concurrency: config.Concurrency,
-		},
+	l := &loop{
+		config:   &config,
+		log:      &journal{config.Logger.With("worker", id)},
+		slots:    newSlots(config.Concurrency, config.Rest, ends.ended),
+		control:  &control{config: &config, slots: config.Concurrency},
+		pause:    pause{asked: paused},
+		stopping: stopping{ended: ends.ended, quit: ends.quit},
 	}
+	l.emitter = &emitter{on: &config.Events, log: l.log}
+	l.reports = &reporter{log: l.log, emitter: l.emitter}
+	l.executor = &executor{queue: q, mux: mux, config: &config, log: l.log, slots: l.slots}
+	l.keeper = &keeper{
+		slots: l.slots, executor: l.executor, reports: l.reports, control: l.control, stuck: map[*run]bool{}, locked: map[*run]bool{},
+	}
+	l.talk = &talk{
+		queue: q, worker: id, log: l.log, reports: l.reports, slots: l.slots,
+		deadline: l.deadline, late: ends.late, hangUp: ends.hangUp,
+		settling: settleBisect{most: unlimited}, fetching: fetchBisect{most: unlimited},
+	}
+	l.wake = &wake{
+		config: &config, lastActive: time.Now(),
+		listener: listener{queue: q, queues: config.Queues, log: l.log, pushed: make(chan struct{}, 1)},
+	}
+	l.limits = &limits{
+		config: &config, slots: l.slots, keeper: l.keeper, control: l.control, wake: l.wake,
+		started: time.Now(), memory: memoryUse{limit: config.MaxMemory},
+	}
+	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
+	l.presence = presence{talk: l.talk, counts: &l.reports.counts, worker: driver.Worker{
+		ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
+	}}
+	return l
 }
 
-// outlive returns a context that ends d after ctx has ended, d < 0 never, with the cause ErrStopped, or when the function is called.
-func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
-	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	if d < 0 {
-		return longer, func() { cancel(ErrStopped) }
-	}
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel(ErrStopped)
-		case <-longer.Done():
-		}
-	})
-	return longer, func() { stop(); cancel(ErrStopped) }
-}
-
-// work is the loop.
+// work is the loop. ctx is that of the conversation with the database; it and that of the handlers live longer than that of Run.
 func (l *loop) work(ctx, handlers context.Context) error {
 	l.slots.context = func() (context.Context, context.CancelCauseFunc) { return context.WithCancelCause(handlers) }
-	l.slots.execute = func(handler context.Context, r *run) { l.execute(handler, ctx, r) }
-	l.log.starting(l.self)
-	l.emit("Starting", l.config.Events.Starting != nil, func() { l.config.Events.Starting(l.self) })
-	listening, deafen := context.WithCancel(ctx)
-	wait := l.listen(listening)
+	l.slots.execute = func(handler context.Context, r *run) { l.executor.execute(handler, ctx, r) }
+	l.log.starting(l.presence.worker)
+	if f := l.config.Events.Starting; f != nil {
+		l.emitter.call("Starting", func() { f(l.presence.worker) })
+	}
+	listening, stopListener := context.WithCancel(ctx)
+	wait := l.wake.listener.start(listening)
 	defer wait()
-	defer deafen()
+	defer stopListener()
 	for {
 		l.collect()
-		select {
-		case <-l.beside.answered():
-			l.heedBeside()
-		default:
+		if second := l.talk.second; second != nil && closed(second.done) {
+			l.receiveSecond()
 		}
 		l.considerStopping()
 		if l.done(ctx) {
@@ -162,370 +99,198 @@ func (l *loop) work(ctx, handlers context.Context) error {
 		}
 		l.sleep(ctx, l.turn(ctx))
 	}
-	l.heedBeside()
-	l.presence.await(l)
-	l.leave(ctx)
+	l.receiveSecond()
+	l.beatFailed(l.presence.await())
+	l.presence.leave(ctx)
 	return l.leftover()
 }
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
 func (l *loop) turn(ctx context.Context) time.Duration {
-	if err := l.beat(ctx, time.Now()); err != nil {
-		return l.failedExchange(driver.Exchange{}, err)
+	if err := l.presence.beat(ctx, l.control.slots, time.Now()); err != nil {
+		if !l.presence.written {
+			return l.failed(driver.Exchange{}, err)
+		}
+		l.beatFailed(err)
 	}
-	l.lookAfter(ctx, time.Now())
-	l.wakeUp(time.Now())
+	l.giveBackWaiting(time.Now())
+	l.keeper.heartbeat(ctx, time.Now())
+	l.wake.takePush(time.Now())
 	x := l.compose(time.Now())
 	sent := time.Now()
-	answer, err := l.exchange(ctx, x)
+	answer, err := l.talk.exchange(ctx, x, l)
 	if !errors.Is(err, errStoreHangs) { // a new process may be able to reach the database
 		l.config.Health.exchanged(time.Now(), err)
 	}
 	if err != nil {
-		return l.failedExchange(x, err)
+		return l.failed(x, err)
 	}
-	l.succeededExchange(x, answer, sent)
-	l.succeededSettle(answer)
-	l.touched(x, answer, sent)
+	if step := l.talk.succeeded(x, answer, sent); step != 0 {
+		l.keeper.touchAll(time.Now())
+		l.wake.pollNow()
+	}
+	l.keeper.touched(x.Touch, answer, sent)
 	l.obey(x, answer)
 	l.considerStopping()
 	l.dispatch(x, answer, sent)
 	return l.rest(ctx, x, answer)
 }
 
-// collect takes back the jobs that have come to their end.
+// compose is what the worker has to tell and to ask.
+func (l *loop) compose(now time.Time) driver.Exchange {
+	x := l.ask(now, l.talk.second.limit())
+	l.talk.addSettlements(&x, now)
+	x.Touch = l.keeper.touches()
+	if l.stopping.reason == "" {
+		l.talk.addRequeue(&x, l.keeper.lockedIDs, now)
+	}
+	return x
+}
+
+// ask is an exchange that asks for jobs, beside another that asks for so many.
+func (l *loop) ask(now time.Time, others int) driver.Exchange {
+	return l.demand.ask(now, others, l.stopping.reason == "" && !l.pause.on)
+}
+
+// failed deals with an exchange that has failed, and returns how long to wait for the next.
+func (l *loop) failed(x driver.Exchange, err error) time.Duration {
+	wait, fatal := l.talk.failed(x, err)
+	l.fail(fatal)
+	if closed(l.talk.late) && len(l.keeper.held) == 0 {
+		l.talk.hangUp()
+	}
+	return wait
+}
+
+// beatFailed deals with a beat that has failed, or does nothing if err is nil. The next repeats it.
+func (l *loop) beatFailed(err error) {
+	if err != nil && faultOf(err) == refused {
+		l.fail(l.talk.denied([]*denial{&l.talk.denials.beat}, err))
+	}
+}
+
+// receiveSecond waits for the answer of the second exchange, if there is one under way, and takes it in.
+func (l *loop) receiveSecond() {
+	second, fatal := l.talk.finishSecond()
+	l.fail(fatal)
+	if second == nil {
+		return
+	}
+	if len(second.answer.Reserved) > 0 {
+		l.wake.found(time.Now())
+	}
+	l.dispatch(second.x, second.answer, second.sentAt)
+}
+
+// collect takes back the jobs that have ended.
 func (l *loop) collect() {
 	ended, late := l.slots.take()
-	l.pace.note(ended, time.Now())
+	l.demand.prefetch.ended(ended, time.Now())
 	for _, r := range ended {
 		of := r.info.Reservation()
-		l.letGo(r)
+		l.keeper.remove(r)
 		if r.hangs {
-			l.stuck[r] = true
+			l.keeper.stuck[r] = true
 		}
 		if r.verdict.kind == 0 {
 			l.log.undecided(r)
-			r.verdict = r.rules.fallback(errUndecided, "", r.info, l.outage.serverTime(time.Now()))
+			r.verdict = r.rules.fallback(errUndecided, "", r.info, l.talk.serverTime())
 		}
 		if r.interrupted {
-			l.interrupted = append(l.interrupted, of.ID)
+			l.stopping.interrupted = append(l.stopping.interrupted, of.ID)
 		}
-		l.noteBegin(r, time.Now())
-		l.finished++
+		l.limits.ended++
+		if r.verdict.kind == neverBegan && !l.config.Once { // it has not run: it is not one of Config.MaxJobs
+			l.limits.taken--
+		}
+		if pause := l.demand.cooldown.ended(r, l.slots.startOf(r), time.Now()); pause > 0 {
+			l.log.cannotStart(r, pause)
+			l.giveBack(all)
+		}
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
-			l.completed(r)
+			l.reports.completed(r, l.talk.serverTime())
 		case r.gone, r.verdict.kind == dropped:
-			if !l.stuck[r] {
+			if !l.keeper.stuck[r] {
 				l.log.dropped(r)
 			}
 		case !write:
-			l.report(r)
+			l.reports.ended(r, l.talk.serverTime())
 		default:
-			l.unsettled = append(l.unsettled, r)
+			l.talk.settle(r)
 		}
 	}
 	for _, r := range late { // after ended: it may be among both
-		delete(l.stuck, r)
+		delete(l.keeper.stuck, r)
 		l.log.late(r)
 	}
 }
 
-// considerStopping finds reasons to stop that are not an operator's.
-func (l *loop) considerStopping() {
-	select {
-	case <-l.ended:
-		l.stop("context ended")
-	default:
-	}
-	switch {
-	case l.config.MaxJobs > 0 && l.taken >= l.config.MaxJobs && l.waiting() == 0:
-		l.stop("jobs done")
-	case l.config.MaxTime > 0 && time.Since(l.started) >= l.config.MaxTime:
-		l.stop(timeIsUp)
-	case l.config.Once && !l.emptyAt.IsZero() && time.Since(l.emptyAt) >= l.config.Sleep:
-		l.stop("no job")
-	case len(l.stuck) > l.config.MaxStuck, len(l.stuck) > 0 && len(l.stuck) >= l.control.slots:
-		l.stop("handlers are stuck")
-	}
-	l.weigh(time.Now())
-	if l.stopping == "" || len(l.held) > 0 {
+// dispatch has started what was reserved, or gives it back if the worker stops.
+func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
+	if len(answer.Reserved) == 0 {
 		return
 	}
-	if l.emptyHanded.IsZero() {
-		l.emptyHanded = time.Now()
+	start := make([]*run, 0, len(answer.Reserved))
+	expires := map[string]time.Duration{}
+	for _, r := range x.Reserve {
+		expires[r.Queue] = r.Expire
 	}
-	if l.outage.on() { // handlers have no time limit but their own, the wait for the database has
-		l.quit()
-	}
-}
-
-// weigh looks at the memory that the process uses.
-func (l *loop) weigh(now time.Time) {
-	if l.config.MaxMemory <= 0 || now.Sub(l.weighed) < weighEvery {
-		return
-	}
-	l.weighed, l.used = now, memory()
-	running, _ := l.slots.load()
-	useful := running > 0 || l.finished > 0 || l.vain && len(l.held) == 0 // one that did not even one job would be started again in vain
-	if l.used > l.config.MaxMemory && l.overweight == nil && useful {
-		l.overweight = fmt.Errorf("%w: %d MB are in use, the limit is %d MB", ErrMemory, l.used>>20, l.config.MaxMemory>>20)
-		l.stop(l.overweight.Error())
-	}
-}
-
-// mustWait reports whether the worker asks for no job though it has room: one that is here has to show first whether there is memory for more,
-// or that the machine can start jobs; or all queues stand aside.
-func (l *loop) mustWait(now time.Time) bool {
-	return l.tight() && len(l.held) > 0 || !l.cooldown.on(now) && l.hopeful(1, now) == 0 ||
-		len(l.reach.probe) == 0 && len(l.reach.aside) >= len(l.config.Queues)
-}
-
-// tight reports whether another job beside those that are here may take more memory than is left: then there is one at a time. A worker that
-// could not run even one would be started again and again, and get nothing done.
-func (l *loop) tight() bool {
-	left := l.memoryLeft()
-	return left >= 0 && left/reachShare < l.largest
-}
-
-// stop makes the worker reserve no more, and end when its handlers have.
-func (l *loop) stop(reason string) {
-	if l.stopping != "" {
-		return
-	}
-	l.stopping = reason
-	l.putBack(every)
-	close(l.slots.closed)
-	l.log.stopping(reason, len(l.held))
-	l.config.Health.stopping()
-	l.emit("Stopping", l.config.Events.Stopping != nil, func() { l.config.Events.Stopping(reason) })
-}
-
-// done reports whether there is nothing left to do, or no time left to do it.
-func (l *loop) done(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return true
-	}
-	if l.fatal != nil && !l.emptyHanded.IsZero() && (!l.registered || time.Since(l.emptyHanded) >= lastTries) {
-		return true
-	}
-	return l.stopping != "" && len(l.held)+len(l.unsettled) == 0 && l.beside == nil && !l.outage.owes()
-}
-
-// leave removes the worker's row. If that fails, others do it later.
-func (l *loop) leave(ctx context.Context) {
-	if !l.presence.written || l.outage.on() || ctx.Err() != nil {
-		return
-	}
-	b := driver.Beat{Worker: l.self, Leave: true}
-	l.counts.tell(&b, time.Now())
-	_ = l.sendBeat(ctx, b, leaveWithin)
-}
-
-// leftover says what is unfinished at the end.
-func (l *loop) leftover() error {
-	left := &UnfinishedError{Interrupted: l.interrupted}
-	for _, r := range l.held {
-		left.Running = append(left.Running, r.info.ID)
-	}
-	for _, r := range l.unsettled {
-		left.Unsettled = append(left.Unsettled, r.info.ID)
-	}
-	if !l.config.Once { // whose process ends anyway, and whose outcome is nobody's error
-		for r := range l.stuck {
-			left.Stuck = append(left.Stuck, r.info.ID)
+	for _, job := range answer.Reserved {
+		r := l.executor.prepare(job, answer.Now)
+		r.kept(expires[job.Queue], sent)
+		l.emitter.job("Reserved", l.config.Events.Reserved, r)
+		if l.stopping.reason != "" || l.demand.cooldown.on(time.Now()) {
+			r.verdict = verdict{kind: unstarted}
+			l.talk.settle(r)
+			continue
+		}
+		l.limits.taken++
+		l.demand.prefetch.payload(len(job.Payload))
+		l.limits.memory.largest = max(l.limits.memory.largest, int64(len(job.Payload)))
+		l.keeper.add(r)
+		if !r.startPending {
+			start = append(start, r)
 		}
 	}
-	slices.Sort(left.Running)
-	slices.Sort(left.Stuck)
-	if len(left.Interrupted)+len(left.Running)+len(left.Unsettled)+len(left.Stuck) == 0 {
-		l.log.stopped(l.stopping, time.Since(l.started))
-		return errors.Join(l.fatal, l.overweight)
-	}
-	l.log.unfinished(l.stopping, left)
-	return errors.Join(l.fatal, left, l.overweight)
+	l.slots.add(start...)
 }
 
-// rest returns how long the worker has nothing to do, unless a handler ends.
-func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
-	now := time.Now()
-	l.plan(x, answer, now)
-	if l.done(ctx) {
-		return 0
+// obey does what operators say.
+func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
+	before := l.control.slots
+	changed := l.control.apply(x, answer)
+	if changed.expire {
+		l.keeper.dueAt = time.Time{}
 	}
-	next := now.Add(controlEvery)
-	if l.beside != nil && len(l.unsettled) < besideFrom {
-		return earlier(next, l.watch).Sub(now)
+	if changed.restart {
+		l.stop("restart")
 	}
-	if l.free()+len(l.untold) > 0 {
-		for _, r := range l.untold {
-			next = earlier(next, r.tellAt)
-		}
+	if changed.concurrency > 0 {
+		l.log.concurrency(before, changed.concurrency)
+		l.slots.resize(changed.concurrency)
 	}
-	if len(l.held) > 0 {
-		next = earlier(next, l.watch)
+}
+
+// giveBackWaiting gives back jobs that have not started: all while Worker.Pause holds, and otherwise those that have waited for
+// too long.
+func (l *loop) giveBackWaiting(now time.Time) {
+	if l.pause.changed() {
+		l.wake.pollNow()
+		l.log.paused(l.pause.on)
 	}
 	switch {
-	case len(l.unsettled) == 0:
-	case len(l.unsettled) > l.locked: // not tried yet
-		next = now
-	default:
-		next = earlier(next, now.Add(lockedEvery))
-	}
-	if l.config.Once && !l.emptyAt.IsZero() {
-		next = earlier(next, l.emptyAt.Add(l.config.Sleep))
-	}
-	if l.config.MaxTime > 0 && l.stopping == "" {
-		next = earlier(next, l.started.Add(l.config.MaxTime))
-	}
-	if l.stopping == "" && !l.paused() && l.free() > 0 && !l.mustWait(now) {
-		next = earlier(next, later(l.nextLook, l.cooldown.until))
-	}
-	return next.Sub(now)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// plan decides when to ask for jobs again.
-func (l *loop) plan(x driver.Exchange, answer driver.Exchanged, now time.Time) {
-	asked, found := x.Limit > 0, len(answer.Reserved) > 0
-	var empty, again bool
-	if asked {
-		l.vain = !found
-		answer.Everything = answer.Everything && len(x.Reserve) == len(l.config.Queues)
-		matters := l.config.StopWhenEmpty || l.config.Once || l.config.Events.Idle != nil && !l.idle
-		empty, again = l.emptiness.asked(x, answer, matters)
-	}
-	switch {
-	case found:
-		l.active, l.emptyAt = now, time.Time{}
-	case empty && l.emptyAt.IsZero():
-		l.emptyAt = now
-	}
-	switch {
-	case again:
-		l.nextLook = time.Time{}
-	case asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, l.control.reopened:
-		l.nextLook = time.Time{}
-	case asked:
-		l.nextLook = now.Add(l.nap(now))
-	}
-	// A time that has passed without giving a job is believed once: it may have come between two statements, or the job may be out
-	// of reach.
-	due := answer.NextDue
-	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(l.lastDue)) && !l.config.Once {
-		l.nextLook = earlier(l.nextLook, now.Add(due.Sub(answer.Now)))
-	}
-	l.lastDue = due
-
-	if found || empty {
-		l.noteIdle(empty && len(l.held)+len(l.unsettled) == 0 && l.beside == nil)
+	case l.pause.on:
+		l.giveBack(all)
+	case !now.Before(l.keeper.dueAt):
+		l.giveBack(waitedTooLong(now))
 	}
 }
 
-// noteIdle notes whether no job is due and none is running here.
-func (l *loop) noteIdle(idle bool) {
-	if idle && !l.idle {
-		l.emit("Idle", l.config.Events.Idle != nil, l.config.Events.Idle)
-	}
-	l.idle = idle
-	if idle && l.config.StopWhenEmpty {
-		l.stop("empty")
-	}
-}
-
-// sleep waits for d, for a handler's end, and for the end of Run's context. While the database is away it waits the whole time: there is
-// nobody to tell.
-func (l *loop) sleep(ctx context.Context, d time.Duration) {
-	if l.config.MaxTime > 0 && l.stopping == "" {
-		d = min(d, time.Until(l.started.Add(l.config.MaxTime)))
-	}
-	if d <= 0 {
-		return
-	}
-	late := l.late
-	if closed(late) || len(l.held) > 0 {
-		late = nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	ended, wake, pushed := l.ended, l.slots.wake, l.ear.pushed
-	if l.beside != nil {
-		l.collect()
-		l.slots.alert(besideFrom)
-		defer l.slots.alert(1)
-		pushed = nil
-	}
-	if l.stopping != "" {
-		ended = nil
-	}
-	if l.outage.on() {
-		wake = nil
-	}
-	if l.outage.on() || l.stopping != "" || l.paused() || l.free() <= 0 || l.cooldown.on(time.Now()) {
-		pushed = nil
-	}
-	select {
-	case <-timer.C:
-	case <-wake:
-	case <-l.beside.answered():
-	case <-pushed:
-		l.ear.heard() // for wakeUp
-	case <-ended:
-	case <-late:
-	case <-ctx.Done():
-	}
-}
-
-// closed reports whether a channel is.
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// awaitDatabase returns when the database can be worked with, or will not be.
-func (l *loop) awaitDatabase(ctx context.Context) error {
-	for {
-		err := l.check(ctx)
-		switch {
-		case err == nil:
-			l.outage.over(&l.log)
-			return nil
-		case faultOf(err) == refused, ctx.Err() != nil:
-			return err
-		}
-		if !errors.Is(err, errStoreHangs) {
-			l.config.Health.exchanged(time.Now(), err)
-		}
-		l.sleep(ctx, l.outage.next(&l.log, err))
-	}
-}
-
-func (l *loop) check(ctx context.Context) error {
-	_, err := bounded(ctx, &l.calls, exchangeTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.queue.Check(ctx) })
-	return err
-}
-
-// emit tells an event, if somebody wants to know.
-func (l *loop) emit(name string, wanted bool, event func()) {
-	if wanted {
-		l.teller.tell(&l.log, name, event)
-	}
+// giveBack gives back jobs that have not started and that match. Their attempts are not spent.
+func (l *loop) giveBack(match func(*run) bool) {
+	back := l.keeper.withdraw(match)
+	l.talk.settle(back...)
+	l.limits.taken -= len(back)
 }

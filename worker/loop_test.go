@@ -81,11 +81,11 @@ func TestB8_AnIdleWorkerSleeps(t *testing.T) {
 			}
 			return nil
 		}, func(_ driver.Exchange, answer *driver.Exchanged) error {
-			answer.NextDue = due // some stores tell it of jobs that are out of reach
+			answer.NextDue = due // some stores tell it of jobs that cannot be had
 			return nil
 		})
 		b.push(sqlqueue.OnQueue("paused"))
-		b.control("paused", operator.ControlChange{Pause: true}) // is due, and out of reach
+		b.control("paused", operator.ControlChange{Pause: true}) // is due, and cannot be had
 		r := b.start(worker.Config{Queues: []string{"default", "paused"}, Sleep: 3 * time.Second})
 		pass(10 * time.Minute)
 		r.stop()
@@ -233,10 +233,13 @@ func TestD3_TimeoutEndsTheContextAndIsTheError(t *testing.T) {
 			config: time.Second, own: []sqlqueue.PushOption{sqlqueue.Timeout(2500 * time.Millisecond)}, runs: 2500 * time.Millisecond,
 			handler: func(context.Context) error { return errBroken }, reason: "timed out after 2.5s: broken",
 		},
-		"the job has none":       {config: time.Second, own: []sqlqueue.PushOption{sqlqueue.Timeout(0)}, runs: 5 * time.Minute},
-		"none":                   {config: -1, runs: 5 * time.Minute},
-		"done all the same":      {config: time.Second, runs: time.Second, handler: func(context.Context) error { return nil }},
-		"a panic that came late": {config: time.Second, runs: time.Second, handler: func(context.Context) error { panic("late") }, reason: "timed out after 1s: panic: late"},
+		"the job has none":  {config: time.Second, own: []sqlqueue.PushOption{sqlqueue.Timeout(0)}, runs: 5 * time.Minute},
+		"none":              {config: -1, runs: 5 * time.Minute},
+		"done all the same": {config: time.Second, runs: time.Second, handler: func(context.Context) error { return nil }},
+		"a panic that came late": {
+			config: time.Second, runs: time.Second, handler: func(context.Context) error { panic("late") },
+			reason: "timed out after 1s: panic: late",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -502,7 +505,8 @@ func TestD11_Events(t *testing.T) {
 		})
 		pass(2 * time.Minute)
 		at := time.Now().UnixMicro()
-		if _, err := b.db.ExecContext(b.t.Context(), `INSERT INTO jobs (payload, attempts, available_at) VALUES ('{"job":"job"}', 2, ?)`, at); err != nil {
+		const insert = `INSERT INTO jobs (payload, attempts, available_at) VALUES ('{"job":"job"}', 2, ?)`
+		if _, err := b.db.ExecContext(b.t.Context(), insert, at); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
@@ -651,7 +655,8 @@ func TestD12_AfterAnOutageLiveOwnersSpeakFirst(t *testing.T) {
 		pass(10 * time.Minute)
 		away.Store(false)
 		pass(9 * time.Second)
-		answer, err := b.q.Exchange(t.Context(), driver.Exchange{Touch: []driver.Touch{{Reservation: other.Reservation(), Expire: 30 * time.Second}}})
+		touch := driver.Touch{Reservation: other.Reservation(), Expire: 30 * time.Second}
+		answer, err := b.q.Exchange(t.Context(), driver.Exchange{Touch: []driver.Touch{touch}})
 		if err != nil || len(answer.Lost) != 0 {
 			t.Fatalf("the other's reservation is lost: %v", err)
 		}
@@ -800,7 +805,10 @@ func TestD12_WhatWaitingDoesNotMendIsReturnedAtOnce(t *testing.T) {
 	}{
 		"no tables":    {sqlqueue.ErrNotMigrated, func(err error) bool { return errors.Is(err, sqlqueue.ErrNotMigrated) }},
 		"other tables": {&sqlqueue.SchemaError{Have: 9, Need: 1}, func(err error) bool { return errors.As(err, &schema) }},
-		"old server":   {fmt.Errorf("MariaDB 10.5: %w", sqlqueue.ErrUnsupportedServer), func(err error) bool { return errors.Is(err, sqlqueue.ErrUnsupportedServer) }},
+		"old server": {
+			fmt.Errorf("MariaDB 10.5: %w", sqlqueue.ErrUnsupportedServer),
+			func(err error) bool { return errors.Is(err, sqlqueue.ErrUnsupportedServer) },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -849,10 +857,10 @@ func TestD14_WorkersShareTheJobs(t *testing.T) {
 
 func TestE7_AWorkerIsThereBeforeItsFirstReservation(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		beaten := false
-		b.store.interceptBeats(func(context.Context, *driver.Beat) error { beaten = true; return nil })
+		var beaten atomic.Bool
+		b.store.interceptBeats(func(context.Context, *driver.Beat) error { beaten.Store(true); return nil })
 		b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
-			if !beaten {
+			if !beaten.Load() {
 				t.Errorf("before the first beat: %+v", x)
 			}
 			return nil

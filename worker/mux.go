@@ -32,8 +32,8 @@ type Mux struct {
 	wrong      []error
 }
 
-// Settings are a handler's own. A field that is zero is not set: the worker's Config holds. A job's own settings beat both. In sync mode
-// they do not count.
+// Settings are a handler's own. A field that is zero is not set: the worker's Config holds. A job's own settings beat both. In
+// sync mode they do not count.
 type Settings struct {
 	Tries   int           // how often a job runs at most; -1: no limit
 	Timeout time.Duration // how long the handler may run; -1: no limit

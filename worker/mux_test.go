@@ -113,9 +113,13 @@ func TestA10_SyncModeRunsTheHandlerInline(t *testing.T) {
 		"error":   {handler: answers(errBroken), want: "broken", is: errBroken},
 		"fail":    {handler: answers(worker.Fail(errBroken)), want: "broken", is: errBroken},
 		"discard": {handler: answers(worker.Discard())},
-		"release": {handler: answers(worker.Release(time.Minute)), want: `worker: job "job" was released for 1m0s: a job in sync mode cannot be put back`},
-		"snooze":  {handler: answers(worker.Snooze(time.Minute)), want: `worker: job "job" was snoozed for 1m0s: a job in sync mode cannot be put back`},
-		"panic":   {handler: panics, want: "panic: out of luck"},
+		"release": {
+			handler: answers(worker.Release(time.Minute)), want: `worker: job "job" was released for 1m0s: a job in sync mode cannot be put back`,
+		},
+		"snooze": {
+			handler: answers(worker.Snooze(time.Minute)), want: `worker: job "job" was snoozed for 1m0s: a job in sync mode cannot be put back`,
+		},
+		"panic": {handler: panics, want: "panic: out of luck"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -218,13 +222,15 @@ func TestWhatIsWrongIsToldByRun(t *testing.T) {
 	nothing := func(*worker.Mux, *worker.Config) {}
 	one := func(m *worker.Mux) { m.HandleFunc("job", answers(nil)) }
 	for want, set := range map[string]func(m *worker.Mux, c *worker.Config){
-		"the mux has no handlers":           nothing,
-		`"job" has two handlers`:            func(m *worker.Mux, _ *worker.Config) { one(m); one(m) },
-		"a handler's name is empty":         func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("", answers(nil)) },
-		`the handler of "job" is nil`:       func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", nil) },
-		"the handler for all names is nil":  func(m *worker.Mux, _ *worker.Config) { m.HandleAll(nil) },
-		`the handler of "by_value" is nil`:  func(m *worker.Mux, _ *worker.Config) { worker.Handle[byValue](m, nil) },
-		`the handler of "job": tries is -2`: func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", answers(nil), worker.Settings{Tries: -2}) },
+		"the mux has no handlers":          nothing,
+		`"job" has two handlers`:           func(m *worker.Mux, _ *worker.Config) { one(m); one(m) },
+		"a handler's name is empty":        func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("", answers(nil)) },
+		`the handler of "job" is nil`:      func(m *worker.Mux, _ *worker.Config) { m.HandleFunc("job", nil) },
+		"the handler for all names is nil": func(m *worker.Mux, _ *worker.Config) { m.HandleAll(nil) },
+		`the handler of "by_value" is nil`: func(m *worker.Mux, _ *worker.Config) { worker.Handle[byValue](m, nil) },
+		`the handler of "job": tries is -2`: func(m *worker.Mux, _ *worker.Config) {
+			m.HandleFunc("job", answers(nil), worker.Settings{Tries: -2})
+		},
 		`the handler of "by_value": timeout is -1s`: func(m *worker.Mux, _ *worker.Config) {
 			worker.Handle(m, func(context.Context, *worker.Job[byValue]) error { return nil }, worker.Settings{Timeout: -time.Second})
 		},
@@ -316,8 +322,10 @@ func TestC4_C5_SettingsOfAHandler(t *testing.T) {
 		"the worker's":        {payload: `{"job":"%s"}`, timeout: 20 * time.Second, wait: time.Second, tries: 3},
 		"the handler's":       {settings: own, payload: `{"job":"%s"}`, timeout: 5 * time.Second, wait: 7 * time.Second, tries: 2},
 		"the handler's: none": {settings: []worker.Settings{{Tries: -1, Timeout: -1}}, payload: `{"job":"%s"}`, wait: time.Second},
-		"the job's":           {settings: own, payload: `{"job":"%s","tries":4,"timeout":6,"backoff":[9]}`, timeout: 6 * time.Second, wait: 9 * time.Second, tries: 4},
-		"the job's: none":     {settings: own, payload: `{"job":"%s","tries":0,"timeout":0,"backoff":0}`},
+		"the job's": {
+			settings: own, payload: `{"job":"%s","tries":4,"timeout":6,"backoff":[9]}`, timeout: 6 * time.Second, wait: 9 * time.Second, tries: 4,
+		},
+		"the job's: none": {settings: own, payload: `{"job":"%s","tries":0,"timeout":0,"backoff":0}`},
 	} {
 		for _, job := range []string{"by_value", "self", "job", "other"} {
 			for _, remote := range []bool{false, true} {

@@ -29,7 +29,8 @@ func (e timeoutError) Is(target error) bool { return target == ErrTimedOut }
 // ErrMemory says that the worker ended because its process uses more memory than Config.MaxMemory. From Worker.Run.
 var ErrMemory = errors.New("memory limit reached")
 
-// ErrNoHandler says that no handler has the job's name. It is from sync mode, and in Result.Err of a job that was put back for that reason.
+// ErrNoHandler says that no handler has the job's name. It is from sync mode, and in Result.Err of a job that was put back for
+// that reason.
 var ErrNoHandler = errors.New("no handler has this name")
 
 // outcome is what a handler has said becomes of its job, as an error.
@@ -39,7 +40,8 @@ type outcome struct {
 	err   error
 }
 
-// outcomeOf returns what an error says becomes of its job, or nil: then it is an ordinary error. It calls the error's methods As and Unwrap.
+// outcomeOf returns what an error says becomes of its job, or nil: then it is an ordinary error. It calls the error's methods
+// As and Unwrap.
 func outcomeOf(err error) *outcome {
 	var said *outcome
 	if errors.As(err, &said) && said.valid() {
@@ -48,7 +50,8 @@ func outcomeOf(err error) *outcome {
 	return nil
 }
 
-// valid reports whether a handler or a callback can have said so: a method As may answer with nothing, and another process with nonsense.
+// valid reports whether a handler or a callback can have said so: a method As may answer with nothing, and another process with
+// nonsense.
 func (o *outcome) valid() bool {
 	if o == nil {
 		return false
@@ -82,7 +85,9 @@ func (k kind) String() string {
 	if k < processed || k >= kinds {
 		return "no outcome"
 	}
-	return [...]string{"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back", "cannot start"}[k-1]
+	return [...]string{
+		"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back", "cannot start",
+	}[k-1]
 }
 
 // Release puts the job back: it is available again after delay (zero or negative: now). The attempt counts, but not as an error. On the
@@ -92,10 +97,10 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 // Snooze is Release without spending the attempt.
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
 
-// CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no processes, a
-// program that is missing; err says which. The job is put back for a minute. It has not run: the attempt is not spent, not even the
-// last, and there is no error to count. The worker logs the reason as an error and reserves nothing for a second, and for twice as long each
-// time until a job has begun, at most a minute; after each pause it tries with one job.
+// CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no
+// processes, a program that is missing; err says which. The job is put back for a minute. It has not run: the attempt is not
+// spent, not even the last, and there is no error to count. The worker logs the reason as an error and reserves nothing for a
+// second, and for twice as long each time until a job has begun, at most a minute; after each pause it tries with one job.
 func CannotStart(err error) error { return &outcome{kind: neverBegan, delay: unknownDelay, err: err} }
 
 // Fail moves the job to the failed jobs, with err as the reason, however many tries it has left.

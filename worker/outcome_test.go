@@ -327,13 +327,15 @@ func TestC5_Backoff(t *testing.T) {
 		waits  []time.Duration
 		by     float64 // how far from them by chance
 	}{
-		"fixed":         {worker: worker.FixedBackoff(3 * time.Second), waits: second(3, 3, 3)},
-		"list":          {worker: worker.ListBackoff(second(1, 5, 10)...), waits: second(1, 5, 10, 10)},
-		"exponential":   {worker: worker.ExponentialBackoff(2*time.Second, 10*time.Second), waits: second(2, 4, 8, 10, 10), by: 0.25},
-		"default":       {waits: second(1, 2, 4, 8, 16, 32, 64, 128), by: 0.25},
-		"the job's own": {worker: worker.FixedBackoff(time.Hour), own: []sqlqueue.PushOption{sqlqueue.BackoffList(second(2, 0)...)}, waits: second(2, 0, 0)},
-		"negative":      {worker: worker.FixedBackoff(-time.Hour), waits: second(0)},
-		"panics":        {worker: func(int) time.Duration { panic("no") }, waits: second(1), by: 0.25},
+		"fixed":       {worker: worker.FixedBackoff(3 * time.Second), waits: second(3, 3, 3)},
+		"list":        {worker: worker.ListBackoff(second(1, 5, 10)...), waits: second(1, 5, 10, 10)},
+		"exponential": {worker: worker.ExponentialBackoff(2*time.Second, 10*time.Second), waits: second(2, 4, 8, 10, 10), by: 0.25},
+		"default":     {waits: second(1, 2, 4, 8, 16, 32, 64, 128), by: 0.25},
+		"the job's own": {
+			worker: worker.FixedBackoff(time.Hour), own: []sqlqueue.PushOption{sqlqueue.BackoffList(second(2, 0)...)}, waits: second(2, 0, 0),
+		},
+		"negative": {worker: worker.FixedBackoff(-time.Hour), waits: second(0)},
+		"panics":   {worker: func(int) time.Duration { panic("no") }, waits: second(1), by: 0.25},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -389,9 +391,12 @@ func TestC6_PanicAndGoexitAreErrorsWithTheirStack(t *testing.T) {
 		handler worker.Handler
 		reason  string
 	}{
-		"panic":       {panics, "panic: out of luck"},
-		"goexit":      {exits, "the handler called runtime.Goexit"},
-		"nil pointer": {func(context.Context, *raw) error { return goesNowhere(nil) }, "panic: runtime error: invalid memory address or nil pointer dereference"},
+		"panic":  {panics, "panic: out of luck"},
+		"goexit": {exits, "the handler called runtime.Goexit"},
+		"nil pointer": {
+			func(context.Context, *raw) error { return goesNowhere(nil) },
+			"panic: runtime error: invalid memory address or nil pointer dereference",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
@@ -658,7 +663,9 @@ func TestC10_MaxExceptions(t *testing.T) {
 	}{
 		"errors count":                      {answers: []error{errBroken, errBroken, nil}, runs: 2, reason: "broken (error 2 of at most 2)"},
 		"releases and snoozes do not count": {answers: []error{worker.Release(0), errBroken, worker.Snooze(0), worker.Release(0), nil}, runs: 5},
-		"the last may be late":              {answers: []error{errBroken, worker.Release(0), worker.Release(0), errBroken}, runs: 4, reason: "broken (error 2 of at most 2)"},
+		"the last may be late": {
+			answers: []error{errBroken, worker.Release(0), worker.Release(0), errBroken}, runs: 4, reason: "broken (error 2 of at most 2)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {

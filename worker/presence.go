@@ -8,42 +8,51 @@ import (
 )
 
 const (
-	seenEvery  = 5 * time.Second  // how often a worker writes its row
-	unseenFor  = 10 * time.Minute // after how long the row of a worker that does not write it any more is removed by the others
-	beatWithin = 10 * time.Second // how long a beat may take
+	beatEvery   = 5 * time.Second  // how often a worker writes its row
+	unseenFor   = 10 * time.Minute // after how long the row of a worker that does not write it any more is removed by the others
+	beatWithin  = 10 * time.Second // how long a beat may take
+	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
 )
 
-// presence is the worker's row in the database, and what is written with it: a beat before the first exchange, and then one every seenEvery,
-// beside the exchanges. The zero value has not been written.
+// presence is the worker's row in the database, which shows operators that the worker is there, and the counts that are written
+// with it. A beat writes both: one before the first exchange, and then one every beatEvery, beside the exchanges. Reservations are
+// another matter: the heartbeat keeps them alive (heartbeat.go).
+//
+// It is used only by the goroutine of Run.
 type presence struct {
+	worker driver.Worker
+	talk   *talk
+	counts *counts
+
 	written  bool
-	beaten   time.Time // when the last beat was sent
-	beat     driver.Beat
-	underway *call[struct{}] // nil: none is
+	sentAt   time.Time   // when the last beat was sent
+	last     driver.Beat // what it wrote
+	underway *call[struct{}]
 }
 
-// beat writes the worker's row, if it is time to. It waits for the first beat alone, and returns its error.
-func (l *loop) beat(ctx context.Context, now time.Time) error {
-	p := &l.presence
+// beat writes the worker's row, if it is time to. It waits for the first beat alone. It returns the error of that, or of a later beat
+// that has ended meanwhile.
+func (p *presence) beat(ctx context.Context, concurrency int, now time.Time) (err error) {
 	if p.underway != nil && p.underway.over() {
-		p.await(l)
+		err = p.await()
 	}
-	if p.underway != nil || p.written && now.Sub(p.beaten) < seenEvery {
-		return nil
+	if p.underway != nil || p.written && now.Sub(p.sentAt) < beatEvery {
+		return err
 	}
-	self := l.self
-	self.Concurrency = l.control.slots
-	p.beat, p.beaten = driver.Beat{Worker: self, Unseen: unseenFor}, now
-	l.counts.tell(&p.beat, now)
-	p.underway = begin(func() (struct{}, error) { return struct{}{}, l.sendBeat(ctx, p.beat, beatWithin) })
+	worker := p.worker
+	worker.Concurrency = concurrency
+	p.last, p.sentAt = driver.Beat{Worker: worker, Unseen: unseenFor}, now
+	p.counts.take(&p.last, now)
+	beat := p.last
+	p.underway = begin(func() (struct{}, error) { return struct{}{}, p.talk.beat(ctx, beat, beatWithin) })
 	if p.written {
-		return nil
+		return err
 	}
-	return p.await(l)
+	return p.await()
 }
 
-// await waits for the beat that is under way, if there is one, and notes what became of it.
-func (p *presence) await(l *loop) error {
+// await waits for the beat that is under way, if there is one, and returns its error. If it has failed, the next one writes its counts.
+func (p *presence) await() error {
 	if p.underway == nil {
 		return nil
 	}
@@ -51,18 +60,20 @@ func (p *presence) await(l *loop) error {
 	err := p.underway.err
 	p.underway = nil
 	if err != nil {
-		l.counts.keep(p.beat)
+		p.counts.restore(p.last)
+		return err
 	}
-	if err == nil {
-		p.written = true
-		l.denials.beat = denial{}
-	} else if p.written && faultOf(err) == refused {
-		l.denied([]*denial{&l.denials.beat}, err)
-	}
-	return err
+	p.written = true
+	p.talk.denials.beat = denial{}
+	return nil
 }
 
-func (l *loop) sendBeat(ctx context.Context, b driver.Beat, within time.Duration) error {
-	_, err := bounded(ctx, &l.calls, within, func(ctx context.Context) (struct{}, error) { return struct{}{}, l.queue.Beat(ctx, b) })
-	return err
+// leave removes the worker's row. If that fails, other workers do it later.
+func (p *presence) leave(ctx context.Context) {
+	if !p.written || p.talk.outage.on() || ctx.Err() != nil {
+		return
+	}
+	b := driver.Beat{Worker: p.worker, Leave: true}
+	p.counts.take(&b, time.Now())
+	_ = p.talk.beat(ctx, b, leaveWithin)
 }

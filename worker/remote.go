@@ -13,7 +13,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// RemoteCall takes a request to a process that answers it by Mux.RunPacked, and returns the answer. Its error is taken for the handler's.
+// RemoteCall takes a request to a process that answers it by Mux.RunPacked, and returns the answer. Its error is taken for the
+// handler's.
 type RemoteCall func(ctx context.Context, job JobInfo, request []byte) (answer []byte, err error)
 
 // Remote returns a Mux whose handlers, and whose jobs' own methods Failed, run in another process, by call. That process also has the
@@ -72,9 +73,10 @@ func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], 
 	return answer.Error.unpack()
 }
 
-// RunPacked answers a request of Remote: it runs a job's handler, or tells of the job's failure, first the data's own method Failed and
-// then onFailed, which may be nil. The codec reads the job's data; nil is sqlqueue.JSON. It waits for the handler and never panics. If the
-// text of the cause of ctx's end contains that of one that this package has, the handler finds that one.
+// RunPacked answers a request of Remote: it runs a job's handler, or tells of the job's failure, first the data's own method
+// Failed and then onFailed, which may be nil. The codec reads the job's data; nil is sqlqueue.JSON. It waits for the handler
+// and never panics. If the text of the cause of ctx's end contains that of one that this package has, the handler finds that
+// one.
 func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Codec, onFailed FailedFunc) []byte {
 	if codec == nil {
 		codec = sqlqueue.JSON

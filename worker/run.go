@@ -3,23 +3,12 @@ package worker
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-const (
-	unknownDelay    = time.Minute // how long a job without a handler waits
-	callbackTimeout = time.Minute // how long a FailedFunc may take
-)
-
-// run is one reserved job on its way. The loop reads and writes it until it is started in a slot, and after the slot has handed it back;
-// between, each only its own part.
+// run is one reserved job on its way from the reservation to its settlement. The goroutine of Run reads and writes it until it
+// is started in a slot, and again after the slot has handed it back. In between, each of the two uses only its own part.
 type run struct {
 	info   JobInfo // also of job, which the handler may change
 	data   json.RawMessage
@@ -32,20 +21,22 @@ type run struct {
 	// The slots' part.
 	slot    *slot        // where it runs, or has run
 	started atomic.Int64 // when it was started: see slots.startOf
-	claimed atomic.Bool  // its end was decided, in its slot or because it was given up
+	claimed atomic.Bool  // its end was decided, by its slot or by the keeper
 
-	// The loop's part.
-	place     int           // among what the loop holds
-	since     time.Time     // when it was reserved
-	begun     bool          // when it was reserved, the start of its last try had been told: by a worker that has died
-	untold    bool          // it is the last try: not to be started before that was told
-	tellAt    time.Time     // when to tell
-	expire    time.Duration // as last written; 0: never
-	touchAt   time.Time     // when the reservation is to be touched
-	gone      bool          // the reservation is known to be gone: nothing is to be written
-	lostAt    time.Time     // when it was found lost to others; zero: it was not
-	uncertain bool          // its settlement was sent and the answer never came
-	refused   int           // how often its settlement failed alone
+	// The keeper's part.
+	index        int           // in keeper.held
+	reservedAt   time.Time     // by our clock
+	wasStarted   bool          // when it was reserved, the start of its last try was written: by a worker that has died
+	startPending bool          // it is the last try: not to be started before its start is written
+	startAt      time.Time     // not before this time
+	expire       time.Duration // how long the reservation lasts, as last written; 0: for ever
+	touchAt      time.Time     // when the reservation is to be touched
+	gone         bool          // the reservation is known to be gone: nothing is to be written
+	lostAt       time.Time     // when it was found that the reservation is not ours any more; zero: it is ours
+
+	// The part of the talk with the database.
+	uncertain bool // its settlement was sent, and the answer never came
+	refused   int  // how often its settlement failed alone
 
 	// Its slot's part.
 	completed   atomic.Bool // the handler has deleted the row itself
@@ -56,36 +47,6 @@ type run struct {
 	interrupted bool // the end of the worker's grace ended its context
 }
 
-// admit prepares a reserved job for its run: it finds the handler, or the reason why there is nothing to run.
-func (l *loop) admit(job sqlqueue.Job, now time.Time) *run {
-	r := &run{info: infoOf(job, l.queue.Config().Codec), since: time.Now(), begun: job.Started}
-	r.ahead = now.Sub(r.since)
-	r.info.completed = &r.completed
-	payload, err := sqlqueue.ParsePayload(job.Payload)
-	r.info.Name = payload.Job
-	r.data = payload.Data
-	e := l.mux.find(payload.Job)
-	r.rules = rulesOf(payload, e.settings, &l.config)
-	switch {
-	case err != nil:
-		r.refuse(Fail(err))
-	case e.handle == nil:
-		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
-	default:
-		if err := r.rules.refuse(job, now); err != nil {
-			r.refuse(err)
-		} else {
-			r.handle, r.starts, r.untold = e.handle, true, r.rules.spent(job.Attempts)
-		}
-	}
-	for _, f := range []FailedFunc{e.failed, l.config.OnFailed} {
-		if f != nil {
-			r.failed = append(r.failed, f)
-		}
-	}
-	return r
-}
-
 // refuse gives the job an end without a run.
 func (r *run) refuse(err error) {
 	r.handle = func(context.Context, *Job[json.RawMessage]) error { return err }
@@ -93,172 +54,3 @@ func (r *run) refuse(err error) {
 
 // claim is true for the first who asks: who decides what becomes of the job.
 func (r *run) claim() bool { return r.claimed.CompareAndSwap(false, true) }
-
-// execute is the whole of a job in its slot: it runs the handler under ctx, decides what becomes of the job, with callbacks under a context
-// that lasts longer, and hands the job back to the loop. It returns when all that the application has of it has returned.
-func (l *loop) execute(ctx, callbacks context.Context, r *run) {
-	if r.starts {
-		l.log.processing(r)
-		l.processing(r)
-	}
-	cancel := func() {}
-	switch {
-	case !r.starts:
-	case r.rules.timeout > 0:
-		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, timeoutError(r.rules.timeout))
-	default:
-		ctx, cancel = context.WithCancel(ctx)
-	}
-	var err error
-	returned := false
-	started := time.Now()
-	defer func() {
-		if !returned {
-			err = &PanicError{Stack: string(debug.Stack())} // still has the frames of runtime.Goexit's caller
-		}
-		cause := context.Cause(ctx)
-		cancel()
-		if !r.claim() {
-			l.slots.end(r, true)
-			return
-		}
-		if r.starts {
-			r.took = time.Since(started)
-		}
-		hanging := l.conclude(callbacks, r, err, cause)
-		r.hangs = len(hanging) > 0
-		l.slots.end(r, false)
-		for _, done := range hanging {
-			<-done
-		}
-		if len(hanging) > 0 {
-			l.slots.end(r, true)
-		}
-	}()
-	if r.claimed.Load() { // given up while the event function was running
-		returned = true
-		return
-	}
-	err = protect(func() error { return r.handle(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}) })
-	returned = true
-}
-
-// processing tells the event, in the job's slot.
-func (l *loop) processing(r *run) {
-	if l.config.Events.Processing == nil {
-		return
-	}
-	if err := apart(func() error { l.config.Events.Processing(r.info); return nil }); err != nil {
-		l.log.eventFailed("Processing", err)
-	}
-}
-
-// conclude decides what becomes of a job whose handler has returned err, the cause of its context's end being cause. Each call of the
-// application's code ends within callbackTimeout and Config.StuckAfter, or goes on without the job: conclude returns what tells its end.
-func (l *loop) conclude(ctx context.Context, r *run, err, cause error) (hanging []<-chan struct{}) {
-	if errors.Is(cause, sqlqueue.ErrReservationLost) {
-		r.verdict = verdict{kind: dropped, err: err}
-		if err != nil {
-			r.verdict.text, hanging = showable(err)
-		}
-		return hanging
-	}
-	r.timedOut, r.interrupted = errors.Is(cause, ErrTimedOut), errors.Is(cause, ErrStopped)
-	if err == nil {
-		r.verdict = verdict{kind: processed}
-		return nil
-	}
-	now := time.Now().Add(r.ahead)
-	decided := begin(func() (verdict, error) {
-		v := r.rules.judge(withCause(err, cause), r.info, now)
-		v.write()
-		return v, nil
-	})
-	const code = "Backoff, or a method of the job's error"
-	switch {
-	case !decided.within(callbackTimeout):
-		l.log.callbackHangs(r, code)
-		hanging = append(hanging, decided.done)
-		r.verdict = r.rules.fallback(fmt.Errorf("%s has not returned after %v", code, callbackTimeout), "", r.info, now)
-	case decided.err != nil:
-		text, more := showable(err)
-		wrong, evenMore := showable(decided.err)
-		hanging = slices.Concat(hanging, more, evenMore)
-		var p *PanicError
-		_ = errors.As(decided.err, &p) // it is one
-		r.verdict = r.rules.fallback(fmt.Errorf("%s (and %s went wrong: %s)", text, code, wrong), p.Stack, r.info, now)
-	default:
-		r.verdict = decided.value
-	}
-	if r.verdict.kind == failed {
-		var more []<-chan struct{}
-		r.verdict.instead, more = l.tellFailed(ctx, r)
-		hanging = append(hanging, more...)
-	}
-	return hanging
-}
-
-// showable is textOf, but it does not wait for an Error method that does not return: then hanging tells its end.
-func showable(err error) (text string, hanging []<-chan struct{}) {
-	shown := begin(func() (string, error) { return textOf(err), nil })
-	if !shown.within(callbackTimeout) {
-		return "an error that cannot be shown: its method Error does not return", []<-chan struct{}{shown.done}
-	}
-	return shown.value, nil
-}
-
-// withCause is a handler's error, which also says that the worker has ended the handler's context.
-func withCause(err, cause error) error {
-	for _, why := range []error{ErrTimedOut, ErrStopped} {
-		if errors.Is(cause, why) && !errors.Is(err, why) {
-			return fmt.Errorf("%w: %w", cause, err)
-		}
-	}
-	return err
-}
-
-// tellFailed asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
-func (l *loop) tellFailed(ctx context.Context, r *run) (instead kind, hanging []<-chan struct{}) {
-	for _, callback := range r.failed {
-		said, done := l.askCallback(ctx, r, callback)
-		if done != nil {
-			hanging = append(hanging, done)
-		}
-		if said != nil && (said.kind == discarded || said.kind == kept) {
-			return said.kind, hanging
-		}
-	}
-	return 0, hanging
-}
-
-// askCallback returns what a callback says, or nil; and what tells its end, if that does not come in time.
-func (l *loop) askCallback(ctx context.Context, r *run, callback FailedFunc) (*outcome, <-chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
-	defer cancel()
-	asked := begin(func() (*outcome, error) {
-		err := callback(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}, r.verdict.err)
-		if said := outcomeOf(err); said != nil {
-			return said, nil
-		}
-		return nil, err
-	})
-	select {
-	case <-asked.done:
-	case <-ctx.Done():
-		if !asked.within(l.config.StuckAfter) {
-			l.log.callbackHangs(r, "a callback of a failed job")
-			return nil, asked.done
-		}
-	}
-	switch said := asked.value; {
-	case asked.err != nil:
-		text, hanging := showable(asked.err)
-		l.log.callbackFailed(r, text)
-		if hanging != nil {
-			return nil, hanging[0]
-		}
-	case said != nil && said.kind != discarded && said.kind != kept:
-		l.log.callbackFailed(r, said.kind.String()+" is nothing that a callback can say")
-	}
-	return asked.value, nil
-}

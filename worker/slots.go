@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// slots run jobs, at most so many at once. Each slot is a goroutine, which goes from one job to the next, while there are any, and needs no
-// turn of the loop for that, which may be waiting for the database: a stack that has grown once serves them all. It is safe for concurrent
-// use.
+// slots run jobs, at most so many at once. Each slot is a goroutine, which goes from one job to the next while there are any.
+// It does not wait for the loop, which may be waiting for the database, and a stack that has grown once serves all its jobs.
+//
+// It is safe for concurrent use: the goroutine of Run adds jobs and takes them back, those of the slots end them.
 type slots struct {
 	context func() (context.Context, context.CancelCauseFunc) // of one slot
 	execute func(ctx context.Context, r *run)
@@ -23,13 +24,13 @@ type slots struct {
 	most  int    // how many handlers may run at once
 	busy  int    // how many slots are taken
 	ready []*run // reserved and to be started, in this order
-	ended []*run // have come to their end
-	late  []*run // have come to it after they were given up
-	news  int    // how many of these are worth telling the loop
+	ended []*run // what becomes of them is decided
+	late  []*run // their handlers have returned after the jobs were settled without them
+	least int    // how many of the last two it takes to wake the loop
 }
 
-// slot is one goroutine with what it runs. Its context is the parent of those of its jobs; when it was ended because of one of them, the next
-// gets another.
+// slot is one goroutine with what it runs. Its context is the parent of those of its jobs; when it was ended because of one of
+// them, the next gets another.
 type slot struct {
 	ctx    context.Context //nolint:containedctx // outlives each job
 	cancel context.CancelCauseFunc
@@ -37,7 +38,9 @@ type slot struct {
 }
 
 func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
-	return &slots{most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{}), news: 1}
+	return &slots{
+		most: most, rest: rest, over: over, epoch: time.Now(), wake: make(chan struct{}, 1), closed: make(chan struct{}), least: 1,
+	}
 }
 
 // add has jobs started, in order, as soon as there is room.
@@ -48,8 +51,8 @@ func (s *slots) add(runs ...*run) {
 	s.fill()
 }
 
-// fill starts a job in a slot of its own, which then calls fill in turn: handlers that return at once so leave the next job to a slot that is
-// there, and those that wait hold up nobody. It is called with mu locked.
+// fill starts one job in a new slot, which then calls fill in turn. So the next job of a handler that returns at once goes to a
+// slot that is already there, and a handler that waits holds up nobody. It is called with mu locked.
 //
 //nolint:contextcheck // theirs comes from the loop
 func (s *slots) fill() {
@@ -144,7 +147,7 @@ func (s *slots) leave(in *slot) {
 	}
 }
 
-// end hands a job to the loop; late: after it was given up.
+// end hands a job to the loop. Late: its handler has returned after the job was settled without it.
 func (s *slots) end(r *run, late bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,17 +156,17 @@ func (s *slots) end(r *run, late bool) {
 	} else {
 		s.ended = append(s.ended, r)
 	}
-	if len(s.ended)+len(s.late) >= s.news {
+	if len(s.ended)+len(s.late) >= s.least {
 		s.tell()
 	}
 }
 
-// alert sets how many jobs must have come to their end for the loop to be told. What it was told of fewer is taken back.
-func (s *slots) alert(news int) {
+// wakeFrom sets how many jobs must have ended to wake the loop. It takes back a wake-up for fewer.
+func (s *slots) wakeFrom(least int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.news = news
-	if len(s.ended)+len(s.late) >= news {
+	s.least = least
+	if len(s.ended)+len(s.late) >= least {
 		s.tell()
 		return
 	}
@@ -180,7 +183,7 @@ func (s *slots) tell() {
 	}
 }
 
-// take returns what has come to its end since the last time.
+// take returns the jobs that have ended since it was called last.
 func (s *slots) take() (ended, late []*run) {
 	select {
 	case <-s.wake:
@@ -208,13 +211,13 @@ func (s *slots) resize(most int) {
 	s.fill()
 }
 
-// withdraw takes back the jobs that have not been started and for which which says so.
-func (s *slots) withdraw(which func(*run) bool) []*run {
+// withdraw takes back the jobs that have not started and that match.
+func (s *slots) withdraw(match func(*run) bool) []*run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var back []*run
 	s.ready = slices.DeleteFunc(s.ready, func(r *run) bool {
-		if !which(r) {
+		if !match(r) {
 			return false
 		}
 		back = append(back, r)
@@ -222,5 +225,3 @@ func (s *slots) withdraw(which func(*run) bool) []*run {
 	})
 	return back
 }
-
-func every(*run) bool { return true }

@@ -12,7 +12,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// stuckOn is a handler that does not heed its context, for the jobs of a queue, until the function is called.
+// stuckOn is a handler that ignores its context, for the jobs of a queue, until the function is called.
 func stuckOn(queue string) (worker.Handler, func()) {
 	let := make(chan struct{})
 	return func(_ context.Context, job *raw) error {
@@ -31,7 +31,8 @@ func TestD3_B6_AStuckHandlerLosesItsJobAndKeepsOnlyItsSlot(t *testing.T) {
 		retried := b.push(sqlqueue.OnQueue("bad"))
 		failed := b.push(sqlqueue.OnQueue("bad"), sqlqueue.Tries(1))
 		r := b.start(worker.Config{
-			Queues: []string{"bad", "good"}, Concurrency: 4, Timeout: time.Minute, StuckAfter: 10 * time.Second, Backoff: worker.FixedBackoff(time.Hour),
+			Queues: []string{"bad", "good"}, Concurrency: 4, Timeout: time.Minute, StuckAfter: 10 * time.Second,
+			Backoff: worker.FixedBackoff(time.Hour),
 			Events: worker.Events{
 				Stuck:    func(job worker.JobInfo) { told.add("stuck %d", job.ID) },
 				TimedOut: func(job worker.JobInfo) { told.add("timed out %d", job.ID) },
@@ -84,7 +85,7 @@ func TestD3_TooManyStuckHandlersEndTheWorker(t *testing.T) {
 		"half by default":            {concurrency: 4, jobs: 2, stays: true},
 		"more than half by default":  {concurrency: 4, jobs: 3},
 		"the only slot":              {concurrency: 1, jobs: 1},
-		"none is borne with":         {concurrency: 4, max: -1, jobs: 1},
+		"none is tolerated":          {concurrency: 4, max: -1, jobs: 1},
 		"as many as slots, at most":  {concurrency: 2, max: 10, jobs: 2},
 		"as many as is said":         {concurrency: 10, max: 7, jobs: 7, stays: true},
 		"one more than what is said": {concurrency: 10, max: 7, jobs: 8},

@@ -45,8 +45,8 @@ var harm = map[string]func(){
 	"goexit":    runtime.Goexit,
 }
 
-// TestC6_CodeOfTheApplicationThatDoesNotReturn: the case that was reported is a Backoff that calls runtime.Goexit: its failed job was deleted
-// as if it had been done.
+// TestC6_CodeOfTheApplicationThatDoesNotReturn: the case that was reported is a Backoff that calls
+// runtime.Goexit: its failed job was deleted as if it had been done.
 func TestC6_CodeOfTheApplicationThatDoesNotReturn(t *testing.T) {
 	for how, harm := range harm {
 		for name, c := range map[string]struct {

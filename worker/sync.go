@@ -11,9 +11,9 @@ import (
 
 var _ sqlqueue.Runner = (*Mux)(nil)
 
-// RunJob runs a job's handler in this goroutine, for sync mode, and returns its error. There is no row, and no second try: Discard is
-// no error, Fail(err) is err, Release and Snooze are errors. A panic is a *PanicError. Settings for tries and timeouts do not count, and
-// no FailedFunc is called. Applications do not call it: see sqlqueue.Config.Sync.
+// RunJob runs a job's handler in this goroutine, for sync mode, and returns its error. There is no row, and no second try:
+// Discard is no error, Fail(err) is err, Release and Snooze are errors. A panic is a *PanicError. Settings for tries and
+// timeouts do not count, and no FailedFunc is called. Applications do not call it: see sqlqueue.Config.Sync.
 func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("worker: %w", err)

@@ -109,7 +109,8 @@ func (r rules) over(t time.Time) bool { return !r.until.IsZero() && t.After(r.un
 func (r rules) refuse(job sqlqueue.Job, now time.Time) error {
 	switch {
 	case r.tries > 0 && job.Attempts > r.tries && job.Started:
-		return Fail(fmt.Errorf("no try is left: the worker of the last one (%d of %d) died before it could tell how it went", r.tries, r.tries))
+		return Fail(fmt.Errorf("no try is left: the worker of the last one (%d of %d) died before it could tell how it went",
+			r.tries, r.tries))
 	case r.over(now):
 		return Fail(fmt.Errorf("no run may start after %s", r.until.Format(time.RFC3339)))
 	}

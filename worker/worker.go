@@ -31,16 +31,17 @@ func (w *Worker) Pause() { w.paused.Store(true) }
 // Resume ends a Pause, within a second.
 func (w *Worker) Resume() { w.paused.Store(false) }
 
-// Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the handlers
-// that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended, and a few seconds more:
-// Config.StuckAfter and 2 s if handlers still run then, 3 s if none does, whether the database answers, is away or hangs. It returns nil if
-// every handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended for Config.MaxMemory.
+// Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the
+// handlers that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended, and a
+// few seconds more: Config.StuckAfter and 2 s if handlers still run then, 3 s if none does, whether the database answers, is
+// away or hangs. It returns nil if every handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended
+// for Config.MaxMemory.
 //
-// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or that refuses
-// for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. A server that is away is waited
-// for, then and later: what has become of the jobs is kept until it can be written. What the database refuses for good while the worker
-// runs, with nothing of the kind going well for 5 s, ends Run with that error, as the end of ctx would. Run called twice at once makes
-// two workers.
+// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or
+// that refuses for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. A
+// server that is away is waited for, then and later: what has become of the jobs is kept until it can be written. What the
+// database refuses for good while the worker runs, with nothing of the kind going well for 5 s, ends Run with that error, as
+// the end of ctx would. Run called twice at once makes two workers.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.queue == nil || w.mux == nil {
 		return errors.New("worker: New needs a queue and a mux")
@@ -58,11 +59,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer endHandlers()
 	conversation, endConversation := outlive(handlers, config.StuckAfter)
 	defer endConversation()
-	late, endLate := outlive(handlers, promptly)
+	late, endLate := outlive(handlers, lastExchange)
 	defer endLate()
 
-	l := newLoop(w.queue, w.mux, config, ctx.Done(), w.paused.Load)
-	l.quit, l.late, l.endConversation = quit, late.Done(), endConversation
+	ends := lifetimes{ended: ctx.Done(), quit: quit, late: late.Done(), hangUp: endConversation}
+	l := newLoop(w.queue, w.mux, config, ends, w.paused.Load)
 	config.Health.started()
 	defer config.Health.stopping()
 	waiting, endWaiting := ctx, func() {}
@@ -75,7 +76,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil // nothing had begun
 		case waiting.Err() != nil:
-			l.log.stopped(timeIsUp, time.Since(l.started))
+			l.log.stopped(timeIsUp, time.Since(l.limits.started))
 			return nil
 		}
 		return fmt.Errorf("worker: %w", err)
@@ -84,6 +85,50 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
+}
+
+// lifetimes are the ends of the contexts of one Run.
+type lifetimes struct {
+	ended  <-chan struct{} // closed when Run's context has ended, or by quit
+	quit   func()          // ends the worker as the end of Run's context does
+	late   <-chan struct{} // closed when the grace is over, and the time for a last exchange
+	hangUp func()          // ends the context of the conversation with the database
+}
+
+// outlive returns a context that ends d after ctx has ended, d < 0 never, with the cause ErrStopped, or when the function is called.
+func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	if d < 0 {
+		return longer, func() { cancel(ErrStopped) }
+	}
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(ErrStopped)
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel(ErrStopped) }
+}
+
+// awaitDatabase returns when the database can be worked with, or will not be.
+func (l *loop) awaitDatabase(ctx context.Context) error {
+	for {
+		err := l.talk.check(ctx)
+		switch {
+		case err == nil:
+			l.talk.outage.end(l.log)
+			return nil
+		case faultOf(err) == refused, ctx.Err() != nil:
+			return err
+		}
+		if !errors.Is(err, errStoreHangs) {
+			l.config.Health.exchanged(time.Now(), err)
+		}
+		l.sleep(ctx, l.talk.outage.failed(l.log, err))
+	}
 }
 
 // UnfinishedError tells what a worker left behind when its grace was over. Nothing is lost: the jobs run again when their reservations

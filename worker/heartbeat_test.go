@@ -416,9 +416,12 @@ func TestF3_AHandlerCompletesItsJobInItsOwnTransaction(t *testing.T) {
 		lines   map[string]int
 		gone    bool
 	}{
-		"commit":                 {commit: true, lines: map[string]int{"processed": 1}, gone: true},
-		"commit, goes on":        {commit: true, after: 30 * time.Second, lines: map[string]int{"processed": 1}, gone: true},
-		"commit, then an error":  {commit: true, returns: errBroken, lines: map[string]int{"processed": 1, "handler completed its job and then returned something else": 1}, gone: true},
+		"commit":          {commit: true, lines: map[string]int{"processed": 1}, gone: true},
+		"commit, goes on": {commit: true, after: 30 * time.Second, lines: map[string]int{"processed": 1}, gone: true},
+		"commit, then an error": {
+			commit: true, returns: errBroken, gone: true,
+			lines: map[string]int{"processed": 1, "handler completed its job and then returned something else": 1},
+		},
 		"rollback, then nil":     {lines: map[string]int{"processed": 1}, gone: true},
 		"rollback, then error":   {returns: errBroken, lines: map[string]int{"released": 1}},
 		"rollback, goes on, nil": {after: 90 * time.Second, lines: map[string]int{"processed": 1}, gone: true},

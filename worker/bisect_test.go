@@ -50,7 +50,8 @@ func TestB10_AJobThatCannotBeCarriedDoesNotStopOtherQueues(t *testing.T) {
 		}
 		r := b.start(worker.Config{Queues: []string{"huge", "small"}})
 		within(t, 3*time.Minute, "the others are done", func() bool { return len(b.jobs()) == 1 })
-		lines := b.log.find("the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits")
+		lines := b.log.find(
+			"the first due job of a queue could not be fetched in time, its payload may be too large for the connection: the queue waits")
 		if len(lines) == 0 || lines[0]["queue"] != "huge" {
 			t.Errorf("logged %v", lines)
 		}

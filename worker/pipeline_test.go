@@ -21,29 +21,29 @@ func (m manyWriters) SQL() *sqldb.Database { database, _ := sqldb.Of(m.Store); r
 
 // traffic has exchanges take a while, and looks at which are under way at once.
 type traffic struct {
-	mu      sync.Mutex
-	under   []driver.Exchange // way, in the order of their beginning
-	most    int
-	beside  int // began beside another
-	settled map[sqlqueue.Reservation]int
-	taken   int
-	atMost  int           // that may be taken; 0: any number
-	slow    time.Duration // what one takes that goes beside another
-	wrong   []string
-	looked  time.Time // when a small one went beside another, because the worker looks after all that it holds once in a second
-	loose   bool      // also small ones may go beside another: something else is due
+	mu        sync.Mutex
+	under     []driver.Exchange // way, in the order of their beginning
+	most      int
+	pipelined int // that began while another was under way
+	settled   map[sqlqueue.Reservation]int
+	taken     int
+	atMost    int           // that may be taken; 0: any number
+	slow      time.Duration // what one takes that begins while another is under way
+	wrong     []string
+	looked    time.Time // when a small one began while another was under way: once in a second the worker goes through all that it holds
+	loose     bool      // also small ones may begin then: something else is due
 }
 
-// watchTraffic returns the bench's queue as one of a database with many writers. Exchanges take 50 ms; fails says how one that goes beside
-// another fails, before it has taken effect or after.
+// watchTraffic returns the bench's queue as one of a database with many writers. Exchanges take 50 ms; fails says how one that begins while
+// another is under way fails, before it has taken effect or after.
 func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue.Queue, *traffic) {
 	const takes = 50 * time.Millisecond
 	tr := &traffic{settled: map[sqlqueue.Reservation]int{}, slow: takes, looked: time.Now()}
 	failing := map[string]error{}
 	b.store.intercept(func(ctx context.Context, x *driver.Exchange) error {
-		beside, before := tr.begin(*x, fails, failing)
+		second, before := tr.begin(*x, fails, failing)
 		timer := time.NewTimer(takes)
-		if beside {
+		if second {
 			timer.Reset(tr.slow)
 		}
 		select {
@@ -62,7 +62,7 @@ func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue
 	return b.q.Bind(func(s driver.Store) (driver.Store, error) { return manyWriters{s}, nil }), tr
 }
 
-func (tr *traffic) begin(x driver.Exchange, fails func(int) (error, error), failing map[string]error) (beside bool, before error) {
+func (tr *traffic) begin(x driver.Exchange, fails func(int) (error, error), failing map[string]error) (second bool, before error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	limits := x.Limit
@@ -72,25 +72,25 @@ func (tr *traffic) begin(x driver.Exchange, fails func(int) (error, error), fail
 	if tr.atMost > 0 && tr.taken+limits > tr.atMost {
 		tr.wrong = append(tr.wrong, fmt.Sprintf("%d are taken, and %d more asked for", tr.taken, limits))
 	}
-	beside = len(tr.under) > 0
-	if beside {
-		tr.beside++
+	second = len(tr.under) > 0
+	if second {
+		tr.pipelined++
 		if first := tr.under[0]; len(first.Touch) > 0 && len(x.Settle) > 0 {
-			tr.wrong = append(tr.wrong, "one began beside one that touches")
+			tr.wrong = append(tr.wrong, "one began while one that touches was under way")
 		}
 		if len(x.Settle) < 100 && !tr.loose {
 			if since := time.Since(tr.looked); since < time.Second {
-				tr.wrong = append(tr.wrong, fmt.Sprintf("one that settles %d began beside another, %v after the last", len(x.Settle), since))
+				tr.wrong = append(tr.wrong, fmt.Sprintf("a second one began that settles %d, %v after the last", len(x.Settle), since))
 			}
 			tr.looked = time.Now()
 		}
 		if fails != nil {
-			before, failing[x.Number] = fails(tr.beside)
+			before, failing[x.Number] = fails(tr.pipelined)
 		}
 	}
 	tr.under = append(tr.under, x)
 	tr.most = max(tr.most, len(tr.under))
-	return beside, before
+	return second, before
 }
 
 func (tr *traffic) end(x driver.Exchange, answer *driver.Exchanged) {
@@ -195,8 +195,8 @@ func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
 				if left := len(b.waiting()); left != jobs-c.taken {
 					t.Errorf("%d jobs are left, want %d", left, jobs-c.taken)
 				}
-				if tr.most != 2 || tr.beside < 4 {
-					t.Errorf("at most %d exchanges were under way at once, and %d began beside another", tr.most, tr.beside)
+				if tr.most != 2 || tr.pipelined < 4 {
+					t.Errorf("at most %d exchanges were under way at once, and %d began while another was under way", tr.most, tr.pipelined)
 				}
 				for of, times := range tr.settled {
 					if times != 1 {
@@ -211,7 +211,7 @@ func TestB1_ASecondExchangeGoesBesideTheFirst(t *testing.T) {
 	}
 }
 
-func TestB1_WhoIsStoppedHeedsBothExchanges(t *testing.T) {
+func TestB1_AWorkerThatIsStoppedTakesInBothAnswers(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		const jobs = 4_000
 		q, tr := b.watchTraffic(nil)
@@ -237,7 +237,7 @@ func TestB1_WhoIsStoppedHeedsBothExchanges(t *testing.T) {
 }
 
 // Who has no time left for the answers says what it does not know.
-func TestB1_WhoHasToEndDoesNotForgetTheSecondExchange(t *testing.T) {
+func TestB1_AWorkerThatHasToEndDoesNotForgetTheSecondExchange(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		q, tr := b.watchTraffic(nil)
 		tr.slow = time.Hour

@@ -1,0 +1,117 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
+
+// controlEvery is the longest rest: so often a worker looks for expired jobs and at what operators say, however long its
+// Config.Sleep is.
+const controlEvery = time.Second
+
+// rest returns how long the worker has nothing to do after an exchange, unless a handler ends.
+func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
+	now := time.Now()
+	if found, empty := l.wake.plan(x, answer, l.control.reopened, now); found || empty {
+		l.noteIdle(empty && len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil)
+	}
+	if l.done(ctx) {
+		return 0
+	}
+	next := now.Add(controlEvery)
+	if l.talk.second != nil && len(l.talk.unsettled) < pipelineFrom {
+		return earlier(next, l.keeper.dueAt).Sub(now)
+	}
+	next = l.keeper.nextStart(next)
+	if len(l.keeper.held) > 0 {
+		next = earlier(next, l.keeper.dueAt)
+	}
+	switch unsettled := len(l.talk.unsettled); {
+	case unsettled == 0:
+	case unsettled > l.talk.locked: // not tried yet
+		next = now
+	default:
+		next = earlier(next, now.Add(lockedRetry))
+	}
+	if l.config.Once && !l.wake.emptyAt.IsZero() {
+		next = earlier(next, l.wake.emptyAt.Add(l.config.Sleep))
+	}
+	if deadline := l.deadline(); !deadline.IsZero() {
+		next = earlier(next, deadline)
+	}
+	if l.stopping.reason == "" && !l.pause.asked() && l.keeper.free() > 0 && !l.demand.mustWait(now) {
+		next = earlier(next, later(l.wake.nextPoll, l.demand.cooldown.until))
+	}
+	return next.Sub(now)
+}
+
+// noteIdle notes whether no job is due and none is running here.
+func (l *loop) noteIdle(idle bool) {
+	if f := l.config.Events.Idle; f != nil && idle && !l.wake.idle {
+		l.emitter.call("Idle", f)
+	}
+	l.wake.idle = idle
+	if idle && l.config.StopWhenEmpty {
+		l.stop("empty")
+	}
+}
+
+// sleep waits for d, or until there is something to do: a handler has ended, the second exchange was answered, a push was heard
+// of, or Run's context has ended. While the database is away, neither handlers nor pushes end the wait: there is nobody
+// to tell.
+func (l *loop) sleep(ctx context.Context, d time.Duration) {
+	if deadline := l.deadline(); !deadline.IsZero() {
+		d = min(d, time.Until(deadline))
+	}
+	if d <= 0 {
+		return
+	}
+	late := l.talk.late
+	if closed(late) || len(l.keeper.held) > 0 {
+		late = nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	ended, wake, pushed := l.stopping.ended, l.slots.wake, l.wake.listener.pushed
+	if l.talk.second != nil {
+		l.collect()
+		l.slots.wakeFrom(pipelineFrom)
+		defer l.slots.wakeFrom(1)
+		pushed = nil
+	}
+	if l.stopping.reason != "" {
+		ended = nil
+	}
+	if l.talk.outage.on() {
+		wake = nil
+	}
+	if l.talk.outage.on() || l.stopping.reason != "" || l.pause.asked() || l.keeper.free() <= 0 || l.demand.cooldown.on(time.Now()) {
+		pushed = nil
+	}
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-l.talk.second.answered():
+	case <-pushed:
+		l.wake.listener.heard() // for wake.takePush
+	case <-ended:
+	case <-late:
+	case <-ctx.Done():
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

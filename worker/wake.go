@@ -1,0 +1,88 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
+
+const (
+	// A worker that cannot hear of pushes polls after an eighth of the time that there was nothing to do, up to Config.Sleep:
+	// soon after there was something, and less and less often.
+	pollShare = 8
+	pollLeast = time.Millisecond
+)
+
+// wake decides when a worker that has found no job asks for jobs again: when it hears of a push (listener.go), when a delayed
+// job is due, or else when it is time to poll.
+//
+// It is used only by the goroutine of Run, except for the listener.
+type wake struct {
+	config   *Config
+	listener listener
+
+	nextPoll   time.Time // when to ask for jobs again; zero: at any time
+	lastActive time.Time // when jobs were found, or a push was heard of, last
+	lastDue    time.Time // when the next delayed job is due, as told last
+	emptyAt    time.Time // since when there were no jobs; zero: there were
+	foundNone  bool      // the last poll has found no job
+	idle       bool      // the last poll has found that no job is due, and none was running here
+	empty      emptyCheck
+}
+
+// pollNow has jobs asked for by the next exchange.
+func (w *wake) pollNow() { w.nextPoll = time.Time{} }
+
+// found notes that jobs were reserved.
+func (w *wake) found(now time.Time) { w.lastActive, w.emptyAt = now, time.Time{} }
+
+// takePush notes a push that was heard of, before the exchange that it leads to is sent.
+func (w *wake) takePush(now time.Time) {
+	select {
+	case <-w.listener.pushed:
+		w.lastActive = now
+		w.pollNow()
+	default:
+	}
+}
+
+// plan decides after an exchange when to ask for jobs again. Reopened: an operator has ended a pause. It returns whether jobs
+// were found, and whether it is known that none is due.
+func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, now time.Time) (found, empty bool) {
+	asked, again := x.Limit > 0, false
+	found = len(answer.Reserved) > 0
+	if asked {
+		w.foundNone = !found
+		answer.Everything = answer.Everything && len(x.Reserve) == len(w.config.Queues)
+		matters := w.config.StopWhenEmpty || w.config.Once || w.config.Events.Idle != nil && !w.idle
+		empty, again = w.empty.asked(x, answer, matters)
+	}
+	switch {
+	case found:
+		w.found(now)
+	case empty && w.emptyAt.IsZero():
+		w.emptyAt = now
+	}
+	switch {
+	case again, asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, reopened:
+		w.pollNow()
+	case asked:
+		w.nextPoll = now.Add(w.pollInterval(now))
+	}
+	// A due time that has passed without giving a job is believed once: it may have come between two statements, or the job may be
+	// one that this worker cannot have.
+	due := answer.NextDue
+	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(w.lastDue)) && !w.config.Once {
+		w.nextPoll = earlier(w.nextPoll, now.Add(due.Sub(answer.Now)))
+	}
+	w.lastDue = due
+	return found, empty
+}
+
+// pollInterval is how long the worker waits, after there were no jobs, until it asks again.
+func (w *wake) pollInterval(now time.Time) time.Duration {
+	if w.config.Once || w.listener.hears.Load() {
+		return w.config.Sleep
+	}
+	return min(max(now.Sub(w.lastActive)/pollShare, pollLeast), w.config.Sleep)
+}
