@@ -103,3 +103,58 @@ func (c *conversation) run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// lookAndReserve requeues and reserves what there is.
+func (c *conversation) lookAndReserve(ctx context.Context) error {
+	v, err := c.seen, error(nil)
+	if v == nil {
+		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
+			return err
+		}
+	}
+	lost, locked := c.answer.Lost, c.answer.Locked
+	c.answer = v.answer
+	c.answer.Lost, c.answer.Locked = lost, locked
+	lanes := v.lanes
+	if v.expired && c.x.Requeue > 0 {
+		if c.answer.Requeued, err = c.requeue(ctx); err != nil {
+			return err
+		}
+		lanes = c.withFreed(v)
+	}
+	for _, l := range lanes {
+		if len(c.answer.Reserved) >= c.x.Limit || c.full {
+			break
+		}
+		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
+		if err != nil {
+			return err
+		}
+		c.answer.Reserved = append(c.answer.Reserved, jobs...)
+	}
+	if c.full {
+		c.answer.NextDue = c.answer.Now
+	}
+	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
+	return c.reserve(ctx)
+}
+
+func queuesOf(x driver.Exchange) []string {
+	queues := make([]string, len(x.Reserve))
+	for i, r := range x.Reserve {
+		queues[i] = r.Queue
+	}
+	return queues
+}
+
+// ids runs a statement that finds ids.
+func (c *conversation) ids(ctx context.Context, statement string) ([]int64, error) {
+	var ids []int64
+	err := each(ctx, c.db, statement, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}

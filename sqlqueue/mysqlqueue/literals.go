@@ -1,11 +1,16 @@
 package mysqlqueue
 
 import (
+	"database/sql"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // An exchange writes its values into its statements: for a statement with arguments the driver prepares, executes and closes, which is
@@ -67,4 +72,35 @@ func after(d time.Duration) string {
 		return now
 	}
 	return now + " + INTERVAL " + strconv.FormatInt(d.Microseconds(), 10) + " MICROSECOND"
+}
+
+func idsOf(reservations []sqlqueue.Reservation) string {
+	ids := make([]int64, len(reservations))
+	for i, r := range reservations {
+		ids[i] = r.ID
+	}
+	return integers(ids)
+}
+
+// numbersOf lists each number once.
+func numbersOf(reservations []sqlqueue.Reservation) string {
+	numbers := make([]string, len(reservations))
+	for i, r := range reservations {
+		numbers[i] = r.By
+	}
+	slices.Sort(numbers)
+	return texts(slices.Compact(numbers))
+}
+
+func momentOf(t time.Time) string { return fmt.Sprintf(moment, fmt.Sprint(t.UnixMicro())) }
+
+// timeOf is a time of the tables, which may have a year before the first.
+func timeOf(micros int64) time.Time { return sqldb.Time(micros) }
+
+// timeOrZero is the zero time, the first moment of the year 1, for what is none: 0000-00-00, or 2024-00-10.
+func timeOrZero(micros sql.NullInt64) time.Time {
+	if !micros.Valid {
+		return time.Time{}
+	}
+	return timeOf(micros.Int64)
 }

@@ -12,14 +12,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-func queuesOf(x driver.Exchange) []string {
-	queues := make([]string, len(x.Reserve))
-	for i, r := range x.Reserve {
-		queues[i] = r.Queue
-	}
-	return queues
-}
-
 // mostLanes is how many lanes, or ranges of priorities, one statement looks at.
 const mostLanes = 100
 
@@ -157,15 +149,4 @@ func stopped(controls []driver.Control, queue string, force bool) bool {
 	return slices.ContainsFunc(controls, func(c driver.Control) bool {
 		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
 	})
-}
-
-// timeOf is a time of the tables, which may have a year before the first.
-func timeOf(micros int64) time.Time { return sqldb.Time(micros) }
-
-// timeOrZero is the zero time, the first moment of the year 1, for what is none: 0000-00-00, or 2024-00-10.
-func timeOrZero(micros sql.NullInt64) time.Time {
-	if !micros.Valid {
-		return time.Time{}
-	}
-	return timeOf(micros.Int64)
 }

@@ -23,12 +23,6 @@ const (
 	packetPart    = 4        // what is written into a statement, which may double it, has at most a fourth of a packet
 )
 
-// connection is a *sql.Conn or a *sql.Tx.
-type connection interface {
-	sqldb.Executor
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
 // Push is that of sqlqueue.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	packet, err := s.session(ctx, s.DB)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -253,32 +252,6 @@ func (c *conversation) fail(ctx context.Context, settlements []driver.Settlement
 	return nil
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s the new end, %[4]s whether started.
-const touchSQL = `
-UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s, started = %[4]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
-
-// end is what a touch writes.
-type end struct {
-	expire  time.Duration
-	started bool
-}
-
-func (c *conversation) touch(ctx context.Context, to end, reservations []sqlqueue.Reservation) error {
-	expiresAt, started := "NULL", "started"
-	if to.expire != 0 {
-		expiresAt = after(to.expire)
-	}
-	if to.started {
-		started = "1"
-	}
-	for part := range slices.Chunk(reservations, mostIDs) {
-		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), expiresAt, started)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sorted returns the reservations by id, so that all lock in the same order.
 func sorted(set map[sqlqueue.Reservation]bool) []sqlqueue.Reservation {
 	list := make([]sqlqueue.Reservation, 0, len(set))
@@ -295,22 +268,4 @@ func reservationsOf(settlements []driver.Settlement) []sqlqueue.Reservation {
 		list[i] = s.Reservation
 	}
 	return list
-}
-
-func idsOf(reservations []sqlqueue.Reservation) string {
-	ids := make([]int64, len(reservations))
-	for i, r := range reservations {
-		ids[i] = r.ID
-	}
-	return integers(ids)
-}
-
-// numbersOf lists each number once.
-func numbersOf(reservations []sqlqueue.Reservation) string {
-	numbers := make([]string, len(reservations))
-	for i, r := range reservations {
-		numbers[i] = r.By
-	}
-	slices.Sort(numbers)
-	return texts(slices.Compact(numbers))
 }

@@ -108,3 +108,25 @@ func mark(at time.Time) pgtype.Timestamptz {
 	}
 	return pgtype.Timestamptz{Time: at, Valid: true}
 }
+
+// mark notes how far the lanes are reserved, and what had expired is released.
+func (c *conversation) mark() {
+	took := time.Since(c.sent)
+	var scan, expiry time.Duration
+	if !c.requeued.IsZero() {
+		scan, expiry = c.answer.Now.Sub(c.requeued), c.requeued.Sub(c.began)
+	}
+	if c.x.Requeue > 0 {
+		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
+		c.store.expiry.Slow(c.expiry, took-expiry)
+	}
+	if c.x.Limit > 0 {
+		limit := c.x.Limit
+		if c.cut {
+			limit = len(c.answer.Reserved)
+		}
+		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
+		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
+		c.store.lanes.Slow(c.scan, took-scan)
+	}
+}

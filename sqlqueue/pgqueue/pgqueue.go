@@ -5,13 +5,10 @@
 package pgqueue
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +17,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -150,66 +146,4 @@ var dialect = sqldb.Dialect{
 	OnConflict: " ON CONFLICT DO NOTHING",
 	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 	KeyHeld:    keyHeld,
-}
-
-// Check is that of sqlqueue.Store.
-func (s *store) Check(ctx context.Context) error {
-	const oldest = 140000
-	rows, err := s.DB.Query(ctx, "SELECT current_setting('server_version_num')::integer, current_setting('server_version')")
-	if err != nil {
-		return err
-	}
-	var number int
-	var version string
-	for rows.Next() {
-		err = errors.Join(err, rows.Scan(&number, &version))
-	}
-	if err := errors.Join(err, rows.Close(), rows.Err()); err != nil {
-		return err
-	}
-	if number < oldest {
-		return fmt.Errorf("%w: PostgreSQL %s is too old: 14 or later is needed", sqlqueue.ErrUnsupportedServer, version)
-	}
-	return s.CheckSchema(ctx)
-}
-
-// tx is sqldb.Database.Tx.
-func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
-	if s.pool == nil {
-		return f(s.DB)
-	}
-	return retry.Do(ctx, transient, func() error {
-		return outcome(translate(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-			return f(pgxDB{tx})
-		})))
-	})
-}
-
-// names puts a prefix before the names of tables, which stand in double quotes in this package's SQL, as nothing else does.
-type names struct {
-	replacer *strings.Replacer
-	done     sync.Map // of SQL without a prefix to SQL with it
-}
-
-func newNames(prefix string) *names {
-	if prefix == "" {
-		return &names{}
-	}
-	var pairs []string
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts"} {
-		pairs = append(pairs, `"`+table+`"`, `"`+prefix+table+`"`)
-	}
-	return &names{replacer: strings.NewReplacer(pairs...)}
-}
-
-func (n *names) in(query string) string {
-	if n.replacer == nil {
-		return query
-	}
-	if named, ok := n.done.Load(query); ok {
-		return named.(string)
-	}
-	named := n.replacer.Replace(query)
-	n.done.Store(query, named)
-	return named
 }

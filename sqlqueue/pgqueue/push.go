@@ -1,7 +1,6 @@
 package pgqueue
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/jackc/pgx/v5"
@@ -236,13 +235,4 @@ func columns(jobs []driver.NewJob, which []int) []any {
 		}
 	}
 	return []any{queues, priorities, payloads, times, delays}
-}
-
-// drain reads all rows.
-func drain(rows sqldb.Rows, row func() error) error {
-	var err error
-	for err == nil && rows.Next() {
-		err = row()
-	}
-	return cmp.Or(err, rows.Close(), rows.Err())
 }

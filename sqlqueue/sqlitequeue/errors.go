@@ -40,3 +40,10 @@ func isBusy(err error) bool {
 		strings.Contains(text, "database table is locked") ||
 		strings.Contains(text, "database schema is locked")
 }
+
+// keyHeld reports whether an error says that the index of unique keys, and not a trigger's or somebody's own, has an entry already. SQLite
+// names the columns.
+func keyHeld(err error, index string) bool {
+	table := strings.TrimSuffix(index, "_unique")
+	return strings.Contains(err.Error(), "UNIQUE constraint failed: "+table+".queue, "+table+".unique_key")
+}

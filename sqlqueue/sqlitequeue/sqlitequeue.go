@@ -159,23 +159,3 @@ func globPattern(parts []string) string {
 	escaped := strings.NewReplacer("?", "[?]", "[", "[[]")
 	return "*" + escaped.Replace(strings.Join(parts, "*")) + "*"
 }
-
-// Check: see sqlqueue.Store.
-func (s *store) Check(ctx context.Context) error {
-	var version string
-	if err := sqldb.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
-		return err
-	}
-	if !supported(version) {
-		return fmt.Errorf("%w: SQLite is of version %s: 3.35 or newer is needed, for RETURNING", sqlqueue.ErrUnsupportedServer, version)
-	}
-	return s.CheckSchema(ctx)
-}
-
-func supported(version string) bool {
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return major > 3 || major == 3 && minor >= 35
-}

@@ -1,0 +1,120 @@
+package pgqueue
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+)
+
+// One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
+// which the planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index
+// otherwise; statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what has been committed.
+// An array, rather than a join with a WITH query, keeps the plan generic and cached. The UPDATE's own condition is not on reserved: with
+// it, a plan that was made while the table was small looks the ids up in the index of all ready jobs.
+//
+// $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
+// for never, $7 whether to reserve also under maintenance, $8 from where on in each lane.
+const reserveSQL = reserveUpdate + `
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findStart + findMiddle + findEnd + `))
+RETURNING ` + reserveAnswer + `, false`
+
+// As reserveSQL, and $9 how long the payloads may be together. The first is reserved in any case. What a value takes on disk is how long it is,
+// unless it is compressed or so short that to read it costs nothing.
+const reserveBytesSQL = `
+WITH c AS MATERIALIZED (
+    SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + findStart + `, j.size` + findMiddle + `, CASE
+            WHEN pg_column_size(payload) > 2000 AND pg_column_compression(payload) IS NULL THEN pg_column_size(payload)
+            ELSE octet_length(payload::text) END AS size` + findEnd + `) f)` +
+	reserveUpdate + `
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(SELECT id FROM c WHERE total <= $9::bigint OR total = size))
+RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint AND total > size)`
+
+const reserveUpdate = `
+UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = $4,
+    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'`
+
+const findStart = `
+    SELECT j.id`
+
+const findMiddle = `
+    FROM (SELECT l.queue, l.priority, l.since
+          FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
+          WHERE NOT EXISTS (SELECT FROM "job_queues" c WHERE c.queue IN (l.queue, '')
+                            AND (c.paused AND (c.paused_until IS NULL OR c.paused_until > statement_timestamp())
+                                 OR c.maintenance AND NOT $7::boolean))
+          ORDER BY l.n) l
+    CROSS JOIN LATERAL (
+        SELECT id`
+
+const findEnd = ` FROM "jobs"
+        WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
+            AND available_at >= l.since
+        ORDER BY available_at, id LIMIT $3
+        FOR UPDATE SKIP LOCKED) j
+    LIMIT $3`
+
+const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,
+    least(greatest(available_at, ` + firstTime + `), ` + lastTime + `), least(greatest(created_at, ` + firstTime + `), ` + lastTime + `), unique_key`
+
+func (c *conversation) reserve(batch *pgx.Batch, legible func(string) string) {
+	if c.x.Limit <= 0 {
+		return
+	}
+	queues, priorities, since := split(c.store.lanes.Of(c.queues), c.scan.From)
+	expires := make([]*int64, len(c.x.Reserve))
+	for i, r := range c.x.Reserve {
+		expires[i] = orNever(r.Expire)
+	}
+	query, args := reserveSQL, []any{queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since}
+	if c.x.Bytes > 0 {
+		query, args = reserveBytesSQL, append(args, c.x.Bytes)
+	}
+	batch.Queue(c.store.names.in(query), args...).Query(func(rows pgx.Rows) error {
+		var j sqlqueue.Job
+		var queue, payload pgtype.DriverBytes
+		var expiresAt pgtype.Timestamptz
+		var uniqueKey pgtype.Text
+		into := []any{
+			&j.ID, &queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
+			&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey, &c.cut,
+		}
+		for rows.Next() {
+			if err := rows.Scan(into...); err != nil {
+				return err
+			}
+			if j.Queue != string(queue) {
+				j.Queue = string(queue)
+			}
+			j.Payload, j.ExpiresAt, j.UniqueKey = bytes.Clone(payload), expiresAt.Time, uniqueKey.String
+			if legible != nil {
+				j.Queue, j.Payload, j.UniqueKey = legible(j.Queue), []byte(legible(string(payload))), legible(j.UniqueKey)
+			}
+			if c.answer.Reserved == nil {
+				c.answer.Reserved = make([]sqlqueue.Job, 0, min(c.store.batch.Load()+1, int64(c.x.Limit)))
+			}
+			j.Reserved, j.ReservedBy = true, c.x.Number
+			c.answer.Reserved = append(c.answer.Reserved, j)
+		}
+		if n := len(c.answer.Reserved); n > 0 {
+			c.store.batch.Store(int64(n))
+		}
+		return rows.Err()
+	})
+}
+
+// sort puts the reserved jobs into the order in which they should run: an UPDATE returns them in any.
+func (c *conversation) sort() {
+	place := make(map[string]int, len(c.queues))
+	for i, queue := range c.queues {
+		place[queue] = i
+	}
+	slices.SortFunc(c.answer.Reserved, func(a, b sqlqueue.Job) int {
+		return cmp.Or(cmp.Compare(place[a.Queue], place[b.Queue]), cmp.Compare(a.Priority, b.Priority),
+			a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+	})
+}

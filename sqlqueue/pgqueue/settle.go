@@ -1,0 +1,163 @@
+package pgqueue
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
+)
+
+// What is settled or touched is locked first, with SKIP LOCKED: no transaction that holds a row can hold up the others. Each row is looked
+// up by its primary key, in a subquery of its own that the planner cannot turn into a scan of all that is reserved. A number that
+// matches means that the row is reserved: a CHECK of the table.
+
+// A row that is locked stays where it is, so the delete finds it there, for a quarter less than by its id. In a partitioned table, and one that
+// others inherit from, each part has a row in the same place: the part is compared as well. $1 ids, $2 numbers.
+const deleteSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
+DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND (tableoid, ctid) IN (SELECT part, place FROM s)
+RETURNING id, reserved_by`
+
+// $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count, $6 whether started stays.
+const releaseSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.by, s.delay, s.back, s.exceptions, s.started
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::smallint[], $6::boolean[]) AS s(id, by, delay, back, exceptions, started)
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
+UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = j.started AND s.started,
+    available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0),
+    exceptions = least(j.exceptions, 2147483646) + s.exceptions
+FROM s WHERE j.id = s.id
+RETURNING j.id, s.by`
+
+// $1 ids, $2 numbers, $3 errors, $4 stacks.
+const failSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.by, s.error, s.stack FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS s(id, by, error, stack)
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
+d AS (
+    DELETE FROM "jobs" j USING s WHERE j.id = s.id
+    RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at, s.by),
+f AS (
+    INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at)
+    SELECT id, queue, priority, payload, attempts, unique_key, error, stack, created_at FROM d)
+SELECT id, by FROM d`
+
+// step is a statement whose answer is the reservations that it found.
+type step struct {
+	query string
+	args  []any
+}
+
+func (c *conversation) settle() []step {
+	var ids [driver.Fail + 1][]int64 // by outcome
+	var numbers [driver.Fail + 1][]string
+	var delays []int64
+	var back, exceptions []int16
+	var started []bool
+	var errs, stacks []string
+	for _, s := range c.x.Settle {
+		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
+		numbers[s.Outcome] = append(numbers[s.Outcome], s.By)
+		switch s.Outcome {
+		case driver.Release:
+			delays = append(delays, s.Delay.Microseconds())
+			back, exceptions = append(back, oneIf(s.GiveBack)), append(exceptions, oneIf(s.Exception))
+			started = append(started, s.KeepStarted)
+		case driver.Fail:
+			errs, stacks = append(errs, s.Error), append(stacks, s.Stack)
+		case driver.Delete:
+		}
+	}
+	var steps []step
+	if of := driver.Delete; ids[of] != nil {
+		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
+	}
+	if of := driver.Release; ids[of] != nil {
+		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions, started}})
+	}
+	if of := driver.Fail; ids[of] != nil {
+		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
+	}
+	return steps
+}
+
+func oneIf(b bool) int16 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// collect notes the reservations that a statement answers.
+func (c *conversation) collect(query *pgx.QueuedQuery) {
+	query.Query(func(rows pgx.Rows) error { return c.note(pgxRows{rows, nil}) })
+}
+
+func (c *conversation) note(rows sqldb.Rows) error {
+	var r sqlqueue.Reservation
+	into := []any{&r.ID, &r.By}
+	return drain(rows, func() error {
+		err := rows.Scan(into...)
+		c.done = append(c.done, r)
+		return err
+	})
+}
+
+// $1 ids, $2 numbers.
+const stillSQL = `
+SELECT s.id, s.by FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by LIMIT 1) j`
+
+// explain tells of what was not settled or touched whether it is lost, or only locked. Where that cannot be found out, it is called locked,
+// so that the worker tries again.
+func (c *conversation) explain(ctx context.Context, db sqldb.DB) {
+	if len(c.done) == len(c.x.Settle)+len(c.x.Touch) {
+		return
+	}
+	var left []sqlqueue.Reservation
+	done := setOf(c.done)
+	for _, s := range c.x.Settle {
+		if !done[s.Reservation] {
+			left = append(left, s.Reservation)
+		}
+	}
+	for _, t := range c.x.Touch {
+		if !done[t.Reservation] {
+			left = append(left, t.Reservation)
+		}
+	}
+	if left == nil {
+		return
+	}
+	ids, numbers := make([]int64, len(left)), make([]string, len(left))
+	for i, r := range left {
+		ids[i], numbers[i] = r.ID, r.By
+	}
+	rows, err := db.Query(ctx, c.store.names.in(stillSQL), ids, numbers)
+	if err == nil {
+		c.done = nil
+		err = c.note(rows)
+	}
+	still := setOf(c.done)
+	for _, r := range left {
+		if err != nil || still[r] {
+			c.answer.Locked = append(c.answer.Locked, r)
+		} else {
+			c.answer.Lost = append(c.answer.Lost, r)
+		}
+	}
+}
+
+func setOf(reservations []sqlqueue.Reservation) map[sqlqueue.Reservation]bool {
+	set := make(map[sqlqueue.Reservation]bool, len(reservations))
+	for _, r := range reservations {
+		set[r] = true
+	}
+	return set
+}
