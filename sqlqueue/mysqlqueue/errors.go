@@ -116,9 +116,6 @@ func isReadOnly(err error) bool {
 	return e.Number == errReadOnly || e.Number == errOption && strings.Contains(e.Message, "read-only")
 }
 
-// keyIndex is the index of unique keys.
-const keyIndex = "jobs_unique"
-
 // keyHeld reports whether an INSERT or UPDATE found an entry in the index of unique keys. A trigger's, or an index of somebody's own, may
 // give the same number of error. The index is what is last in quotes, in every language that the server speaks, and on MySQL after its table.
 func keyHeld(err error, index string) bool {

@@ -10,7 +10,7 @@ package mysqlqueue
 import (
 	"database/sql"
 	"errors"
-	"strings"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -25,8 +25,9 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if db == nil {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
-	s := &store{db: db, names: newNames(config.Prefix), known: &known{}}
+	s := &store{db: db, known: &known{}}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx}
+	s.names = s.Names("{", "}") // nothing else in this package's SQL stands in braces
 	return sqlqueue.New(s, config)
 }
 
@@ -53,7 +54,7 @@ type store struct {
 	*sqldb.Database
 	db    *sql.DB
 	bound *sql.Tx // nil: the store makes its own transactions
-	names *strings.Replacer
+	names *sqldb.Names
 	known *known
 }
 
@@ -116,4 +117,9 @@ var dialect = sqldb.Dialect{
 	OnConflict: " ON DUPLICATE KEY UPDATE queue = queue",
 	ByID:       " FORCE INDEX (PRIMARY)",
 	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
+}
+
+// sql fills in the names of the tables, and then what the statement needs.
+func (s *store) sql(statement string, a ...any) string {
+	return fmt.Sprintf(s.names.In(statement), a...)
 }

@@ -161,7 +161,7 @@ func (p *push) insertKeyed(ctx context.Context, i int) error {
 			p.pushed[i].ID = id
 			return nil
 		}
-		if !keyHeld(err, p.store.Prefix+keyIndex) {
+		if !p.store.KeyHeld(err) {
 			return err
 		}
 		if p.pushed[i].ID, err = p.holder(ctx, i); err != nil || p.pushed[i].ID != 0 || try == tries {

@@ -149,7 +149,7 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 			inserted := int64(0)
 			if holder == 0 {
 				inserted, err = t.insertRetried(ctx, db, []int64{id}, t.Dialect.KeepHeld)
-				if err == nil && inserted == 0 || err != nil && t.keyHeld(err) { // by a push that was made at the same time
+				if err == nil && inserted == 0 || err != nil && t.KeyHeld(err) { // by a push that was made at the same time
 					holder, err = t.holder(ctx, db, key)
 				}
 				if err != nil {

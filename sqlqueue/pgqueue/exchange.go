@@ -81,7 +81,7 @@ func (c *conversation) run(ctx context.Context) error {
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
 	for _, step := range c.settle() {
-		c.collect(batch.Queue(c.store.names.in(step.query), step.args...))
+		c.collect(batch.Queue(c.store.names.In(step.query), step.args...))
 	}
 	c.touch(batch)
 	c.giveBack(batch)
@@ -107,7 +107,7 @@ func (c *conversation) settleBound(ctx context.Context) (driver.Exchanged, error
 	}
 	c.x, c.done = only, nil
 	for _, step := range c.settle() {
-		rows, err := c.store.DB.Query(ctx, c.store.names.in(step.query), step.args...)
+		rows, err := c.store.DB.Query(ctx, c.store.names.In(step.query), step.args...)
 		if err == nil {
 			err = c.note(rows)
 		}

@@ -56,7 +56,7 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
 	args := []any{between.queues, between.first, between.last, names, priorities, marks}
-	batch.Queue(s.names.in(lanesSQL), args...).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.names.In(lanesSQL), args...).Query(func(rows pgx.Rows) error {
 		var queue string
 		var priority int16
 		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {

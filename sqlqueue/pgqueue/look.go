@@ -37,7 +37,7 @@ SELECT clock_timestamp(),
 func (c *conversation) look(batch *pgx.Batch) {
 	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
-	batch.Queue(c.store.names.in(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {
+	batch.Queue(c.store.names.In(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {
 		var due *time.Time
 		var wanted *int
 		if err := row.Scan(&c.answer.Now, &due, &wanted); err != nil {

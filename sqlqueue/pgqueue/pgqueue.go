@@ -28,10 +28,11 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
 	}
 	s := &store{
-		pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, expiry: &lane.Set{},
+		pool: pool, lanes: &lane.Set{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
+	s.names = s.Names(dialect.Quote, dialect.Quote) // nothing else in this package's SQL stands in double quotes
 	return sqlqueue.New(s, config)
 }
 
@@ -84,7 +85,7 @@ func isNil(tx pgx.Tx) bool {
 // store is the driver.Store.
 type store struct {
 	*sqldb.Database
-	names  *names
+	names  *sqldb.Names
 	lanes  *lane.Set
 	expiry *lane.Set     // with the lane Expiring
 	pool   *pgxpool.Pool // nil when bound to a transaction

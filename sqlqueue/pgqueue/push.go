@@ -117,7 +117,7 @@ func (s *store) pushPlain(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 			size += len(jobs[which[n]].Payload)
 			n++
 		}
-		rows, err := db.Query(ctx, s.names.in(pushSQL), columns(jobs, which[:n])...)
+		rows, err := db.Query(ctx, s.names.In(pushSQL), columns(jobs, which[:n])...)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func readIDs(rows sqldb.Rows, which []int, pushed []driver.Pushed) error {
 // pushAndTell is pushPlain for what one statement takes, and a notification, sent together: one transaction, one round trip.
 func (s *store) pushAndTell(ctx context.Context, jobs []driver.NewJob, which []int, pushed []driver.Pushed, tell []string) error {
 	batch := &pgx.Batch{}
-	batch.Queue(s.names.in(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.names.In(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
 		return readIDs(pgxRows{rows, nil}, which, pushed)
 	})
 	batch.Queue(notifySQL, s.notifier.channel, tell)
@@ -205,7 +205,7 @@ func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 }
 
 func (s *store) byKey(ctx context.Context, db sqldb.DB, query string, args ...any) (map[uniqueKey]int64, error) {
-	rows, err := db.Query(ctx, s.names.in(query), args...)
+	rows, err := db.Query(ctx, s.names.In(query), args...)
 	if err != nil {
 		return nil, err
 	}

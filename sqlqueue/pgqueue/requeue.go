@@ -18,7 +18,7 @@ WHERE id = ANY (ARRAY(
 
 func (c *conversation) giveBack(batch *pgx.Batch) {
 	if len(c.x.Abandoned) > 0 {
-		batch.Queue(c.store.names.in(giveBackSQL), c.x.Abandoned)
+		batch.Queue(c.store.names.In(giveBackSQL), c.x.Abandoned)
 	}
 }
 
@@ -44,12 +44,12 @@ func (c *conversation) requeue(batch *pgx.Batch) {
 		expired = &c.x.Expired
 	}
 	from := mark(c.expiry.From[lane.Expiring])
-	batch.Queue(c.store.names.in(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...), from).Query(func(rows pgx.Rows) error {
+	batch.Queue(c.store.names.In(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...), from).Query(func(rows pgx.Rows) error {
 		rows.Close()
 		c.answer.Requeued = int(rows.CommandTag().RowsAffected())
 		return rows.Err()
 	})
-	batch.Queue(c.store.names.in(leftSQL), expired, from).Query(func(rows pgx.Rows) error {
+	batch.Queue(c.store.names.In(leftSQL), expired, from).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&c.left}, func() error { return nil })
 		return err
 	})

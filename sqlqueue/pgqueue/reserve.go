@@ -74,7 +74,7 @@ func (c *conversation) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Bytes > 0 {
 		query, args = reserveBytesSQL, append(args, c.x.Bytes)
 	}
-	batch.Queue(c.store.names.in(query), args...).Query(func(rows pgx.Rows) error {
+	batch.Queue(c.store.names.In(query), args...).Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var queue, payload pgtype.DriverBytes
 		var expiresAt pgtype.Timestamptz

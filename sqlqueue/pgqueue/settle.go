@@ -139,7 +139,7 @@ func (c *conversation) explain(ctx context.Context, db sqldb.DB) {
 	for i, r := range left {
 		ids[i], numbers[i] = r.ID, r.By
 	}
-	rows, err := db.Query(ctx, c.store.names.in(stillSQL), ids, numbers)
+	rows, err := db.Query(ctx, c.store.names.In(stillSQL), ids, numbers)
 	if err == nil {
 		c.done = nil
 		err = c.note(rows)

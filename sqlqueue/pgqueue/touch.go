@@ -24,7 +24,7 @@ func (c *conversation) touch(batch *pgx.Batch) {
 	for i, t := range c.x.Touch {
 		ids[i], numbers[i], expires[i], started[i] = t.ID, t.By, orNever(t.Expire), t.Start
 	}
-	c.collect(batch.Queue(c.store.names.in(touchSQL), ids, numbers, expires, started))
+	c.collect(batch.Queue(c.store.names.In(touchSQL), ids, numbers, expires, started))
 }
 
 func orNever(expire time.Duration) *int64 {

@@ -35,11 +35,6 @@ func Of(s driver.Store) (*Database, error) {
 	return on.SQL(), nil
 }
 
-// Table returns the quoted name of a table or an index.
-func (d *Database) Table(name string) string {
-	return d.Dialect.Quote + d.Prefix + name + d.Dialect.Quote
-}
-
 // Force makes a statement use an index, where the planner would not by itself.
 func (d *Database) Force(index string) string {
 	if d.Dialect.Force == "" {
@@ -47,6 +42,9 @@ func (d *Database) Force(index string) string {
 	}
 	return fmt.Sprintf(d.Dialect.Force, d.Table(index))
 }
+
+// KeyHeld reports whether a statement failed because a unique key is held by another job.
+func (d *Database) KeyHeld(err error) bool { return d.Dialect.KeyHeld(err, d.Prefix+"jobs_unique") }
 
 // Clock reads the database's clock.
 func (d *Database) Clock(ctx context.Context) (time.Time, error) {

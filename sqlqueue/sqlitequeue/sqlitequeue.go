@@ -107,7 +107,7 @@ func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx)}
-	s.sql = newStatements(s.Table)
+	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
 	return s
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"runtime"
-	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
@@ -18,21 +17,15 @@ type statements struct {
 	preparing chan struct{} // holds one element while prepare is under way
 }
 
-// newStatements takes what gives a table or an index its real name, quoted. In the constants exactly these names stand in double quotes.
-func newStatements(named func(string) string) *statements {
-	var names []string
-	for _, name := range []string{"jobs", "jobs_expiry", "failed_jobs", "job_queues", "job_workers"} {
-		names = append(names, `"`+name+`"`, named(name))
-	}
-	replacer := strings.NewReplacer(names...)
-
+// newStatements puts in the names of tables and indexes, which stand in double quotes, as nothing else does.
+func newStatements(names *sqldb.Names) *statements {
 	s := &statements{text: map[string]string{}, prepared: prepared{}, preparing: make(chan struct{}, 1)}
 	for _, statement := range []string{
 		becomeWriter, insertJob, insertJobs, selectSequence, selectInserted, selectHolder, selectLost, deleteJobs, releaseJobs,
 		insertFailed, touchJobs, giveBackJobs, requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue,
 		selectWanted, selectSizes,
 	} {
-		s.text[statement] = replacer.Replace(statement)
+		s.text[statement] = names.In(statement)
 	}
 	// A Queue has no Close.
 	runtime.AddCleanup(s, func(prepared prepared) {
