@@ -3,7 +3,6 @@ package mysqlqueue
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"strings"
 	"time"
 
@@ -113,7 +112,7 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 			if then := timeOf(next[i].Int64); next[i].Valid && (at.next.IsZero() || then.Before(at.next)) {
 				at.next = then
 			}
-			if due[i] && !stopped(v.answer.Controls, l.Queue, x.Force) {
+			if due[i] && !sqldb.Stopped(v.answer.Controls, l.Queue, x.Force) {
 				v.lanes = append(v.lanes, l)
 			}
 		}
@@ -142,11 +141,4 @@ func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (con
 		return err
 	})
 	return controls, err
-}
-
-// stopped reports whether nothing is to be reserved from the queue.
-func stopped(controls []driver.Control, queue string, force bool) bool {
-	return slices.ContainsFunc(controls, func(c driver.Control) bool {
-		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
-	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // withFreed returns the lanes in which jobs are due, with those of what was requeued, which is due now.
@@ -20,7 +21,7 @@ func (c *conversation) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
 	compare, lanes := before(queues), slices.Clone(v.lanes)
 	for l := range c.freed {
-		if !slices.Contains(queues, l.Queue) || stopped(v.answer.Controls, l.Queue, c.x.Force) {
+		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.answer.Controls, l.Queue, c.x.Force) {
 			continue
 		}
 		if !v.left || compare(l, v.from) < 0 { // otherwise those before it come first

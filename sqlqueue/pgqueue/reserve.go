@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
@@ -19,13 +20,13 @@ import (
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
 // for never, $7 whether to reserve also under maintenance, $8 from where on in each lane.
-const reserveSQL = reserveUpdate + `
+var reserveSQL = reserveUpdate + `
 WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findStart + findMiddle + findEnd + `))
 RETURNING ` + reserveAnswer + `, false`
 
 // As reserveSQL, and $9 how long the payloads may be together. The first is reserved in any case. What a value takes on disk is how long it is,
 // unless it is compressed or so short that to read it costs nothing.
-const reserveBytesSQL = `
+var reserveBytesSQL = `
 WITH c AS MATERIALIZED (
     SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + findStart + `, j.size` + findMiddle + `, CASE
             WHEN pg_column_size(payload) > 2000 AND pg_column_compression(payload) IS NULL THEN pg_column_size(payload)
@@ -41,12 +42,11 @@ UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, r
 const findStart = `
     SELECT j.id`
 
-const findMiddle = `
+var findMiddle = `
     FROM (SELECT l.queue, l.priority, l.since
           FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
           WHERE NOT EXISTS (SELECT FROM "job_queues" c WHERE c.queue IN (l.queue, '')
-                            AND (c.paused AND (c.paused_until IS NULL OR c.paused_until > statement_timestamp())
-                                 OR c.maintenance AND NOT $7::boolean))
+                            AND ` + sqldb.StoppedSQL("c.", "statement_timestamp()", "$7::boolean") + `)
           ORDER BY l.n) l
     CROSS JOIN LATERAL (
         SELECT id`

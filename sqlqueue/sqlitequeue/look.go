@@ -50,8 +50,8 @@ func (e *exchange) wanted(ctx context.Context) error {
 }
 
 // selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as sqldb.ScanControl reads them.
-const selectControls = `
-SELECT queue, paused AND (paused_until IS NULL OR paused_until > ?1), paused_until, restarts, maintenance, expire_ms IS NOT NULL, expire_ms
+var selectControls = `
+SELECT ` + sqldb.ControlColumns("?1", "paused_until") + `
 FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`
 
 // control finds out which queues jobs may be taken from.
@@ -70,13 +70,9 @@ func (e *exchange) control(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	closed := map[string]bool{}
-	for _, c := range e.answer.Controls {
-		closed[c.Queue] = c.Paused || c.Maintenance && !e.asked.Force
-	}
 	e.open = map[string]driver.Reserve{}
 	for _, r := range e.asked.Reserve {
-		if !closed[""] && !closed[r.Queue] {
+		if !sqldb.Stopped(e.answer.Controls, r.Queue, e.asked.Force) {
 			e.open[r.Queue] = r
 		}
 	}
