@@ -23,7 +23,7 @@ LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 // %[1]s ids, %[2]d how many attempts to give back.
 const freeSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = UTC_TIMESTAMP(6),
+SET ` + endReservation + `, available_at = UTC_TIMESTAMP(6),
     attempts = attempts - LEAST(attempts, %[2]d)
 WHERE id IN (%[1]s) AND reserved = 1`
 

@@ -166,11 +166,14 @@ func (c *conversation) delete(ctx context.Context, settlements []driver.Settleme
 	return nil
 }
 
+// endReservation is what a statement writes that ends a reservation and leaves the job in the table.
+const endReservation = `reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL`
+
 // %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back, %[5]s exceptions to count, %[6]s
 // whether started stays.
 const releaseSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = IF(%[6]s, started, 0),
+SET ` + endReservation + `, started = IF(%[6]s, started, 0),
     available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s),
     exceptions = LEAST(exceptions + %[5]s, 4294967295)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
@@ -210,11 +213,14 @@ func byID(whens string) string {
 	return "CASE id" + whens + " ELSE 0 END"
 }
 
+// keptColumns are what a failed job keeps of the job.
+const keptColumns = `queue, priority, payload, attempts, unique_key`
+
 // A zero date, which the sql_mode of some sessions lets in, is not taken by those of others. %[1]s ids, %[2]s numbers, %[3]s errors,
 // %[4]s stacks.
 const failSQL = `
-INSERT INTO {failed_jobs} (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
-SELECT id, queue, priority, payload, attempts, unique_key, CASE id%[3]s END, CASE id%[4]s END,
+INSERT INTO {failed_jobs} (job_id, ` + keptColumns + `, error, stack, created_at, failed_at)
+SELECT id, ` + keptColumns + `, CASE id%[3]s END, CASE id%[4]s END,
     IF(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) IS NULL, TIMESTAMP'0001-01-01 00:00:00', created_at), UTC_TIMESTAMP(6)
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`

@@ -10,7 +10,7 @@ import (
 
 // $1 numbers.
 const giveBackSQL = `
-UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+UPDATE "jobs" SET ` + endReservation + `,
     available_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)
 WHERE id = ANY (ARRAY(
     SELECT id FROM "jobs" WHERE reserved AND reserved_by = ANY ($1::text[])
@@ -24,7 +24,7 @@ func (c *conversation) giveBack(batch *pgx.Batch) {
 
 // $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to pass over, $4 from where on.
 const requeueSQL = `
-UPDATE "jobs" SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = clock_timestamp()
+UPDATE "jobs" SET ` + endReservation + `, available_at = clock_timestamp()
 WHERE id = ANY (ARRAY(
     SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND expires_at >= $4 AND id <> ALL ($3::bigint[])
     ORDER BY expires_at LIMIT $1

@@ -23,17 +23,23 @@ WITH s AS MATERIALIZED (
 DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND (tableoid, ctid) IN (SELECT part, place FROM s)
 RETURNING id, reserved_by`
 
+// endReservation is what a statement writes that ends a reservation and leaves the job in the table.
+const endReservation = `reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL`
+
 // $1 ids, $2 numbers, $3 delays in microseconds, $4 how many attempts to give back, $5 how many exceptions to count, $6 whether started stays.
 const releaseSQL = `
 WITH s AS MATERIALIZED (
     SELECT j.id, s.by, s.delay, s.back, s.exceptions, s.started
     FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::smallint[], $5::smallint[], $6::boolean[]) AS s(id, by, delay, back, exceptions, started)
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-UPDATE "jobs" j SET reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = j.started AND s.started,
+UPDATE "jobs" j SET ` + endReservation + `, started = j.started AND s.started,
     available_at = clock_timestamp() + s.delay * interval '1 microsecond', attempts = greatest(j.attempts - s.back, 0),
     exceptions = least(j.exceptions, 2147483646) + s.exceptions
 FROM s WHERE j.id = s.id
 RETURNING j.id, s.by`
+
+// keptColumns are what a failed job keeps of the job, and what is said about its failure.
+const keptColumns = `queue, priority, payload, attempts, unique_key, error, stack, created_at`
 
 // $1 ids, $2 numbers, $3 errors, $4 stacks.
 const failSQL = `
@@ -42,10 +48,10 @@ WITH s AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
 d AS (
     DELETE FROM "jobs" j USING s WHERE j.id = s.id
-    RETURNING j.id, j.queue, j.priority, j.payload, j.attempts, j.unique_key, s.error, s.stack, j.created_at, s.by),
+    RETURNING j.id, ` + keptColumns + `, s.by),
 f AS (
-    INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at)
-    SELECT id, queue, priority, payload, attempts, unique_key, error, stack, created_at FROM d)
+    INSERT INTO "failed_jobs" (job_id, ` + keptColumns + `)
+    SELECT id, ` + keptColumns + ` FROM d)
 SELECT id, by FROM d`
 
 // step is a statement whose answer is the reservations that it found.

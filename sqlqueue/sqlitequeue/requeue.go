@@ -8,7 +8,7 @@ import (
 
 // giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
 const giveBackJobs = `
-UPDATE "jobs" INDEXED BY "jobs_expiry" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
+UPDATE "jobs" INDEXED BY "jobs_expiry" SET ` + endReservation + `,
 	available_at = ?2, attempts = max(attempts - 1, 0)
 WHERE reserved AND reserved_by IN (SELECT value FROM json_each(?1))
 RETURNING queue, priority`
@@ -23,7 +23,7 @@ func (e *exchange) giveBack(ctx context.Context) error {
 
 // requeueJobs releases at ?1 at most ?2 reservations that had expired at ?3, except those of the jobs ?4, [id, …].
 const requeueJobs = `
-UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = ?1
+UPDATE "jobs" SET ` + endReservation + `, available_at = ?1
 WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3
 	AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY expires_at LIMIT ?2)
 RETURNING queue, priority`

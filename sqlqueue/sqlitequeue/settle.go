@@ -91,12 +91,15 @@ func (e *exchange) delete(ctx context.Context, ids []int64) error {
 	return err
 }
 
+// endReservation is what a statement writes that ends a reservation and leaves the job in the table.
+const endReservation = `reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL`
+
 // releaseJobs releases the jobs of ?1, [[id, available_at, whether to give back the attempt, whether to count an exception, whether started
 // stays], …].
 const releaseJobs = `
-UPDATE "jobs" SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL,
-	started = started AND json_extract(given.value, '$[4]'), available_at = json_extract(given.value, '$[1]'), attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
-	exceptions = min(exceptions, 2147483646) + json_extract(given.value, '$[3]')
+UPDATE "jobs" SET ` + endReservation + `,
+	started = started AND json_extract(given.value, '$[4]'), available_at = json_extract(given.value, '$[1]'),
+	attempts = max(attempts - json_extract(given.value, '$[2]'), 0), exceptions = min(exceptions, 2147483646) + json_extract(given.value, '$[3]')
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')
 RETURNING queue, priority`
@@ -124,10 +127,13 @@ func (e *exchange) putBack(ctx context.Context, statement string, args ...any) (
 	return count, err
 }
 
+// keptColumns are what a failed job keeps of the job.
+const keptColumns = `queue, priority, payload, attempts, unique_key`
+
 // insertFailed copies the jobs of ?1, [[id, error, stack], …], failed at ?2.
 const insertFailed = `
-INSERT INTO "failed_jobs" (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
-SELECT job.id, job.queue, job.priority, job.payload, job.attempts, job.unique_key,
+INSERT INTO "failed_jobs" (job_id, ` + keptColumns + `, error, stack, created_at, failed_at)
+SELECT job.id, ` + keptColumns + `,
 	json_extract(given.value, '$[1]'), json_extract(given.value, '$[2]'), job.created_at, ?2
 FROM json_each(?1) AS given CROSS JOIN "jobs" AS job
 WHERE job.id = json_extract(given.value, '$[0]')
