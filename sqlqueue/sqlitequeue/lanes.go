@@ -7,14 +7,14 @@ import (
 )
 
 // selectPriorities returns the priorities of the waiting jobs of the queue ?1, by one step in the index for each.
-const selectPriorities = `
+var selectPriorities = newStatement(`
 WITH RECURSIVE found (priority) AS (
 	SELECT min(priority) FROM "jobs" WHERE NOT reserved AND queue = ?1
 	UNION ALL
 	SELECT (SELECT min(priority) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority > found.priority)
 	FROM found WHERE found.priority IS NOT NULL
 )
-SELECT priority FROM found WHERE priority IS NOT NULL`
+SELECT priority FROM found WHERE priority IS NOT NULL`)
 
 func (e *exchange) findLanes(ctx context.Context) error {
 	var queues []string

@@ -34,7 +34,7 @@ func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exch
 }
 
 // selectWanted returns what concurrency is wanted of the worker ?1.
-const selectWanted = `SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`
+var selectWanted = newStatement(`SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`)
 
 func (e *exchange) wanted(ctx context.Context) error {
 	worker, _, _ := strings.Cut(e.asked.Number, "-")
@@ -50,9 +50,9 @@ func (e *exchange) wanted(ctx context.Context) error {
 }
 
 // selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as sqldb.ScanControl reads them.
-var selectControls = `
+var selectControls = newStatement(`
 SELECT ` + sqldb.ControlColumns("?1", "paused_until") + `
-FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`
+FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`)
 
 // control finds out which queues jobs may be taken from.
 func (e *exchange) control(ctx context.Context) error {
@@ -80,7 +80,7 @@ func (e *exchange) control(ctx context.Context) error {
 }
 
 // selectNextDue returns when the first waiting job of the lane (?1, ?2) is available.
-const selectNextDue = `SELECT min(available_at) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority = ?2`
+var selectNextDue = newStatement(`SELECT min(available_at) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority = ?2`)
 
 func (e *exchange) nextDue(ctx context.Context) error {
 	if e.asked.Limit > 0 && len(e.answer.Reserved) == e.asked.Limit {

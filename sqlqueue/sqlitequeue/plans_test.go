@@ -25,7 +25,7 @@ INSERT INTO jobs (queue, payload, available_at, unique_key)
 SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN n END FROM n`)
 
 	const byID = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
-	plans := map[string][]string{
+	plans := map[*statement][]string{
 		becomeWriter: {byID},
 		insertJob:    {},
 		insertJobs:   {},

@@ -7,11 +7,11 @@ import (
 )
 
 // giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
-const giveBackJobs = `
+var giveBackJobs = newStatement(`
 UPDATE "jobs" INDEXED BY "jobs_expiry" SET ` + endReservation + `,
 	available_at = ?2, attempts = max(attempts - 1, 0)
 WHERE reserved AND reserved_by IN (SELECT value FROM json_each(?1))
-RETURNING queue, priority`
+RETURNING queue, priority`)
 
 func (e *exchange) giveBack(ctx context.Context) error {
 	if len(e.asked.Abandoned) == 0 {
@@ -22,11 +22,11 @@ func (e *exchange) giveBack(ctx context.Context) error {
 }
 
 // requeueJobs releases at ?1 at most ?2 reservations that had expired at ?3, except those of the jobs ?4, [id, …].
-const requeueJobs = `
+var requeueJobs = newStatement(`
 UPDATE "jobs" SET ` + endReservation + `, available_at = ?1
 WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3
 	AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY expires_at LIMIT ?2)
-RETURNING queue, priority`
+RETURNING queue, priority`)
 
 func (e *exchange) requeue(ctx context.Context) error {
 	expired, err := e.anyExpired(ctx) // costs half of requeuing none
@@ -46,7 +46,7 @@ func (e *exchange) expired() int64 {
 }
 
 // selectExpired returns a row if a reservation has expired at ?1.
-const selectExpired = `SELECT 1 FROM "jobs" WHERE reserved AND expires_at <= ?1 LIMIT 1`
+var selectExpired = newStatement(`SELECT 1 FROM "jobs" WHERE reserved AND expires_at <= ?1 LIMIT 1`)
 
 func (e *exchange) anyExpired(ctx context.Context) (expired bool, err error) {
 	if e.asked.Requeue == 0 {

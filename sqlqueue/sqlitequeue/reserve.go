@@ -16,12 +16,12 @@ import (
 )
 
 // reserveJobs reserves at most ?6 due jobs of the lane (?4, ?5): reserved at ?1, under the number ?2, until ?3.
-const reserveJobs = `
+var reserveJobs = newStatement(`
 UPDATE "jobs" SET reserved = 1, attempts = min(attempts, 2147483646) + 1, reserved_at = ?1, reserved_by = ?2, expires_at = ?3
 WHERE id IN (
 	SELECT id FROM "jobs" WHERE NOT reserved AND queue = ?4 AND priority = ?5 AND available_at <= ?1 ORDER BY available_at, id LIMIT ?6
 )
-RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`
+RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`)
 
 func (e *exchange) reserve(ctx context.Context) error {
 	// What all rows are read into. The numbers are as database/sql has them: it makes others by way of a text.
@@ -79,9 +79,9 @@ func (e *exchange) reserve(ctx context.Context) error {
 
 // selectSizes returns the lengths in bytes of the payloads that reserveJobs would reserve, in its order: of the lane (?2, ?3) at ?1, at most
 // ?4.
-const selectSizes = `
+var selectSizes = newStatement(`
 SELECT length(CAST(payload AS BLOB)) FROM "jobs" WHERE NOT reserved AND queue = ?2 AND priority = ?3 AND available_at <= ?1
-ORDER BY available_at, id LIMIT ?4`
+ORDER BY available_at, id LIMIT ?4`)
 
 // errEnough ends a look at rows before the last.
 var errEnough = errors.New("enough")

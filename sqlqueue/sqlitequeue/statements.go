@@ -8,24 +8,32 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
+// statement is one of the package's statements, in which the names of tables and indexes stand in double quotes, as nothing else does.
+type statement struct{ sql string }
+
+// all are the package's statements. Whatever newStatement makes is among them, so none is left unprepared.
+var all []*statement
+
+// newStatement makes a statement. It is for variables of the package.
+func newStatement(sql string) *statement {
+	s := &statement{sql}
+	all = append(all, s)
+	return s
+}
+
 // statements are the package's statements for one table prefix. They are prepared once for each connection that runs them, which is
 // database/sql's work: preparing one costs more than inserting a job.
 type statements struct {
-	text     map[string]string // with the real names of the tables, by the constant
-	prepared prepared          // by text; all of them once prepare has returned
+	text     map[*statement]string // with the real names of the tables
+	prepared prepared              // by text; all of them once prepare has returned
 
 	preparing chan struct{} // holds one element while prepare is under way
 }
 
-// newStatements puts in the names of tables and indexes, which stand in double quotes, as nothing else does.
 func newStatements(names *sqldb.Names) *statements {
-	s := &statements{text: map[string]string{}, prepared: prepared{}, preparing: make(chan struct{}, 1)}
-	for _, statement := range []string{
-		becomeWriter, insertJob, insertJobs, selectSequence, selectInserted, selectHolder, selectLost, deleteJobs, releaseJobs,
-		insertFailed, touchJobs, giveBackJobs, requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue,
-		selectWanted, selectSizes,
-	} {
-		s.text[statement] = names.In(statement)
+	s := &statements{text: make(map[*statement]string, len(all)), prepared: prepared{}, preparing: make(chan struct{}, 1)}
+	for _, statement := range all {
+		s.text[statement] = names.In(statement.sql)
 	}
 	// A Queue has no Close.
 	runtime.AddCleanup(s, func(prepared prepared) {

@@ -8,10 +8,10 @@ import (
 )
 
 // touchJobs moves the ends of the reservations of the jobs of ?1, [[id, expires_at, whether started], …].
-const touchJobs = `
+var touchJobs = newStatement(`
 UPDATE "jobs" SET expires_at = json_extract(given.value, '$[1]'), started = max(started, json_extract(given.value, '$[2]'))
 FROM json_each(?1) AS given
-WHERE "jobs".id = json_extract(given.value, '$[0]')`
+WHERE "jobs".id = json_extract(given.value, '$[0]')`)
 
 func (e *exchange) touch(ctx context.Context) error {
 	reservations := make([]sqlqueue.Reservation, len(e.asked.Touch))

@@ -79,7 +79,7 @@ func (s *store) transaction(ctx context.Context, f func(sqldb.Executor) error) e
 
 // becomeWriter changes nothing, and makes the transaction the database's writer. A transaction that reads before it writes fails if
 // others have written in between.
-const becomeWriter = `UPDATE "jobs" SET id = id WHERE id = 0`
+var becomeWriter = newStatement(`UPDATE "jobs" SET id = id WHERE id = 0`)
 
 func (s *store) asWriter(ctx context.Context, tx sqldb.Executor, f func(sqldb.Executor) error) error {
 	if _, err := tx.ExecContext(ctx, s.sql.text[becomeWriter]); err != nil {
