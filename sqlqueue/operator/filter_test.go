@@ -94,4 +94,6 @@ func (d *writtenDB) Exec(_ context.Context, query string, args ...any) (int64, e
 	return 0, errWritten
 }
 
-func (d *writtenDB) Query(context.Context, string, ...any) (sqldb.Rows, error) { return nil, errWritten }
+func (d *writtenDB) Query(context.Context, string, ...any) (sqldb.Rows, error) {
+	return nil, errWritten
+}

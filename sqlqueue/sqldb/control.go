@@ -10,7 +10,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Controls returns the controls of the queues, and of all under the empty name; every control there is when queues is nil.
+// Controls returns the controls of the queues, and under the empty name that of all queues. If queues is nil, it returns every control.
 func (d *Database) Controls(ctx context.Context, db DB, queues []string) ([]driver.Control, error) {
 	s := d.Statement("%s", d.SelectControls())
 	if queues != nil {
@@ -38,8 +38,8 @@ func (d *Database) SelectControls() string {
 	return "SELECT " + ControlColumns(now, fmt.Sprintf(d.Dialect.Micros, "paused_until")) + " FROM " + d.Table("job_queues")
 }
 
-// ControlColumns are the columns of job_queues that ScanControl reads: now is the time as the table keeps times, until the column paused_until
-// in microseconds since 1970.
+// ControlColumns are the columns of job_queues that ScanControl reads: now is the time as the table keeps times, until the column
+// paused_until in microseconds since 1970.
 func ControlColumns(now, until string) string {
 	return "queue, " + paused("", now) + ", " + until + ", restarts, maintenance, expire_ms IS NOT NULL, expire_ms"
 }
@@ -49,8 +49,8 @@ func paused(row, now string) string {
 	return fmt.Sprintf("%[1]spaused AND (%[1]spaused_until IS NULL OR %[1]spaused_until > %[2]s)", row, now)
 }
 
-// StoppedSQL is the condition of a row of job_queues that lets nothing be reserved. Row is what stands before its columns, such as "c.", and
-// force the condition under which maintenance does not count. Stopped is the same for controls that were read.
+// StoppedSQL is the condition of a row of job_queues that lets nothing be reserved. Row is what stands before its columns, such as "c.",
+// and force the condition under which maintenance does not count. Stopped is the same for controls that were read.
 func StoppedSQL(row, now, force string) string {
 	return "(" + paused(row, now) + " OR " + row + "maintenance AND NOT " + force + ")"
 }
