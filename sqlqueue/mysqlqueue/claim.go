@@ -12,7 +12,7 @@ import (
 // none. Find is the statement, from a place on, in the order of a column and id, and took is told how long it took; lock locks up to n of the
 // ids that are free, and returns them. After two tries in vain it offers more ids at a time, twice as many each time, and takes what it gets of
 // them: many workers that want one job each would else try one by one.
-func (c *conversation) claim(ctx context.Context, n int, column string, from time.Time, took *time.Duration,
+func (c *exchange) claim(ctx context.Context, n int, column string, from time.Time, took *time.Duration,
 	find func(goOn string, size int) string, lock func(ids []int64, n int) ([]int64, error),
 ) (left time.Time, err error) {
 	const ahead = 20

@@ -47,7 +47,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	var answer driver.Exchanged
 	err = s.tx(ctx, func(db sqldb.DB) error {
-		c := &conversation{store: s, db: db, x: x, where: where, seen: seen}
+		c := &exchange{store: s, db: db, x: x, where: where, seen: seen}
 		seen = nil // it is too old for another try
 		err := c.run(ctx)
 		answer = c.answer
@@ -67,7 +67,7 @@ func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exch
 	if len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
 		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
 	}
-	c := &conversation{store: s, db: s.DB, x: x}
+	c := &exchange{store: s, db: s.DB, x: x}
 	err := c.settle(ctx)
 	if err == nil {
 		var clock int64
@@ -80,8 +80,8 @@ func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exch
 	return c.answer, nil
 }
 
-// conversation is one Exchange in its transaction.
-type conversation struct {
+// exchange is one Exchange in its transaction.
+type exchange struct {
 	store  *store
 	db     sqldb.DB
 	x      driver.Exchange
@@ -95,7 +95,7 @@ type conversation struct {
 	full    bool               // no further job may be fetched: it would be too long
 }
 
-func (c *conversation) run(ctx context.Context) error {
+func (c *exchange) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{c.settle, c.giveBack, c.lookAndReserve} {
 		if err := step(ctx); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (c *conversation) run(ctx context.Context) error {
 }
 
 // lookAndReserve requeues and reserves what there is.
-func (c *conversation) lookAndReserve(ctx context.Context) error {
+func (c *exchange) lookAndReserve(ctx context.Context) error {
 	v, err := c.seen, error(nil)
 	if v == nil {
 		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
@@ -148,7 +148,7 @@ func queuesOf(x driver.Exchange) []string {
 }
 
 // ids runs a statement that finds ids.
-func (c *conversation) ids(ctx context.Context, statement string) ([]int64, error) {
+func (c *exchange) ids(ctx context.Context, statement string) ([]int64, error) {
 	var ids []int64
 	err := each(ctx, c.db, statement, func(scan func(...any) error) error {
 		var id int64

@@ -36,7 +36,7 @@ func expiredAt(x driver.Exchange) string {
 }
 
 // requeue releases expired reservations, and returns how many.
-func (c *conversation) requeue(ctx context.Context) (int, error) {
+func (c *exchange) requeue(ctx context.Context) (int, error) {
 	c.freed = map[lane.Lane]bool{}
 	var expired []int64
 	var err error
@@ -61,7 +61,7 @@ func (c *conversation) requeue(ctx context.Context) (int, error) {
 }
 
 // free puts locked jobs back.
-func (c *conversation) free(ctx context.Context, ids []int64, attempts int) error {
+func (c *exchange) free(ctx context.Context, ids []int64, attempts int) error {
 	for ids := range slices.Chunk(ids, mostIDs) {
 		if _, err := c.db.Exec(ctx, c.store.sql(freeSQL, integers(ids), attempts)); err != nil {
 			return err
@@ -84,7 +84,7 @@ SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
 // giveBack frees what abandoned exchanges have reserved.
-func (c *conversation) giveBack(ctx context.Context) error {
+func (c *exchange) giveBack(ctx context.Context) error {
 	if len(c.x.Abandoned) == 0 {
 		return nil
 	}
@@ -114,6 +114,6 @@ func (c *conversation) giveBack(ctx context.Context) error {
 
 // mayNeverExpire reports whether the worker's earlier exchanges may have made reservations without an end: one has asked for such, or it is not
 // known what it asks for.
-func (c *conversation) mayNeverExpire() bool {
+func (c *exchange) mayNeverExpire() bool {
 	return len(c.x.Reserve) == 0 || c.store.known.endless.Load()
 }

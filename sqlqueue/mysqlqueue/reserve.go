@@ -17,7 +17,7 @@ import (
 )
 
 // withFreed returns the lanes in which jobs are due, with those of what was requeued, which is due now.
-func (c *conversation) withFreed(v *view) []lane.Lane {
+func (c *exchange) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
 	compare, lanes := before(queues), slices.Clone(v.lanes)
 	for l := range c.freed {
@@ -49,7 +49,7 @@ WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= U
 LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 
 // fetch locks up to n jobs of a lane that are due, and returns them as they will be.
-func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
+func (c *exchange) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
 	_, err := c.claim(ctx, n, "available_at", c.where.scan.From[l], &c.where.took, func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
@@ -77,7 +77,7 @@ func inOrder(a, b sqlqueue.Job) int {
 }
 
 // fitting is how many jobs to lock at a time, if those that were reserved of late tell how large payloads are.
-func (c *conversation) fitting() int {
+func (c *exchange) fitting() int {
 	const unknown = 20
 	if c.x.Bytes == 0 {
 		return mostIDs
@@ -90,7 +90,7 @@ func (c *conversation) fitting() int {
 
 // fetchPart locks up to n of the jobs that are due. Of those that would be too long together with what was fetched before it keeps the
 // first ones, and the others stay as they are.
-func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
+func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
 	payload := "payload"
 	if c.x.Bytes > 0 { // what is fetched in vain is bounded too
 		const short = 4 << 10
@@ -178,7 +178,7 @@ const reservedSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved_by = %[2]s`
 
 // reserve writes the reservations of what was fetched, and keeps of the jobs those whose rows were really changed.
-func (c *conversation) reserve(ctx context.Context) error {
+func (c *exchange) reserve(ctx context.Context) error {
 	if len(c.answer.Reserved) == 0 {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 const mostText = 256 << 10
 
 // settle settles and touches. What both name is settled.
-func (c *conversation) settle(ctx context.Context) error {
+func (c *exchange) settle(ctx context.Context) error {
 	locked, err := c.lock(ctx)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (c *conversation) settle(ctx context.Context) error {
 }
 
 // lock locks what is to be settled or touched, and tells of the rest whether it is lost, or locked by others.
-func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
+func (c *exchange) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
 	asked := map[sqlqueue.Reservation]bool{} // and whether it is to be deleted
 	for _, t := range c.x.Touch {
 		asked[t.Reservation] = false
@@ -98,7 +98,7 @@ SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1
 const stillSQL = `
 SELECT id, reserved_by FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
+func (c *exchange) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
 	var keys []string
 	keyed := map[int64]sqlqueue.Reservation{} // what is to be deleted and has a key
 	if err := each(ctx, c.db, c.store.sql(lockSQL, idsOf(part), numbersOf(part)), func(scan func(...any) error) error {
@@ -156,7 +156,7 @@ func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation
 const deleteSQL = `
 DELETE j FROM {jobs} j FORCE INDEX (PRIMARY) WHERE j.id IN (%[1]s) AND j.reserved = 1 AND j.reserved_by IN (%[2]s)`
 
-func (c *conversation) delete(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) delete(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		reservations := reservationsOf(part)
 		if _, err := c.db.Exec(ctx, c.store.sql(deleteSQL, idsOf(reservations), numbersOf(reservations))); err != nil {
@@ -178,7 +178,7 @@ SET ` + endReservation + `, started = IF(%[6]s, started, 0),
     exceptions = LEAST(exceptions + %[5]s, 4294967295)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) release(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) release(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		var delays, back, exceptions, started strings.Builder
 		for _, s := range part {
@@ -226,7 +226,7 @@ FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
 
 // fail copies jobs to the failed jobs.
-func (c *conversation) fail(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) fail(ctx context.Context, settlements []driver.Settlement) error {
 	for len(settlements) > 0 {
 		n, size := 0, 0
 		for n < min(len(settlements), mostIDs) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {

@@ -18,7 +18,7 @@ type end struct {
 	started bool
 }
 
-func (c *conversation) touch(ctx context.Context, to end, reservations []sqlqueue.Reservation) error {
+func (c *exchange) touch(ctx context.Context, to end, reservations []sqlqueue.Reservation) error {
 	expiresAt, started := "NULL", "started"
 	if to.expire != 0 {
 		expiresAt = after(to.expire)

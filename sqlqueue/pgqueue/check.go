@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// Check is that of sqlqueue.Store.
+// Check implements driver.Store.
 func (s *store) Check(ctx context.Context) error {
 	const oldest = 140000
 	rows, err := s.DB.Query(ctx, "SELECT current_setting('server_version_num')::integer, current_setting('server_version')")

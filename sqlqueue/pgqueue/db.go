@@ -93,7 +93,7 @@ func (r pooledRows) Close() error {
 	return err
 }
 
-// drain reads all rows.
+// drain calls row for each row, and closes the rows.
 func drain(rows sqldb.Rows, row func() error) error {
 	var err error
 	for err == nil && rows.Next() {

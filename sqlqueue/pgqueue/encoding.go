@@ -9,8 +9,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// checkEncoding refuses a session in which texts would not come and go as they are. The server tells of the encoding whenever it changes, so to
-// ask costs nothing. An empty one is a pooler's that does not tell.
+// checkEncoding refuses a session in which texts would be changed on their way. The server reports the encoding whenever it changes, so
+// this costs nothing. It is empty behind a pooler that does not report it.
 func checkEncoding(conn *pgx.Conn) error {
 	if conn == nil {
 		return nil
@@ -27,12 +27,12 @@ func encodingError(client, server string) error {
 	}
 	return &sqlqueue.RefusedError{
 		Err: fmt.Errorf("the session's client_encoding is %s, and texts of jobs are UTF-8", client),
-		Cure: "set client_encoding=UTF8 in the address or in the pool's ConnConfig.RuntimeParams, which counts before what ALTER DATABASE and " +
-			"ALTER ROLE have set",
+		Cure: "set client_encoding=UTF8 in the address or in the pool's ConnConfig.RuntimeParams, which counts before " +
+			"what ALTER DATABASE and ALTER ROLE have set",
 	}
 }
 
-// legible returns what makes texts of a database valid UTF-8 that does not see to it by itself; otherwise nil.
+// legible returns a function that makes texts valid UTF-8, for a database that does not check them itself; nil for the others.
 func legible(conn *pgx.Conn) func(string) string {
 	if conn.PgConn().ParameterStatus("server_encoding") != "SQL_ASCII" {
 		return nil

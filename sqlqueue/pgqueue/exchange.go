@@ -13,10 +13,11 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 )
 
-// Exchange is that of sqlqueue.Store. It is one round trip: BEGIN, the statements and COMMIT are sent together. Two things take another: once
-// per lane.Interval the search for lanes, before it, and after it the question why something was not settled or touched.
+// Exchange implements driver.Store, in one round trip: BEGIN, the statements and COMMIT are sent together. Two things take a round trip
+// more: the search for lanes, before the exchange and once per lane.Interval, and afterwards the question why something was not settled or
+// touched.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	c := &conversation{store: s, x: x, queues: make([]string, len(x.Reserve))}
+	c := &exchange{store: s, x: x, queues: make([]string, len(x.Reserve))}
 	for i, r := range x.Reserve {
 		c.queues[i] = r.Queue
 	}
@@ -48,8 +49,8 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	return c.answer, nil
 }
 
-// conversation is one Exchange on its way.
-type conversation struct {
+// exchange is an Exchange under way.
+type exchange struct {
 	store  *store
 	x      driver.Exchange
 	queues []string
@@ -58,16 +59,16 @@ type conversation struct {
 	scan   lane.Scan
 	expiry lane.Scan // in the lane Expiring
 	left   time.Time // when the first had expired that was not released; zero: all were
-	all    bool      // the scan looks at everything in every lane
-	cut    bool      // Exchange.Bytes has kept jobs from being reserved that were found
+	all    bool      // the scan looks at all of every lane
+	cut    bool      // jobs were found that were not reserved because of Exchange.Bytes
 	sent   time.Time
 
-	// By the server's clock: what the scans have taken, without what else an exchange waits for. Asked only where a scan is whole.
+	// Times before and after the scans, by the server's clock. They are asked only when a scan is timed.
 	began, requeued time.Time
 }
 
 // run sends everything in one batch, on one connection.
-func (c *conversation) run(ctx context.Context) error {
+func (c *exchange) run(ctx context.Context) error {
 	c.answer, c.done, c.left, c.cut = driver.Exchanged{}, nil, time.Time{}, false
 	c.began, c.requeued = time.Time{}, time.Time{}
 	conn, err := c.store.acquire(ctx)
@@ -100,7 +101,7 @@ func (c *conversation) run(ctx context.Context) error {
 }
 
 // settleBound settles in the caller's transaction.
-func (c *conversation) settleBound(ctx context.Context) (driver.Exchanged, error) {
+func (c *exchange) settleBound(ctx context.Context) (driver.Exchanged, error) {
 	only := driver.Exchange{Settle: c.x.Settle}
 	if len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
 		return c.answer, errors.New("in a caller's transaction jobs can be settled only")

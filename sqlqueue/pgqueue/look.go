@@ -9,14 +9,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// firstTime and lastTime are the bounds of the times that are read: the years 1 to 9999, and never the zero time. A row may have others.
-const (
-	firstTime = `timestamptz '0001-01-01 00:00:00.000001+00'`
-	lastTime  = `timestamptz '9999-12-31 23:59:59.999999+00'`
-)
-
-// clock asks for the server's time between two statements, where a scan is to be timed.
-func (c *conversation) clock(batch *pgx.Batch, at *time.Time) {
+// clock asks for the server's time between two statements, if a scan is to be timed.
+func (c *exchange) clock(batch *pgx.Batch, at *time.Time) {
 	if c.scan.Timed() || c.expiry.Timed() {
 		batch.Queue("SELECT clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(at) })
 	}
@@ -33,8 +27,8 @@ SELECT clock_timestamp(),
         ORDER BY available_at LIMIT 1) j),
     (SELECT wanted_concurrency FROM "job_workers" WHERE id = $3)`
 
-// look reads the clock and what operators want.
-func (c *conversation) look(batch *pgx.Batch) {
+// look reads the clock, when the next job is due, and what operators want.
+func (c *exchange) look(batch *pgx.Batch) {
 	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
 	batch.Queue(c.store.names.In(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {

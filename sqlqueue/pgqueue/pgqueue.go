@@ -20,9 +20,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and whether
-// the pool's sessions are fit for sqlqueue. Their client_encoding must be UTF8, or every operation returns a *sqlqueue.RefusedError; whatever else
-// they have set does not matter.
+// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and
+// whether the pool's sessions are fit for sqlqueue. Their client_encoding must be UTF8, or every operation returns a
+// *sqlqueue.RefusedError; whatever else they have set does not matter.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if pool == nil {
 		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
@@ -53,8 +53,8 @@ func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 }
 
 // Quiet returns the same Queue, bound to a transaction or not, without the notification of idle workers: for transactions that are to be
-// prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a lock
-// of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
+// prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a
+// lock of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
 func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
 	return bind(q, false, func(s *store) *store {
 		quiet := *s
@@ -91,30 +91,37 @@ type store struct {
 	pool   *pgxpool.Pool // nil when bound to a transaction
 
 	notifier *notifier
-	batch    *atomic.Int64   // how many jobs the last exchange that found any has reserved
-	quiet    bool            // pushes are not told of
-	checked  *atomic.Bool    // the encoding of transactions of database/sql
-	told     map[string]bool // bound: the queues that the transaction tells of
+	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any
+	quiet    bool            // pushes do not notify
+	checked  *atomic.Bool    // the encoding of transactions of database/sql was
+	notified map[string]bool // if bound: the queues of which the transaction has notified
 }
 
-// SQL is that of sqldb.Store.
+// SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
-	b.pool, b.told = nil, map[string]bool{}
+	b.pool, b.notified = nil, map[string]bool{}
 	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
 	return &b
 }
 
-// extractable is the condition for payloads of which a field can be taken: for a json value that fails, for the whole statement, where any
-// string of it has \u0000 or half a surrogate pair. The expression goes by the text once, however many escapes there are: it looks neither
-// ahead nor back.
+// firstTime and lastTime are the bounds of the times that are read: the years 1 to 9999, and never the zero time. A row may have others.
+const (
+	firstTime = `timestamptz '0001-01-01 00:00:00.000001+00'`
+	lastTime  = `timestamptz '9999-12-31 23:59:59.999999+00'`
+)
+
+// extractable is the condition for payloads from which a field can be extracted. That fails, and with it the whole statement, if any string
+// in the json value has \u0000 or half a surrogate pair. The expression reads the text once, however many escapes there are: it has no
+// lookahead.
 const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text ~ E'^(?:[^\\\\]|\\\\[^u]` +
 	`|\\\\u(?:[1-9a-cA-CefEF]...|0[1-9a-fA-F]..|00[1-9a-fA-F].|000[1-9a-fA-F]|[dD][0-7]..)` +
 	`|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..)*$')`
 
-// plain: see sqldb.Dialect. It has "job" once at most, none of \u006 as of j, o and b, and no more levels than Go reads.
+// plain is sqldb.Dialect.Plain: "job" stands in the payload at most once, \u006 (as in escapes of j, o and b) not at all, and it has no
+// more levels than Go reads.
 const plain = extractable + ` AND length(payload::text) - length(replace(payload::text, '"job"', '')) <= length('"job"')
 	AND strpos(payload::text, E'\\u006') = 0
 	AND (length(payload::text) < 20000 OR length(payload::text) - length(translate(payload::text, '[{', '')) < 10000)`

@@ -16,26 +16,29 @@ WHERE id = ANY (ARRAY(
     SELECT id FROM "jobs" WHERE reserved AND reserved_by = ANY ($1::text[])
     FOR UPDATE SKIP LOCKED))`
 
-func (c *conversation) giveBack(batch *pgx.Batch) {
+func (c *exchange) giveBack(batch *pgx.Batch) {
 	if len(c.x.Abandoned) > 0 {
 		batch.Queue(c.store.names.In(giveBackSQL), c.x.Abandoned)
 	}
 }
 
-// $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to pass over, $4 from where on.
+// $1 how many at most, $2 when they had expired, or NULL for now, $3 ids to leave out, $4 the mark to begin at.
 const requeueSQL = `
 UPDATE "jobs" SET ` + endReservation + `, available_at = clock_timestamp()
 WHERE id = ANY (ARRAY(
-    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND expires_at >= $4 AND id <> ALL ($3::bigint[])
+    SELECT id FROM "jobs" WHERE reserved AND expires_at <= least($2::timestamptz, statement_timestamp()) AND expires_at >= $4
+        AND id <> ALL ($3::bigint[])
     ORDER BY expires_at LIMIT $1
     FOR UPDATE SKIP LOCKED))`
 
-// What is left: because it was locked, passed over or too much. $1 when it had expired, or NULL for now, $2 from where on.
+// When the first had expired that is left, because it was locked, left out or too much. $1 when it had expired, or NULL for now, $2 the
+// mark.
 const leftSQL = `
-SELECT greatest(expires_at, ` + firstTime + `) FROM "jobs" WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
+SELECT greatest(expires_at, ` + firstTime + `) FROM "jobs"
+WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
 ORDER BY expires_at LIMIT 1`
 
-func (c *conversation) requeue(batch *pgx.Batch) {
+func (c *exchange) requeue(batch *pgx.Batch) {
 	if c.x.Requeue == 0 {
 		return
 	}

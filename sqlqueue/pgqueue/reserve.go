@@ -12,20 +12,20 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// One scan for each lane, in order, and none that is not needed: the outer LIMIT stops. The lanes are sorted in a subquery of their own,
-// which the planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index
-// otherwise; statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what has been committed.
-// An array, rather than a join with a WITH query, keeps the plan generic and cached. The UPDATE's own condition is not on reserved: with
-// it, a plan that was made while the table was small looks the ids up in the index of all ready jobs.
+// Each lane is scanned by itself, in order, until the outer LIMIT is reached. The lanes are sorted in a subquery of their own, which the
+// planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index otherwise;
+// statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what others have committed before. An
+// array instead of a join with a WITH query keeps the plan generic and cached. The UPDATE itself has no condition on reserved: with one, a
+// plan that was made while the table was small would look up the ids in the index of all ready jobs.
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
-// for never, $7 whether to reserve also under maintenance, $8 from where on in each lane.
+// for never, $7 whether to reserve also in maintenance, $8 the mark of each lane to begin at.
 var reserveSQL = reserveUpdate + `
 WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findStart + findMiddle + findEnd + `))
 RETURNING ` + reserveAnswer + `, false`
 
-// As reserveSQL, and $9 how long the payloads may be together. The first is reserved in any case. What a value takes on disk is how long it is,
-// unless it is compressed or so short that to read it costs nothing.
+// As reserveSQL, and $9 how many bytes the payloads may have together. The first job is reserved in any case. A payload counts with its
+// size on disk, unless it is compressed, or so short that it costs nothing to read it.
 var reserveBytesSQL = `
 WITH c AS MATERIALIZED (
     SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + findStart + `, j.size` + findMiddle + `, CASE
@@ -59,9 +59,10 @@ const findEnd = ` FROM "jobs"
     LIMIT $3`
 
 const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,
-    least(greatest(available_at, ` + firstTime + `), ` + lastTime + `), least(greatest(created_at, ` + firstTime + `), ` + lastTime + `), unique_key`
+    least(greatest(available_at, ` + firstTime + `), ` + lastTime + `),
+    least(greatest(created_at, ` + firstTime + `), ` + lastTime + `), unique_key`
 
-func (c *conversation) reserve(batch *pgx.Batch, legible func(string) string) {
+func (c *exchange) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Limit <= 0 {
 		return
 	}
@@ -107,8 +108,8 @@ func (c *conversation) reserve(batch *pgx.Batch, legible func(string) string) {
 	})
 }
 
-// sort puts the reserved jobs into the order in which they should run: an UPDATE returns them in any.
-func (c *conversation) sort() {
+// sort puts the reserved jobs into the order in which they should run. An UPDATE returns them in no order.
+func (c *exchange) sort() {
 	place := make(map[string]int, len(c.queues))
 	for i, queue := range c.queues {
 		place[queue] = i

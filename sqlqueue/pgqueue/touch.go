@@ -15,7 +15,7 @@ UPDATE "jobs" j SET expires_at = clock_timestamp() + s.expire * interval '1 micr
 FROM s WHERE j.id = s.id
 RETURNING j.id, j.reserved_by`
 
-func (c *conversation) touch(batch *pgx.Batch) {
+func (c *exchange) touch(batch *pgx.Batch) {
 	if len(c.x.Touch) == 0 {
 		return
 	}
