@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// claim locks the first n rows that a statement finds and others have not locked, and returns where the first is that it left; zero: it left
-// none. Find is the statement, from a place on, in the order of a column and id, and took is told how long it took; lock locks up to n of the
-// ids that are free, and returns them. After two tries in vain it offers more ids at a time, twice as many each time, and takes what it gets of
-// them: many workers that want one job each would else try one by one.
+// claim locks the first n rows that a statement finds and no other transaction has locked. It returns the time, in the column, of the first
+// row that it left; zero: it left none. Find makes the statement, which goes on at a place and is in the order of the column and id; lock
+// locks up to n of the ids, and returns those. The time that find's statements take is added to took. After two tries in vain, lock is
+// given more ids, twice as many each time, so that many workers that want one job each do not try one row after the other.
 func (c *exchange) claim(ctx context.Context, n int, column string, from time.Time, took *time.Duration,
 	find func(goOn string, size int) string, lock func(ids []int64, n int) ([]int64, error),
 ) (left time.Time, err error) {
@@ -33,7 +33,7 @@ func (c *exchange) claim(ctx context.Context, n int, column string, from time.Ti
 			return left, err
 		}
 		*took += time.Since(began)
-		// A row that was found at one place may have had another when it was locked, and be found again there.
+		// A row may be found twice, if its column was changed between the two statements.
 		free := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
 		for len(free) > 0 && len(claimed) < n && !c.full {
 			need := n - len(claimed)
@@ -63,7 +63,7 @@ func (c *exchange) claim(ctx context.Context, n int, column string, from time.Ti
 			}
 			return left, nil
 		}
-		if last.IsZero() { // which is no time to go on from
+		if last.IsZero() { // not a time that a condition could begin at
 			goOn += fmt.Sprintf(" AND id NOT IN (%s)", integers(found))
 			continue
 		}

@@ -1,10 +1,9 @@
 // Package mysqlqueue keeps a sqlqueue.Queue in MySQL, 8.0.16 or later, or in MariaDB, 10.6 or later, over database/sql and
 // go-sql-driver/mysql.
 //
-// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Nothing in a
-// session is changed. What must be as it is by default is the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
-// sql_select_limit:
-// Queue.Check, and every first use, says so where it is not.
+// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. It changes nothing
+// in a session. These must be as they are by default: the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
+// sql_select_limit. If they are not, Queue.Check says so, and so does the first use.
 package mysqlqueue
 
 import (
@@ -58,19 +57,19 @@ type store struct {
 	known *known
 }
 
-// known is what a store has found out and keeps, bound or not.
+// known is what a store has learned. Stores that are bound to transactions share it.
 type known struct {
 	lanes  lane.Set
 	expiry lane.Set
 	places places
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
 
-	endless atomic.Bool // an exchange has asked that a reservation never expires
+	endless atomic.Bool // an exchange has asked for a reservation that never expires
 
-	payload atomic.Int64 // bytes of an average payload that was reserved of late; 0: not known
+	payload atomic.Int64 // the average size of the payloads that were reserved last; 0: not known
 }
 
-// SQL is that of sqldb.Store.
+// SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bind(tx *sql.Tx) *store {
@@ -80,16 +79,17 @@ func (s *store) bind(tx *sql.Tx) *store {
 	return &b
 }
 
-// Times cross as integers, so that neither the DSN's parseTime and loc nor the session's time zone have a part in them.
+// Times are sent and read as integers, so that neither the DSN's parseTime and loc nor the session's time zone matter.
 const (
 	now    = "UTC_TIMESTAMP(6)"
 	micros = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %s)"
 	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND)"
 )
 
-// plain is the condition for payloads that have "job" once at most and, written in hexadecimal for whatever sql_mode makes of backslashes, none
-// of \u006 (as of j, o and b), \u0000, \ud and \uD (as of half surrogate pairs).
-const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"') AND INSTR(payload, X'5C75303036') = 0` +
+// plain is sqldb.Dialect.Plain: "job" stands in the payload at most once, and none of \u006 (as in escapes of j, o and b), \u0000, \ud and
+// \uD (as in half surrogate pairs). They are written in hexadecimal, because the sql_mode decides what a backslash means.
+const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"')` +
+	` AND INSTR(payload, X'5C75303036') = 0` +
 	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
 
 var dialect = sqldb.Dialect{
@@ -119,7 +119,7 @@ var dialect = sqldb.Dialect{
 	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
 }
 
-// sql fills in the names of the tables, and then what the statement needs.
+// sql puts the real names of tables and indexes into a statement, and then its values.
 func (s *store) sql(statement string, a ...any) string {
 	return fmt.Sprintf(s.names.In(statement), a...)
 }

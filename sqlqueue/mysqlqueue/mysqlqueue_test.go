@@ -96,7 +96,8 @@ func TestBoundExchangeSettlesOnly(t *testing.T) {
 
 func TestNamesHaveThePrefix(t *testing.T) {
 	s := &store{names: (&sqldb.Database{Dialect: dialect, Prefix: "App2_"}).Names("{", "}")}
-	if got, want := s.sql("SELECT id FROM {jobs} FORCE INDEX ({jobs_ready}) LIMIT %d", 3), "SELECT id FROM `App2_jobs` FORCE INDEX (`App2_jobs_ready`) LIMIT 3"; got != want {
+	const want = "SELECT id FROM `App2_jobs` FORCE INDEX (`App2_jobs_ready`) LIMIT 3"
+	if got := s.sql("SELECT id FROM {jobs} FORCE INDEX ({jobs_ready}) LIMIT %d", 3); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// withFreed returns the lanes in which jobs are due, with those of what was requeued, which is due now.
+// withFreed returns the lanes in which jobs are due, and those of the jobs that were requeued, which are due now.
 func (c *exchange) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
 	compare, lanes := before(queues), slices.Clone(v.lanes)
@@ -24,7 +24,7 @@ func (c *exchange) withFreed(v *view) []lane.Lane {
 		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.answer.Controls, l.Queue, c.x.Force) {
 			continue
 		}
-		if !v.left || compare(l, v.from) < 0 { // otherwise those before it come first
+		if !v.left || compare(l, v.from) < 0 { // otherwise lanes that were not asked come first
 			lanes = append(lanes, l)
 		}
 	}
@@ -32,15 +32,15 @@ func (c *exchange) withFreed(v *view) []lane.Lane {
 	return slices.Compact(lanes)
 }
 
-// The index lacks reserved, because with it every reservation and release would change the index: a drain was a third slower then, as it was
-// without the hint. %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
+// The index does not have reserved, because every reservation and release would change it then: a drain was a third slower with it, and
+// also without the hint. %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
 const dueSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
 WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
     AND id BETWEEN 1 AND 9223372036854775807%[3]s
 ORDER BY available_at, id LIMIT %[4]d`
 
-// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL where it is to be read later.
+// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL if it is read later.
 const fetchSQL = `
 SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
@@ -48,7 +48,7 @@ FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
 LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 
-// fetch locks up to n jobs of a lane that are due, and returns them as they will be.
+// fetch locks up to n jobs of a lane that are due, and returns them as they will be when they are reserved.
 func (c *exchange) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
 	_, err := c.claim(ctx, n, "available_at", c.where.scan.From[l], &c.where.took, func(goOn string, size int) string {
@@ -76,7 +76,7 @@ func inOrder(a, b sqlqueue.Job) int {
 	return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 }
 
-// fitting is how many jobs to lock at a time, if those that were reserved of late tell how large payloads are.
+// fitting returns how many jobs to lock at a time, from the size of the payloads that were reserved last.
 func (c *exchange) fitting() int {
 	const unknown = 20
 	if c.x.Bytes == 0 {
@@ -88,16 +88,17 @@ func (c *exchange) fitting() int {
 	return unknown
 }
 
-// fetchPart locks up to n of the jobs that are due. Of those that would be too long together with what was fetched before it keeps the
-// first ones, and the others stay as they are.
+// fetchPart locks up to n of the jobs that are due. If their payloads do not fit together with those that were fetched before, it returns
+// the first jobs only, and the others stay as they are.
 func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
 	payload := "payload"
-	if c.x.Bytes > 0 { // what is fetched in vain is bounded too
+	if c.x.Bytes > 0 { // so that not too much is read in vain
 		const short = 4 << 10
 		payload = fmt.Sprintf("IF(LENGTH(payload) <= %d, payload, NULL)", max(short, (c.x.Bytes-c.bytes)/int64(len(ids))))
 	}
 	jobs, lengths := make([]sqlqueue.Job, 0, len(ids)), make(map[int64]int64, len(ids))
-	if err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload), func(scan func(...any) error) error {
+	statement := c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload)
+	if err := each(ctx, c.db, statement, func(scan func(...any) error) error {
 		j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
 		var payload []byte
 		var uniqueKey sql.NullString
@@ -151,7 +152,7 @@ func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n in
 	return jobs, err
 }
 
-// valid is a payload in UTF-8: MariaDB takes half surrogate pairs for characters.
+// valid returns a payload in UTF-8: MariaDB allows half surrogate pairs.
 func valid(payload []byte) []byte {
 	if utf8.Valid(payload) {
 		return payload
@@ -163,11 +164,11 @@ func valid(payload []byte) []byte {
 const payloadsSQL = `
 SELECT id, payload FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s)`
 
-// mostAttempts is the greatest number that the columns for counts of a job can have.
+// mostAttempts is the greatest number that the column attempts can have.
 const mostAttempts = 1<<32 - 1
 
-// %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved is what makes owners single: TiDB reads SKIP
-// LOCKED and does not heed it.
+// %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved makes sure that a job has one owner: TiDB accepts
+// SKIP LOCKED and ignores it.
 const reserveSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET reserved = 1, attempts = LEAST(attempts + 1, 4294967295), reserved_at = %[1]s, reserved_by = %[2]s, expires_at = %[3]s
@@ -177,7 +178,7 @@ WHERE id IN (%[4]s) AND reserved = 0`
 const reservedSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved_by = %[2]s`
 
-// reserve writes the reservations of what was fetched, and keeps of the jobs those whose rows were really changed.
+// reserve writes the reservations of the jobs that were fetched, and drops the jobs whose rows it did not change.
 func (c *exchange) reserve(ctx context.Context) error {
 	if len(c.answer.Reserved) == 0 {
 		return nil

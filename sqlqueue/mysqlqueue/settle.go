@@ -12,10 +12,10 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// mostText is how many bytes of errors and stacks one statement has, if it has more than one.
+// mostText bounds the bytes of errors and stacks in one statement that has more than one job.
 const mostText = 256 << 10
 
-// settle settles and touches. What both name is settled.
+// settle settles and touches. A reservation that is in both is settled.
 func (c *exchange) settle(ctx context.Context) error {
 	locked, err := c.lock(ctx)
 	if err != nil {
@@ -62,9 +62,9 @@ func (c *exchange) settle(ctx context.Context) error {
 	return nil
 }
 
-// lock locks what is to be settled or touched, and tells of the rest whether it is lost, or locked by others.
+// lock locks what is to be settled or touched, and finds out whether the rest is lost, or locked by others.
 func (c *exchange) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
-	asked := map[sqlqueue.Reservation]bool{} // and whether it is to be deleted
+	asked := map[sqlqueue.Reservation]bool{} // whether it is to be deleted
 	for _, t := range c.x.Touch {
 		asked[t.Reservation] = false
 	}
@@ -80,8 +80,8 @@ func (c *exchange) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, err
 	return locked, nil
 }
 
-// A condition on more than the id keeps MySQL from scanning the whole primary key where that looks cheaper than a list of ids: FORCE INDEX
-// does not count for an index that has all columns of a statement.
+// A condition on more than the id keeps MySQL from scanning the whole primary key if that looks cheaper than a list of ids: it ignores
+// FORCE INDEX if an index has all columns of a statement.
 //
 // %[1]s ids, %[2]s numbers.
 const lockSQL = `
@@ -89,8 +89,8 @@ SELECT id, reserved_by, IF(unique_key IS NULL, NULL, queue), unique_key FROM {jo
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
-// A push of the same key has locked only the entry in this index, until its transaction ends, which may be long: a DELETE would wait for
-// it. %[1]s conditions.
+// A push of the same key locks only the entry in this index, until its transaction ends, which may be long. A DELETE of the job would wait
+// for that. %[1]s conditions.
 const lockKeysSQL = `
 SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1 FOR UPDATE SKIP LOCKED`
 
@@ -100,7 +100,7 @@ SELECT id, reserved_by FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND
 
 func (c *exchange) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
 	var keys []string
-	keyed := map[int64]sqlqueue.Reservation{} // what is to be deleted and has a key
+	keyed := map[int64]sqlqueue.Reservation{} // those that are to be deleted and have a unique key
 	if err := each(ctx, c.db, c.store.sql(lockSQL, idsOf(part), numbersOf(part)), func(scan func(...any) error) error {
 		var r sqlqueue.Reservation
 		var queue, key sql.NullString
@@ -205,7 +205,7 @@ func (c *exchange) release(ctx context.Context, settlements []driver.Settlement)
 	return nil
 }
 
-// byID is a number for each id, and 0 for the others.
+// byID returns an expression that is a number for some ids, and 0 for the others.
 func byID(whens string) string {
 	if whens == "" {
 		return "0"
@@ -216,7 +216,7 @@ func byID(whens string) string {
 // keptColumns are what a failed job keeps of the job.
 const keptColumns = `queue, priority, payload, attempts, unique_key`
 
-// A zero date, which the sql_mode of some sessions lets in, is not taken by those of others. %[1]s ids, %[2]s numbers, %[3]s errors,
+// A zero date, which some sql_modes allow, is replaced, because others refuse to insert it. %[1]s ids, %[2]s numbers, %[3]s errors,
 // %[4]s stacks.
 const failSQL = `
 INSERT INTO {failed_jobs} (job_id, ` + keptColumns + `, error, stack, created_at, failed_at)

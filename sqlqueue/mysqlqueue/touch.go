@@ -12,7 +12,7 @@ import (
 const touchSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s, started = %[4]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-// end is what a touch writes.
+// end is what a touch writes: jobs with the same are written together.
 type end struct {
 	expire  time.Duration
 	started bool

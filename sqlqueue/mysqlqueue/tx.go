@@ -12,7 +12,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// tx is sqldb.Database.Tx.
+// tx is the Tx of sqldb.Database.
 func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	if s.bound != nil {
 		return f(s.DB)
@@ -20,7 +20,7 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	return s.own(ctx, func(on connection) error { return f(sqldb.SQL(on, translate)) })
 }
 
-// Whatever a session says about transactions, these are what they are.
+// They say everything about a transaction that a session may have set otherwise.
 const (
 	isolationSQL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 	beginSQL     = "START TRANSACTION READ WRITE"
@@ -29,7 +29,7 @@ const (
 )
 
 // own runs f in a transaction of the store's own, and again when the database has rolled it back. It is not a *sql.Tx, whose COMMIT and
-// ROLLBACK wait for an answer without end.
+// ROLLBACK may wait for an answer for ever.
 func (s *store) own(ctx context.Context, f func(connection) error) error {
 	return s.retried(ctx, func(conn *sql.Conn) error {
 		for _, statement := range []string{isolationSQL, beginSQL} {
@@ -62,7 +62,7 @@ func (s *store) retried(ctx context.Context, f func(*sql.Conn) error) error {
 		defer func() { _ = conn.Close() }()
 		err = translate(f(conn))
 		if isReadOnly(err) {
-			discard(conn) // another may lead to the new primary
+			discard(conn) // another connection may lead to the new primary
 		}
 		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 			return context.Cause(ctx)
@@ -71,7 +71,7 @@ func (s *store) retried(ctx context.Context, f func(*sql.Conn) error) error {
 	})
 }
 
-// patience is how long a ROLLBACK may take. The end of the connection is one as well.
+// patience is how long a ROLLBACK may take. After that the connection is closed, which rolls back too.
 const patience = 5 * time.Second
 
 func rollback(ctx context.Context, conn *sql.Conn) {

@@ -13,8 +13,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// TestFiltersAreUsed: each field of a filter is a condition of its own. One that whereJobs or whereFailed forgets would select more jobs than
-// were asked for, and CancelAll and Forget would delete them.
+// TestFiltersAreUsed: each field of a filter is a condition of its own. One that whereJobs or whereFailed forgets would select more jobs
+// than were asked for, and CancelAll and Forget would delete them.
 func TestFiltersAreUsed(t *testing.T) {
 	noConditions := []string{
 		"JobFilter.Limit", "FailedFilter.Limit", // stand after LIMIT, in every statement

@@ -12,8 +12,10 @@ import (
 )
 
 // Between the lanes that are known it goes from one priority to the next by the index, however many jobs a lane has. Whether a known lane
-// has jobs is looked up from its mark on. $1 queues, $2 and $3 the first and last priorities of ranges in which no lane is known; $4
-// queues, $5 priorities and $6 marks of the known lanes.
+// has jobs is looked up from its mark on.
+//
+// $1 queues, $2 and $3 the first and last priorities of ranges in which no lane is known; $4 queues, $5 priorities and $6 marks of the
+// known lanes.
 const lanesSQL = `
 SELECT r.queue, p.priority FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS r(queue, first, last)
 CROSS JOIN LATERAL (

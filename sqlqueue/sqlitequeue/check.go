@@ -8,10 +8,11 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Check: see sqlqueue.Store.
+// Check implements driver.Store.
 func (s *store) Check(ctx context.Context) error {
 	var version string
-	if err := sqldb.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
+	const selectVersion = "SELECT sqlite_version()"
+	if err := sqldb.Each(ctx, s.DB, selectVersion, nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
 		return err
 	}
 	if !supported(version) {

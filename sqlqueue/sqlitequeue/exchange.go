@@ -10,15 +10,15 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Exchange: see sqlqueue.Store. Nothing is ever Locked.
+// Exchange implements driver.Store. With one writer at a time, nothing is ever Locked.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	tells := len(x.Touch)+len(x.Abandoned) > 0
+	changes := len(x.Touch)+len(x.Abandoned) > 0
 	switch {
-	case s.bound && (tells || x.Requeue > 0 || x.Limit > 0):
+	case s.bound && (changes || x.Requeue > 0 || x.Limit > 0):
 		return driver.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
 	case x.Limit > 0 && x.Number == "":
 		return driver.Exchanged{}, errors.New("an exchange that reserves needs a number")
-	case !s.bound && !tells && len(x.Settle) == 0:
+	case !s.bound && !changes && len(x.Settle) == 0:
 		answer, work, err := s.look(ctx, x)
 		if err != nil || !work {
 			return answer, err
@@ -49,9 +49,9 @@ type exchange struct {
 	asked  driver.Exchange
 	answer driver.Exchanged
 	now    int64
-	open   map[string]driver.Reserve // queues to take jobs from, without those that are paused
-	lanes  []lane.Lane               // theirs, in order
-	bytes  int64                     // of the payloads that are reserved, if asked.Bytes counts
+	open   map[string]driver.Reserve // queues to take jobs from, without those that are stopped
+	lanes  []lane.Lane               // of the open queues, in order
+	bytes  int64                     // of the payloads that are reserved, if asked.Bytes bounds them
 	full   bool                      // the next payload does not fit
 }
 

@@ -7,8 +7,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Hold: see sqlqueue.Store. There are no locks on rows: in the caller's transaction it is the whole database that nobody else can
-// write to any more.
+// Hold implements driver.Store. SQLite has no locks on rows: until the caller's transaction ends, nobody else can write to the database.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
 	return s.Tx(ctx, func(db sqldb.DB) error {
 		lost, err := s.lost(ctx, db, []sqlqueue.Reservation{r})

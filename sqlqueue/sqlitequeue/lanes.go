@@ -27,7 +27,7 @@ func (e *exchange) findLanes(ctx context.Context) error {
 	if !e.asked.Everything {
 		stale = e.store.lanes.Stale(queues, e.answer.Now)
 	}
-	e.answer.Everything = len(stale) == len(queues) // lanes are all that is remembered
+	e.answer.Everything = len(stale) == len(queues) // in each lane it looks at everything
 	for _, queue := range stale {
 		var priorities []int16
 		if err := sqldb.Each(ctx, e.db, e.sql.text[selectPriorities], []any{queue}, func(scan func(...any) error) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// look answers an exchange that only asks, and tells whether there is anything to write, without being the writer.
+// look answers an exchange that settles and touches nothing, and reports whether there is anything to write. It only reads.
 func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exchanged, work bool, err error) {
 	if err := whileBusy(ctx, time.Now(), func() error {
 		if err := s.sql.prepare(ctx, s.pool); err != nil {
@@ -33,7 +33,7 @@ func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exch
 	return e.answer, expired, err
 }
 
-// selectWanted returns what concurrency is wanted of the worker ?1.
+// selectWanted returns the concurrency that an operator has set for the worker ?1.
 var selectWanted = newStatement(`SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`)
 
 func (e *exchange) wanted(ctx context.Context) error {

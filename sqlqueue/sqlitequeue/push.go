@@ -13,7 +13,7 @@ import (
 // mostPayload bounds the payloads of one statement, in bytes. SQLite takes a string of up to a billion.
 const mostPayload = 8 << 20
 
-// Push: see sqlqueue.Store.
+// Push implements driver.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	pushed := make([]driver.Pushed, 0, len(jobs))
 	write := s.promptly
@@ -44,8 +44,8 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	return pushed, nil
 }
 
-// alike returns how many jobs, from the first on, one statement can insert: those without a unique key that differ only by payload.
-// Written in their order, all jobs of a call get ids that ascend.
+// alike returns how many jobs, from the first on, one statement can insert: jobs without a unique key that differ only by payload. All jobs
+// of a call are inserted in their order, so that their ids ascend.
 func alike(jobs []driver.NewJob) int {
 	first, size := jobs[0], len(jobs[0].Payload)
 	if first.UniqueKey != "" {
@@ -131,7 +131,7 @@ func (s *store) pushMany(ctx context.Context, db sqldb.Executor, jobs []driver.N
 		return nil, err
 	}
 	// Rows are inserted in the order of the SELECT, and their ids ascend (AUTOINCREMENT): by one, unless a trigger inserts jobs in between.
-	// To have them returned costs half as much as to insert the rows.
+	// RETURNING would cost half as much as the INSERT itself.
 	var ids []int64
 	if last-before != inserted {
 		ids, err = s.ids(ctx, db, selectInserted, before, last, queue, priority, at, now)

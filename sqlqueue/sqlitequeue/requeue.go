@@ -6,7 +6,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It walks over the reserved rows only.
+// giveBackJobs releases at ?2 what is reserved under the numbers of ?1, [reserved_by, …]. It reads only the reserved rows.
 var giveBackJobs = newStatement(`
 UPDATE "jobs" INDEXED BY "jobs_expiry" SET ` + endReservation + `,
 	available_at = ?2, attempts = max(attempts - 1, 0)
@@ -29,7 +29,7 @@ WHERE id IN (SELECT id FROM "jobs" WHERE reserved AND expires_at <= ?3
 RETURNING queue, priority`)
 
 func (e *exchange) requeue(ctx context.Context) error {
-	expired, err := e.anyExpired(ctx) // costs half of requeuing none
+	expired, err := e.anyExpired(ctx) // takes half the time of requeuing none
 	if err != nil || !expired {
 		return err
 	}

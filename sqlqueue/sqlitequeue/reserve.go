@@ -24,7 +24,7 @@ WHERE id IN (
 RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`)
 
 func (e *exchange) reserve(ctx context.Context) error {
-	// What all rows are read into. The numbers are as database/sql has them: it makes others by way of a text.
+	// All rows are read into these. The numbers are int64, as database/sql has them: it converts others by way of text.
 	var id, attempts, exceptions, availableAt, createdAt int64
 	var payload []byte
 	var started bool
@@ -51,7 +51,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 		}
 		args := []any{e.now, e.asked.Number, expires, l.Queue, l.Priority, left}
 		from := len(e.answer.Reserved)
-		e.answer.Reserved = slices.Grow(e.answer.Reserved, min(left, len(e.asked.Settle))) // a busy worker gets as many as it settles
+		e.answer.Reserved = slices.Grow(e.answer.Reserved, min(left, len(e.asked.Settle))) // a busy worker reserves as many as it settles
 		if err := sqldb.Each(ctx, e.db, e.sql.text[reserveJobs], args, func(scan func(...any) error) error {
 			err := scan(columns...)
 			job := common
@@ -66,7 +66,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		// RETURNING promises no order.
+		// RETURNING has no order.
 		slices.SortFunc(e.answer.Reserved[from:], func(a, b sqlqueue.Job) int {
 			return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 		})
@@ -77,17 +77,17 @@ func (e *exchange) reserve(ctx context.Context) error {
 	return nil
 }
 
-// selectSizes returns the lengths in bytes of the payloads that reserveJobs would reserve, in its order: of the lane (?2, ?3) at ?1, at most
-// ?4.
+// selectSizes returns the lengths in bytes of the payloads that reserveJobs would reserve, in its order: of the lane (?2, ?3) at ?1, at
+// most ?4.
 var selectSizes = newStatement(`
 SELECT length(CAST(payload AS BLOB)) FROM "jobs" WHERE NOT reserved AND queue = ?2 AND priority = ?3 AND available_at <= ?1
 ORDER BY available_at, id LIMIT ?4`)
 
-// errEnough ends a look at rows before the last.
+// errEnough ends the reading of rows before the last.
 var errEnough = errors.New("enough")
 
-// fit returns how many jobs of a lane, at most most, can be reserved before their payloads are longer than Exchange.Bytes. No payload is
-// read that lies behind.
+// fit returns how many jobs of a lane, at most most, can be reserved before their payloads have more bytes than Exchange.Bytes. It reads no
+// payload after the first that does not fit.
 func (e *exchange) fit(ctx context.Context, l lane.Lane, most int) (n int, err error) {
 	err = sqldb.Each(ctx, e.db, e.sql.text[selectSizes], []any{e.now, l.Queue, l.Priority, most}, func(scan func(...any) error) error {
 		var size int64

@@ -51,13 +51,13 @@ func (e *exchange) settle(ctx context.Context) error {
 	return e.delete(ctx, done)
 }
 
-// selectLost returns which of the reservations of ?1, ["<id> <reserved_by>", …], are not held, by their index. A text is taken apart in
-// half the time of a list, and a join takes half the time of a subquery.
+// selectLost returns which of the reservations of ?1, ["<id> <reserved_by>", …], are not held, by their index. Texts take half the time of
+// nested lists, and the join half the time of a subquery.
 var selectLost = newStatement(`
 SELECT given.key FROM json_each(?1) AS given LEFT JOIN "jobs" ON "jobs".id = CAST(given.value AS INTEGER)
 WHERE "jobs".id || ' ' || reserved_by IS NOT given.value`)
 
-// lost tells for each reservation whether it is not there. Of two that are the same, the second is lost.
+// lost reports for each reservation whether it is lost. Of two that are the same, the second is.
 func (s *store) lost(ctx context.Context, db sqldb.DB, reservations []sqlqueue.Reservation) ([]bool, error) {
 	lost := make([]bool, len(reservations))
 	if len(reservations) == 0 {
@@ -99,7 +99,8 @@ const endReservation = `reserved = 0, reserved_at = NULL, reserved_by = NULL, ex
 var releaseJobs = newStatement(`
 UPDATE "jobs" SET ` + endReservation + `,
 	started = started AND json_extract(given.value, '$[4]'), available_at = json_extract(given.value, '$[1]'),
-	attempts = max(attempts - json_extract(given.value, '$[2]'), 0), exceptions = min(exceptions, 2147483646) + json_extract(given.value, '$[3]')
+	attempts = max(attempts - json_extract(given.value, '$[2]'), 0),
+	exceptions = min(exceptions, 2147483646) + json_extract(given.value, '$[3]')
 FROM json_each(?1) AS given
 WHERE "jobs".id = json_extract(given.value, '$[0]')
 RETURNING queue, priority`)
@@ -112,8 +113,8 @@ func (e *exchange) release(ctx context.Context, jobs [][5]any) error {
 	return err
 }
 
-// putBack runs a statement that makes jobs wait again and returns their queues and priorities: lanes that may have been forgotten
-// while all their jobs were reserved.
+// putBack runs a statement that releases jobs and returns their queues and priorities: lanes that may have been forgotten while all their
+// jobs were reserved.
 func (e *exchange) putBack(ctx context.Context, statement *statement, args ...any) (count int, err error) {
 	err = sqldb.Each(ctx, e.db, e.sql.text[statement], args, func(scan func(...any) error) error {
 		var l lane.Lane

@@ -21,8 +21,8 @@ func newStatement(sql string) *statement {
 	return s
 }
 
-// statements are the package's statements for one table prefix. They are prepared once for each connection that runs them, which is
-// database/sql's work: preparing one costs more than inserting a job.
+// statements are the package's statements for one table prefix. database/sql prepares them once for each connection that runs them: to
+// prepare one takes longer than to insert a job.
 type statements struct {
 	text     map[*statement]string // with the real names of the tables
 	prepared prepared              // by text; all of them once prepare has returned
@@ -35,7 +35,7 @@ func newStatements(names *sqldb.Names) *statements {
 	for _, statement := range all {
 		s.text[statement] = names.In(statement.sql)
 	}
-	// A Queue has no Close.
+	// A Queue has no Close, so the statements are closed when it is collected.
 	runtime.AddCleanup(s, func(prepared prepared) {
 		for _, statement := range prepared {
 			_ = statement.Close()
@@ -67,7 +67,7 @@ func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-// preparedTx is a transaction in which statements run as they were prepared; others run too.
+// preparedTx is a transaction in which the package's statements run as they were prepared. Others run as they are.
 type preparedTx struct {
 	*sql.Tx
 	prepared prepared
@@ -98,8 +98,8 @@ func (p prepared) QueryContext(ctx context.Context, query string, args ...any) (
 	return p[query].QueryContext(ctx, args...)
 }
 
-// prompt runs statements that wait for nobody. The end of ctx keeps them from beginning, and does not interrupt them: to listen for it costs
-// a goroutine for each.
+// prompt runs statements that wait for nobody. If ctx has ended they do not begin, but its end does not interrupt them: that would cost a
+// goroutine for each.
 type prompt struct{ sqldb.Executor }
 
 func (p prompt) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
