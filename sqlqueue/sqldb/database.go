@@ -57,8 +57,7 @@ func (d *Database) Clock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// CheckSchema compares the version of the tables with the one that is needed. It returns ErrNotMigrated or a *SchemaError of package
-// driver.
+// CheckSchema compares the version of the tables with the one that is needed.
 func (d *Database) CheckSchema(ctx context.Context) error {
 	var version sql.NullInt64
 	err := Each(ctx, d.DB, "SELECT max(version_id) FROM "+d.Table("sqlqueue_migrations")+" WHERE is_applied", nil,
