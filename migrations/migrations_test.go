@@ -16,6 +16,7 @@ import (
 	"testing/fstest"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 func TestPrefixed(t *testing.T) {
@@ -163,6 +164,35 @@ func TestStepsTellWhatTheyMake(t *testing.T) {
 		want := []string{"app_jobs", "app_failed_jobs", "app_job_queues", "app_job_workers", "app_job_counts", "app_job_subscriptions", "app_job_schema"}
 		if !slices.Equal(tables, want) || dialect != MySQL && len(indexes) != 6 {
 			t.Errorf("%s: tables %v, indexes %v", dialect, tables, indexes)
+		}
+	}
+}
+
+// Package sqldb has a list of the names that a prefix stands before, and puts it before no other.
+func TestStoresKnowWhatTheFilesMake(t *testing.T) {
+	const quote = "!"
+	names := (&sqldb.Database{Prefix: "p_", Dialect: sqldb.Dialect{Quote: quote}}).Names("{", "}")
+	known := func(name string) bool { return names.In("{"+name+"}") == quote+"p_"+name+quote }
+	if !known(VersionTable) || known("customers") {
+		t.Errorf("%s is known: %v, customers: %v", VersionTable, known(VersionTable), known("customers"))
+	}
+	for dialect, engine := range engines {
+		quote := string(engine.quote)
+		quoted := regexp.MustCompile(quote + `([a-z]\w+)` + quote)
+		files, err := fs.Glob(embedded, string(dialect)+"/*.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			file, err := fs.ReadFile(embedded, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range quoted.FindAllStringSubmatch(string(file), -1) {
+				if !known(match[1]) {
+					t.Errorf("%s has %s, which the list in sqldb does not", name, match[1])
+				}
+			}
 		}
 	}
 }

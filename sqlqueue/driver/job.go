@@ -16,8 +16,8 @@ type Job struct {
 	Reserved    bool            `json:"reserved"`
 	ReservedAt  time.Time       `json:"reserved_at,omitzero"`
 	ReservedBy  string          `json:"reserved_by,omitempty"`
-	ExpiresAt   time.Time       `json:"expires_at,omitzero"` // zero: not reserved, or never
-	Started     bool            `json:"started"`             // Touch.Start was told, in this reservation or in one that expired since
+	ExpiresAt   time.Time       `json:"expires_at,omitzero"` // zero: the job is not reserved, or its reservation never expires
+	Started     bool            `json:"started"`             // a Touch.Start said so, in this reservation or in one that has expired since
 	AvailableAt time.Time       `json:"available_at"`
 	CreatedAt   time.Time       `json:"created_at"`
 	UniqueKey   string          `json:"unique_key,omitempty"`
@@ -26,10 +26,10 @@ type Job struct {
 // Reservation returns the name of the job's reservation, for Hold and Delete.
 func (j Job) Reservation() Reservation { return Reservation{ID: j.ID, By: j.ReservedBy} }
 
-// Reservation names one reservation of one job, for ever: its number is used once, by one exchange.
+// Reservation names one reservation of one job. It is never used again, because no two exchanges have the same number.
 type Reservation struct {
-	ID int64
-	By string
+	ID int64  // the job's
+	By string // Exchange.Number of the exchange that reserved it
 }
 
 // Reservation returns r itself, so that Hold and Delete take it too.

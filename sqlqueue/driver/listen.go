@@ -2,17 +2,19 @@ package driver
 
 import "context"
 
-// Listener is what a Store may be besides: one that hears of jobs that other processes push.
+// Listener is a Store that hears of jobs that other processes push. Without it a worker looks for jobs at intervals.
 type Listener interface {
-	// Listen calls heard for the first time when it begins to hear, and then each time when jobs may have become available in one of the
-	// queues: soon after the push was committed, perhaps once for many, and perhaps without need. Heard returns at once, and may be called
-	// by any goroutine. Listen returns when ctx has ended, or when it hears no more; the error says why. It must not keep what others need:
-	// where it would take a pool's only connection, it returns errors.ErrUnsupported.
+	// Listen calls heard once when it begins to hear, and then whenever jobs may have become available in one of the queues: soon after the
+	// push was committed, perhaps once for many pushes, and perhaps without need. Heard returns at once, and may be called by any
+	// goroutine.
+	//
+	// Listen returns when ctx has ended, or when it hears no more; the error says why. If it would take the only connection of a pool, it
+	// returns errors.ErrUnsupported instead.
 	Listen(ctx context.Context, queues []string, heard func()) error
 }
 
-// SingleWriter is what a Store may be besides: one whose database makes one write wait for the other, so that of several pushes at once only
-// one is under way, and the others may as well go together.
+// SingleWriter is a Store whose database has one writer at a time. A Queue then sends pushes that come at once together, instead of letting
+// them wait for each other.
 type SingleWriter interface {
 	SingleWriter()
 }

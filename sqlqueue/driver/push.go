@@ -7,13 +7,13 @@ type NewJob struct {
 	Queue     string
 	Priority  int16
 	Payload   []byte        // JSON in UTF-8
-	Delay     time.Duration // from the database's now; not negative
-	At        time.Time     // instead of Delay, if not zero
+	Delay     time.Duration // until the job is available, from the database's now; not negative
+	At        time.Time     // when the job is available, instead of Delay; zero: Delay counts
 	UniqueKey string        // empty: none
 }
 
-// Pushed tells what became of a NewJob.
+// Pushed is what became of a NewJob.
 type Pushed struct {
-	ID        int64 // the new job's, or that of the job that holds the unique key (0 if it ended meanwhile)
-	Duplicate bool  // the unique key is held; nothing was inserted
+	ID        int64 // of the new job, or of the job that holds the unique key (0 if that one has ended meanwhile)
+	Duplicate bool  // another job holds the unique key, and nothing was inserted
 }

@@ -5,45 +5,43 @@ import "context"
 // SchemaVersion is the version of the tables that the stores work with.
 const SchemaVersion = 1
 
-// Store is what a database does for a Queue. It decides nothing: what to reserve, when to expire and how a job ends is said by the
-// caller, and each method does it in one transaction, for many jobs at a time.
+// Store keeps the jobs of a Queue in a database. It decides nothing: the caller says what to reserve, when a reservation expires and how a
+// job ends. Each method works on many jobs at once, in one transaction.
 //
-// All methods are safe for concurrent use, except on a store that is bound to a transaction, which is as safe as the transaction. A
-// method returns when the database has answered or ctx has ended. Slices belong to the caller before and after the call.
+// Methods are safe for concurrent use, except on a store that is bound to a transaction, which is as safe as the transaction. A method
+// returns when the database has answered or ctx has ended. Slices are the caller's, before and after the call. Times are compared by the
+// database's clock.
 //
-// Times are compared by the database's clock. Errors are the driver's own, except where a method names one. A transaction that is
-// the store's own is repeated by the store after a deadlock or a serialization failure; one that is the caller's never is. When a
-// write of its own may or may not have been committed, a store returns an error that wraps ErrOutcomeUnknown. When the tables are
-// missing, the error wraps ErrNotMigrated.
-//
-// A store may be a Listener too. Package storetest has the suite that a store must pass.
+// Errors are the driver's own, except where a method names one. A store repeats its own transactions after a deadlock or a serialization
+// failure, and never the caller's. If a write of its own may or may not have been committed, the error wraps ErrOutcomeUnknown. If the
+// tables are missing, the error wraps ErrNotMigrated; if the database refuses for good, it is a *RefusedError.
 type Store interface {
 	// Check reports whether the store can work on this database: nil, ErrNotMigrated, a *SchemaError, or an error that wraps
 	// ErrUnsupportedServer and says what would be supported. Any other error means that it could not find out.
 	Check(ctx context.Context) error
 
-	// Push inserts jobs, all or none, and answers one Pushed for each, in their order. A job whose unique key is held by another job
-	// of its queue is left out, which is not an error.
+	// Push inserts jobs, all or none, and returns a Pushed for each, in their order. A job whose unique key is held by another job of its
+	// queue is left out, which is no error.
 	Push(ctx context.Context, jobs []NewJob) ([]Pushed, error)
 
-	// Exchange is a worker's conversation: in this order it settles, touches, gives back what abandoned exchanges reserved, requeues and
-	// reserves, in one transaction at READ COMMITTED, and no statement waits for a row that another
-	// transaction has locked. Either all of it happened or, when it returns an error, nothing (but see ErrOutcomeUnknown).
+	// Exchange settles, touches, gives back what abandoned exchanges have reserved, requeues, and reserves, in this order and in one
+	// transaction at READ COMMITTED. No statement waits for a row that another transaction has locked. Either all of it happened or, when
+	// it returns an error, nothing (but see ErrOutcomeUnknown).
 	//
-	// On a store that is bound to a transaction only Settle is allowed.
+	// A store that is bound to a transaction only settles. If more is asked, it returns an error.
 	Exchange(ctx context.Context, x Exchange) (Exchanged, error)
 
-	// Beat writes what a worker tells of itself, in a small transaction that waits for no row that another transaction has locked: what is
-	// locked is left for the next Beat.
+	// Beat writes a worker's row and what it has counted, in a small transaction. A row that another transaction has locked is left for the
+	// next Beat.
 	Beat(ctx context.Context, b Beat) error
 
-	// Hold locks the reservation's row until the end of the transaction that the store is bound to, waiting for the lock, and returns
-	// ErrReservationLost if the reservation is no longer there. A database without locks on rows locks as a whole.
+	// Hold locks the row of a reservation until the end of the transaction that the store is bound to. It waits for the lock, and returns
+	// ErrReservationLost if the reservation is no longer there. A database without locks on rows is locked as a whole.
 	Hold(ctx context.Context, r Reservation) error
 }
 
-// As finds the store of type S that s is, or that it wraps: a Store that wraps another has a method Unwrap() Store. It is for the
-// packages of databases, which bind their own stores to transactions.
+// As returns the store of type S that s is or wraps. A Store that wraps another has a method Unwrap() Store. The packages of databases use
+// it to find their own store when they bind it to a transaction.
 func As[S Store](s Store) (S, bool) {
 	for {
 		if found, ok := s.(S); ok {

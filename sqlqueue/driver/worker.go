@@ -40,18 +40,19 @@ const CountsKept = 48 * time.Hour
 
 // Beat is what a worker tells of itself: before its first exchange, then every few seconds, and when it ends.
 type Beat struct {
-	// Worker's row is inserted, or its SeenAt set to now.
+	// Worker is written into the table of workers, with SeenAt as the time now; StartedAt is that of the first Beat. The WantedConcurrency
+	// there stays.
 	Worker Worker
 
-	// Leave deletes the row instead.
+	// Leave deletes the worker's row instead.
 	Leave bool
 
-	// Unseen deletes the rows of the workers that were not seen for so long; 0: none.
+	// Unseen is for how long a worker must not have been seen for its row to be deleted. 0: no row is deleted.
 	Unseen time.Duration
 
-	// Counts are inserted.
+	// Counts are added to what workers have counted.
 	Counts []Count
 
-	// OldCounts deletes the counts of minutes so long ago, a thousand at a time; 0: none.
+	// OldCounts is how long ago a minute must be for its counts to be deleted, at most a thousand rows by one Beat. 0: none are.
 	OldCounts time.Duration
 }

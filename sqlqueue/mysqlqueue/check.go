@@ -12,7 +12,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Check is that of sqlqueue.Store.
+// Check implements driver.Store.
 func (s *store) Check(ctx context.Context) error {
 	var version string
 	if err := one(ctx, s.DB, "SELECT VERSION()", &version); err != nil {
@@ -32,11 +32,11 @@ func (s *store) Check(ctx context.Context) error {
 
 var versionNumber = regexp.MustCompile(`^(\d+)\.(\d+)\.(\d+)`)
 
-// checkVersion reads what VERSION() answers, as "8.4.3", "10.11.6-MariaDB-log" or "8.0.11-TiDB-v8.5.0".
+// checkVersion checks what VERSION() answers, such as "8.4.3", "10.11.6-MariaDB-log" or "8.0.11-TiDB-v8.5.0".
 func checkVersion(version string) error {
 	if strings.Contains(version, "TiDB") {
-		// The number before TiDB's own is that of the MySQL it resembles, which says nothing about SKIP LOCKED and CHECK. Its
-		// SKIP LOCKED waits instead, and single owners do not depend on it.
+		// The number before TiDB's own is that of the MySQL that it resembles, which says nothing about SKIP LOCKED and CHECK. Its SKIP
+		// LOCKED waits instead; that a job has one owner does not depend on it.
 		return nil
 	}
 	oldest, name := [3]int{8, 0, 16}, "MySQL"
@@ -62,10 +62,10 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// A server without these variables, as TiDB, has no such restriction.
+// A server without these variables, such as TiDB, has no such restriction.
 const binlogSQL = `SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')`
 
-// checkBinlog finds a server that would refuse every write of a transaction at READ COMMITTED with error 1665.
+// checkBinlog refuses a server that would refuse every write at READ COMMITTED, with error 1665.
 func (s *store) checkBinlog(ctx context.Context) error {
 	variables := map[string]string{}
 	err := each(ctx, s.DB, binlogSQL, func(scan func(...any) error) error {
@@ -75,8 +75,8 @@ func (s *store) checkBinlog(ctx context.Context) error {
 		return err
 	})
 	if err == nil && variables["log_bin"] == "ON" && variables["binlog_format"] == "STATEMENT" {
-		err = fmt.Errorf("%w: the server's binlog_format is STATEMENT, with which InnoDB refuses writes at READ COMMITTED (error 1665): set it to ROW or MIXED",
-			sqlqueue.ErrUnsupportedServer)
+		err = fmt.Errorf("%w: the server's binlog_format is STATEMENT, with which InnoDB refuses writes "+
+			"at READ COMMITTED (error 1665): set it to ROW or MIXED", sqlqueue.ErrUnsupportedServer)
 	}
 	return err
 }
@@ -85,7 +85,8 @@ const sessionSQL = `
 SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_safe_updates, @@sql_select_limit >= 9223372036854775807,
     @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none')`
 
-// session returns the server's max_allowed_packet. The first time, it finds settings with which jobs would be lost without a word.
+// session returns the server's max_allowed_packet. The first time, it also refuses settings of the session under which jobs would be lost
+// or changed in silence.
 func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err error) {
 	if packet = s.known.packet.Load(); packet != 0 {
 		return packet, nil
@@ -100,14 +101,14 @@ func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err err
 	const from = "out of the DSN and the server's settings and init_connect"
 	switch {
 	case sent != utf8 || received != utf8:
-		return 0, fmt.Errorf("%w: the connections of this *sql.DB send text as %s and receive it as %s, which changes some characters: set charset=utf8mb4 in the DSN, or no charset",
-			sqlqueue.ErrUnsupportedServer, sent, received)
+		return 0, fmt.Errorf("%w: the connections of this *sql.DB send text as %s and receive it as %s, which changes "+
+			"some characters: set charset=utf8mb4 in the DSN, or no charset", sqlqueue.ErrUnsupportedServer, sent, received)
 	case kept != utf8:
-		return 0, fmt.Errorf("%w: %s the server reads text as %s, which changes some characters: take character_set_connection and collation_connection %s",
-			sqlqueue.ErrUnsupportedServer, of, kept, from)
+		return 0, fmt.Errorf("%w: %s the server reads text as %s, which changes some characters: "+
+			"take character_set_connection and collation_connection %s", sqlqueue.ErrUnsupportedServer, of, kept, from)
 	case !autocommit && s.bound == nil:
-		return 0, fmt.Errorf("%w: autocommit is off in the connections of this *sql.DB, so that writes would be lost: take autocommit out of the DSN and the server's init_connect",
-			sqlqueue.ErrUnsupportedServer)
+		return 0, fmt.Errorf("%w: autocommit is off in the connections of this *sql.DB, so that writes would be lost: "+
+			"take autocommit out of the DSN and the server's init_connect", sqlqueue.ErrUnsupportedServer)
 	case !uniqueChecks:
 		return 0, fmt.Errorf("%w: unique_checks is off %s, so that two jobs could get the same unique key: take it %s",
 			sqlqueue.ErrUnsupportedServer, of, from)
@@ -122,7 +123,7 @@ func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err err
 	return packet, nil
 }
 
-// each reads the rows of a statement without arguments.
+// each calls row for every row of the answer to a statement without arguments.
 func each(ctx context.Context, db sqldb.DB, statement string, row func(scan func(...any) error) error) error {
 	return sqldb.Each(ctx, db, statement, nil, row)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	errCheckMySQL      = 3819 // a CHECK of the table says no
+	errCheckMySQL      = 3819 // a CHECK of the table failed
 	errCheckMariaDB    = 4025 // the same
 	errTooDeep         = 3157 // MySQL: JSON is nested too deeply
 	errShutdown        = 1053 // server shutdown in progress
@@ -33,9 +33,9 @@ const (
 	errNoAutoIncrement = 1467 // MariaDB, when many insert at once
 	errOption          = 1290 // the server runs with an option that forbids it, such as --read-only
 	errReadOnly        = 1836 // the server is read-only
-	firstOfClients     = 2000 // errors that libraries of clients, and proxies with them, make up themselves
+	firstOfClients     = 2000 // errors that clients' libraries make, and proxies with them
 	lastOfClients      = 2999
-	firstOfOthers      = 8000 // TiDB's and ProxySQL's own
+	firstOfOthers      = 8000 // those of TiDB and ProxySQL
 	deadlockInMessage  = "Got error 149 "
 )
 
@@ -81,8 +81,8 @@ var cures = map[uint16]string{
 
 const changedTables = "the table is not as sqlqueue migrate up makes it, or a trigger is in the way: compare it with the migration's file"
 
-// translate marks the errors of a table that is not there and of what is refused for good, and explains the one of JSON that the server
-// does not take.
+// translate turns the error of a missing table into ErrNotMigrated, and what the server refuses for good into a *RefusedError. It explains
+// the error about a payload that the server does not take as JSON.
 func translate(err error) error {
 	var refused *sqlqueue.RefusedError
 	if errors.As(err, &refused) {
@@ -106,21 +106,18 @@ func translate(err error) error {
 	return err
 }
 
-// checkOfPayload finds the first CHECK of jobs, or the first of failed_jobs, as the two makes name it.
+// checkOfPayload is the name of the first CHECK of jobs and of failed_jobs, which MariaDB and MySQL give it.
 var checkOfPayload = regexp.MustCompile(`CONSTRAINT_1\b|jobs_chk_1\b`)
 
-// isReadOnly reports whether the server takes no writes. That may be for ever, as a replica's, and may be while another becomes the primary,
-// so it is not refused for good.
+// isReadOnly reports whether the server takes no writes. That may last for ever, as on a replica, or until another server has become the
+// primary, so it is no *RefusedError.
 func isReadOnly(err error) bool {
 	e := server(err)
 	return e.Number == errReadOnly || e.Number == errOption && strings.Contains(e.Message, "read-only")
 }
 
-// keyIndex is the index of unique keys.
-const keyIndex = "jobs_unique"
-
-// keyHeld reports whether an INSERT or UPDATE found an entry in the index of unique keys. A trigger's, or an index of somebody's own, may
-// give the same number of error. The index is what is last in quotes, in every language that the server speaks, and on MySQL after its table.
+// keyHeld reports whether an error says that the index of unique keys has an entry already, and not some other unique index. The index is
+// the last name in quotes, in every language of the server's messages, and on MySQL its table stands before it.
 func keyHeld(err error, index string) bool {
 	e := server(err)
 	parts := strings.Split(e.Message, "'")
@@ -131,7 +128,7 @@ func keyHeld(err error, index string) bool {
 	return name[strings.LastIndex(name, ".")+1:] == index
 }
 
-// transient: nothing of the transaction was kept, and it may go better next time.
+// transient reports whether nothing of the transaction was kept, and it is worth another try.
 func transient(err error) bool {
 	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 		return false
@@ -145,10 +142,10 @@ func transient(err error) bool {
 	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)
 }
 
-// outcome marks the error of a COMMIT, or of a statement that commits by itself, after which it may have been committed all the same: no
-// answer of the server came, or only that it broke off, which can come when the commit was done already.
+// outcome marks the error of a COMMIT, or of a statement that commits by itself, after which it may have been committed all the same:
+// because the server did not answer, or answered that it was interrupted, which it can after the commit.
 func outcome(err error) error {
-	if err == nil || errors.Is(err, driver.ErrBadConn) { // the driver says ErrBadConn only when nothing was sent, or it was refused
+	if err == nil || errors.Is(err, driver.ErrBadConn) { // the driver returns ErrBadConn only if nothing was sent, or it was refused
 		return err
 	}
 	e := server(err)

@@ -73,16 +73,20 @@ func TestMissingTable(t *testing.T) {
 }
 
 func TestRefusedForGood(t *testing.T) {
-	for n, cure := range map[uint16]string{1044: "grant the user", 1045: "password", 1142: "grant the user", 1143: "grant the user", 1175: "sql_safe_updates", 1054: "migrate up", 1265: "migrate up",
-		1406: "migrate up", 1792: "transaction_read_only"} {
+	for n, cure := range map[uint16]string{
+		1044: "grant the user", 1045: "password", 1142: "grant the user", 1143: "grant the user", 1175: "sql_safe_updates",
+		1054: "migrate up", 1265: "migrate up", 1406: "migrate up", 1792: "transaction_read_only",
+	} {
 		server := &mysql.MySQLError{Number: n, Message: "no"}
 		err := translate(translate(fmt.Errorf("x: %w", server)))
 		var refused *sqlqueue.RefusedError
-		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, cure) || !errors.Is(err, server) || strings.Count(err.Error(), cure) != 1 {
+		if !errors.As(err, &refused) || !strings.Contains(refused.Cure, cure) || !errors.Is(err, server) ||
+			strings.Count(err.Error(), cure) != 1 {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
-	for _, e := range []*mysql.MySQLError{{Number: 1290, Message: "running with the --read-only option"}, {Number: 1836}} { // while another becomes the primary
+	// while another becomes the primary
+	for _, e := range []*mysql.MySQLError{{Number: 1290, Message: "running with the --read-only option"}, {Number: 1836}} {
 		if err := translate(e); err != error(e) || !isReadOnly(err) {
 			t.Errorf("%v", err)
 		}

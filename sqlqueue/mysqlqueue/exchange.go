@@ -10,15 +10,15 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Exchange is that of sqlqueue.Store.
+// Exchange implements driver.Store.
 //
 // No statement waits for a row lock, and none locks what it does not change: ids are looked up by an index without locks, locked by the
-// primary key with SKIP LOCKED, and changed by the primary key. The shorter ways were measured with 8 sessions, expiring jobs and 40,000
-// rows. To lock while scanning jobs_ready keeps, on MariaDB until the end of the transaction, the locks of all reserved rows that are
-// passed, so that 36,000 settles of others had to be repeated and 46 transactions were deadlocks; on both servers it keeps the lock of
-// the index entry of every row that is skipped, for which the settle of its holder then waits. An UPDATE joined to a subquery with SKIP
-// LOCKED, for what expired, lost 6,000 to 16,000 settles and had up to 400 deadlocks; an UPDATE of ids that are not locked before, up to
-// 1,400. This way had none, but for very few on MariaDB, where two SKIP LOCKED can take each other for a deadlock; and it was not slower.
+// primary key with SKIP LOCKED, and changed by the primary key. Shorter ways were measured, with 8 sessions, expiring jobs and 40,000 rows.
+// A scan of jobs_ready that locks keeps the locks of all reserved rows that it passes, on MariaDB until the end of the transaction, so that
+// 36,000 settles of others had to be repeated and 46 transactions were deadlocks; on both servers it keeps the lock of the index entry of
+// every row that it skips, for which the settle of its holder then waits. An UPDATE of what has expired, joined to a subquery with SKIP
+// LOCKED, lost 6,000 to 16,000 settles and had up to 400 deadlocks; an UPDATE of ids that are not locked before had up to 1,400. This way
+// was not slower, and had no deadlocks except very few on MariaDB, where two SKIP LOCKED can take each other for one.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	if s.bound != nil {
 		return s.settleBound(ctx, x)
@@ -47,8 +47,8 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	var answer driver.Exchanged
 	err = s.tx(ctx, func(db sqldb.DB) error {
-		c := &conversation{store: s, db: db, x: x, where: where, seen: seen}
-		seen = nil // it is too old for another try
+		c := &exchange{store: s, db: db, x: x, where: where, seen: seen}
+		seen = nil // a second try looks again
 		err := c.run(ctx)
 		answer = c.answer
 		return err
@@ -67,7 +67,7 @@ func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exch
 	if len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
 		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
 	}
-	c := &conversation{store: s, db: s.DB, x: x}
+	c := &exchange{store: s, db: s.DB, x: x}
 	err := c.settle(ctx)
 	if err == nil {
 		var clock int64
@@ -80,26 +80,81 @@ func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exch
 	return c.answer, nil
 }
 
-// conversation is one Exchange in its transaction.
-type conversation struct {
+// exchange is an Exchange under way, in its transaction.
+type exchange struct {
 	store  *store
 	db     sqldb.DB
 	x      driver.Exchange
 	where  *search
-	seen   *view // nil: to be looked at
+	seen   *view // what was found to do before the transaction; nil: not looked yet
 	answer driver.Exchanged
 
-	freed   map[lane.Lane]bool // of what was requeued
-	bytes   int64              // of payloads that were fetched
-	fetched int                // jobs, where their bytes are counted
-	full    bool               // no further job may be fetched: it would be too long
+	freed   map[lane.Lane]bool // the lanes of what was requeued
+	bytes   int64              // of the payloads that were fetched
+	fetched int                // how many jobs were, if Exchange.Bytes bounds them
+	full    bool               // the next payload does not fit
 }
 
-func (c *conversation) run(ctx context.Context) error {
+func (c *exchange) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{c.settle, c.giveBack, c.lookAndReserve} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lookAndReserve requeues what has expired, and reserves jobs.
+func (c *exchange) lookAndReserve(ctx context.Context) error {
+	v, err := c.seen, error(nil)
+	if v == nil {
+		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
+			return err
+		}
+	}
+	lost, locked := c.answer.Lost, c.answer.Locked
+	c.answer = v.answer
+	c.answer.Lost, c.answer.Locked = lost, locked
+	lanes := v.lanes
+	if v.expired && c.x.Requeue > 0 {
+		if c.answer.Requeued, err = c.requeue(ctx); err != nil {
+			return err
+		}
+		lanes = c.withFreed(v)
+	}
+	for _, l := range lanes {
+		if len(c.answer.Reserved) >= c.x.Limit || c.full {
+			break
+		}
+		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
+		if err != nil {
+			return err
+		}
+		c.answer.Reserved = append(c.answer.Reserved, jobs...)
+	}
+	if c.full {
+		c.answer.NextDue = c.answer.Now
+	}
+	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
+	return c.reserve(ctx)
+}
+
+func queuesOf(x driver.Exchange) []string {
+	queues := make([]string, len(x.Reserve))
+	for i, r := range x.Reserve {
+		queues[i] = r.Queue
+	}
+	return queues
+}
+
+// ids returns the ids that a statement finds.
+func (c *exchange) ids(ctx context.Context, statement string) ([]int64, error) {
+	var ids []int64
+	err := each(ctx, c.db, statement, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
 }

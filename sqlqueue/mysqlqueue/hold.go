@@ -11,7 +11,7 @@ import (
 const holdSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id = %[1]d AND reserved = 1 AND reserved_by = %[2]s FOR UPDATE`
 
-// Hold is that of sqlqueue.Store.
+// Hold implements driver.Store.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
 	held := false
 	err := s.tx(ctx, func(db sqldb.DB) error {

@@ -10,23 +10,23 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// priorities are those of a queue from one to another.
+// priorities is a range of priorities of a queue.
 type priorities struct {
 	queue    string
 	from, to int
-	since    time.Time // of one that is known: its mark
+	since    time.Time // the mark of a lane that is known
 }
 
-// A MIN with these conditions is one look into jobs_ready, however many jobs there are. GROUP BY queue, priority goes from lane to lane only
-// if the optimizer likes, and else through the whole index.
+// A MIN with these conditions reads one entry of jobs_ready, however many jobs there are. GROUP BY queue, priority would go from lane to
+// lane only if the optimizer chose to, and otherwise read the whole index.
 //
 // %[1]s queue, %[2]d and %[3]d the first and the last priority.
 const findLaneSQL = `
 (SELECT MIN(priority) FROM {jobs} WHERE queue = %[1]s AND priority BETWEEN %[2]d AND %[3]d)`
 
-// With one more condition a MIN would go through all the jobs of the lane. That on reserved, which always holds, keeps MySQL from reading the
-// whole of the index, as in isExpiredSQL. The order keeps it from collecting 32,768 entries for a multi-range read before it gives the first.
-// %[1]s queue, %[2]d priority, %[3]s from where on.
+// With one condition more, a MIN would read all the jobs of the lane. The condition on reserved is always true: it keeps MySQL from reading
+// the whole index, as in isExpiredSQL. The order keeps it from collecting 32,768 entries for a multi-range read before it returns the
+// first. %[1]s queue, %[2]d priority, %[3]s the condition of its mark.
 const isLaneSQL = `
 (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = %[1]s AND priority = %[2]d AND reserved IN (0, 1)%[3]s
     ORDER BY available_at, id LIMIT 1)`
@@ -39,8 +39,8 @@ SELECT priority, COUNT(*) FROM (
     ORDER BY priority, available_at, id LIMIT %[4]d) AS entries
 GROUP BY priority ORDER BY priority`
 
-// findLanes returns the priorities of queues that have jobs: of those that are known, and of new ones between them. With all, it goes on
-// until it has found all of them; otherwise it tells whether it has, and where the next is to go on is in known.places.
+// findLanes returns the priorities at which queues have jobs, those that are known and new ones between them, and whether these are all. If
+// they are not, known.places has where the next search goes on. With all, it searches until it has found every one.
 func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.Lane]time.Time, all bool) (map[string][]int16, bool, error) {
 	var look, sweep []priorities
 	for _, queue := range queues {
@@ -95,7 +95,7 @@ func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.La
 	return found, len(cut) == 0, nil
 }
 
-// sweep finds the lanes of ranges of priorities one after the other, and returns from where on it has not looked, by queue.
+// sweep finds the lanes in ranges of priorities, one after the other. It returns, by queue, the priorities from which on it has not looked.
 func (s *store) sweep(ctx context.Context, ranges []priorities, all bool, found map[string][]int16) (cut map[string]int, err error) {
 	const first, most = 16, 500
 	cut = map[string]int{}

@@ -3,7 +3,6 @@ package mysqlqueue
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,33 +11,25 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-func queuesOf(x driver.Exchange) []string {
-	queues := make([]string, len(x.Reserve))
-	for i, r := range x.Reserve {
-		queues[i] = r.Queue
-	}
-	return queues
-}
-
 // mostLanes is how many lanes, or ranges of priorities, one statement looks at.
 const mostLanes = 100
 
-// view is what there is to do, seen without locks.
+// view is what there is to do, as it was seen without locks.
 type view struct {
-	answer  driver.Exchanged // what all answers have
+	answer  driver.Exchanged // with what every answer has
 	expired bool
-	lanes   []lane.Lane // that are not paused and have a job that is due
-	left    bool        // some were not asked: those from a lane on
+	lanes   []lane.Lane // those that have a job that is due and may be reserved from
+	left    bool        // the lanes from one on were not asked
 	from    lane.Lane
 }
 
-// leave notes that lanes from one on were not asked, and that the next exchange had better be soon.
+// leave notes that the lanes from this one on were not asked, and that the next exchange should come at once.
 func (v *view) leave(from lane.Lane) {
 	v.left, v.from = true, from
 	v.answer.NextDue = v.answer.Now
 }
 
-// work reports whether an exchange that brings nothing would change anything.
+// work reports whether there is anything to requeue or to reserve.
 func (v *view) work(x driver.Exchange) bool {
 	return x.Requeue > 0 && v.expired || x.Limit > 0 && len(v.lanes) > 0
 }
@@ -47,12 +38,13 @@ func (v *view) work(x driver.Exchange) bool {
 const lookSQL = `
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)), (SELECT wanted_concurrency FROM {job_workers} WHERE id = %[1]s)`
 
-// The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which a hint does not forbid where an index has all columns
-// of a statement. %[1]s when reservations had expired, %[2]s from where on.
+// The condition on reserved keeps MySQL from reading the whole of jobs_expiry, which it may in spite of a hint if an index has all columns
+// of a statement. %[1]s when reservations had expired, %[2]s the condition of the mark.
 const isExpiredSQL = `,
-    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[1]s AND reserved = 1 AND id BETWEEN 1 AND 9223372036854775807%[2]s)`
+    EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at <= %[1]s AND reserved = 1
+        AND id BETWEEN 1 AND 9223372036854775807%[2]s)`
 
-// Whether a job is due. %[1]s queue, %[2]d priority, %[3]s from where on.
+// Whether a job is due. %[1]s queue, %[2]d priority, %[3]s the condition of the lane's mark.
 const isDueSQL = `,
     EXISTS (SELECT 1 FROM {jobs} FORCE INDEX ({jobs_ready})
         WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
@@ -64,8 +56,8 @@ const nextDueSQL = `,
         WHERE queue = %[1]s AND priority = %[2]d AND available_at > UTC_TIMESTAMP(6) AND reserved = 0
         ORDER BY available_at LIMIT 1)`
 
-// look reads the clock, what operators want, and what there is to do. Whoever tries the lanes anyway need not ask whether jobs are due in
-// them: then all count as if there were.
+// look reads the clock, what operators want, and what there is to do. Without ask it does not look for jobs that are due, and treats every
+// lane as if it had some: for exchanges that try all lanes anyway.
 func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where *search, ask bool) (*view, error) {
 	v := &view{}
 	queues := queuesOf(x)
@@ -84,7 +76,7 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 	asked := 0
 	for first := true; first || len(lanes) > 0; first = false {
 		if !first && (len(v.lanes) >= min(max(x.Limit, 1), mostLanes) || asked >= mostAsked && !x.Everything) {
-			break // with more due than can be reserved, or than is good for one exchange
+			break // enough lanes have jobs that are due, or enough were asked in one exchange
 		}
 		part := lanes[:min(mostLanes, len(lanes))]
 		lanes = lanes[len(part):]
@@ -121,7 +113,7 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 			if then := timeOf(next[i].Int64); next[i].Valid && (at.next.IsZero() || then.Before(at.next)) {
 				at.next = then
 			}
-			if due[i] && !stopped(v.answer.Controls, l.Queue, x.Force) {
+			if due[i] && !sqldb.Stopped(v.answer.Controls, l.Queue, x.Force) {
 				v.lanes = append(v.lanes, l)
 			}
 		}
@@ -141,7 +133,7 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 	return v, nil
 }
 
-// controls is Controls without arguments, for which the driver would prepare a statement each time.
+// controls does what Database.Controls does, without arguments, for which the driver would prepare a statement each time.
 func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (controls []driver.Control, err error) {
 	statement := s.SelectControls() + " WHERE queue IN (" + texts(append([]string{""}, queues...)) + ")"
 	err = each(ctx, db, statement, func(scan func(...any) error) error {
@@ -150,22 +142,4 @@ func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (con
 		return err
 	})
 	return controls, err
-}
-
-// stopped reports whether nothing is to be reserved from the queue.
-func stopped(controls []driver.Control, queue string, force bool) bool {
-	return slices.ContainsFunc(controls, func(c driver.Control) bool {
-		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
-	})
-}
-
-// timeOf is a time of the tables, which may have a year before the first.
-func timeOf(micros int64) time.Time { return sqldb.Time(micros) }
-
-// timeOrZero is the zero time, the first moment of the year 1, for what is none: 0000-00-00, or 2024-00-10.
-func timeOrZero(micros sql.NullInt64) time.Time {
-	if !micros.Valid {
-		return time.Time{}
-	}
-	return timeOf(micros.Int64)
 }

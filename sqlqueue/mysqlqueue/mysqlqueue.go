@@ -1,26 +1,20 @@
 // Package mysqlqueue keeps a sqlqueue.Queue in MySQL, 8.0.16 or later, or in MariaDB, 10.6 or later, over database/sql and
 // go-sql-driver/mysql.
 //
-// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. Nothing in a
-// session is changed. What must be as it is by default is the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
-// sql_select_limit:
-// Queue.Check, and every first use, says so where it is not.
+// It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. It changes nothing
+// in a session. These must be as they are by default: the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
+// sql_select_limit. If they are not, Queue.Check says so, and so does the first use.
 package mysqlqueue
 
 import (
-	"context"
 	"database/sql"
-	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -30,8 +24,9 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if db == nil {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
-	s := &store{db: db, names: newNames(config.Prefix), known: &known{}}
+	s := &store{db: db, known: &known{}}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx}
+	s.names = s.Names("{", "}") // nothing else in this package's SQL stands in braces
 	return sqlqueue.New(s, config)
 }
 
@@ -58,23 +53,23 @@ type store struct {
 	*sqldb.Database
 	db    *sql.DB
 	bound *sql.Tx // nil: the store makes its own transactions
-	names *strings.Replacer
+	names *sqldb.Names
 	known *known
 }
 
-// known is what a store has found out and keeps, bound or not.
+// known is what a store has learned. Stores that are bound to transactions share it.
 type known struct {
 	lanes  lane.Set
 	expiry lane.Set
 	places places
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
 
-	endless atomic.Bool // an exchange has asked that a reservation never expires
+	endless atomic.Bool // an exchange has asked for a reservation that never expires
 
-	payload atomic.Int64 // bytes of an average payload that was reserved of late; 0: not known
+	payload atomic.Int64 // the average size of the payloads that were reserved last; 0: not known
 }
 
-// SQL is that of sqldb.Store.
+// SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bind(tx *sql.Tx) *store {
@@ -84,16 +79,17 @@ func (s *store) bind(tx *sql.Tx) *store {
 	return &b
 }
 
-// Times cross as integers, so that neither the DSN's parseTime and loc nor the session's time zone have a part in them.
+// Times are sent and read as integers, so that neither the DSN's parseTime and loc nor the session's time zone matter.
 const (
 	now    = "UTC_TIMESTAMP(6)"
 	micros = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %s)"
 	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND)"
 )
 
-// plain is the condition for payloads that have "job" once at most and, written in hexadecimal for whatever sql_mode makes of backslashes, none
-// of \u006 (as of j, o and b), \u0000, \ud and \uD (as of half surrogate pairs).
-const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"') AND INSTR(payload, X'5C75303036') = 0` +
+// plain is sqldb.Dialect.Plain: "job" stands in the payload at most once, and none of \u006 (as in escapes of j, o and b), \u0000, \ud and
+// \uD (as in half surrogate pairs). They are written in hexadecimal, because the sql_mode decides what a backslash means.
+const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText + `)) <= LENGTH('"job"')` +
+	` AND INSTR(payload, X'5C75303036') = 0` +
 	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
 
 var dialect = sqldb.Dialect{
@@ -123,87 +119,7 @@ var dialect = sqldb.Dialect{
 	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
 }
 
-// tx is sqldb.Database.Tx.
-func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
-	if s.bound != nil {
-		return f(s.DB)
-	}
-	return s.own(ctx, func(on connection) error { return f(sqldb.SQL(on, translate)) })
-}
-
-// Whatever a session says about transactions, these are what they are.
-const (
-	isolationSQL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
-	beginSQL     = "START TRANSACTION READ WRITE"
-	commitSQL    = "COMMIT AND NO CHAIN NO RELEASE"
-	rollbackSQL  = "ROLLBACK AND NO CHAIN NO RELEASE"
-)
-
-// own runs f in a transaction of the store's own, and again when the database has rolled it back. It is not a *sql.Tx, whose COMMIT and
-// ROLLBACK wait for an answer without end.
-func (s *store) own(ctx context.Context, f func(connection) error) error {
-	return s.retried(ctx, func(conn *sql.Conn) error {
-		for _, statement := range []string{isolationSQL, beginSQL} {
-			if _, err := conn.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		err := f(conn)
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			rollback(ctx, conn) // a lock wait that timed out has left the transaction open
-			return err
-		}
-		if _, err = conn.ExecContext(ctx, commitSQL); err != nil {
-			rollback(ctx, conn)
-		}
-		return outcome(err)
-	})
-}
-
-// retried runs f on a connection of its own, and again when nothing of what it did was kept.
-func (s *store) retried(ctx context.Context, f func(*sql.Conn) error) error {
-	return retry.Do(ctx, transient, func() error {
-		conn, err := s.db.Conn(ctx)
-		if err != nil {
-			return translate(err)
-		}
-		defer func() { _ = conn.Close() }()
-		err = translate(f(conn))
-		if isReadOnly(err) {
-			discard(conn) // another may lead to the new primary
-		}
-		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
-			return context.Cause(ctx)
-		}
-		return err
-	})
-}
-
-// patience is how long a ROLLBACK may take. The end of the connection is one as well.
-const patience = 5 * time.Second
-
-func rollback(ctx context.Context, conn *sql.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	if _, err := conn.ExecContext(ctx, rollbackSQL); err != nil {
-		discard(conn)
-	}
-}
-
-// discard closes a connection instead of giving it back to its pool.
-func discard(conn *sql.Conn) {
-	_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn })
-}
-
-// newNames puts a prefix before the names of tables and indexes, which stand in braces in this package's SQL, as nothing else does.
-func newNames(prefix string) *strings.Replacer {
-	return strings.NewReplacer("{", "`"+prefix, "}", "`")
-}
-
-// sql fills in the names of the tables, and then what the statement needs.
+// sql puts the real names of tables and indexes into a statement, and then its values.
 func (s *store) sql(statement string, a ...any) string {
-	return fmt.Sprintf(s.names.Replace(statement), a...)
+	return fmt.Sprintf(s.names.In(statement), a...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 func newQueue(t *testing.T, config sqlqueue.Config) *sqlqueue.Queue {
@@ -94,8 +95,9 @@ func TestBoundExchangeSettlesOnly(t *testing.T) {
 }
 
 func TestNamesHaveThePrefix(t *testing.T) {
-	s := &store{names: newNames("App2_")}
-	if got, want := s.sql("SELECT id FROM {jobs} FORCE INDEX ({jobs_ready}) LIMIT %d", 3), "SELECT id FROM `App2_jobs` FORCE INDEX (`App2_jobs_ready`) LIMIT 3"; got != want {
+	s := &store{names: (&sqldb.Database{Dialect: dialect, Prefix: "App2_"}).Names("{", "}")}
+	const want = "SELECT id FROM `App2_jobs` FORCE INDEX (`App2_jobs_ready`) LIMIT 3"
+	if got := s.sql("SELECT id FROM {jobs} FORCE INDEX ({jobs_ready}) LIMIT %d", 3); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

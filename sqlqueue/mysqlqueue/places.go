@@ -9,29 +9,29 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// A queue may have as many lanes as there are priorities. One exchange asks and looks for a bounded number of them, in order, and the next
-// goes on from there; only Exchange.Everything asks for all at once.
+// A queue may have as many lanes as there are priorities. One exchange asks for jobs in a bounded number of them, and searches for a
+// bounded number of new ones, in order; the next exchange goes on from there. Only Exchange.Everything asks all of them at once.
 const (
 	mostAsked  = 1000 // lanes that one exchange asks for jobs
 	mostSweeps = 10   // statements of one exchange that look for lanes one after the other
-	mostPlaces = 1000 // of queues, or lists of them, that are remembered
+	mostPlaces = 1000 // queues, and lists of queues, that are remembered
 )
 
-// places is where to go on. Its zero value begins everywhere. It is safe for concurrent use.
+// places remembers where exchanges go on. Its zero value begins at the first lane of every queue. It is safe for concurrent use.
 type places struct {
 	mu   sync.Mutex
-	find map[string]int   // by queue: the priority from which on to look for lanes
-	ask  map[string]place // by the queues of an exchange
+	find map[string]int   // by queue: the priority from which on to search for lanes
+	ask  map[string]place // by the list of queues of an exchange
 }
 
-// place is where exchanges go on to ask lanes.
+// place is where the next exchange goes on to ask lanes.
 type place struct {
 	from  lane.Lane
-	began time.Time // at the first lane
-	next  time.Time // when the next job of the lanes passed will be due; zero: none is known
+	began time.Time // when the first lane was asked
+	next  time.Time // when the next job of the lanes before will be due; zero: not known
 }
 
-// finding returns the priority from which on to look for the lanes of a queue, if a search was cut short there.
+// finding returns the priority from which on to search for lanes of a queue, if the last search was cut short there.
 func (p *places) finding(queue string) (from int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +39,7 @@ func (p *places) finding(queue string) (from int, ok bool) {
 	return from, ok
 }
 
-// found notes that the search for lanes of a queue goes on at a priority or, unless cut, is done.
+// found notes the priority at which the search for lanes of a queue goes on, or, unless it was cut short, that it is done.
 func (p *places) found(queue string, next int, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *places) asking(queues []string, now time.Time) place {
 	return place{began: now}
 }
 
-// asked notes where to go on to ask the lanes of queues or, unless cut, that all were asked.
+// asked notes where to go on to ask the lanes of queues, or, unless that was cut short, that all were asked.
 func (p *places) asked(queues []string, at place, cut bool) {
 	key := strings.Join(queues, ",")
 	p.mu.Lock()
@@ -78,7 +78,7 @@ func (p *places) asked(queues []string, at place, cut bool) {
 	p.ask[key] = at
 }
 
-// pushed goes back to a lane that has got a job.
+// pushed makes exchanges go back to a lane that has got a job.
 func (p *places) pushed(l lane.Lane) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

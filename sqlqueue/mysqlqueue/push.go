@@ -18,18 +18,12 @@ import (
 const (
 	mostRows      = 1000     // of one INSERT
 	mostBytes     = 1 << 20  // of one INSERT of more than one row
-	aroundPayload = 16 << 10 // bytes of whatever else is in a packet with a payload, on its way in and out, at most
-	around        = 100      // bytes of a row without its texts
-	packetPart    = 4        // what is written into a statement, which may double it, has at most a fourth of a packet
+	aroundPayload = 16 << 10 // bytes of what else is in a packet with a payload, in either direction, at most
+	around        = 100      // bytes of a row besides its texts
+	packetPart    = 4        // payloads in a statement may fill a fourth of a packet: hexadecimal doubles them
 )
 
-// connection is a *sql.Conn or a *sql.Tx.
-type connection interface {
-	sqldb.Executor
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
-// Push is that of sqlqueue.Store.
+// Push implements driver.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	packet, err := s.session(ctx, s.DB)
 	if err != nil {
@@ -64,7 +58,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	return p.pushed, nil
 }
 
-// push is one Push on its way.
+// push is a Push under way.
 type push struct {
 	store  *store
 	packet int // the server's max_allowed_packet
@@ -73,10 +67,10 @@ type push struct {
 	plain  [][]int // indexes of jobs without a key, a statement each
 	keyed  []int   // the others, in the order of their keys: no two producers wait for each other in a circle
 	on     connection
-	alone  bool // its statements commit by themselves
+	alone  bool // each statement commits by itself
 }
 
-// plan sorts the jobs into statements.
+// plan divides the jobs into statements.
 func (p *push) plan() error {
 	most, room := p.packet-aroundPayload, min(mostBytes, p.packet/packetPart)
 	var chunk []int
@@ -107,7 +101,7 @@ func (p *push) plan() error {
 	return nil
 }
 
-// commitEach makes one statement without a transaction around it.
+// commitEach inserts with one statement, without a transaction around it.
 func (p *push) commitEach(ctx context.Context) error {
 	return p.store.retried(ctx, func(conn *sql.Conn) error {
 		p.on, p.alone = conn, true
@@ -130,8 +124,8 @@ func (p *push) run(ctx context.Context) error {
 	return nil
 }
 
-// insertMany inserts jobs without keys. Their ids follow from the first one: an INSERT of VALUES takes its numbers at once, whatever
-// innodb_autoinc_lock_mode says, in steps of the session's auto_increment_increment.
+// insertMany inserts jobs without keys. Their ids follow from the first one, in steps of the session's auto_increment_increment: an INSERT
+// of VALUES takes all its ids at once, whatever innodb_autoinc_lock_mode says.
 func (p *push) insertMany(ctx context.Context, which []int) error {
 	step := int64(1)
 	if len(which) > 1 {
@@ -154,8 +148,8 @@ func (p *push) insertMany(ctx context.Context, which []int) error {
 func (p *push) insertKeyed(ctx context.Context, i int) error {
 	const tries = 3
 	for try := 1; ; try++ {
-		// An INSERT that meets the key keeps it locked until the transaction ends, and the holder's end would have to wait. In a
-		// caller's transaction it cannot be helped: what is seen there without a lock may have ended long ago.
+		// An INSERT that meets the key keeps it locked until the transaction ends, and the holder could not end before. In a caller's
+		// transaction that cannot be avoided: what it sees without a lock may have ended long ago.
 		if p.store.bound == nil {
 			if holder, err := p.holder(ctx, i); err != nil || holder != 0 {
 				p.pushed[i] = driver.Pushed{ID: holder, Duplicate: true}
@@ -167,7 +161,7 @@ func (p *push) insertKeyed(ctx context.Context, i int) error {
 			p.pushed[i].ID = id
 			return nil
 		}
-		if !keyHeld(err, p.store.Prefix+keyIndex) {
+		if !p.store.KeyHeld(err) {
 			return err
 		}
 		if p.pushed[i].ID, err = p.holder(ctx, i); err != nil || p.pushed[i].ID != 0 || try == tries {
@@ -200,8 +194,8 @@ func (p *push) insert(ctx context.Context, which []int) (int64, error) {
 	return p.first(result, err)
 }
 
-// insertLarge inserts one job whose payload could, written into the statement, be too long for the server, which would break the connection.
-// An argument of a prepared statement goes as it is.
+// insertLarge inserts one job whose payload might make the statement too long for the server, which would then close the connection. It
+// sends the payload as an argument of a prepared statement, which is not made longer by escapes.
 func (p *push) insertLarge(ctx context.Context, i int) (int64, error) {
 	statement, err := p.on.PrepareContext(ctx, string(p.rows([]int{i}, func(b []byte, _ int) []byte { return append(b, '?') })))
 	if err != nil {
@@ -211,7 +205,7 @@ func (p *push) insertLarge(ctx context.Context, i int) (int64, error) {
 	return p.first(statement.ExecContext(ctx, string(p.jobs[i].Payload)))
 }
 
-// rows is the statement. Payload writes the payload of a job.
+// rows returns the INSERT. Payload appends the payload of a job.
 func (p *push) rows(which []int, payload func(b []byte, i int) []byte) []byte {
 	size := 0
 	for _, i := range which {
@@ -240,7 +234,7 @@ func (p *push) rows(which []int, payload func(b []byte, i int) []byte) []byte {
 	return b
 }
 
-// first is the id of the first row that was inserted.
+// first returns the id of the first row that was inserted.
 func (p *push) first(result sql.Result, err error) (int64, error) {
 	if err == nil {
 		id, err := result.LastInsertId()
@@ -258,7 +252,7 @@ func (p *push) first(result sql.Result, err error) (int64, error) {
 	return 0, err
 }
 
-// one reads a row of one column, if there is one.
+// one reads one column of one row, if there is a row.
 func (p *push) one(ctx context.Context, query string, dest *int64) error {
 	return each(ctx, sqldb.SQL(p.on, translate), query, func(scan func(...any) error) error { return scan(dest) })
 }

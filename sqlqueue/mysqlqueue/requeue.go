@@ -8,13 +8,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// %[1]s where to go on, %[2]d how many, %[3]s when they had expired, %[4]s ids to pass over.
+// %[1]s where to go on, %[2]d how many, %[3]s when they had expired, %[4]s ids to leave out.
 const expiredSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', expires_at) FROM {jobs} FORCE INDEX ({jobs_expiry})
 WHERE expires_at <= %[3]s AND reserved = 1 AND id NOT IN (%[4]s) AND id BETWEEN 1 AND 9223372036854775807%[1]s
 ORDER BY expires_at, id LIMIT %[2]d`
 
-// The condition on expires_at is looked at again once the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many,
+// The condition on expires_at is checked again when the row is locked: a touch may have moved it. %[1]s ids, %[2]d how many,
 // %[3]s when they had expired.
 const lockExpiredSQL = `
 SELECT id, queue, priority FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND expires_at <= %[3]s
@@ -23,7 +23,7 @@ LIMIT %[2]d FOR UPDATE SKIP LOCKED`
 // %[1]s ids, %[2]d how many attempts to give back.
 const freeSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, available_at = UTC_TIMESTAMP(6),
+SET ` + endReservation + `, available_at = UTC_TIMESTAMP(6),
     attempts = attempts - LEAST(attempts, %[2]d)
 WHERE id IN (%[1]s) AND reserved = 1`
 
@@ -36,11 +36,12 @@ func expiredAt(x driver.Exchange) string {
 }
 
 // requeue releases expired reservations, and returns how many.
-func (c *conversation) requeue(ctx context.Context) (int, error) {
+func (c *exchange) requeue(ctx context.Context) (int, error) {
 	c.freed = map[lane.Lane]bool{}
 	var expired []int64
 	var err error
-	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", c.where.expiry.From[lane.Expiring], &c.where.expiryTook, func(goOn string, size int) string {
+	from := c.where.expiry.From[lane.Expiring]
+	c.where.left, err = c.claim(ctx, c.x.Requeue, "expires_at", from, &c.where.expiryTook, func(goOn string, size int) string {
 		return c.store.sql(expiredSQL, goOn, size, expiredAt(c.x), integers(c.x.Keep))
 	}, func(ids []int64, n int) ([]int64, error) {
 		var locked []int64
@@ -60,8 +61,8 @@ func (c *conversation) requeue(ctx context.Context) (int, error) {
 	return len(expired), c.free(ctx, expired, 0)
 }
 
-// free puts locked jobs back.
-func (c *conversation) free(ctx context.Context, ids []int64, attempts int) error {
+// free releases jobs that are locked.
+func (c *exchange) free(ctx context.Context, ids []int64, attempts int) error {
 	for ids := range slices.Chunk(ids, mostIDs) {
 		if _, err := c.db.Exec(ctx, c.store.sql(freeSQL, integers(ids), attempts)); err != nil {
 			return err
@@ -70,11 +71,12 @@ func (c *conversation) free(ctx context.Context, ids []int64, attempts int) erro
 	return nil
 }
 
-// By the index of those that expire. %[1]s numbers.
+// By the index of reservations that expire. %[1]s numbers.
 const abandonedSQL = `
-SELECT id FROM {jobs} FORCE INDEX ({jobs_expiry}) WHERE expires_at IS NOT NULL AND reserved = 1 AND reserved_by IN (%[1]s) AND id BETWEEN 1 AND 9223372036854775807`
+SELECT id FROM {jobs} FORCE INDEX ({jobs_expiry})
+WHERE expires_at IS NOT NULL AND reserved = 1 AND reserved_by IN (%[1]s) AND id BETWEEN 1 AND 9223372036854775807`
 
-// No index finds those that never expire: this looks at all rows. %[1]s numbers.
+// No index has the reservations that never expire: this reads all rows. %[1]s numbers.
 const abandonedForEverSQL = `
 SELECT id FROM {jobs} WHERE expires_at IS NULL AND reserved = 1 AND reserved_by IN (%[1]s) AND id BETWEEN 1 AND 9223372036854775807`
 
@@ -83,8 +85,8 @@ const lockAbandonedSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
-// giveBack frees what abandoned exchanges have reserved.
-func (c *conversation) giveBack(ctx context.Context) error {
+// giveBack releases what abandoned exchanges have reserved.
+func (c *exchange) giveBack(ctx context.Context) error {
 	if len(c.x.Abandoned) == 0 {
 		return nil
 	}
@@ -112,8 +114,8 @@ func (c *conversation) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// mayNeverExpire reports whether the worker's earlier exchanges may have made reservations without an end: one has asked for such, or it is not
-// known what it asks for.
-func (c *conversation) mayNeverExpire() bool {
+// mayNeverExpire reports whether the worker's earlier exchanges may have made reservations that never expire: because one has asked for
+// them, or because it is not known what they asked for.
+func (c *exchange) mayNeverExpire() bool {
 	return len(c.x.Reserve) == 0 || c.store.known.endless.Load()
 }

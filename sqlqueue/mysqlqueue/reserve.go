@@ -13,52 +13,18 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// lookAndReserve requeues and reserves what there is.
-func (c *conversation) lookAndReserve(ctx context.Context) error {
-	v, err := c.seen, error(nil)
-	if v == nil {
-		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
-			return err
-		}
-	}
-	lost, locked := c.answer.Lost, c.answer.Locked
-	c.answer = v.answer
-	c.answer.Lost, c.answer.Locked = lost, locked
-	lanes := v.lanes
-	if v.expired && c.x.Requeue > 0 {
-		if c.answer.Requeued, err = c.requeue(ctx); err != nil {
-			return err
-		}
-		lanes = c.withFreed(v)
-	}
-	for _, l := range lanes {
-		if len(c.answer.Reserved) >= c.x.Limit || c.full {
-			break
-		}
-		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
-		if err != nil {
-			return err
-		}
-		c.answer.Reserved = append(c.answer.Reserved, jobs...)
-	}
-	if c.full {
-		c.answer.NextDue = c.answer.Now
-	}
-	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
-	return c.reserve(ctx)
-}
-
-// withFreed returns the lanes in which jobs are due, with those of what was requeued, which is due now.
-func (c *conversation) withFreed(v *view) []lane.Lane {
+// withFreed returns the lanes in which jobs are due, and those of the jobs that were requeued, which are due now.
+func (c *exchange) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
 	compare, lanes := before(queues), slices.Clone(v.lanes)
 	for l := range c.freed {
-		if !slices.Contains(queues, l.Queue) || stopped(v.answer.Controls, l.Queue, c.x.Force) {
+		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.answer.Controls, l.Queue, c.x.Force) {
 			continue
 		}
-		if !v.left || compare(l, v.from) < 0 { // otherwise those before it come first
+		if !v.left || compare(l, v.from) < 0 { // otherwise lanes that were not asked come first
 			lanes = append(lanes, l)
 		}
 	}
@@ -66,15 +32,15 @@ func (c *conversation) withFreed(v *view) []lane.Lane {
 	return slices.Compact(lanes)
 }
 
-// The index lacks reserved, because with it every reservation and release would change the index: a drain was a third slower then, as it was
-// without the hint. %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
+// The index does not have reserved, because every reservation and release would change it then: a drain was a third slower with it, and
+// also without the hint. %[1]s queue, %[2]d priority, %[3]s where to go on, %[4]d how many.
 const dueSQL = `
 SELECT id, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at) FROM {jobs} FORCE INDEX ({jobs_ready})
 WHERE queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
     AND id BETWEEN 1 AND 9223372036854775807%[3]s
 ORDER BY available_at, id LIMIT %[4]d`
 
-// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL where it is to be read later.
+// %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL if it is read later.
 const fetchSQL = `
 SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
@@ -82,8 +48,8 @@ FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
 LIMIT %[4]d FOR UPDATE SKIP LOCKED`
 
-// fetch locks up to n jobs of a lane that are due, and returns them as they will be.
-func (c *conversation) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
+// fetch locks up to n jobs of a lane that are due, and returns them as they will be when they are reserved.
+func (c *exchange) fetch(ctx context.Context, l lane.Lane, n int) ([]sqlqueue.Job, error) {
 	var jobs []sqlqueue.Job
 	_, err := c.claim(ctx, n, "available_at", c.where.scan.From[l], &c.where.took, func(goOn string, size int) string {
 		return c.store.sql(dueSQL, text(l.Queue), l.Priority, goOn, size)
@@ -110,8 +76,8 @@ func inOrder(a, b sqlqueue.Job) int {
 	return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 }
 
-// fitting is how many jobs to lock at a time, if those that were reserved of late tell how large payloads are.
-func (c *conversation) fitting() int {
+// fitting returns how many jobs to lock at a time, from the size of the payloads that were reserved last.
+func (c *exchange) fitting() int {
 	const unknown = 20
 	if c.x.Bytes == 0 {
 		return mostIDs
@@ -122,16 +88,17 @@ func (c *conversation) fitting() int {
 	return unknown
 }
 
-// fetchPart locks up to n of the jobs that are due. Of those that would be too long together with what was fetched before it keeps the
-// first ones, and the others stay as they are.
-func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
+// fetchPart locks up to n of the jobs that are due. If their payloads do not fit together with those that were fetched before, it returns
+// the first jobs only, and the others stay as they are.
+func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n int) ([]sqlqueue.Job, error) {
 	payload := "payload"
-	if c.x.Bytes > 0 { // what is fetched in vain is bounded too
+	if c.x.Bytes > 0 { // so that not too much is read in vain
 		const short = 4 << 10
 		payload = fmt.Sprintf("IF(LENGTH(payload) <= %d, payload, NULL)", max(short, (c.x.Bytes-c.bytes)/int64(len(ids))))
 	}
 	jobs, lengths := make([]sqlqueue.Job, 0, len(ids)), make(map[int64]int64, len(ids))
-	if err := each(ctx, c.db, c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload), func(scan func(...any) error) error {
+	statement := c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload)
+	if err := each(ctx, c.db, statement, func(scan func(...any) error) error {
 		j := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedBy: c.x.Number}
 		var payload []byte
 		var uniqueKey sql.NullString
@@ -185,7 +152,7 @@ func (c *conversation) fetchPart(ctx context.Context, l lane.Lane, ids []int64, 
 	return jobs, err
 }
 
-// valid is a payload in UTF-8: MariaDB takes half surrogate pairs for characters.
+// valid returns a payload in UTF-8: MariaDB allows half surrogate pairs.
 func valid(payload []byte) []byte {
 	if utf8.Valid(payload) {
 		return payload
@@ -197,74 +164,11 @@ func valid(payload []byte) []byte {
 const payloadsSQL = `
 SELECT id, payload FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s)`
 
-// mostAttempts is the greatest number that the columns for counts of a job can have.
+// mostAttempts is the greatest number that the column attempts can have.
 const mostAttempts = 1<<32 - 1
 
-// claim locks the first n rows that a statement finds and others have not locked, and returns where the first is that it left; zero: it left
-// none. Find is the statement, from a place on, in the order of a column and id, and took is told how long it took; lock locks up to n of the
-// ids that are free, and returns them. After two tries in vain it offers more ids at a time, twice as many each time, and takes what it gets of
-// them: many workers that want one job each would else try one by one.
-func (c *conversation) claim(ctx context.Context, n int, column string, from time.Time, took *time.Duration,
-	find func(goOn string, size int) string, lock func(ids []int64, n int) ([]int64, error),
-) (left time.Time, err error) {
-	const ahead = 20
-	claimed := map[int64]bool{}
-	inVain := 0
-	for goOn := since(column, from); ; {
-		size := min(max(n-len(claimed), ahead), mostIDs)
-		var found []int64
-		var at []time.Time
-		began := time.Now()
-		if err := each(ctx, c.db, find(goOn, size), func(scan func(...any) error) error {
-			var id int64
-			var place sql.NullInt64
-			err := scan(&id, &place)
-			found, at = append(found, id), append(at, timeOrZero(place))
-			return err
-		}); err != nil {
-			return left, err
-		}
-		*took += time.Since(began)
-		// A row that was found at one place may have had another when it was locked, and be found again there.
-		free := slices.DeleteFunc(slices.Clone(found), func(id int64) bool { return claimed[id] })
-		for len(free) > 0 && len(claimed) < n && !c.full {
-			need := n - len(claimed)
-			part := free[:min(max(need, 1<<min(max(inVain-1, 0), 10)), len(free))]
-			free = free[len(part):]
-			locked, err := lock(part, need)
-			if err != nil {
-				return left, err
-			}
-			if inVain++; len(locked) > 0 {
-				inVain = 0
-			}
-			for _, id := range locked {
-				claimed[id] = true
-			}
-		}
-		if first := slices.IndexFunc(found, func(id int64) bool { return !claimed[id] }); left.IsZero() && first >= 0 {
-			left = at[first]
-		}
-		if len(found) < size {
-			return left, nil
-		}
-		last := at[len(at)-1]
-		if len(claimed) >= n || c.full {
-			if left.IsZero() {
-				left = last
-			}
-			return left, nil
-		}
-		if last.IsZero() { // which is no time to go on from
-			goOn += fmt.Sprintf(" AND id NOT IN (%s)", integers(found))
-			continue
-		}
-		goOn = fmt.Sprintf(" AND %[1]s >= %[2]s AND (%[1]s > %[2]s OR id > %[3]d)", column, momentOf(last), found[len(found)-1])
-	}
-}
-
-// %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved is what makes owners single: TiDB reads SKIP
-// LOCKED and does not heed it.
+// %[1]s reserved_at, %[2]s number, %[3]s expires_at, %[4]s ids. The condition on reserved makes sure that a job has one owner: TiDB accepts
+// SKIP LOCKED and ignores it.
 const reserveSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET reserved = 1, attempts = LEAST(attempts + 1, 4294967295), reserved_at = %[1]s, reserved_by = %[2]s, expires_at = %[3]s
@@ -274,8 +178,8 @@ WHERE id IN (%[4]s) AND reserved = 0`
 const reservedSQL = `
 SELECT id FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved_by = %[2]s`
 
-// reserve writes the reservations of what was fetched, and keeps of the jobs those whose rows were really changed.
-func (c *conversation) reserve(ctx context.Context) error {
+// reserve writes the reservations of the jobs that were fetched, and drops the jobs whose rows it did not change.
+func (c *exchange) reserve(ctx context.Context) error {
 	if len(c.answer.Reserved) == 0 {
 		return nil
 	}
@@ -316,18 +220,4 @@ func (c *conversation) reserve(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func momentOf(t time.Time) string { return fmt.Sprintf(moment, fmt.Sprint(t.UnixMicro())) }
-
-// ids runs a statement that finds ids.
-func (c *conversation) ids(ctx context.Context, statement string) ([]int64, error) {
-	var ids []int64
-	err := each(ctx, c.db, statement, func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
 }

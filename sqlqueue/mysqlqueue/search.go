@@ -9,20 +9,20 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// search is where an exchange looks for jobs and for what has expired, and how long that took. See lane.Set for the marks at which it begins.
+// search is where an exchange looks for jobs and for what has expired, and how long that took. It begins at the marks of lane.Set.
 type search struct {
-	lanes []lane.Lane // in order, with those that were found just now
-	found bool        // now, all that there are
+	lanes []lane.Lane // in order, with those that this exchange has found
+	found bool        // this exchange has found all that there are
 	scan  lane.Scan
 	took  time.Duration
-	place place // where to begin to ask them
+	place place // where to begin to ask the lanes
 
-	expiry     lane.Scan // of what has expired, in the only lane of known.expiry
+	expiry     lane.Scan // for what has expired, in the lane of known.expiry
 	expiryTook time.Duration
 	left       time.Time // when the first had expired that was not released; zero: all were
 }
 
-// search returns the lanes of the exchange's queues after looking for those that other processes have opened.
+// search returns where an exchange looks. It first finds the lanes that other processes have opened, if it is time.
 func (s *store) search(ctx context.Context, x driver.Exchange) (*search, error) {
 	queues, at := queuesOf(x), time.Now()
 	f := &search{}
@@ -62,7 +62,7 @@ func (s *store) search(ctx context.Context, x driver.Exchange) (*search, error) 
 	return f, nil
 }
 
-// everything reports whether lanes are looked at as they are now, each from its start.
+// everything reports whether all lanes that there are now are looked at, each from its start.
 func (f *search) everything() bool {
 	if !f.found {
 		return false
@@ -75,7 +75,7 @@ func (f *search) everything() bool {
 	return true
 }
 
-// mark notes how far the lanes are reserved, and what had expired is released.
+// mark notes up to where the lanes have been reserved, and what had expired has been released.
 func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged) {
 	if x.Requeue > 0 {
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
@@ -85,7 +85,7 @@ func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged) {
 	}
 }
 
-// since is a condition on a column by which a search begins at a mark.
+// since returns the condition that makes a search begin at a mark; for the zero time it is empty.
 func since(column string, from time.Time) string {
 	if from.IsZero() {
 		return ""

@@ -7,17 +7,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// mostText is how many bytes of errors and stacks one statement has, if it has more than one.
+// mostText bounds the bytes of errors and stacks in one statement that has more than one job.
 const mostText = 256 << 10
 
-// settle settles and touches. What both name is settled.
-func (c *conversation) settle(ctx context.Context) error {
+// settle settles and touches. A reservation that is in both is settled.
+func (c *exchange) settle(ctx context.Context) error {
 	locked, err := c.lock(ctx)
 	if err != nil {
 		return err
@@ -63,9 +62,9 @@ func (c *conversation) settle(ctx context.Context) error {
 	return nil
 }
 
-// lock locks what is to be settled or touched, and tells of the rest whether it is lost, or locked by others.
-func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
-	asked := map[sqlqueue.Reservation]bool{} // and whether it is to be deleted
+// lock locks what is to be settled or touched, and finds out whether the rest is lost, or locked by others.
+func (c *exchange) lock(ctx context.Context) (map[sqlqueue.Reservation]bool, error) {
+	asked := map[sqlqueue.Reservation]bool{} // whether it is to be deleted
 	for _, t := range c.x.Touch {
 		asked[t.Reservation] = false
 	}
@@ -81,8 +80,8 @@ func (c *conversation) lock(ctx context.Context) (map[sqlqueue.Reservation]bool,
 	return locked, nil
 }
 
-// A condition on more than the id keeps MySQL from scanning the whole primary key where that looks cheaper than a list of ids: FORCE INDEX
-// does not count for an index that has all columns of a statement.
+// A condition on more than the id keeps MySQL from scanning the whole primary key if that looks cheaper than a list of ids: it ignores
+// FORCE INDEX if an index has all columns of a statement.
 //
 // %[1]s ids, %[2]s numbers.
 const lockSQL = `
@@ -90,8 +89,8 @@ SELECT id, reserved_by, IF(unique_key IS NULL, NULL, queue), unique_key FROM {jo
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
-// A push of the same key has locked only the entry in this index, until its transaction ends, which may be long: a DELETE would wait for
-// it. %[1]s conditions.
+// A push of the same key locks only the entry in this index, until its transaction ends, which may be long. A DELETE of the job would wait
+// for that. %[1]s conditions.
 const lockKeysSQL = `
 SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1 FOR UPDATE SKIP LOCKED`
 
@@ -99,9 +98,9 @@ SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1
 const stillSQL = `
 SELECT id, reserved_by FROM {jobs} FORCE INDEX (PRIMARY) WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
+func (c *exchange) lockPart(ctx context.Context, part []sqlqueue.Reservation, asked, locked map[sqlqueue.Reservation]bool) error {
 	var keys []string
-	keyed := map[int64]sqlqueue.Reservation{} // what is to be deleted and has a key
+	keyed := map[int64]sqlqueue.Reservation{} // those that are to be deleted and have a unique key
 	if err := each(ctx, c.db, c.store.sql(lockSQL, idsOf(part), numbersOf(part)), func(scan func(...any) error) error {
 		var r sqlqueue.Reservation
 		var queue, key sql.NullString
@@ -157,7 +156,7 @@ func (c *conversation) lockPart(ctx context.Context, part []sqlqueue.Reservation
 const deleteSQL = `
 DELETE j FROM {jobs} j FORCE INDEX (PRIMARY) WHERE j.id IN (%[1]s) AND j.reserved = 1 AND j.reserved_by IN (%[2]s)`
 
-func (c *conversation) delete(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) delete(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		reservations := reservationsOf(part)
 		if _, err := c.db.Exec(ctx, c.store.sql(deleteSQL, idsOf(reservations), numbersOf(reservations))); err != nil {
@@ -167,16 +166,19 @@ func (c *conversation) delete(ctx context.Context, settlements []driver.Settleme
 	return nil
 }
 
+// endReservation is what a statement writes that ends a reservation and leaves the job in the table.
+const endReservation = `reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL`
+
 // %[1]s ids, %[2]s numbers, %[3]s delays in microseconds, %[4]s attempts to give back, %[5]s exceptions to count, %[6]s
 // whether started stays.
 const releaseSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY)
-SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL, started = IF(%[6]s, started, 0),
+SET ` + endReservation + `, started = IF(%[6]s, started, 0),
     available_at = UTC_TIMESTAMP(6) + INTERVAL %[3]s MICROSECOND, attempts = attempts - LEAST(attempts, %[4]s),
     exceptions = LEAST(exceptions + %[5]s, 4294967295)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
 
-func (c *conversation) release(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) release(ctx context.Context, settlements []driver.Settlement) error {
 	for part := range slices.Chunk(settlements, mostIDs) {
 		var delays, back, exceptions, started strings.Builder
 		for _, s := range part {
@@ -203,7 +205,7 @@ func (c *conversation) release(ctx context.Context, settlements []driver.Settlem
 	return nil
 }
 
-// byID is a number for each id, and 0 for the others.
+// byID returns an expression that is a number for some ids, and 0 for the others.
 func byID(whens string) string {
 	if whens == "" {
 		return "0"
@@ -211,17 +213,20 @@ func byID(whens string) string {
 	return "CASE id" + whens + " ELSE 0 END"
 }
 
-// A zero date, which the sql_mode of some sessions lets in, is not taken by those of others. %[1]s ids, %[2]s numbers, %[3]s errors,
+// keptColumns are what a failed job keeps of the job.
+const keptColumns = `queue, priority, payload, attempts, unique_key`
+
+// A zero date, which some sql_modes allow, is replaced, because others refuse to insert it. %[1]s ids, %[2]s numbers, %[3]s errors,
 // %[4]s stacks.
 const failSQL = `
-INSERT INTO {failed_jobs} (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at, failed_at)
-SELECT id, queue, priority, payload, attempts, unique_key, CASE id%[3]s END, CASE id%[4]s END,
+INSERT INTO {failed_jobs} (job_id, ` + keptColumns + `, error, stack, created_at, failed_at)
+SELECT id, ` + keptColumns + `, CASE id%[3]s END, CASE id%[4]s END,
     IF(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) IS NULL, TIMESTAMP'0001-01-01 00:00:00', created_at), UTC_TIMESTAMP(6)
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s) ORDER BY id`
 
 // fail copies jobs to the failed jobs.
-func (c *conversation) fail(ctx context.Context, settlements []driver.Settlement) error {
+func (c *exchange) fail(ctx context.Context, settlements []driver.Settlement) error {
 	for len(settlements) > 0 {
 		n, size := 0, 0
 		for n < min(len(settlements), mostIDs) && (n == 0 || size+len(settlements[n].Error)+len(settlements[n].Stack) <= mostText) {
@@ -253,32 +258,6 @@ func (c *conversation) fail(ctx context.Context, settlements []driver.Settlement
 	return nil
 }
 
-// %[1]s ids, %[2]s numbers, %[3]s the new end, %[4]s whether started.
-const touchSQL = `
-UPDATE {jobs} FORCE INDEX (PRIMARY) SET expires_at = %[3]s, started = %[4]s WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)`
-
-// end is what a touch writes.
-type end struct {
-	expire  time.Duration
-	started bool
-}
-
-func (c *conversation) touch(ctx context.Context, to end, reservations []sqlqueue.Reservation) error {
-	expiresAt, started := "NULL", "started"
-	if to.expire != 0 {
-		expiresAt = after(to.expire)
-	}
-	if to.started {
-		started = "1"
-	}
-	for part := range slices.Chunk(reservations, mostIDs) {
-		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), expiresAt, started)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // sorted returns the reservations by id, so that all lock in the same order.
 func sorted(set map[sqlqueue.Reservation]bool) []sqlqueue.Reservation {
 	list := make([]sqlqueue.Reservation, 0, len(set))
@@ -295,22 +274,4 @@ func reservationsOf(settlements []driver.Settlement) []sqlqueue.Reservation {
 		list[i] = s.Reservation
 	}
 	return list
-}
-
-func idsOf(reservations []sqlqueue.Reservation) string {
-	ids := make([]int64, len(reservations))
-	for i, r := range reservations {
-		ids[i] = r.ID
-	}
-	return integers(ids)
-}
-
-// numbersOf lists each number once.
-func numbersOf(reservations []sqlqueue.Reservation) string {
-	numbers := make([]string, len(reservations))
-	for i, r := range reservations {
-		numbers[i] = r.By
-	}
-	slices.Sort(numbers)
-	return texts(slices.Compact(numbers))
 }

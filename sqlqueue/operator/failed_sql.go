@@ -149,7 +149,7 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 			inserted := int64(0)
 			if holder == 0 {
 				inserted, err = t.insertRetried(ctx, db, []int64{id}, t.Dialect.KeepHeld)
-				if err == nil && inserted == 0 || err != nil && t.keyHeld(err) { // by a push that was made at the same time
+				if err == nil && inserted == 0 || err != nil && t.KeyHeld(err) { // by a push that was made at the same time
 					holder, err = t.holder(ctx, db, key)
 				}
 				if err != nil {
@@ -196,9 +196,11 @@ func (t *tables) holder(ctx context.Context, db sqldb.DB, d sqlqueue.Duplicate) 
 	return id, err
 }
 
+// retriedColumns are what a failed job brings back to the jobs.
+const retriedColumns = "queue, priority, payload, unique_key"
+
 func (t *tables) insertRetried(ctx context.Context, db sqldb.DB, ids []int64, onConflict string) (inserted int64, err error) {
-	s := t.statement("INSERT INTO %s (queue, priority, payload, unique_key, available_at, created_at) SELECT queue, priority, payload, unique_key, ",
-		t.Table("jobs"))
+	s := t.statement("INSERT INTO %[1]s (%[2]s, available_at, created_at) SELECT %[2]s, ", t.Table("jobs"), retriedColumns)
 	s.Add("%s, ", s.Now())
 	s.Add("%s FROM %s", s.Now(), t.Table("failed_jobs"))
 	s.Add(" WHERE %s ORDER BY id%s", s.In("id", ids), onConflict)

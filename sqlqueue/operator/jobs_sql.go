@@ -186,15 +186,13 @@ func (t *tables) changeOnce(ctx context.Context, f JobFilter, c jobChange) ([]in
 		}
 		s.WhereIDs(ids)
 		_, err = s.Exec(ctx, db)
-		if err != nil && keys != nil && t.keyHeld(err) {
+		if err != nil && keys != nil && t.KeyHeld(err) {
 			return &heldError{err, keys}
 		}
 		return err
 	})
 	return ids, err
 }
-
-func (t *tables) keyHeld(err error) bool { return t.Dialect.KeyHeld(err, t.Prefix+"jobs_unique") }
 
 // set writes the assignments, and tells whether there are any.
 func (s *statement) set(c jobChange) bool {

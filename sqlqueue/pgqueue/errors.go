@@ -39,11 +39,11 @@ var cures = map[string]string{
 
 const (
 	checkUser     = "check the user and the password in the address, and the server's pg_hba.conf"
-	changedTables = "the tables are not as sqlqueue migrate up makes them, or other tables of these names come first in the search_path: compare them with " +
-		"migrations/postgres"
+	changedTables = "the tables are not as sqlqueue migrate up makes them, or other tables of these names come first in the search_path: " +
+		"compare them with migrations/postgres"
 )
 
-// translate marks the error of a table that is not there, and what is refused for good.
+// translate turns the error of a missing table into ErrNotMigrated, and what the server refuses for good into a *RefusedError.
 func translate(err error) error {
 	var refused *sqlqueue.RefusedError
 	if err == nil || errors.As(err, &refused) || errors.Is(err, sqlqueue.ErrNotMigrated) {
@@ -59,18 +59,19 @@ func translate(err error) error {
 	return err
 }
 
-// readOnly marks an error of a session that may not write, unless the server is a standby: that may become the primary.
+// readOnly turns the error of a session that may not write into a *RefusedError. A standby is none of these: it may become the primary.
 func readOnly(conn *pgx.Conn, err error) error {
 	if state(err) != "25006" || conn == nil || conn.PgConn().ParameterStatus("in_hot_standby") != "off" {
 		return err
 	}
 	return &sqlqueue.RefusedError{
-		Err:  err,
-		Cure: "the role, the database, the address or the transaction sets default_transaction_read_only or READ ONLY: take it away, or use a role that may write",
+		Err: err,
+		Cure: "the role, the database, the address or the transaction sets default_transaction_read_only or READ ONLY: " +
+			"take it away, or use a role that may write",
 	}
 }
 
-// transient: the database has rolled the transaction back, and it may go better next time.
+// transient reports whether the database has rolled the transaction back because of others, so that it is worth another try.
 func transient(err error) bool {
 	switch state(err) {
 	case "40001", "40P01":
@@ -79,9 +80,9 @@ func transient(err error) bool {
 	return false
 }
 
-// outcome marks the error of a write of our own that may have been committed all the same: no answer of the server came, or only that it
-// goes down, which can come while a commit waits for a standby. That a connection is closed counts as no answer, although pgx says that it is
-// safe to repeat: it says so too when the connection was lost while the answer to a batch was read.
+// outcome marks the error of a write of the store's own that may have been committed all the same: because the server did not answer, or
+// answered only that it is going down, which it can while a commit waits for a standby. A closed connection counts as no answer, although
+// pgx calls it safe to retry: it does so, too, when the connection was lost while the answer to a batch was read.
 func outcome(err error) error {
 	if err == nil {
 		return nil
@@ -94,4 +95,19 @@ func outcome(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", sqlqueue.ErrOutcomeUnknown, err)
+}
+
+// keyHeld reports whether an error says that the index of unique keys has an entry already, and not some other unique index.
+func keyHeld(err error, index string) bool {
+	const uniqueViolation = "23505"
+	if state(err) != uniqueViolation {
+		return false
+	}
+	var pgx *pgconn.PgError
+	if errors.As(err, &pgx) {
+		return pgx.ConstraintName == index
+	}
+	var pq interface{ Get(field byte) string } // lib/pq
+	const constraint = 'n'
+	return errors.As(err, &pq) && pq.Get(constraint) == index
 }

@@ -7,12 +7,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
+// $1 id, $2 number.
 const holdSQL = `
 SELECT id FROM "jobs" WHERE id = $1 AND reserved_by = $2 AND reserved FOR UPDATE`
 
-// Hold is that of sqlqueue.Store.
+// Hold implements driver.Store.
 func (s *store) Hold(ctx context.Context, r sqlqueue.Reservation) error {
-	rows, err := s.DB.Query(ctx, s.names.in(holdSQL), r.ID, r.By)
+	rows, err := s.DB.Query(ctx, s.names.In(holdSQL), r.ID, r.By)
 	if err != nil {
 		return err
 	}

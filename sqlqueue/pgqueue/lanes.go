@@ -11,17 +11,20 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
 
-// It goes from one priority to the next by the index, however many jobs a lane has, between those that are known. Whether a known one has jobs
-// is looked up from its mark on.
+// Between the lanes that are known it goes from one priority to the next by the index, however many jobs a lane has. Whether a known lane
+// has jobs is looked up from its mark on.
 //
-// $1 queues, $2 priorities, from and $3 to which nothing is known; $4 queues, $5 priorities and $6 marks of the lanes that are known.
+// $1 queues, $2 and $3 the first and last priorities of ranges in which no lane is known; $4 queues, $5 priorities and $6 marks of the
+// known lanes.
 const lanesSQL = `
 SELECT r.queue, p.priority FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS r(queue, first, last)
 CROSS JOIN LATERAL (
     WITH RECURSIVE p AS (
-        (SELECT priority FROM "jobs" WHERE queue = r.queue AND NOT reserved AND priority BETWEEN r.first AND r.last ORDER BY priority LIMIT 1)
+        (SELECT priority FROM "jobs" WHERE queue = r.queue AND NOT reserved AND priority BETWEEN r.first AND r.last
+         ORDER BY priority LIMIT 1)
         UNION ALL
-        SELECT (SELECT j.priority FROM "jobs" j WHERE j.queue = r.queue AND NOT j.reserved AND j.priority > p.priority AND j.priority <= r.last
+        SELECT (SELECT j.priority FROM "jobs" j
+                WHERE j.queue = r.queue AND NOT j.reserved AND j.priority > p.priority AND j.priority <= r.last
                 ORDER BY j.priority LIMIT 1)
         FROM p WHERE p.priority IS NOT NULL)
     SELECT priority FROM p WHERE priority IS NOT NULL) p
@@ -56,7 +59,7 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
 	args := []any{between.queues, between.first, between.last, names, priorities, marks}
-	batch.Queue(s.names.in(lanesSQL), args...).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.names.In(lanesSQL), args...).Query(func(rows pgx.Rows) error {
 		var queue string
 		var priority int16
 		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
@@ -101,10 +104,32 @@ func split(lanes []lane.Lane, from map[lane.Lane]time.Time) (queues []string, pr
 	return queues, priorities, since
 }
 
-// mark is where a scan begins; zero, or the first time that is read: at the start.
+// mark is where a scan begins: for the zero time, or the first that can be read, at the start of the lane.
 func mark(at time.Time) pgtype.Timestamptz {
 	if at.Year() <= 1 {
 		return pgtype.Timestamptz{Valid: true, InfinityModifier: pgtype.NegativeInfinity}
 	}
 	return pgtype.Timestamptz{Time: at, Valid: true}
+}
+
+// mark notes up to where the lanes have been reserved, and what had expired has been released.
+func (c *exchange) mark() {
+	took := time.Since(c.sent)
+	var scan, expiry time.Duration
+	if !c.requeued.IsZero() {
+		scan, expiry = c.answer.Now.Sub(c.requeued), c.requeued.Sub(c.began)
+	}
+	if c.x.Requeue > 0 {
+		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
+		c.store.expiry.Slow(c.expiry, took-expiry)
+	}
+	if c.x.Limit > 0 {
+		limit := c.x.Limit
+		if c.cut {
+			limit = len(c.answer.Reserved)
+		}
+		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
+		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
+		c.store.lanes.Slow(c.scan, took-scan)
+	}
 }

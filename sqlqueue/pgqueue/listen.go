@@ -20,8 +20,8 @@ var _ driver.Listener = (*store)(nil)
 // $1 channel, $2 queues.
 const notifySQL = `SELECT pg_notify($1, q) FROM unnest($2::text[]) AS q`
 
-// Listen is that of sqlqueue.Listener, by LISTEN on a connection of its own. First it tries whether it hears what another connection says:
-// behind pgbouncer in transaction mode it does not.
+// Listen implements driver.Listener, with LISTEN on a connection of its own. First it tests whether notifications of another connection
+// arrive: behind pgbouncer in transaction mode they do not.
 func (s *store) Listen(ctx context.Context, queues []string, heard func()) error {
 	if s.pool == nil {
 		return errors.ErrUnsupported
@@ -45,7 +45,7 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 	}
 }
 
-// connectToListen makes a connection that listens, or gives up after a while: a server may take connections and say nothing.
+// connectToListen makes a connection that listens. It gives up after a while, because a server may accept connections and never answer.
 func (s *store) connectToListen(ctx context.Context) (*pgx.Conn, error) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -67,17 +67,18 @@ func (s *store) connectToListen(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// closeSoon closes a connection also when ctx has ended, and does not wait long for a server that does not answer.
+// closeSoon closes a connection even if ctx has ended, and does not wait long for a server that does not answer.
 func closeSoon(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
 }
 
-// tryHearing says something on another connection, and waits until it is heard.
+// tryHearing sends a notification on another connection, and waits until it arrives.
 func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 	const patience = 3 * time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("LISTEN does not hear NOTIFY: is there a pgbouncer in transaction mode?"))
+	unheard := errors.New("LISTEN does not hear NOTIFY: is there a pgbouncer in transaction mode?")
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, unheard)
 	defer cancel()
 	word := fmt.Sprintf("hears? %d", conn.PgConn().PID()) // no name of a queue has a question mark and a space at its end
 	for {
@@ -94,29 +95,29 @@ func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// A process tells of pushes to a queue once in notifyEvery, because a notification takes a lock of the whole server at its commit. So many more
-// may come at once, after a time with fewer: pushes that come close together, and seldom, are each told of without delay.
+// A process sends one notification of a queue in notifyEvery, because a transaction that notifies takes a lock of the whole server when it
+// commits. After a quiet time it may send notifyBurst at once, so that none of a few pushes close together has to wait.
 const (
 	notifyEvery = 5 * time.Millisecond
 	notifyBurst = 10
 )
 
-// notifier tells of pushes: of as many as it may at once, in their own transactions, and of those that come then together, at the end of a
-// time. It is safe for concurrent use.
+// notifier limits the notifications of pushes. As many as are allowed go out at once, in the transactions of the pushes; one timer sends a
+// single notification for those that come after. It is safe for concurrent use.
 type notifier struct {
 	channel string
 
 	mu      sync.Mutex
-	even    map[string]time.Time // by queue, from when on one in notifyEvery would be as many as there were
-	kept    int                  // how many of these were needed when they were looked through last
-	pending map[string]bool      // queues that a timer will tell of
+	even    map[string]time.Time // by queue, the time at which the notifications so far would have been one in each notifyEvery
+	kept    int                  // how many entries even had after it was last cleaned
+	pending map[string]bool      // queues for which a timer runs
 }
 
 func newNotifier(prefix string) *notifier {
 	return &notifier{channel: prefix + "sqlqueue", even: map[string]time.Time{}, pending: map[string]bool{}}
 }
 
-// soon is which delayed jobs are told of. A worker learns of others in time, because it asks every second when the next is due.
+// soon bounds the delay of jobs that are notified of. A worker learns of the others in time: every second it asks when the next is due.
 const soon = time.Second
 
 // queuesOf lists the queues with jobs that are available soon.
@@ -131,7 +132,7 @@ func queuesOf(jobs []driver.NewJob) []string {
 	return queues
 }
 
-// due returns those of the queues that are to be told of now, which the caller does, and leaves the others for later.
+// due returns the queues of which the caller is to notify now, and those for which it is to call later.
 func (n *notifier) due(queues []string) (now, later []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -146,13 +147,13 @@ func (n *notifier) due(queues []string) (now, later []string) {
 	return now, later
 }
 
-// wait is how long it takes until a queue may be told of. It is called with mu locked.
+// wait is how long it takes until the next notification of a queue is allowed. It is called with mu locked.
 func (n *notifier) wait(queue string) time.Duration {
 	return time.Until(n.even[queue].Add(-(notifyBurst - 1) * notifyEvery))
 }
 
-// note counts a notification. It is called with mu locked. A queue that may be told of at once needs no entry, so the entries are those of
-// the last moment, however many queues there are.
+// note counts a notification. It is called with mu locked. Entries of the past are not needed, so that there are few, however many queues
+// there are.
 func (n *notifier) note(queue string) {
 	from := time.Now()
 	const many = 1000
@@ -166,7 +167,7 @@ func (n *notifier) note(queue string) {
 	n.even[queue] = from.Add(notifyEvery)
 }
 
-// later tells of the queues when the time has come. What was committed before that is told of.
+// later notifies of the queues as soon as that is allowed, of all that was committed until then.
 //
 //nolint:contextcheck // the push has returned by then
 func (n *notifier) later(pool *pgxpool.Pool, queues []string) {

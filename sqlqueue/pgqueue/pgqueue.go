@@ -5,13 +5,10 @@
 package pgqueue
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -20,22 +17,22 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and whether
-// the pool's sessions are fit for sqlqueue. Their client_encoding must be UTF8, or every operation returns a *sqlqueue.RefusedError; whatever else
-// they have set does not matter.
+// New returns a Queue over the pool, which stays the caller's. It does not connect: Queue.Check tells whether the tables are there, and
+// whether the pool's sessions are fit for sqlqueue. Their client_encoding must be UTF8, or every operation returns a
+// *sqlqueue.RefusedError; whatever else they have set does not matter.
 func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if pool == nil {
 		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
 	}
 	s := &store{
-		pool: pool, names: newNames(config.Prefix), lanes: &lane.Set{}, expiry: &lane.Set{},
+		pool: pool, lanes: &lane.Set{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
+	s.names = s.Names(dialect.Quote, dialect.Quote) // nothing else in this package's SQL stands in double quotes
 	return sqlqueue.New(s, config)
 }
 
@@ -56,8 +53,8 @@ func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 }
 
 // Quiet returns the same Queue, bound to a transaction or not, without the notification of idle workers: for transactions that are to be
-// prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a lock
-// of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
+// prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a
+// lock of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
 func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
 	return bind(q, false, func(s *store) *store {
 		quiet := *s
@@ -88,36 +85,43 @@ func isNil(tx pgx.Tx) bool {
 // store is the driver.Store.
 type store struct {
 	*sqldb.Database
-	names  *names
+	names  *sqldb.Names
 	lanes  *lane.Set
 	expiry *lane.Set     // with the lane Expiring
 	pool   *pgxpool.Pool // nil when bound to a transaction
 
 	notifier *notifier
-	batch    *atomic.Int64   // how many jobs the last exchange that found any has reserved
-	quiet    bool            // pushes are not told of
-	checked  *atomic.Bool    // the encoding of transactions of database/sql
-	told     map[string]bool // bound: the queues that the transaction tells of
+	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any
+	quiet    bool            // pushes do not notify
+	checked  *atomic.Bool    // the encoding of transactions of database/sql was
+	notified map[string]bool // if bound: the queues of which the transaction has notified
 }
 
-// SQL is that of sqldb.Store.
+// SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
-	b.pool, b.told = nil, map[string]bool{}
+	b.pool, b.notified = nil, map[string]bool{}
 	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
 	return &b
 }
 
-// extractable is the condition for payloads of which a field can be taken: for a json value that fails, for the whole statement, where any
-// string of it has \u0000 or half a surrogate pair. The expression goes by the text once, however many escapes there are: it looks neither
-// ahead nor back.
+// firstTime and lastTime are the bounds of the times that are read: the years 1 to 9999, and never the zero time. A row may have others.
+const (
+	firstTime = `timestamptz '0001-01-01 00:00:00.000001+00'`
+	lastTime  = `timestamptz '9999-12-31 23:59:59.999999+00'`
+)
+
+// extractable is the condition for payloads from which a field can be extracted. That fails, and with it the whole statement, if any string
+// in the json value has \u0000 or half a surrogate pair. The expression reads the text once, however many escapes there are: it has no
+// lookahead.
 const extractable = `(strpos(payload::text, E'\\u') = 0 OR payload::text ~ E'^(?:[^\\\\]|\\\\[^u]` +
 	`|\\\\u(?:[1-9a-cA-CefEF]...|0[1-9a-fA-F]..|00[1-9a-fA-F].|000[1-9a-fA-F]|[dD][0-7]..)` +
 	`|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..)*$')`
 
-// plain: see sqldb.Dialect. It has "job" once at most, none of \u006 as of j, o and b, and no more levels than Go reads.
+// plain is sqldb.Dialect.Plain: "job" stands in the payload at most once, \u006 (as in escapes of j, o and b) not at all, and it has no
+// more levels than Go reads.
 const plain = extractable + ` AND length(payload::text) - length(replace(payload::text, '"job"', '')) <= length('"job"')
 	AND strpos(payload::text, E'\\u006') = 0
 	AND (length(payload::text) < 20000 OR length(payload::text) - length(translate(payload::text, '[{', '')) < 10000)`
@@ -150,66 +154,4 @@ var dialect = sqldb.Dialect{
 	OnConflict: " ON CONFLICT DO NOTHING",
 	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 	KeyHeld:    keyHeld,
-}
-
-// Check is that of sqlqueue.Store.
-func (s *store) Check(ctx context.Context) error {
-	const oldest = 140000
-	rows, err := s.DB.Query(ctx, "SELECT current_setting('server_version_num')::integer, current_setting('server_version')")
-	if err != nil {
-		return err
-	}
-	var number int
-	var version string
-	for rows.Next() {
-		err = errors.Join(err, rows.Scan(&number, &version))
-	}
-	if err := errors.Join(err, rows.Close(), rows.Err()); err != nil {
-		return err
-	}
-	if number < oldest {
-		return fmt.Errorf("%w: PostgreSQL %s is too old: 14 or later is needed", sqlqueue.ErrUnsupportedServer, version)
-	}
-	return s.CheckSchema(ctx)
-}
-
-// tx is sqldb.Database.Tx.
-func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
-	if s.pool == nil {
-		return f(s.DB)
-	}
-	return retry.Do(ctx, transient, func() error {
-		return outcome(translate(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-			return f(pgxDB{tx})
-		})))
-	})
-}
-
-// names puts a prefix before the names of tables, which stand in double quotes in this package's SQL, as nothing else does.
-type names struct {
-	replacer *strings.Replacer
-	done     sync.Map // of SQL without a prefix to SQL with it
-}
-
-func newNames(prefix string) *names {
-	if prefix == "" {
-		return &names{}
-	}
-	var pairs []string
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts"} {
-		pairs = append(pairs, `"`+table+`"`, `"`+prefix+table+`"`)
-	}
-	return &names{replacer: strings.NewReplacer(pairs...)}
-}
-
-func (n *names) in(query string) string {
-	if n.replacer == nil {
-		return query
-	}
-	if named, ok := n.done.Load(query); ok {
-		return named.(string)
-	}
-	named := n.replacer.Replace(query)
-	n.done.Store(query, named)
-	return named
 }

@@ -1,7 +1,6 @@
 package pgqueue
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +21,7 @@ FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
 ORDER BY r.n
 RETURNING id`
 
-// As pushSQL, and $6 unique keys. Every producer inserts keys in the same order, so that none waits for another in a circle.
+// As pushSQL, and $6 unique keys. Every producer inserts keys in the same order, so that they cannot wait for each other in a circle.
 const pushKeyedSQL = `
 INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key)
 SELECT r.queue, r.priority, r.payload::json,
@@ -42,7 +41,7 @@ JOIN "jobs" j ON j.queue = r.queue AND j.unique_key = r.unique_key`
 // maxMessage bounds the payloads of one statement: the server takes messages of up to a gigabyte.
 const maxMessage = 128 << 20
 
-// Push is that of sqlqueue.Store.
+// Push implements driver.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	var plain, keyed []int // indexes of jobs
 	size := 0
@@ -55,12 +54,12 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 		}
 	}
 	pushed := make([]driver.Pushed, len(jobs))
-	tell, later := s.toTell(jobs)
+	notify, later := s.toNotify(jobs)
 	var err error
 	if s.pool != nil && keyed == nil && size <= maxMessage {
 		err = retry.Do(ctx, transient, func() error {
-			if tell != nil {
-				return outcome(s.pushAndTell(ctx, jobs, plain, pushed, tell))
+			if notify != nil {
+				return outcome(s.pushAndNotify(ctx, jobs, plain, pushed, notify))
 			}
 			return outcome(s.pushPlain(ctx, s.DB, jobs, plain, pushed))
 		})
@@ -70,10 +69,10 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
 				return err
 			}
-			if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil || tell == nil {
+			if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil || notify == nil {
 				return err
 			}
-			_, err := db.Exec(ctx, notifySQL, s.notifier.channel, tell)
+			_, err := db.Exec(ctx, notifySQL, s.notifier.channel, notify)
 			return err
 		})
 	}
@@ -92,8 +91,8 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	return pushed, nil
 }
 
-// toTell lists the queues that the transaction of the push is to tell of, and those that are told of later.
-func (s *store) toTell(jobs []driver.NewJob) (now, later []string) {
+// toNotify lists the queues of which the push is to notify in its transaction, and those of which the notifier does so later.
+func (s *store) toNotify(jobs []driver.NewJob) (now, later []string) {
 	if s.quiet {
 		return nil, nil
 	}
@@ -102,8 +101,8 @@ func (s *store) toTell(jobs []driver.NewJob) (now, later []string) {
 		return s.notifier.due(queues)
 	}
 	for _, queue := range queues {
-		if !s.told[queue] {
-			s.told[queue] = true
+		if !s.notified[queue] {
+			s.notified[queue] = true
 			now = append(now, queue)
 		}
 	}
@@ -118,7 +117,7 @@ func (s *store) pushPlain(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 			size += len(jobs[which[n]].Payload)
 			n++
 		}
-		rows, err := db.Query(ctx, s.names.in(pushSQL), columns(jobs, which[:n])...)
+		rows, err := db.Query(ctx, s.names.In(pushSQL), columns(jobs, which[:n])...)
 		if err != nil {
 			return err
 		}
@@ -139,13 +138,13 @@ func readIDs(rows sqldb.Rows, which []int, pushed []driver.Pushed) error {
 	})
 }
 
-// pushAndTell is pushPlain for what one statement takes, and a notification, sent together: one transaction, one round trip.
-func (s *store) pushAndTell(ctx context.Context, jobs []driver.NewJob, which []int, pushed []driver.Pushed, tell []string) error {
+// pushAndNotify does what pushPlain does in one statement, and notifies, in one transaction and one round trip.
+func (s *store) pushAndNotify(ctx context.Context, jobs []driver.NewJob, which []int, pushed []driver.Pushed, notify []string) error {
 	batch := &pgx.Batch{}
-	batch.Queue(s.names.in(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.names.In(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
 		return readIDs(pgxRows{rows, nil}, which, pushed)
 	})
-	batch.Queue(notifySQL, s.notifier.channel, tell)
+	batch.Queue(notifySQL, s.notifier.channel, notify)
 	conn, err := s.acquire(ctx)
 	if err != nil {
 		return err
@@ -158,8 +157,8 @@ type uniqueKey struct{ queue, key string }
 
 func keyOf(job driver.NewJob) uniqueKey { return uniqueKey{job.Queue, job.UniqueKey} }
 
-// pushKeyed inserts the jobs whose keys are free, and finds out who holds the others. A holder can end in between: then its key is free,
-// and the job is tried again.
+// pushKeyed inserts the jobs whose keys are free, and finds the jobs that hold the others. A holder may end in between: then the key is
+// free, and the job is tried again.
 func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob, which []int, pushed []driver.Pushed) error {
 	const tries = 3
 	for try := 1; len(which) > 0; try++ {
@@ -206,7 +205,7 @@ func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 }
 
 func (s *store) byKey(ctx context.Context, db sqldb.DB, query string, args ...any) (map[uniqueKey]int64, error) {
-	rows, err := db.Query(ctx, s.names.in(query), args...)
+	rows, err := db.Query(ctx, s.names.In(query), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +219,7 @@ func (s *store) byKey(ctx context.Context, db sqldb.DB, query string, args ...an
 	})
 }
 
-// The seconds since 1970 of the years 1 to 9999, less what a number of microseconds is rounded by.
+// The first and the last second of the years 1 to 9999, since 1970, with a second to spare for the rounding of microseconds.
 const firstSecond, lastSecond = -62135596799, 253402300798
 
 // columns are the first five arguments of the statements that push.
@@ -236,13 +235,4 @@ func columns(jobs []driver.NewJob, which []int) []any {
 		}
 	}
 	return []any{queues, priorities, payloads, times, delays}
-}
-
-// drain reads all rows.
-func drain(rows sqldb.Rows, row func() error) error {
-	var err error
-	for err == nil && rows.Next() {
-		err = row()
-	}
-	return cmp.Or(err, rows.Close(), rows.Err())
 }

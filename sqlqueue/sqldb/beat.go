@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Beat is that of driver.Store.
+// Beat is that of driver.Store, for the stores that embed a Database.
 func (d *Database) Beat(ctx context.Context, b driver.Beat) error {
 	return d.Tx(ctx, func(db DB) error {
 		if err := d.writeWorker(ctx, db, b); err != nil {

@@ -3,13 +3,14 @@ package sqldb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Controls returns the controls of the queues, and of all under the empty name; every control there is when queues is nil.
+// Controls returns the controls of the queues, and under the empty name that of all queues. If queues is nil, it returns every control.
 func (d *Database) Controls(ctx context.Context, db DB, queues []string) ([]driver.Control, error) {
 	s := d.Statement("%s", d.SelectControls())
 	if queues != nil {
@@ -28,17 +29,40 @@ func (d *Database) Controls(ctx context.Context, db DB, queues []string) ([]driv
 	return controls, err
 }
 
-// SelectControls is a SELECT without conditions of what ScanControl reads. A pause that has passed reads as none.
+// SelectControls is a SELECT of ControlColumns from every row.
 func (d *Database) SelectControls() string {
 	now := d.Dialect.Now
 	if now == "" {
 		now = fmt.Sprintf(d.Dialect.Time, fmt.Sprint(time.Now().UnixMicro()))
 	}
-	return fmt.Sprintf("SELECT queue, paused AND (paused_until IS NULL OR paused_until > %s), %s, restarts, maintenance, expire_ms IS NOT NULL, expire_ms FROM %s",
-		now, fmt.Sprintf(d.Dialect.Micros, "paused_until"), d.Table("job_queues"))
+	return "SELECT " + ControlColumns(now, fmt.Sprintf(d.Dialect.Micros, "paused_until")) + " FROM " + d.Table("job_queues")
 }
 
-// ScanControl reads a row of SelectControls.
+// ControlColumns are the columns of job_queues that ScanControl reads: now is the time as the table keeps times, until the column
+// paused_until in microseconds since 1970.
+func ControlColumns(now, until string) string {
+	return "queue, " + paused("", now) + ", " + until + ", restarts, maintenance, expire_ms IS NOT NULL, expire_ms"
+}
+
+// paused is the condition of a row that is paused now: a pause that has passed is none.
+func paused(row, now string) string {
+	return fmt.Sprintf("%[1]spaused AND (%[1]spaused_until IS NULL OR %[1]spaused_until > %[2]s)", row, now)
+}
+
+// StoppedSQL is the condition of a row of job_queues that lets nothing be reserved. Row is what stands before its columns, such as "c.",
+// and force the condition under which maintenance does not count. Stopped is the same for controls that were read.
+func StoppedSQL(row, now, force string) string {
+	return "(" + paused(row, now) + " OR " + row + "maintenance AND NOT " + force + ")"
+}
+
+// Stopped reports whether nothing may be reserved from a queue, because of its own control or that of all queues. Force is Exchange.Force.
+func Stopped(controls []driver.Control, queue string, force bool) bool {
+	return slices.ContainsFunc(controls, func(c driver.Control) bool {
+		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
+	})
+}
+
+// ScanControl reads a row of ControlColumns.
 func ScanControl(scan func(...any) error) (driver.Control, error) {
 	var c driver.Control
 	var until time.Time

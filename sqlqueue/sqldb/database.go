@@ -10,23 +10,23 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Database are the operators' part of a store.
+// Database is the part of a store that is the same for every SQL database.
 type Database struct {
 	Dialect Dialect
-	Prefix  string
-	DB      DB
+	Prefix  string // before the names of tables and indexes
+	DB      DB     // the store's pool, or the caller's transaction
 
-	// Tx runs f in a transaction at READ COMMITTED: one of the store's own, repeated after a deadlock, or the caller's.
+	// Tx runs f in a transaction at READ COMMITTED: in one of the store's own, which is repeated after a deadlock, or in the caller's.
 	Tx func(ctx context.Context, f func(DB) error) error
 }
 
-// Store is a driver.Store that works on a Database.
+// Store is a driver.Store that works on a Database. Package operator needs one.
 type Store interface {
 	driver.Store
 	SQL() *Database
 }
 
-// Of returns the Database that a store works on, or the store that it wraps.
+// Of returns the Database of a store, or of the store that it wraps.
 func Of(s driver.Store) (*Database, error) {
 	on, ok := driver.As[Store](s)
 	if !ok {
@@ -35,12 +35,7 @@ func Of(s driver.Store) (*Database, error) {
 	return on.SQL(), nil
 }
 
-// Table returns the quoted name of a table or an index.
-func (d *Database) Table(name string) string {
-	return d.Dialect.Quote + d.Prefix + name + d.Dialect.Quote
-}
-
-// Force makes a statement use an index, where the planner would not by itself.
+// Force is what stands after a table's name to make a statement use an index, where the database would not by itself.
 func (d *Database) Force(index string) string {
 	if d.Dialect.Force == "" {
 		return ""
@@ -48,13 +43,17 @@ func (d *Database) Force(index string) string {
 	return fmt.Sprintf(d.Dialect.Force, d.Table(index))
 }
 
+// KeyHeld reports whether a statement failed because a unique key is held by another job.
+func (d *Database) KeyHeld(err error) bool { return d.Dialect.KeyHeld(err, d.Prefix+"jobs_unique") }
+
 // Clock reads the database's clock.
 func (d *Database) Clock(ctx context.Context) (time.Time, error) {
 	if d.Dialect.Now == "" {
 		return time.Now().UTC(), nil
 	}
 	var now time.Time
-	err := Each(ctx, d.DB, "SELECT "+fmt.Sprintf(d.Dialect.Micros, d.Dialect.Now), nil, func(scan func(...any) error) error { return scan(Reading(&now)...) })
+	query := "SELECT " + fmt.Sprintf(d.Dialect.Micros, d.Dialect.Now)
+	err := Each(ctx, d.DB, query, nil, func(scan func(...any) error) error { return scan(Reading(&now)...) })
 	return now, err
 }
 

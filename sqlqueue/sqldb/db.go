@@ -5,7 +5,7 @@ import (
 	"database/sql"
 )
 
-// DB runs statements: on a pool, or in a transaction.
+// DB runs statements: on a pool, or in a transaction. Errors are those that the store returns, as ErrNotMigrated.
 type DB interface {
 	// Exec returns the number of rows affected.
 	Exec(ctx context.Context, query string, args ...any) (int64, error)
@@ -41,7 +41,7 @@ type Executor interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// SQL makes a DB of an Executor. Errors go through translate.
+// SQL makes a DB of an Executor. Errors go through translate, which makes of a driver's errors those of package driver.
 func SQL(db Executor, translate func(error) error) DB { return sqlDB{db, translate} }
 
 type sqlDB struct {

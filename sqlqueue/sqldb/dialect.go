@@ -1,55 +1,62 @@
 package sqldb
 
-import (
-	"strings"
-)
+import "strings"
 
-// Dialect is how a database writes what the others write differently.
+// Dialect is how a database writes what others write differently. A field that may be empty says so. Texts with %s in them are formats.
 type Dialect struct {
-	Quote       string                      // around the names of tables
-	Placeholder func(int) string            // the nth argument, from 1
-	Now         string                      // the time now, as the tables keep it, for values; empty where Go's clock counts
-	Began       string                      // the time when the statement began, for conditions, which then can go by an index; empty: Now
-	Time        string                      // microseconds since 1970 (%s) as the tables keep times
-	Micros      string                      // a time of the tables (%s) as microseconds since 1970
-	Payload     string                      // the payload as text; empty: it is one
-	Plain       string                      // whether Name is what sqlqueue.ParsePayload says; never an error, whatever the payload
-	Name        string                      // the name of a payload that is Plain; NULL if it has none
-	Text        string                      // the argument %s as a text that is compared byte by byte
-	Like        string                      // whether a text (%[1]s) matches the pattern %[2]s
-	Pattern     func(parts []string) string // what has the parts in it, in this order
-	ForUpdate   string                      // what makes a SELECT lock its rows
-	SkipLocked  string                      // ForUpdate that leaves out what others have locked
-	OnConflict  string                      // what makes an INSERT into queues leave an existing row alone
-	Empty       string                      // the empty text as a literal, where one as an argument may be taken for NULL; else empty
-	Remainder   string                      // that of %s, divided by %d; empty: %s %% %d
+	Quote       string           // stands around the names of tables and indexes
+	Placeholder func(int) string // stands for the nth argument, from 1
 
-	// KeepHeld makes an INSERT into jobs leave out a row whose unique key is held; empty: its error says so. KeyHeld reports whether an
-	// error says that the index of unique keys has an entry already.
-	KeepHeld string
-	KeyHeld  func(err error, index string) bool
+	// Times. Now is the time now, as the tables keep times; empty: the store goes by Go's clock. Began is the time when the statement
+	// began, for conditions that are to go by an index; empty: Now. Time makes a time of the tables from microseconds since 1970, and
+	// Micros the reverse.
+	Now, Began, Time, Micros string
 
-	// Field is the text of the payload's value under the keys, one in the other; NULL if there is none. It has what it needs written as
-	// arguments.
+	// Text makes a text that is compared byte by byte. Like is the condition that the text %[1]s matches the pattern %[2]s, and Pattern
+	// makes the pattern of texts that have all the parts in them, in this order. Empty is the empty text as a literal, for a database that
+	// may take an empty argument for NULL; otherwise it is empty.
+	Text, Like string
+	Pattern    func(parts []string) string
+	Empty      string
+
+	// Remainder is that of %s divided by %d; empty: %s %% %d.
+	Remainder string
+
+	// Payload is the payload as text; empty: it is one. Name is the name of the handler in a payload, NULL if it has none. It need be right
+	// only for payloads for which the condition Plain is true: the others are read with sqlqueue.ParsePayload. Plain must not fail,
+	// whatever the payload is, and be true of nearly all of them.
+	Payload, Name, Plain string
+
+	// Field is the text of the payload's value under the keys, one in the other; NULL if there is none. It writes its arguments with arg.
 	Field func(arg func(any) string, keys []string) string
 
-	// What is locked or changed by id must be looked up by id, so that no rows of others are in the way. ByID stands after the table's
-	// name and sees to it; Delete is a DELETE from the table %s up to its condition. Empty: the planner does it by itself.
+	// ForUpdate makes a SELECT lock its rows, and SkipLocked lock only those that no other transaction has locked and leave out the rest.
+	// Both are empty for a database with a single writer.
+	ForUpdate, SkipLocked string
+
+	// OnConflict makes an INSERT leave alone a row that is there already. KeepHeld makes an INSERT into jobs leave out a row whose unique
+	// key is held; empty: it fails, and KeyHeld tells why. KeyHeld reports whether an error says that this index, which is unique, has an
+	// entry already.
+	OnConflict, KeepHeld string
+	KeyHeld              func(err error, index string) bool
+
+	// ByID stands after a table's name where rows are locked or changed by id, and makes the database look them up by id, so that rows of
+	// others are not in the way. Delete is a DELETE from the table %s that does so, up to its condition. Empty: the database does it by
+	// itself.
 	ByID, Delete string
 
-	// Paged stands after the name of jobs where they are read in the order of their ids, up to a limit, by conditions of which an index may
-	// know only some: it keeps the planner from an index that has it read and sort all that these leave. Empty: the planner knows better.
-	Paged string
-
-	// Force stands after the table's name and makes a statement use the index %s. Empty: the planner does it by itself.
+	// Force stands after a table's name and makes the database use the index %s. Empty: it does so by itself.
 	Force string
 
-	// Waiting is what the conditions of a search in jobs_ready need, where that index has only jobs that are not reserved. Reserved is
-	// what those of a search for reserved jobs in jobs_expiry are.
-	Waiting, Reserved string
+	// Paged stands after the name of jobs where they are read in the order of their ids, up to a limit, by conditions of which an index may
+	// know only some. It keeps the database from an index after which it would have to sort all that is left. Empty: it knows better by
+	// itself.
+	Paged string
 
-	// Endless is the condition of the reserved jobs that Reserved leaves out. Empty: it leaves out none.
-	Endless string
+	// Waiting are further conditions for a search in the index jobs_ready, if that has only jobs that are not reserved, such as " AND NOT
+	// reserved". Reserved is the condition for a search for reserved jobs in the index jobs_expiry. Endless is the condition for the
+	// reserved jobs that Reserved leaves out; empty: there are none.
+	Waiting, Reserved, Endless string
 }
 
 // LikePattern is a Dialect's Pattern for LIKE with ESCAPE '!'.
@@ -61,5 +68,5 @@ func LikePattern(parts []string) string {
 	return "%" + strings.Join(escaped, "%") + "%"
 }
 
-// JSONPath is the path of a value under keys, which have no quotes in them, for functions that take $."data"."id".
+// JSONPath is the path of the value under keys, for functions that take paths such as $."data"."id". The keys have no quotes in them.
 func JSONPath(keys []string) string { return `$."` + strings.Join(keys, `"."`) + `"` }

@@ -12,7 +12,8 @@ var (
 	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
 )
 
-// Time is a time of the tables, in microseconds since 1970. Before the year 1 it is the start of that, after 9999 the end of that.
+// Time is a time from microseconds since 1970, in UTC. One before the year 1 becomes the start of that year, one after 9999 the end of
+// that.
 func Time(micros int64) time.Time {
 	return time.UnixMicro(min(max(micros, firstTime.UnixMicro()), lastTime.UnixMicro())).UTC()
 }
@@ -28,9 +29,9 @@ func within(t time.Time) time.Time {
 	return t
 }
 
-// Reading returns scanners that read whatever a row has: one row, however it was written, must not stop a list. A number that is too great or
-// too small becomes the nearest that dest can have, and what is no number 0; NULL is the zero value; text is made valid UTF-8. Times are read
-// from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte and time.Time.
+// Reading returns what to pass to Scan in place of dest: it reads whatever a row has, since one row, however it was written, must not stop
+// a list. A number that dest cannot hold becomes the nearest that it can, and what is no number becomes 0. NULL is the zero value. Text is
+// made valid UTF-8. Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte or time.Time.
 func Reading(dest ...any) []any {
 	scanners := make([]any, len(dest))
 	for i, d := range dest {
@@ -126,7 +127,7 @@ func words(value any) string {
 	return ""
 }
 
-// Milliseconds is a duration, or the greatest that there is.
+// Milliseconds is a duration of n milliseconds, or the greatest that there is. A negative one becomes 0.
 func Milliseconds(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }

@@ -9,21 +9,25 @@ import (
 	"time"
 )
 
-// Statement is SQL with its arguments.
+// Statement is SQL that is written piece by piece, with its arguments. Call Arg, and whatever else adds arguments, in the order of their
+// places in the SQL.
 type Statement struct {
 	Dialect *Dialect
 	sql     strings.Builder
 	args    []any
 }
 
+// Statement returns a Statement that begins with a piece of SQL.
 func (d *Database) Statement(format string, a ...any) *Statement {
 	s := &Statement{Dialect: &d.Dialect}
 	s.Add(format, a...)
 	return s
 }
 
+// Add adds a piece of SQL.
 func (s *Statement) Add(format string, a ...any) { fmt.Fprintf(&s.sql, format, a...) }
 
+// Arg adds an argument, and returns what stands for it in the SQL.
 func (s *Statement) Arg(v any) string {
 	if v == "" && s.Dialect.Empty != "" {
 		return s.Dialect.Empty
@@ -32,22 +36,23 @@ func (s *Statement) Arg(v any) string {
 	return s.Dialect.Placeholder(len(s.args))
 }
 
+// Time is a time, as the tables keep times. One that they cannot keep becomes the nearest that they can.
 func (s *Statement) Time(t time.Time) string {
 	return fmt.Sprintf(s.Dialect.Time, s.Arg(within(t).UnixMicro()))
 }
 
-// after is the time now, moved by d: a value.
-func (s *Statement) After(d time.Duration) string { return s.Moved(s.Dialect.Now, d) }
+// After is the time d from now, as a value to write.
+func (s *Statement) After(d time.Duration) string { return s.moved(s.Dialect.Now, d) }
 
-// now is a value.
+// Now is the time now, as a value to write.
 func (s *Statement) Now() string { return s.After(0) }
 
-// ago is the time d ago, for a condition.
+// Ago is the time d ago, for a condition, which then can go by an index.
 func (s *Statement) Ago(d time.Duration) string {
-	return s.Moved(cmp.Or(s.Dialect.Began, s.Dialect.Now), -d)
+	return s.moved(cmp.Or(s.Dialect.Began, s.Dialect.Now), -d)
 }
 
-func (s *Statement) Moved(now string, d time.Duration) string {
+func (s *Statement) moved(now string, d time.Duration) string {
 	if now == "" {
 		return s.Time(time.Now().Add(d))
 	}
@@ -57,7 +62,7 @@ func (s *Statement) Moved(now string, d time.Duration) string {
 	return fmt.Sprintf(s.Dialect.Time, "("+fmt.Sprintf(s.Dialect.Micros, now)+" + "+s.Arg(d.Microseconds())+")")
 }
 
-// in is a condition on a column of ids. A list of 1,000 would be a subquery for MariaDB, for which it scans the table.
+// In is the condition that a column has one of the ids. From 1,000 in one list on MariaDB makes a subquery of them, and scans the table.
 func (s *Statement) In(column string, ids []int64) string {
 	const most = 500
 	if len(ids) == 0 {
@@ -74,11 +79,11 @@ func (s *Statement) In(column string, ids []int64) string {
 	return "(" + strings.Join(lists, " OR ") + ")"
 }
 
-// whereIDs is the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which does not
-// heed a hint for an index with all the columns that a statement reads.
+// WhereIDs adds the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which ignores
+// a hint for an index that has all columns of a statement.
 func (s *Statement) WhereIDs(ids []int64) { s.Add(" WHERE %s AND length(queue) >= 0", s.In("id", ids)) }
 
-// Delete deletes rows by id.
+// Delete deletes rows of a table by id.
 func (d *Database) Delete(ctx context.Context, db DB, table string, ids []int64) error {
 	s := d.Statement(cmp.Or(d.Dialect.Delete, "DELETE FROM %s"), d.Table(table))
 	s.WhereIDs(ids)
@@ -86,10 +91,12 @@ func (d *Database) Delete(ctx context.Context, db DB, table string, ids []int64)
 	return err
 }
 
+// Exec runs the statement, and returns the number of rows affected.
 func (s *Statement) Exec(ctx context.Context, db DB) (int64, error) {
 	return db.Exec(ctx, s.sql.String(), s.args...)
 }
 
+// Each runs the statement, and calls row for every row of its answer.
 func (s *Statement) Each(ctx context.Context, db DB, row func(scan func(...any) error) error) error {
 	return Each(ctx, db, s.sql.String(), s.args, row)
 }

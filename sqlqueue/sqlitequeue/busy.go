@@ -38,7 +38,7 @@ func whileBusy(ctx context.Context, start time.Time, f func() error) error {
 	}
 }
 
-// ended adds why ctx has ended to an error that does not tell: some drivers only say that a statement was interrupted.
+// ended adds to an error why ctx has ended: some drivers only say that a statement was interrupted.
 func ended(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(err, cause) {
@@ -57,7 +57,7 @@ func (r reader) Query(ctx context.Context, query string, args ...any) (sqldb.Row
 		if err != nil {
 			return err
 		}
-		// Some drivers ask SQLite only now. Whoever has got the first row gets them all.
+		// Some drivers run the statement only now. After the first row there is no more to wait for.
 		more := rows.Next()
 		if err := rows.Err(); err != nil {
 			_ = rows.Close()

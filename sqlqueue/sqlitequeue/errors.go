@@ -7,7 +7,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// translate names the errors that callers tell apart. The drivers have no type in common, but all of them give SQLite's own text.
+// translate turns the error of a missing table into ErrNotMigrated, and what SQLite refuses for good into a *RefusedError. The drivers'
+// errors have no type in common, but all have SQLite's own text.
 func translate(err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "no such table"):
@@ -23,20 +24,29 @@ func translate(err error) error {
 	return err
 }
 
-// cures are what to do when SQLite refuses for good, by its text. A full disk is not among them: it may be cleared.
+// cures are what to do about what SQLite refuses for good, by its text. A full disk is not among them: it may get room again.
 var cures = map[string]string{
-	"attempt to write a readonly database": "let this user write the file and its folder, and check that the file was not replaced and is not opened with mode=ro",
-	"database disk image is malformed":     "the file is damaged: restore it from a backup, or salvage it with .recover of the sqlite3 shell",
-	"file is not a database":               "the file is something else, or encrypted: check the path",
-	"access permission denied":             "let this user read and write the file and its folder",
-	"authorization denied":                 "the application's authorizer forbids the statement: let it pass",
-	"not authorized":                       "the application's authorizer forbids the statement: let it pass",
+	"attempt to write a readonly database": "let this user write the file and its folder, " +
+		"and check that the file was not replaced and is not opened with mode=ro",
+	"database disk image is malformed": "the file is damaged: restore it from a backup, " +
+		"or salvage it with .recover of the sqlite3 shell",
+	"file is not a database":   "the file is something else, or encrypted: check the path",
+	"access permission denied": "let this user read and write the file and its folder",
+	"authorization denied":     "the application's authorizer forbids the statement: let it pass",
+	"not authorized":           "the application's authorizer forbids the statement: let it pass",
 }
 
-// isBusy tells whether the statement failed because of other connections (SQLITE_BUSY, SQLITE_LOCKED).
+// isBusy reports whether a statement failed because of other connections (SQLITE_BUSY, SQLITE_LOCKED).
 func isBusy(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "database is locked") ||
 		strings.Contains(text, "database table is locked") ||
 		strings.Contains(text, "database schema is locked")
+}
+
+// keyHeld reports whether an error says that the index of unique keys has an entry already, and not some other unique index. SQLite names
+// its columns.
+func keyHeld(err error, index string) bool {
+	table := strings.TrimSuffix(index, "_unique")
+	return strings.Contains(err.Error(), "UNIQUE constraint failed: "+table+".queue, "+table+".unique_key")
 }

@@ -105,7 +105,8 @@ func openDatabase() (db *sql.DB, done func()) {
 		log.Fatal(err)
 	}
 	file := filepath.Join(dir, "app.db")
-	db, err = sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
+	db, err = sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"+
+		"&_pragma=synchronous(NORMAL)&_txlock=immediate")
 	if err != nil {
 		log.Fatal(err)
 	}

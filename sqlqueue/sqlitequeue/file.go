@@ -13,11 +13,11 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// fileInterval is how often it is looked whether the database's file is still the one that was opened.
+// fileInterval is how often a store checks whether the database's file is still the one that was opened.
 const fileInterval = time.Second
 
-// file notices that the database's file was replaced or deleted under open connections, as by a backup that is restored. They would go on
-// with the file that has no name any more, and what is written to it is lost.
+// file notices that the database's file was replaced or deleted under open connections, as by the restore of a backup. The connections go
+// on with the old file, which has no name any more, and what they write is lost.
 type file struct {
 	mu     sync.Mutex
 	path   string      // as SQLite opened it; empty: in memory
@@ -45,12 +45,12 @@ func (f *file) check(ctx context.Context, pool *sql.DB) error {
 	now, err := os.Stat(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.opened == nil:
-		f.path = "" // no file of the system's, such as one in memory
+		f.path = "" // a database that is not a file of the system, such as one in memory
 	case errors.Is(err, fs.ErrNotExist):
-		f.looked = time.Time{}.Add(1) // it is looked for again at once
+		f.looked = time.Time{}.Add(1) // the next operation looks again
 		return f.refused("is gone")
 	case err != nil:
-		return nil //nolint:nilerr // whether it is another file cannot be told
+		return nil //nolint:nilerr // it is not known whether it is another file
 	case f.opened == nil:
 		f.opened = now
 	case !os.SameFile(f.opened, now):

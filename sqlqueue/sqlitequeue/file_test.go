@@ -52,7 +52,8 @@ func TestRefused(t *testing.T) {
 	db := must(sql.Open("sqlite", "file:"+path+"?mode=ro"))(t)
 	t.Cleanup(func() { _ = db.Close() })
 	var refused *sqlqueue.RefusedError
-	if _, err := newQueue(t, db).Push(t.Context(), sqlqueue.Named("job", nil)); !errors.As(err, &refused) || !strings.Contains(refused.Cure, "write") {
+	_, err := newQueue(t, db).Push(t.Context(), sqlqueue.Named("job", nil))
+	if !errors.As(err, &refused) || !strings.Contains(refused.Cure, "write") {
 		t.Errorf("a push to a file that can only be read: %v", err)
 	}
 	other := t.TempDir() + "/other.db"

@@ -12,15 +12,15 @@ import (
 var _ driver.Listener = (*store)(nil)
 
 const (
-	// mostIdle is how often the number of the database's version is looked at when nothing has happened for long; after a change,
-	// more often: each time after a 64th of the time since, but not more often than leastIdle.
+	// The version of the database is read after a 64th of the time since its last change, but after leastIdle at the earliest and after
+	// mostIdle at the latest.
 	mostIdle  = 50 * time.Millisecond
 	leastIdle = time.Millisecond
 	idleShare = 64
 )
 
-// Listen is that of sqlqueue.Listener. It takes a connection of the pool and asks for the number that every commit of others changes, which
-// costs a few microseconds.
+// Listen implements driver.Listener. It takes a connection of the pool and reads the number that every commit of another connection
+// changes, which takes a few microseconds.
 func (s *store) Listen(ctx context.Context, _ []string, heard func()) error {
 	if most := s.pool.Stats().MaxOpenConnections; s.bound || most > 0 && most < 3 {
 		return errors.ErrUnsupported

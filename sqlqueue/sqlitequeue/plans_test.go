@@ -25,7 +25,7 @@ INSERT INTO jobs (queue, payload, available_at, unique_key)
 SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN n END FROM n`)
 
 	const byID = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
-	plans := map[string][]string{
+	plans := map[*statement][]string{
 		becomeWriter: {byID},
 		insertJob:    {},
 		insertJobs:   {},
@@ -77,7 +77,8 @@ func explain(t *testing.T, db *sql.DB, text string) []string {
 	t.Helper()
 	query := "EXPLAIN QUERY PLAN " + text
 	var steps []string
-	if err := sqldb.Each(t.Context(), sqldb.SQL(db, translate), query, make([]any, strings.Count(text, "?")), func(scan func(...any) error) error {
+	args := make([]any, strings.Count(text, "?"))
+	if err := sqldb.Each(t.Context(), sqldb.SQL(db, translate), query, args, func(scan func(...any) error) error {
 		var id, parent, unused int
 		var step string
 		err := scan(&id, &parent, &unused, &step)
@@ -107,7 +108,8 @@ func TestOperatorPlans(t *testing.T) {
 	execute(t, db, `
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO jobs (queue, priority, payload, reserved, reserved_at, reserved_by, expires_at)
-SELECT 'queue-' || (n % 5), n % 3, '{"job":"x"}', n % 1000 = 0, CASE WHEN n % 1000 = 0 THEN n END, CASE WHEN n % 1000 = 0 THEN n END, NULL FROM n;
+SELECT 'queue-' || (n % 5), n % 3, '{"job":"x"}', n % 1000 = 0, CASE WHEN n % 1000 = 0 THEN n END,
+	CASE WHEN n % 1000 = 0 THEN n END, NULL FROM n;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 SELECT n, 'queue-' || (n % 5), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n;

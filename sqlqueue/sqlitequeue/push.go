@@ -13,7 +13,7 @@ import (
 // mostPayload bounds the payloads of one statement, in bytes. SQLite takes a string of up to a billion.
 const mostPayload = 8 << 20
 
-// Push: see sqlqueue.Store.
+// Push implements driver.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	pushed := make([]driver.Pushed, 0, len(jobs))
 	write := s.promptly
@@ -44,8 +44,8 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	return pushed, nil
 }
 
-// alike returns how many jobs, from the first on, one statement can insert: those without a unique key that differ only by payload.
-// Written in their order, all jobs of a call get ids that ascend.
+// alike returns how many jobs, from the first on, one statement can insert: jobs without a unique key that differ only by payload. All jobs
+// of a call are inserted in their order, so that their ids ascend.
 func alike(jobs []driver.NewJob) int {
 	first, size := jobs[0], len(jobs[0].Payload)
 	if first.UniqueKey != "" {
@@ -75,12 +75,12 @@ func (s *store) pushAlike(ctx context.Context, db sqldb.Executor, jobs []driver.
 
 // insertJob inserts one job, unless another has its unique key: ?1 queue, ?2 priority, ?3 payload, ?4 available_at, ?5 created_at,
 // ?6 unique_key.
-const insertJob = `
+var insertJob = newStatement(`
 INSERT INTO "jobs" (queue, priority, payload, available_at, created_at, unique_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING`
+ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING`)
 
 // selectHolder returns the job of the queue ?1 that has the unique key ?2.
-const selectHolder = `SELECT id FROM "jobs" WHERE queue = ?1 AND unique_key = ?2`
+var selectHolder = newStatement(`SELECT id FROM "jobs" WHERE queue = ?1 AND unique_key = ?2`)
 
 func (s *store) pushOne(ctx context.Context, db sqldb.Executor, job driver.NewJob, at, now int64) (driver.Pushed, error) {
 	var key any
@@ -104,17 +104,17 @@ func only(ids []int64) int64 {
 
 // insertJobs inserts a job for each payload of ?1, [payload, …]: ?2 queue, ?3 priority, ?4 available_at, ?5 created_at. A payload is a
 // JSON string there, so that every byte of it is kept.
-const insertJobs = `
+var insertJobs = newStatement(`
 INSERT INTO "jobs" (queue, priority, payload, available_at, created_at)
-SELECT ?2, ?3, value, ?4, ?5 FROM json_each(?1) ORDER BY key`
+SELECT ?2, ?3, value, ?4, ?5 FROM json_each(?1) ORDER BY key`)
 
 // selectSequence returns the last id that the table ?1 has given.
-const selectSequence = `SELECT seq FROM sqlite_sequence WHERE name = ?1`
+var selectSequence = newStatement(`SELECT seq FROM sqlite_sequence WHERE name = ?1`)
 
 // selectInserted returns the jobs after ?1 and up to ?2, in their order, that were inserted with ?3 queue, ?4 priority, ?5 available_at,
 // ?6 created_at.
-const selectInserted = `
-SELECT id FROM "jobs" WHERE id > ?1 AND id <= ?2 AND queue = ?3 AND priority = ?4 AND available_at = ?5 AND created_at = ?6 ORDER BY id`
+var selectInserted = newStatement(`
+SELECT id FROM "jobs" WHERE id > ?1 AND id <= ?2 AND queue = ?3 AND priority = ?4 AND available_at = ?5 AND created_at = ?6 ORDER BY id`)
 
 func (s *store) pushMany(ctx context.Context, db sqldb.Executor, jobs []driver.NewJob, at, now int64) ([]driver.Pushed, error) {
 	payloads := make([]string, len(jobs))
@@ -131,7 +131,7 @@ func (s *store) pushMany(ctx context.Context, db sqldb.Executor, jobs []driver.N
 		return nil, err
 	}
 	// Rows are inserted in the order of the SELECT, and their ids ascend (AUTOINCREMENT): by one, unless a trigger inserts jobs in between.
-	// To have them returned costs half as much as to insert the rows.
+	// RETURNING would cost half as much as the INSERT itself.
 	var ids []int64
 	if last-before != inserted {
 		ids, err = s.ids(ctx, db, selectInserted, before, last, queue, priority, at, now)
@@ -154,7 +154,7 @@ func (s *store) pushMany(ctx context.Context, db sqldb.Executor, jobs []driver.N
 }
 
 // insert returns the last id, and how many rows were inserted.
-func (s *store) insert(ctx context.Context, db sqldb.Executor, statement string, args ...any) (last, inserted int64, err error) {
+func (s *store) insert(ctx context.Context, db sqldb.Executor, statement *statement, args ...any) (last, inserted int64, err error) {
 	result, err := db.ExecContext(ctx, s.sql.text[statement], args...)
 	if err != nil {
 		return 0, 0, translate(err)
@@ -167,7 +167,7 @@ func (s *store) insert(ctx context.Context, db sqldb.Executor, statement string,
 	return last, inserted, err
 }
 
-func (s *store) ids(ctx context.Context, db sqldb.Executor, statement string, args ...any) ([]int64, error) {
+func (s *store) ids(ctx context.Context, db sqldb.Executor, statement *statement, args ...any) ([]int64, error) {
 	var ids []int64
 	err := sqldb.Each(ctx, sqldb.SQL(db, translate), s.sql.text[statement], args, func(scan func(...any) error) error {
 		var id int64

@@ -5,7 +5,8 @@
 //
 // The settings of a connection are the application's, in the address that it opens. With modernc.org/sqlite:
 //
-//		sql.Open("sqlite", "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
+//		sql.Open("sqlite", "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"+
+//			"&_pragma=synchronous(NORMAL)&_txlock=immediate")
 //
 //	  - journal_mode WAL: readers and the writer do not wait for each other. In the other modes the queue works too, but a read may have
 //	    to wait for a write, and a write for reads.
@@ -18,8 +19,9 @@
 // # One writer
 //
 // SQLite has one writer at a time. What writes is a single statement, or a transaction that becomes the writer before it reads, on a
-// connection that it takes from the pool and gives back. Operations of one Queue come one after the other, and wait up to a minute for writers elsewhere, in this
-// process and in others; then the error is the driver's SQLITE_BUSY. An exchange that finds nothing to do only reads.
+// connection that it takes from the pool and gives back. Operations of one Queue come one after the other, and wait up to a minute for
+// writers elsewhere, in this process and in others; then the error is the driver's SQLITE_BUSY. An exchange that finds nothing to do only
+// reads.
 //
 // No operation needs two connections, so a pool of one works, and so does a database in memory on one connection. There an operation
 // waits for as long as the application has the connection: inside the application's own transaction, use WithTx.
@@ -83,7 +85,7 @@ func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 	})
 }
 
-// store is a sqlqueue.Store. The methods that are not here are sqldb.Database'.
+// store is the driver.Store.
 type store struct {
 	*sqldb.Database
 	tx     func(ctx context.Context, f func(sqldb.Executor) error) error // Database.Tx, with what it runs on
@@ -100,18 +102,18 @@ var (
 	_ driver.SingleWriter = (*store)(nil)
 )
 
-// SingleWriter: see sqlqueue.SingleWriter.
+// SingleWriter implements driver.SingleWriter.
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx)}
-	s.sql = newStatements(s.Table)
+	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
 	return s
 }
 
-// SQL is that of sqldb.Store.
+// SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
 func (s *store) bind(tx *sql.Tx) *store {
@@ -137,7 +139,8 @@ var dialect = sqldb.Dialect{
 	Time:        "%s",
 	Micros:      "%s",
 	Payload:     "CAST(payload AS TEXT)", // a driver may have bound it as bytes
-	Plain: `length(CAST(payload AS TEXT)) - length(replace(payload, '"job"', '')) <= length('"job"') AND instr(payload, '\u006') = 0` + // of j, o and b
+	Plain: `length(CAST(payload AS TEXT)) - length(replace(payload, '"job"', '')) <= length('"job"')` +
+		` AND instr(payload, '\u006') = 0` + // as in escapes of j, o and b
 		` AND instr(payload, '\u0000') = 0 AND instr(payload, '\ud') = 0 AND instr(payload, '\uD') = 0`,
 	Name: "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
 	Field: func(arg func(any) string, keys []string) string {
@@ -158,24 +161,4 @@ var dialect = sqldb.Dialect{
 func globPattern(parts []string) string {
 	escaped := strings.NewReplacer("?", "[?]", "[", "[[]")
 	return "*" + escaped.Replace(strings.Join(parts, "*")) + "*"
-}
-
-// Check: see sqlqueue.Store.
-func (s *store) Check(ctx context.Context) error {
-	var version string
-	if err := sqldb.Each(ctx, s.DB, "SELECT sqlite_version()", nil, func(scan func(...any) error) error { return scan(&version) }); err != nil {
-		return err
-	}
-	if !supported(version) {
-		return fmt.Errorf("%w: SQLite is of version %s: 3.35 or newer is needed, for RETURNING", sqlqueue.ErrUnsupportedServer, version)
-	}
-	return s.CheckSchema(ctx)
-}
-
-func supported(version string) bool {
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return major > 3 || major == 3 && minor >= 35
 }

@@ -4,37 +4,38 @@ import (
 	"context"
 	"database/sql"
 	"runtime"
-	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// statements are the package's statements for one table prefix. They are prepared once for each connection that runs them, which is
-// database/sql's work: preparing one costs more than inserting a job.
+// statement is one of the package's statements, in which the names of tables and indexes stand in double quotes, as nothing else does.
+type statement struct{ sql string }
+
+// all are the package's statements. Whatever newStatement makes is among them, so none is left unprepared.
+var all []*statement
+
+// newStatement makes a statement. It is for variables of the package.
+func newStatement(sql string) *statement {
+	s := &statement{sql}
+	all = append(all, s)
+	return s
+}
+
+// statements are the package's statements for one table prefix. database/sql prepares them once for each connection that runs them: to
+// prepare one takes longer than to insert a job.
 type statements struct {
-	text     map[string]string // with the real names of the tables, by the constant
-	prepared prepared          // by text; all of them once prepare has returned
+	text     map[*statement]string // with the real names of the tables
+	prepared prepared              // by text; all of them once prepare has returned
 
 	preparing chan struct{} // holds one element while prepare is under way
 }
 
-// newStatements takes what gives a table or an index its real name, quoted. In the constants exactly these names stand in double quotes.
-func newStatements(named func(string) string) *statements {
-	var names []string
-	for _, name := range []string{"jobs", "jobs_expiry", "failed_jobs", "job_queues", "job_workers"} {
-		names = append(names, `"`+name+`"`, named(name))
+func newStatements(names *sqldb.Names) *statements {
+	s := &statements{text: make(map[*statement]string, len(all)), prepared: prepared{}, preparing: make(chan struct{}, 1)}
+	for _, statement := range all {
+		s.text[statement] = names.In(statement.sql)
 	}
-	replacer := strings.NewReplacer(names...)
-
-	s := &statements{text: map[string]string{}, prepared: prepared{}, preparing: make(chan struct{}, 1)}
-	for _, statement := range []string{
-		becomeWriter, insertJob, insertJobs, selectSequence, selectInserted, selectHolder, selectLost, deleteJobs, releaseJobs,
-		insertFailed, touchJobs, giveBackJobs, requeueJobs, selectControls, selectPriorities, reserveJobs, selectExpired, selectNextDue,
-		selectWanted, selectSizes,
-	} {
-		s.text[statement] = replacer.Replace(statement)
-	}
-	// A Queue has no Close.
+	// A Queue has no Close, so the statements are closed when it is collected.
 	runtime.AddCleanup(s, func(prepared prepared) {
 		for _, statement := range prepared {
 			_ = statement.Close()
@@ -66,7 +67,7 @@ func (s *statements) prepare(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-// preparedTx is a transaction in which statements run as they were prepared; others run too.
+// preparedTx is a transaction in which the package's statements run as they were prepared. Others run as they are.
 type preparedTx struct {
 	*sql.Tx
 	prepared prepared
@@ -97,8 +98,8 @@ func (p prepared) QueryContext(ctx context.Context, query string, args ...any) (
 	return p[query].QueryContext(ctx, args...)
 }
 
-// prompt runs statements that wait for nobody. The end of ctx keeps them from beginning, and does not interrupt them: to listen for it costs
-// a goroutine for each.
+// prompt runs statements that wait for nobody. If ctx has ended they do not begin, but its end does not interrupt them: that would cost a
+// goroutine for each.
 type prompt struct{ sqldb.Executor }
 
 func (p prompt) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {

@@ -14,13 +14,13 @@ func (s *store) write(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.inTurn(ctx, func() error { return s.transaction(ctx, f) })
 }
 
-// promptly runs f in a transaction of the store's own or the caller's, as the database's writer, where statements wait for nobody.
+// promptly runs f in a transaction of the store's own, or the caller's, as the database's writer, so that its statements wait for nobody.
 func (s *store) promptly(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.tx(ctx, func(tx sqldb.Executor) error { return f(prompt{tx}) })
 }
 
-// writeOne runs f, which writes with one statement. That is a transaction by itself, for half the cost of one with a BEGIN and a COMMIT. But
-// when ctx ends while it runs, some drivers tell only that, although it was committed.
+// writeOne runs f, which writes with one statement. That is a transaction by itself, in half the time of one with a BEGIN and a COMMIT. But
+// if ctx ends while it runs, some drivers return an error although it was committed.
 func (s *store) writeOne(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.inTurn(ctx, func() error {
 		err := f(s.sql.prepared)
@@ -31,8 +31,8 @@ func (s *store) writeOne(ctx context.Context, f func(sqldb.Executor) error) erro
 	})
 }
 
-// inTurn runs what writes. The writers of this store come one after the other; the others, in the application or in other processes, are
-// waited for.
+// inTurn runs write when it is its turn. The writers of this store come one after the other, and wait for other writers, in the application
+// and in other processes.
 func (s *store) inTurn(ctx context.Context, write func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -57,7 +57,7 @@ func (s *store) inTurn(ctx context.Context, write func() error) error {
 }
 
 func (s *store) transaction(ctx context.Context, f func(sqldb.Executor) error) error {
-	// The end of ctx ends BEGIN and the statements. The transaction is left to the Rollback below: at the end of its own context
+	// The end of ctx interrupts BEGIN and the statements, but not the transaction, which the Rollback below ends: at the end of its context
 	// database/sql may close the connection, and with it a database in memory.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -67,7 +67,7 @@ func (s *store) transaction(ctx context.Context, f func(sqldb.Executor) error) e
 	if err != nil {
 		return translate(err)
 	}
-	defer func() { _ = tx.Rollback() }() // nothing after Commit
+	defer func() { _ = tx.Rollback() }() // does nothing after Commit
 	if err := s.asWriter(ctx, preparedTx{tx, s.sql.prepared}, f); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *store) transaction(ctx context.Context, f func(sqldb.Executor) error) e
 
 // becomeWriter changes nothing, and makes the transaction the database's writer. A transaction that reads before it writes fails if
 // others have written in between.
-const becomeWriter = `UPDATE "jobs" SET id = id WHERE id = 0`
+var becomeWriter = newStatement(`UPDATE "jobs" SET id = id WHERE id = 0`)
 
 func (s *store) asWriter(ctx context.Context, tx sqldb.Executor, f func(sqldb.Executor) error) error {
 	if _, err := tx.ExecContext(ctx, s.sql.text[becomeWriter]); err != nil {

@@ -201,7 +201,8 @@ func TestEndedContext(t *testing.T) {
 	if err := sqldb.Each(ctx, tx, insert, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if stored := must(operator.New(must(sqlqueue.New(s, sqlqueue.Config{}))(t)).Jobs(t.Context(), operator.JobFilter{}))(t); len(stored) != 1 {
+	o := operator.New(must(sqlqueue.New(s, sqlqueue.Config{}))(t))
+	if stored := must(o.Jobs(t.Context(), operator.JobFilter{}))(t); len(stored) != 1 {
 		t.Errorf("%d jobs were pushed", len(stored)-1)
 	}
 }

@@ -1,4 +1,4 @@
-// Package storetest has the conformance suite that every [sqlqueue.Store] must pass, and a benchmark of stores.
+// Package storetest has the conformance suite that every driver.Store must pass, and a benchmark of stores.
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(tb testing.TB) storetest.Database { … }, storetest.Parallel)

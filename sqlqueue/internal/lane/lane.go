@@ -47,8 +47,8 @@ func (s *Set) of(queue string) *priorities {
 	return p
 }
 
-// Learn adds a lane that the store has written to, if it also reserves from the queue. Of others nothing is kept: a producer may push to any
-// number of queues.
+// Learn adds a lane that the store has written to, if it also reserves from the queue. Nothing is kept of other queues: a producer may push
+// to any number of them.
 func (s *Set) Learn(queue string, priority int16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

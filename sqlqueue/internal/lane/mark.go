@@ -6,13 +6,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Jobs that were reserved leave dead entries at the head of an index, which the database cannot remove while anybody holds an older snapshot
-// open. Whoever scans from the start walks over all of them, each time. So a lane has a mark: the time from which the last job that was
-// reserved here had been available. Scans begin there.
+// Jobs that were reserved leave dead entries at the head of an index. The database cannot remove them while a transaction with an older
+// snapshot is open, and every scan from the start reads all of them again. Therefore a lane has a mark, the time from which on the last job
+// that was reserved here had been available, and scans begin there.
 //
-// A mark alone would be wrong: a transaction commits later than the times that it has written, and jobs are pushed for times that have passed.
-// So every so often a scan begins somewhat before the mark, and now and then at the start, which then may cost a twentieth of all time, and
-// more where a twentieth would mean to wait longer than wholeMost for the next.
+// A mark alone would be wrong: a transaction commits later than the times that it has written, and jobs are pushed for times that have
+// passed. Therefore a scan begins somewhat before the mark every behindEvery, and at the start now and then: as often as that takes a
+// twentieth of all time, but after wholeMost at the latest.
 const (
 	behindEvery = 50 * time.Millisecond
 	behind      = 500 * time.Millisecond
@@ -21,12 +21,12 @@ const (
 	wholeShare = 20 // how many times as long as a whole scan took it takes until the next
 	wholeMost  = 2 * time.Second
 
-	// slow is how long an exchange has waited, beside its scan, when it tells that the server or the network stood still: others' commits
-	// were late as well, and the next scan begins at the start.
+	// slow is how long an exchange must have waited for other things than its scan to show that the server or the network stood still.
+	// Others' commits were late then too, and the next scan begins at the start.
 	slow = 500 * time.Millisecond
 )
 
-// marks are those of a queue, and when they were last passed over.
+// marks are those of the lanes of a queue, and when scans last began before them.
 type marks struct {
 	at     map[int16]time.Time // by priority, by the database's clock
 	behind time.Time           // when a scan last began before the marks
@@ -72,7 +72,7 @@ func (s *Set) forget(queues []string) {
 	}
 }
 
-// Slow notes how long the exchange of a scan has waited for anything but the scan.
+// Slow notes how long an exchange has waited for other things than its scan.
 func (s *Set) Slow(scan Scan, beside time.Duration) {
 	if beside < slow {
 		return
@@ -124,8 +124,9 @@ func before(mark time.Time) time.Time {
 	return mark.Add(-behind)
 }
 
-// Scanned notes what a scan has found: of each lane the latest time from which a job had been available, the database's clock then, and how
-// long the scan took, without what else the exchange has waited for; it matters only if the scan is Timed. It returns after how long to look again, if the scan has not seen everything; otherwise 0.
+// Scanned notes what a scan has found: of each lane the latest time from which on a job had been available, the database's clock, and how
+// long the scan took by itself, which matters only if it is Timed. It returns after how long to look again, if the scan has not seen
+// everything; otherwise 0.
 func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, took time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +153,9 @@ func (s *Set) Scanned(scan Scan, latest map[Lane]time.Time, clock time.Time, too
 	return max(scan.again.Sub(scan.at), time.Millisecond)
 }
 
-// Reserved is Scanned for an exchange that has reserved, in the order of the lanes, up to so many jobs. One that has found fewer, and has not
-// looked everywhere, is to be followed by one that does. One that was cut short may have left more behind the mark: the next goes on from there.
+// Reserved is Scanned for an exchange that has reserved up to limit jobs, in the order of the lanes. If it has found fewer and has not
+// looked everywhere, NextDue says when to look again. If it has reached the limit, there may be more jobs at the last one's time: the next
+// scan begins there.
 func (s *Set) Reserved(scan Scan, limit int, answer *driver.Exchanged, took time.Duration) {
 	latest := map[Lane]time.Time{}
 	var last Lane
@@ -172,11 +174,12 @@ func (s *Set) Reserved(scan Scan, limit int, answer *driver.Exchanged, took time
 	}
 }
 
-// Expiring is the lane of reservations that expire, in a Set of its own. Its mark is the time up to which all that had expired were released.
+// Expiring is the lane of reservations that expire, in a Set of its own. Its mark is the time up to which everything that had expired has
+// been released.
 var Expiring = Lane{}
 
-// Released is Scanned for an exchange that has released what had expired at a time, zero for the clock's: all but what had expired from left on;
-// zero: it left nothing.
+// Released is Scanned for an exchange that has released what had expired at a time (zero: by now), except for what had expired from left on
+// (zero: it left nothing).
 func (s *Set) Released(scan Scan, expired, left, clock time.Time, took time.Duration) {
 	to := clock
 	if !expired.IsZero() && expired.Before(to) {
@@ -188,7 +191,7 @@ func (s *Set) Released(scan Scan, expired, left, clock time.Time, took time.Dura
 	}
 }
 
-// Rewind notes that a job may wait behind the mark of a lane: the store has pushed one for a time that has passed, or a scan was cut short there.
+// Rewind moves the mark of a lane back to a time: a job was pushed for it, or a scan was cut short there.
 func (s *Set) Rewind(l Lane, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

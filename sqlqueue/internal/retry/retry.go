@@ -14,8 +14,9 @@ const (
 	most  = 100 * time.Millisecond
 )
 
-// Do calls f until it succeeds, fails with an error that is not transient, has been tried 20 times, or ctx ends; it returns f's last
-// error, and before it why ctx has ended. Between tries it waits, with jitter, longer each time. f must have rolled back when it returns an error.
+// Do calls f until it succeeds, fails with an error that is not transient, has been tried 20 times, or ctx ends; it returns f's last error,
+// with the reason if ctx has ended. Between tries it waits, with jitter, longer each time. f must have rolled back when it returns an
+// error.
 func Do(ctx context.Context, transient func(error) bool, f func() error) error {
 	wait := first
 	for try := 1; ; try++ {

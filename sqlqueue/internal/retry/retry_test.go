@@ -28,7 +28,8 @@ func TestRetry(t *testing.T) {
 			t.Errorf("%d times, %v", n, err)
 		}
 		n = 0
-		if err := Do(t.Context(), func(error) bool { return false }, func() error { n++; return errDeadlock }); !errors.Is(err, errDeadlock) || n != 1 {
+		err = Do(t.Context(), func(error) bool { return false }, func() error { n++; return errDeadlock })
+		if !errors.Is(err, errDeadlock) || n != 1 {
 			t.Errorf("%d times, %v", n, err)
 		}
 	})

@@ -1,0 +1,102 @@
+package sqlitequeue
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
+)
+
+// look answers an exchange that settles and touches nothing, and reports whether there is anything to write. It only reads.
+func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exchanged, work bool, err error) {
+	if err := whileBusy(ctx, time.Now(), func() error {
+		if err := s.sql.prepare(ctx, s.pool); err != nil {
+			return err
+		}
+		return s.file.check(ctx, s.pool)
+	}); err != nil {
+		return answer, false, err
+	}
+	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x)
+	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
+		if err := step(ctx); err != nil {
+			return answer, false, err
+		}
+	}
+	if due := e.answer.NextDue; x.Limit > 0 && !due.IsZero() && !due.After(e.answer.Now) {
+		return answer, true, nil
+	}
+	expired, err := e.anyExpired(ctx)
+	return e.answer, expired, err
+}
+
+// selectWanted returns the concurrency that an operator has set for the worker ?1.
+var selectWanted = newStatement(`SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`)
+
+func (e *exchange) wanted(ctx context.Context) error {
+	worker, _, _ := strings.Cut(e.asked.Number, "-")
+	if worker == "" {
+		return nil
+	}
+	return sqldb.Each(ctx, e.db, e.sql.text[selectWanted], []any{worker}, func(scan func(...any) error) error {
+		var wanted sql.NullInt64
+		err := scan(&wanted)
+		e.answer.WantedConcurrency = int(wanted.Int64)
+		return err
+	})
+}
+
+// selectControls returns the controls at ?1 of the queues of ?2, [queue, …], as sqldb.ScanControl reads them.
+var selectControls = newStatement(`
+SELECT ` + sqldb.ControlColumns("?1", "paused_until") + `
+FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`)
+
+// control finds out which queues jobs may be taken from.
+func (e *exchange) control(ctx context.Context) error {
+	if len(e.asked.Reserve) == 0 {
+		return nil
+	}
+	names := []string{""}
+	for _, r := range e.asked.Reserve {
+		names = append(names, r.Queue)
+	}
+	if err := sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
+		c, err := sqldb.ScanControl(scan)
+		e.answer.Controls = append(e.answer.Controls, c)
+		return err
+	}); err != nil {
+		return err
+	}
+	e.open = map[string]driver.Reserve{}
+	for _, r := range e.asked.Reserve {
+		if !sqldb.Stopped(e.answer.Controls, r.Queue, e.asked.Force) {
+			e.open[r.Queue] = r
+		}
+	}
+	return nil
+}
+
+// selectNextDue returns when the first waiting job of the lane (?1, ?2) is available.
+var selectNextDue = newStatement(`SELECT min(available_at) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority = ?2`)
+
+func (e *exchange) nextDue(ctx context.Context) error {
+	if e.asked.Limit > 0 && len(e.answer.Reserved) == e.asked.Limit {
+		return nil
+	}
+	for _, l := range e.lanes {
+		if err := sqldb.Each(ctx, e.db, e.sql.text[selectNextDue], []any{l.Queue, l.Priority}, func(scan func(...any) error) error {
+			var at sql.NullInt64
+			err := scan(&at)
+			if due := sqldb.Time(at.Int64); at.Valid && (e.answer.NextDue.IsZero() || due.Before(e.answer.NextDue)) {
+				e.answer.NextDue = due
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
