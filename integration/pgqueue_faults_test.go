@@ -183,55 +183,60 @@ func (c *swallowing) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// After an exchange that stood still, jobs whose transactions commit late are found by the next.
+// After an exchange that stood still, before its scan or after it, jobs whose transactions commit late are found by the next.
 func TestPostgresLateCommitAfterAStall(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, s *servers.Server) {
-		dsn := migrated(t, s, "")
-		q, db := postgresQueue(t, s, dsn), s.Open(t, dsn)
-		x := driver.Exchange{
-			Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute),
-		}
-		if _, err := q.PushMany(t.Context(), named(1)); err != nil {
-			t.Fatal(err)
-		}
-		answer := mustExchange(t, q, x)
-		if len(answer.Reserved) != 1 { // the lane has a mark
-			t.Fatalf("reserved %+v", answer.Reserved)
-		}
-		stall, err := db.BeginTx(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = stall.Rollback() }()
-		if _, err := stall.ExecContext(t.Context(), "LOCK TABLE failed_jobs"); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() {
-			stalled := x
-			stalled.Number, stalled.Everything = "w-2", true
-			stalled.Settle = []driver.Settlement{{Reservation: answer.Reserved[0].Reservation(), Outcome: driver.Fail, Error: "no"}}
-			_, err := q.Exchange(t.Context(), stalled)
-			done <- err
-		}()
-		for waits := 0; waits == 0; {
-			if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-				AND wait_event = 'relation' AND clock_timestamp() - query_start > interval '700 ms'`).Scan(&waits); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := stall.Rollback(); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		mustExec(t, db, `INSERT INTO jobs (payload, available_at) VALUES ('{"job":"late"}', now() - interval '10 s')`)
-		x.Number = "w-3"
-		if answer := mustExchange(t, q, x); len(answer.Reserved) != 1 {
-			t.Error("the job that committed late is not found")
+		for _, table := range []string{"failed_jobs", "job_workers"} {
+			t.Run(table, func(t *testing.T) { lateCommitAfterAStall(t, s, table) })
 		}
 	})
+}
+
+func lateCommitAfterAStall(t *testing.T, s *servers.Server, table string) {
+	t.Helper()
+	dsn := migrated(t, s, "")
+	q, db := postgresQueue(t, s, dsn), s.Open(t, dsn)
+	x := driver.Exchange{Limit: 10, Number: "w-1", Reserve: fromQueue("default", time.Minute)}
+	if _, err := q.PushMany(t.Context(), named(1)); err != nil {
+		t.Fatal(err)
+	}
+	answer := mustExchange(t, q, x)
+	if len(answer.Reserved) != 1 { // the lane has a mark
+		t.Fatalf("reserved %+v", answer.Reserved)
+	}
+	stall, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stall.Rollback() }()
+	if _, err := stall.ExecContext(t.Context(), "LOCK TABLE "+table); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		stalled := x
+		stalled.Number, stalled.Everything = "w-2", true
+		stalled.Settle = []driver.Settlement{{Reservation: answer.Reserved[0].Reservation(), Outcome: driver.Fail, Error: "no"}}
+		_, err := q.Exchange(t.Context(), stalled)
+		done <- err
+	}()
+	for waits := 0; waits == 0; {
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event = 'relation' AND clock_timestamp() - query_start > interval '700 ms'`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stall.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, db, `INSERT INTO jobs (payload, available_at) VALUES ('{"job":"late"}', now() - interval '10 s')`)
+	x.Number = "w-3"
+	if answer := mustExchange(t, q, x); len(answer.Reserved) != 1 {
+		t.Error("the job that committed late is not found")
+	}
 }
 
 // Texts cross unchanged, or the session is refused.

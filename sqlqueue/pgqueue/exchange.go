@@ -64,13 +64,13 @@ type exchange struct {
 	sent   time.Time
 
 	// Times before and after the scans, by the server's clock. They are asked only when a scan is timed.
-	began, requeued time.Time
+	began, requeued, reserved time.Time
 }
 
 // run sends everything in one batch, on one connection.
 func (c *exchange) run(ctx context.Context) error {
 	c.answer, c.done, c.left, c.cut = driver.Exchanged{}, nil, time.Time{}, false
-	c.began, c.requeued = time.Time{}, time.Time{}
+	c.began, c.requeued, c.reserved = time.Time{}, time.Time{}, time.Time{}
 	conn, err := c.store.acquire(ctx)
 	if err != nil {
 		return err
@@ -90,6 +90,7 @@ func (c *exchange) run(ctx context.Context) error {
 	c.requeue(batch)
 	c.clock(batch, &c.requeued)
 	c.reserve(batch, legible(conn.Conn()))
+	c.clock(batch, &c.reserved)
 	c.look(batch)
 	batch.Queue("COMMIT")
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {

@@ -117,7 +117,7 @@ func (c *exchange) mark() {
 	took := time.Since(c.sent)
 	var scan, expiry time.Duration
 	if !c.requeued.IsZero() {
-		scan, expiry = c.answer.Now.Sub(c.requeued), c.requeued.Sub(c.began)
+		scan, expiry = c.reserved.Sub(c.requeued), c.requeued.Sub(c.began)
 	}
 	if c.x.Requeue > 0 {
 		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
