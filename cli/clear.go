@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -25,20 +24,20 @@ func (p *program) clearCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also jobs that a worker has")
 	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			of := "all queues"
 			if queue() != "" {
 				of = fmt.Sprintf("queue %q", queue())
 			}
 			goOn, err := consent.given(cmd, "delete", func() (extent, error) {
-				n, err := operator.New(q).CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
+				n, err := o.CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
 				return extent{n: n, text: countTo(n, "job") + " of " + of + " for good"}, err
 			})
 			if !goOn {
 				return err
 			}
 			n, err := inBatches(cmd, "deleted", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return operator.New(q).Clear(ctx, queue(), includeReserved, progress)
+				return o.Clear(ctx, queue(), includeReserved, progress)
 			})
 			return reportCount(cmd, "deleted", n, "job", err)
 		})

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -101,9 +100,9 @@ func (p *program) control(cmd *cobra.Command, queues []string, did string, chang
 	} else {
 		about = strings.Join(queues, ", ")
 	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+	return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 		for _, queue := range queues {
-			if err := operator.New(q).Control(cmd.Context(), queue, change); err != nil {
+			if err := o.Control(cmd.Context(), queue, change); err != nil {
 				return err
 			}
 		}

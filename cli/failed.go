@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -61,30 +60,21 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			return err
 		}
 		filter.Before = int64(before)
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if grouped {
-				return listGroups(cmd, q, filter, limit, asJSON)
+				return listGroups(cmd, o, filter, limit, asJSON)
 			}
-			filter.TextMax = startOfPayload
-			jobs, err := pages(limit+1, func(n int) ([]operator.FailedJob, error) {
-				filter.Limit = n
-				page, err := operator.New(q).FailedJobs(cmd.Context(), filter)
-				if len(page) > 0 {
-					filter.Before = page[len(page)-1].ID
-				}
-				return page, err
-			})
+			filter.TextMax = operator.StartOfPayload
+			jobs, more, err := o.SearchFailed(cmd.Context(), filter, limit)
 			if err != nil {
 				return err
 			}
-			more := len(jobs) > limit
-			jobs = jobs[:min(len(jobs), limit)]
 			if asJSON {
-				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), q, jobs)
+				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
 				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
 			}
-			if more && err == nil {
+			if more == operator.HasMore && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --before %d\n", jobs[len(jobs)-1].ID)
 			}
 			return err
@@ -93,19 +83,19 @@ func (p *program) listFailed(cmd *cobra.Command) {
 }
 
 // writeFailed prints an array of failed jobs: see writeRows.
-func writeFailed(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []operator.FailedJob) error {
+func writeFailed(ctx context.Context, w io.Writer, o *operator.Operator, jobs []operator.FailedJob) error {
 	return writeRows(w, jobs, func(j operator.FailedJob) (operator.FailedJob, error) {
 		var err error
-		if isCut(j.Payload) || isCut([]byte(j.Error)) || isCut([]byte(j.Stack)) {
-			j, err = operator.New(q).FailedJob(ctx, j.ID)
+		if operator.IsCut(j.Payload) || operator.IsCut([]byte(j.Error)) || operator.IsCut([]byte(j.Stack)) {
+			j, err = o.FailedJob(ctx, j.ID)
 		}
-		j.Payload = encodable(j.Payload)
+		j.Payload = operator.Encodable(j.Payload)
 		return j, err
 	})
 }
 
-func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter operator.FailedFilter, limit int, asJSON bool) error {
-	groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
+func listGroups(cmd *cobra.Command, o *operator.Operator, filter operator.FailedFilter, limit int, asJSON bool) error {
+	groups, err := o.FailedGroups(cmd.Context(), filter, countedTo)
 	if err != nil {
 		return err
 	}
@@ -131,7 +121,7 @@ func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter operator.FailedFil
 func failedTable(jobs []operator.FailedJob, now time.Time) *grid {
 	t := newGrid(number("ID"), spare(number("JOB")), text("QUEUE", 30), text("NAME", 30), spare(number("ATTEMPTS")), word("FAILED"), text("ERROR", 80))
 	for _, j := range jobs {
-		name, _ := nameAndData(j.Payload)
+		name, _ := operator.NameAndData(j.Payload)
 		t.add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
 			ago(j.FailedAt, now), strings.TrimSpace(j.Error))
 	}
@@ -143,7 +133,7 @@ func (p *program) failedShowCommand() *cobra.Command {
 }
 
 func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
-	name, _ := nameAndData(j.Payload)
+	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
 		{"job", strconv.FormatInt(j.JobID, 10)},

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -56,16 +55,16 @@ func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.Failed
 }
 
 // forget deletes the failed jobs that pass a filter, with consent: which they are, in large groups, is told to the person who is asked.
-func forget(cmd *cobra.Command, consent *consent, q *sqlqueue.Queue, filter operator.FailedFilter) error {
+func forget(cmd *cobra.Command, consent *consent, o *operator.Operator, filter operator.FailedFilter) error {
 	goOn, err := consent.given(cmd, "forget", func() (extent, error) {
-		groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
+		groups, err := o.FailedGroups(cmd.Context(), filter, countedTo)
 		return extentOf(groups, widthOf(cmd.ErrOrStderr())), err
 	})
 	if !goOn {
 		return err
 	}
 	n, err := inBatches(cmd, "forgot", "failed job", "", func(ctx context.Context, progress func(int)) (int, error) {
-		return operator.New(q).Forget(ctx, filter, progress)
+		return o.Forget(ctx, filter, progress)
 	})
 	return reportCount(cmd, "forgot", n, "failed job", err)
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -40,7 +39,7 @@ func (p *program) deleteFailed(cmd *cobra.Command, olderThan time.Duration) *cob
 	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		filter.Queue = queue()
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error { return forget(cmd, consent, q, filter) })
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
 	}
 	return cmd
 }

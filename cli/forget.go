@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func (p *program) forgetCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func (p *program) forgetCommand() *cobra.Command {
 			return usagef("--dry-run goes with --all, not with ids")
 		}
 		consent.yes = consent.yes || !all
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error { return forget(cmd, consent, q, filter) })
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
 	}
 	return cmd
 }

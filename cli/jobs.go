@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -57,26 +55,26 @@ func (p *program) jobsListCommand() *cobra.Command {
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			filter, err := flags.of(cmd.Context(), q)
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			filter, err := flags.of(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
 			filter.After = int64(after)
-			filter.PayloadMax = startOfPayload
+			filter.PayloadMax = operator.StartOfPayload
 			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
-			jobs, more, err := searchJobs(cmd.Context(), q, filter, limit)
+			jobs, more, err := o.SearchJobs(cmd.Context(), filter, limit)
 			stop()
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), q, jobs)
+				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
 				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
 			}
-			if more != "" && err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", more, jobs[len(jobs)-1].ID)
+			if says := moreSays[more]; says != "" && err == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", says, jobs[len(jobs)-1].ID)
 			}
 			return err
 		})
@@ -84,20 +82,16 @@ func (p *program) jobsListCommand() *cobra.Command {
 	return cmd
 }
 
-// startOfPayload is how many characters of each payload a list of jobs reads at once: a thousand payloads may be larger than the memory.
-const startOfPayload = 4096
+var moreSays = map[operator.More]string{operator.MaybeMore: "there can be more", operator.HasMore: "there are more"}
 
-// isCut reports whether more may follow a payload of which the start was read.
-func isCut(payload []byte) bool { return utf8.RuneCount(payload) >= startOfPayload }
-
-// writeJobs prints an array of jobs that searchJobs has found: see writeRows.
-func writeJobs(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.Job) error {
+// writeJobs prints an array of jobs that were found: see writeRows.
+func writeJobs(ctx context.Context, w io.Writer, o *operator.Operator, jobs []sqlqueue.Job) error {
 	return writeRows(w, jobs, func(j sqlqueue.Job) (sqlqueue.Job, error) {
 		var err error
-		if isCut(j.Payload) {
-			j, err = operator.New(q).Job(ctx, j.ID)
+		if operator.IsCut(j.Payload) {
+			j, err = o.Job(ctx, j.ID)
 		}
-		j.Payload = encodable(j.Payload)
+		j.Payload = operator.Encodable(j.Payload)
 		return j, err
 	})
 }
@@ -134,79 +128,15 @@ func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
 	return err
 }
 
-// encodable is a payload that can stand in JSON: itself, or, if Go takes it for none, as what nests too deep, a string with its text.
-func encodable(payload json.RawMessage) json.RawMessage {
-	if json.Valid(payload) {
-		return payload
-	}
-	text, _ := json.Marshal(string(payload))
-	return text
-}
-
 func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
 	t := newGrid(number("ID"), text("QUEUE", 30), word("STATE"), text("NAME", 30), spare(number("ATTEMPTS")), spare(number("PRIORITY")),
 		word("AVAILABLE"), word("CREATED"), text("DATA", 60))
 	for _, j := range jobs {
-		name, data := nameAndData(j.Payload)
-		t.add(strconv.FormatInt(j.ID, 10), j.Queue, string(stateOf(j, now)), name, strconv.Itoa(j.Attempts),
+		name, data := operator.NameAndData(j.Payload)
+		t.add(strconv.FormatInt(j.ID, 10), j.Queue, string(operator.StateOf(j, now)), name, strconv.Itoa(j.Attempts),
 			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), data)
 	}
 	return t
-}
-
-func stateOf(j sqlqueue.Job, now time.Time) operator.State {
-	switch {
-	case j.Reserved:
-		return operator.Reserved
-	case j.AvailableAt.After(now):
-		return operator.Delayed
-	}
-	return operator.Ready
-}
-
-// nameAndData returns what is to be shown of a payload, also of one that no handler could read.
-func nameAndData(payload []byte) (name, data string) {
-	if isCut(payload) && !json.Valid(payload) {
-		return startOf(payload)
-	}
-	parsed, err := sqlqueue.ParsePayload(payload)
-	if err != nil && parsed.Job == "" {
-		return "?", string(payload)
-	}
-	return parsed.Job, string(parsed.Data)
-}
-
-// startOf reads the name and the beginning of the data from the start of a payload. With two names it has none: see sqlqueue.ParsePayload.
-func startOf(payload []byte) (name, data string) {
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return "?", string(payload)
-	}
-	for names := 0; ; {
-		token, err := decoder.Token()
-		key, ok := token.(string)
-		if err != nil || !ok {
-			break
-		}
-		rest := payload[decoder.InputOffset():]
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			value = bytes.TrimLeft(rest, ": \t\r\n") // cut
-			if key == "data" {
-				data = string(value)
-			}
-			break
-		}
-		switch key {
-		case "job":
-			if names++; names > 1 || json.Unmarshal(value, &name) != nil {
-				name = ""
-			}
-		case "data":
-			data = string(value)
-		}
-	}
-	return cmp.Or(name, "?"), cmp.Or(data, string(payload))
 }
 
 func (p *program) jobsShowCommand() *cobra.Command {
@@ -228,8 +158,8 @@ func showCommand[T any](p *program, short, example string, find func(*operator.O
 			if err != nil {
 				return err
 			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				row, err := find(operator.New(q), cmd.Context(), ids[0])
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				row, err := find(o, cmd.Context(), ids[0])
 				if err != nil {
 					return err
 				}
@@ -248,22 +178,22 @@ func showCommand[T any](p *program, short, example string, find func(*operator.O
 func writeRow(w io.Writer, row any) error {
 	switch r := row.(type) {
 	case sqlqueue.Job:
-		r.Payload = encodable(r.Payload)
+		r.Payload = operator.Encodable(r.Payload)
 		row = r
 	case operator.FailedJob:
-		r.Payload = encodable(r.Payload)
+		r.Payload = operator.Encodable(r.Payload)
 		row = r
 	}
 	return writeJSON(w, row)
 }
 
 func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
-	name, _ := nameAndData(j.Payload)
+	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
 		{"queue", printable(j.Queue)},
 		{"name", printable(name)},
-		{"state", string(stateOf(j, now))},
+		{"state", string(operator.StateOf(j, now))},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
 		{"available", timestamp(j.AvailableAt, now)},
@@ -352,8 +282,8 @@ func (p *program) jobsEditCommand() *cobra.Command {
 		if !slices.ContainsFunc([]string{"queue", "at", "priority", "name", "data"}, changed) {
 			return usagef("nothing to change: give --queue, --at, --priority, --name or --data")
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			if err := operator.New(q).Edit(cmd.Context(), ids[0], edit); err != nil {
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			if err := o.Edit(cmd.Context(), ids[0], edit); err != nil {
 				return err
 			}
 			return reportCount(cmd, "changed", 1, "job", nil)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -82,8 +81,8 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			filter, err := flags.of(cmd.Context(), q)
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			filter, err := flags.of(cmd.Context(), o)
 			if err == nil {
 				err = change.narrow(&filter)
 			}
@@ -92,7 +91,7 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 			}
 			found := extent{}
 			goOn, err := consent.given(cmd, change.does, func() (_ extent, err error) {
-				found.n, err = countJobs(cmd.Context(), q, filter)
+				found.n, err = o.CountJobs(cmd.Context(), filter, countedTo)
 				found.text = countTo(found.n, "job")
 				return found, err
 			})
@@ -100,13 +99,7 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 				return err
 			}
 			n, err := inBatches(cmd, change.did, "job", found.text, func(ctx context.Context, progress func(int)) (int, error) {
-				total := 0
-				err := inWindows(ctx, q, filter, func(f operator.JobFilter) (bool, error) {
-					n, err := change.all(operator.New(q), ctx, f, func(n int) { progress(total + n) })
-					total += n
-					return false, err
-				})
-				return total, err
+				return change.all(o, ctx, filter, progress)
 			})
 			return reportCount(cmd, change.did, n, "job", err)
 		})
@@ -122,8 +115,8 @@ func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
 	if err != nil {
 		return err
 	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		n, err := change(operator.New(q), cmd.Context(), ids...)
+	return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		n, err := change(o, cmd.Context(), ids...)
 		return reportCount(cmd, did, n, "job", err)
 	})
 }

@@ -9,8 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -61,24 +59,18 @@ func (f *jobFilter) check() error {
 	return nil
 }
 
-// of returns the filter for a queue's database, whose clock decides.
-func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (operator.JobFilter, error) {
+// of returns the filter for a database, whose clock decides.
+func (f *jobFilter) of(ctx context.Context, o *operator.Operator) (operator.JobFilter, error) {
 	filter := f.filter
 	filter.State, filter.Queue = operator.State(f.state), f.queue()
 	if f.newerThan != 0 {
-		now, err := clock(ctx, q)
+		now, err := o.Now(ctx)
 		if err != nil {
 			return filter, err
 		}
 		filter.CreatedAfter = now.Add(-f.newerThan)
 	}
 	return filter, nil
-}
-
-// clock returns the time by the database's clock.
-func clock(ctx context.Context, q *sqlqueue.Queue) (time.Time, error) {
-	answer, err := q.Exchange(ctx, driver.Exchange{})
-	return answer.Now, err
 }
 
 // fieldList is a flag that takes conditions on the data of jobs.

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -34,8 +32,8 @@ func (p *program) monitorCommand() *cobra.Command {
 					return usagef("%v", err)
 				}
 			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				found, err := monitor(cmd, q, queues, int64(most), workers)
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				found, err := monitor(cmd, o, queues, int64(most), workers)
 				if err != nil {
 					return err
 				}
@@ -64,33 +62,14 @@ type monitored struct {
 	Alerts    []string  `json:"alerts"`
 }
 
-func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64, workers int) ([]monitored, error) {
-	held, err := operator.New(q).Queues(cmd.Context(), most+1)
+func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int64, workers int) ([]monitored, error) {
+	loads, err := o.Loads(cmd.Context(), queues, most+1)
 	if err != nil {
 		return nil, err
 	}
-	running, err := operator.New(q).Workers(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	now, err := clock(cmd.Context(), q) // of the workers' rows
-	if err != nil {
-		return nil, err
-	}
-	running = slices.DeleteFunc(running, func(w operator.Worker) bool { return now.Sub(w.SeenAt) > aliveFor })
-	found := make([]monitored, len(queues))
-	for i, queue := range queues {
-		m := monitored{Queue: queue, Alerts: []string{}}
-		for _, info := range held {
-			if info.Queue == queue {
-				m.Ready, m.CountedTo, m.Oldest = info.Ready, info.CountedTo, info.Oldest
-			}
-		}
-		for _, w := range running {
-			if slices.Contains(w.Queues, queue) {
-				m.Workers++
-			}
-		}
+	found := make([]monitored, len(loads))
+	for i, load := range loads {
+		m := monitored{load.Queue, load.Ready, load.CountedTo, load.Oldest, load.Workers, []string{}}
 		if m.Ready > most {
 			m.Alerts = append(m.Alerts, fmt.Sprintf("more than %d ready jobs", most))
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // connectTimeout bounds the first conversation with a server.
@@ -130,6 +131,11 @@ func (p *program) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error)
 		return err
 	}
 	return do(d.queue)
+}
+
+// withOperator runs do with the Operator of a database that answers and has the right tables.
+func (p *program) withOperator(ctx context.Context, do func(*operator.Operator) error) error {
+	return p.withQueue(ctx, func(q *sqlqueue.Queue) error { return do(operator.New(q)) })
 }
 
 // isRefused reports whether a server has answered and wants nothing to do with the user or has no such database: waiting does not help.

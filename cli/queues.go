@@ -2,14 +2,12 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -27,22 +25,22 @@ func (p *program) queuesCommand() *cobra.Command {
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				most := int64(countedTo)
 				if exact {
 					most = 0
 				}
-				infos, err := heldQueues(cmd.Context(), q, most)
+				infos, err := o.HeldQueues(cmd.Context(), most)
 				if err != nil {
 					return err
 				}
-				counts, err := operator.New(q).Counts(cmd.Context(), queuesRates)
+				counts, err := o.Counts(cmd.Context(), queuesRates)
 				if err != nil {
 					return err
 				}
 				queues := make([]listedQueue, len(infos))
 				for i, info := range infos {
-					r := ratesOf(counts, info.Queue, queuesRates)
+					r := counts.Rates(info.Queue, queuesRates)
 					queues[i] = listedQueue{info, r.Pushed, r.Done, r.Failed}
 				}
 				if asJSON {
@@ -66,15 +64,6 @@ type listedQueue struct {
 	Pushed float64 `json:"pushed_per_minute"`
 	Done   float64 `json:"done_per_minute"`
 	Failed float64 `json:"failed_per_minute"`
-}
-
-// heldQueues returns what the queues hold, and all queues only if something was said about them.
-func heldQueues(ctx context.Context, q *sqlqueue.Queue, most int64) ([]operator.QueueInfo, error) {
-	queues, err := operator.New(q).Queues(ctx, most)
-	if len(queues) > 0 && queues[0].Queue == "" && told(queues[0].Control, time.Now()) == "" {
-		queues = queues[1:]
-	}
-	return queues, err
 }
 
 func queueTable(queues []listedQueue, now time.Time) *grid {

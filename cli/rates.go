@@ -3,40 +3,7 @@ package cli
 import (
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
-
-// rates is what happened in a queue in some whole minutes, for each of them.
-type rates struct {
-	Minutes  int     `json:"minutes"`
-	Pushed   float64 `json:"pushed"`
-	Done     float64 `json:"done"`
-	Failed   float64 `json:"failed"`
-	Released float64 `json:"released"`
-	AtLeast  bool    `json:"pushed_at_least,omitzero"` // more may have been pushed
-}
-
-// ratesOf returns the rates of a queue in the last whole minutes: that which runs does not count.
-func ratesOf(counts operator.Counts, queue string, last time.Duration) rates {
-	end := counts.Now.Truncate(time.Minute)
-	begin := end.Add(-last)
-	var sum operator.Count
-	for _, c := range counts.Minutes {
-		if c.Queue == queue && !c.Minute.Before(begin) && c.Minute.Before(end) {
-			sum.Pushed += c.Pushed
-			sum.Done += c.Done
-			sum.Failed += c.Failed
-			sum.Released += c.Released
-		}
-	}
-	each := func(n int64) float64 { return rounded(float64(n)/last.Minutes(), 100) }
-	return rates{
-		int(last.Minutes()), each(sum.Pushed), each(sum.Done), each(sum.Failed), each(sum.Released),
-		counts.PushedSince.After(begin),
-	}
-}
 
 // perMinute writes a rate as people read it.
 func perMinute(rate float64) string {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -26,9 +25,9 @@ func (p *program) retryCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			n, err := inBatches(cmd, "retried", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return operator.New(q).Retry(ctx, filter, progress)
+				return o.Retry(ctx, filter, progress)
 			})
 			return reportCount(cmd, "retried", n, "job", err)
 		})

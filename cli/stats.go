@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -59,11 +58,11 @@ func (p *program) statsCommand() *cobra.Command {
 	cmd.Flags().Lookup("watch").DefValue, cmd.Flags().Lookup("watch").NoOptDefVal = "", "2s"
 	jsonFlag(cmd, &s.asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if watch > 0 {
-				return s.watch(cmd, q, watch)
+				return s.watch(cmd, o, watch)
 			}
-			return s.show(cmd.Context(), q, cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()), isColoured(cmd.OutOrStdout()))
+			return s.show(cmd.Context(), o, cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()), isColoured(cmd.OutOrStdout()))
 		})
 	}
 	return cmd
@@ -84,34 +83,18 @@ type stats struct {
 	asJSON bool
 }
 
-// queueStats is a row of `stats --json`.
-type queueStats struct {
-	operator.QueueInfo
-	Rates   []rates       `json:"rates"`
-	Minutes []minuteCount `json:"minutes"`
-}
-
-// minuteCount is what happened in a queue in a minute.
-type minuteCount struct {
-	Minute   time.Time `json:"minute"`
-	Pushed   int64     `json:"pushed"`
-	Done     int64     `json:"done"`
-	Failed   int64     `json:"failed"`
-	Released int64     `json:"released"`
-}
-
 // show prints all of it once, for lines of so many characters; 0: of any number.
-func (s *stats) show(ctx context.Context, q *sqlqueue.Queue, w io.Writer, line int, coloured bool) error {
-	queues, now, err := s.read(ctx, q)
+func (s *stats) show(ctx context.Context, o *operator.Operator, w io.Writer, line int, coloured bool) error {
+	got, err := o.Stats(ctx, operator.StatsFilter{Queue: s.queue(), Since: s.since, Most: countedTo})
 	switch {
 	case err != nil:
 		return err
 	case s.asJSON:
-		return writeArray(w, queues)
+		return writeArray(w, got.Queues)
 	}
-	sizes, trends := newGrid(queueColumns()...), s.trendTable(queues, now)
-	for _, i := range queues {
-		sizes.add(queueCells(i.QueueInfo, now)...)
+	sizes, trends := newGrid(queueColumns()...), s.trendTable(got)
+	for _, i := range got.Queues {
+		sizes.add(queueCells(i.QueueInfo, got.Now)...)
 		paintQueue(sizes, i.QueueInfo)
 	}
 	if err := sizes.writeLines(w, line, coloured); err != nil {
@@ -123,70 +106,25 @@ func (s *stats) show(ctx context.Context, q *sqlqueue.Queue, w io.Writer, line i
 	return trends.writeLines(w, line, coloured)
 }
 
-// read reads what the queues hold, also those that hold nothing any more but in which something happened. Now is the database's.
-func (s *stats) read(ctx context.Context, q *sqlqueue.Queue) (queues []queueStats, now time.Time, err error) {
-	infos, err := heldQueues(ctx, q, countedTo)
-	if err != nil {
-		return nil, now, err
-	}
-	since := s.since.Truncate(time.Minute)
-	counts, err := operator.New(q).Counts(ctx, since)
-	if err != nil {
-		return nil, now, err
-	}
-	at := map[string]int{}
-	row := func(info operator.QueueInfo) int {
-		i, ok := at[info.Queue]
-		if !ok {
-			i = len(queues)
-			at[info.Queue] = i
-			queues = append(queues, queueStats{QueueInfo: info, Rates: []rates{}, Minutes: []minuteCount{}})
-		}
-		return i
-	}
-	for _, info := range infos {
-		row(info)
-	}
-	for _, c := range counts.Minutes {
-		i := row(operator.QueueInfo{Queue: c.Queue, CountedTo: countedTo, Control: operator.Control{Queue: c.Queue}})
-		queues[i].Minutes = append(queues[i].Minutes, minuteCount{c.Minute, c.Pushed, c.Done, c.Failed, c.Released})
-	}
-	queues = slices.DeleteFunc(queues, func(i queueStats) bool { return s.queue() != "" && i.Queue != s.queue() })
-	slices.SortFunc(queues, func(a, b queueStats) int { return strings.Compare(a.Queue, b.Queue) })
-	for i := range queues {
-		for _, last := range s.periods() {
-			queues[i].Rates = append(queues[i].Rates, ratesOf(counts, queues[i].Queue, last))
-		}
-	}
-	return queues, counts.Now, nil
-}
-
-// periods are those that rates are told of.
-func (s *stats) periods() []time.Duration {
-	since := s.since.Truncate(time.Minute)
-	periods := []time.Duration{time.Minute, 5 * time.Minute, since}
-	return slices.Compact(slices.DeleteFunc(periods, func(d time.Duration) bool { return d > since }))
-}
-
 // trendTable has rows for each queue in which something happened.
-func (s *stats) trendTable(queues []queueStats, now time.Time) *grid {
-	periods := s.periods()
+func (s *stats) trendTable(of operator.Stats) *grid {
+	periods := of.Periods
 	step := trendStep(periods[len(periods)-1])
 	columns := []column{text("QUEUE", 60), word("PER MINUTE")}
 	for _, period := range periods {
 		columns = append(columns, number(strings.ToUpper(formatDuration(period))))
 	}
 	t := newGrid(append(columns, spare(word("TREND, EACH "+strings.ToUpper(formatDuration(step)))))...)
-	for _, i := range queues {
+	for _, i := range of.Queues {
 		if len(i.Minutes) == 0 {
 			continue
 		}
-		pushed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Pushed })
-		done := s.trend(i, now, step, func(c minuteCount) int64 { return c.Done })
-		failed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Failed })
-		released := s.trend(i, now, step, func(c minuteCount) int64 { return c.Released })
+		pushed := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Pushed })
+		done := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Done })
+		failed := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Failed })
+		released := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Released })
 		most := slices.Max(slices.Concat(pushed, done, failed, released))
-		row := func(queue, event string, trend []int64, rate func(rates) float64) {
+		row := func(queue, event string, trend []int64, rate func(operator.Rates) float64) {
 			cells := []string{queue, event}
 			for _, r := range i.Rates {
 				text := perMinute(rate(r))
@@ -197,13 +135,13 @@ func (s *stats) trendTable(queues []queueStats, now time.Time) *grid {
 			}
 			t.add(append(cells, sparkline(trend, most))...)
 		}
-		row(i.Queue, "pushed", pushed, func(r rates) float64 { return r.Pushed })
-		row("", "done", done, func(r rates) float64 { return r.Done })
-		row("", "failed", failed, func(r rates) float64 { return r.Failed })
+		row(i.Queue, "pushed", pushed, func(r operator.Rates) float64 { return r.Pushed })
+		row("", "done", done, func(r operator.Rates) float64 { return r.Done })
+		row("", "failed", failed, func(r operator.Rates) float64 { return r.Failed })
 		if slices.Max(failed) > 0 {
 			t.paint("PER MINUTE", red)
 		}
-		row("", "released", released, func(r rates) float64 { return r.Released })
+		row("", "released", released, func(r operator.Rates) float64 { return r.Released })
 	}
 	return t
 }
@@ -221,20 +159,8 @@ func trendStep(period time.Duration) time.Duration {
 	return 2 * time.Hour
 }
 
-// trend sums up what happened in each step until now.
-func (s *stats) trend(i queueStats, now time.Time, step time.Duration, of func(minuteCount) int64) []int64 {
-	end := now.Truncate(time.Minute).Add(time.Minute)
-	steps := make([]int64, max(1, s.since/step))
-	for _, c := range i.Minutes {
-		if back := int((end.Sub(c.Minute) - time.Minute) / step); back < len(steps) {
-			steps[len(steps)-1-back] += of(c)
-		}
-	}
-	return steps
-}
-
 // watch shows it every so often, on a terminal in place, until a signal.
-func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration) error {
+func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Duration) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tick := time.NewTicker(every)
@@ -254,7 +180,7 @@ func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration
 	}
 	for {
 		var frame bytes.Buffer
-		err := s.show(ctx, q, &frame, widthOf(w), isColoured(w))
+		err := s.show(ctx, o, &frame, widthOf(w), isColoured(w))
 		switch {
 		case ctx.Err() != nil:
 			return ended()

@@ -6,14 +6,12 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -74,12 +72,14 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return s.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		before, err := subscriptionOf(cmd, q, to.Name)
-		if err != nil {
+	return s.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		before, err := o.Subscription(cmd.Context(), to.Name)
+		isNew := errors.Is(err, operator.ErrNoSubscription)
+		switch {
+		case isNew:
+		case err != nil:
 			return err
-		}
-		if before != nil {
+		default:
 			to.Queue, to.Secret = before.Queue, before.Secret
 		}
 		if len(args) == 3 {
@@ -91,11 +91,11 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 			to.Secret = ""
 		case given != nil:
 			to.Secret = given.Text()
-		case s.newSecret, before == nil:
+		case s.newSecret, isNew:
 			tell = deliver.NewSecret().Text()
 			to.Secret = tell
 		}
-		if err := operator.New(q).Subscribe(cmd.Context(), to); err != nil {
+		if err := o.Subscribe(cmd.Context(), to); err != nil {
 			return err
 		}
 		return s.print(cmd.OutOrStdout(), to, tell)
@@ -129,18 +129,6 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 		return nil, usagef("--secret-file: %w", err)
 	}
 	return secret, nil
-}
-
-// subscriptionOf returns the subscription of the name, or nil.
-func subscriptionOf(cmd *cobra.Command, q *sqlqueue.Queue, name string) (*operator.Subscription, error) {
-	all, err := operator.New(q).Subscriptions(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	if i := slices.IndexFunc(all, func(s operator.Subscription) bool { return s.Name == name }); i >= 0 {
-		return &all[i], nil
-	}
-	return nil, nil
 }
 
 func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string) error {
@@ -186,8 +174,8 @@ func (p *program) subscriptionsCommand() *cobra.Command {
   sqlqueue subscriptions --json | jq -r '.[].url'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				all, err := operator.New(q).Subscriptions(cmd.Context())
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				all, err := o.Subscriptions(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -221,10 +209,10 @@ func (p *program) unsubscribeCommand() *cobra.Command {
 		Example: "  sqlqueue unsubscribe shop",
 		Args:    between(1, -1, "NAME"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				var errs []error
 				for _, name := range names {
-					err := operator.New(q).Unsubscribe(cmd.Context(), name)
+					err := o.Unsubscribe(cmd.Context(), name)
 					if err == nil {
 						_, err = fmt.Fprintln(cmd.OutOrStdout(), printable("unsubscribed "+name))
 					}

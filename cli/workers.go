@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -24,19 +23,19 @@ func (p *program) workersCommand() *cobra.Command {
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				workers, err := operator.New(q).Workers(cmd.Context())
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				workers, err := o.Workers(cmd.Context())
 				if err != nil {
 					return err
 				}
-				now, err := clock(cmd.Context(), q) // of the workers' rows
+				now, err := o.Now(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), listed(workers, now))
+					return writeArray(cmd.OutOrStdout(), workers)
 				}
-				return workerTable(listed(workers, now), now).writeTo(cmd.OutOrStdout())
+				return workerTable(workers, now).writeTo(cmd.OutOrStdout())
 			})
 		},
 	}
@@ -45,24 +44,7 @@ func (p *program) workersCommand() *cobra.Command {
 	return cmd
 }
 
-// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
-const aliveFor = 30 * time.Second
-
-// listedWorker is a row of `workers --json`.
-type listedWorker struct {
-	operator.Worker
-	Dead bool `json:"dead"`
-}
-
-func listed(workers []operator.Worker, now time.Time) []listedWorker {
-	rows := make([]listedWorker, len(workers))
-	for i, w := range workers {
-		rows[i] = listedWorker{w, now.Sub(w.SeenAt) > aliveFor}
-	}
-	return rows
-}
-
-func workerTable(workers []listedWorker, now time.Time) *grid {
+func workerTable(workers []operator.Worker, now time.Time) *grid {
 	t := newGrid(word("ID"), text("NAME", 40), text("HOST", 40), spare(number("PID")), text("QUEUES", 40), number("CONCURRENCY"), spare(word("WANTED")),
 		word("STATE"), spare(word("STARTED")), spare(word("SEEN")))
 	for _, w := range workers {
@@ -95,8 +77,8 @@ func (p *program) workersSetCommand() *cobra.Command {
 			if !cmd.Flags().Changed("concurrency") {
 				return usagef("%s needs --concurrency N", cmd.CommandPath())
 			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				if err := operator.New(q).SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
+			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				if err := o.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
 					return err
 				}
 				says := fmt.Sprintf("worker %s: concurrency %d", args[0], concurrency)

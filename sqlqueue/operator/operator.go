@@ -5,6 +5,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -16,6 +17,16 @@ type Operator struct{ queue *sqlqueue.Queue }
 
 // New returns the Operator of a Queue.
 func New(q *sqlqueue.Queue) *Operator { return &Operator{q} }
+
+// Now returns the time by the database's clock, which has written all times that operators see.
+func (o *Operator) Now(ctx context.Context) (time.Time, error) {
+	t, err := o.open(ctx)
+	if err != nil {
+		return time.Time{}, wrap("now", err)
+	}
+	now, err := t.Clock(ctx)
+	return now, wrap("now", err)
+}
 
 // tables are those of the Operator's database.
 type tables struct{ *sqldb.Database }
@@ -39,7 +50,6 @@ func (t *tables) statement(format string, a ...any) *statement {
 // What operators see is what workers and producers have written.
 type (
 	Job     = driver.Job
-	Worker  = driver.Worker
 	Control = driver.Control
 	Count   = driver.Count
 )
