@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -61,7 +63,7 @@ func (p *program) benchCommand() *cobra.Command {
 			case err != nil:
 				return err
 			case asJSON:
-				return writeJSON(cmd.OutOrStdout(), result)
+				return term.WriteJSON(cmd.OutOrStdout(), result)
 			}
 			return result.print(cmd.OutOrStdout(), settings)
 		},
@@ -308,7 +310,7 @@ func (b *bench) begin(step string) {
 // showProgress tells on a terminal how far it is, until the function is called.
 func (b *bench) showProgress(w io.Writer) (stop func()) {
 	b.begin("starting")
-	return showLine(w, func() string {
+	return term.ShowLine(w, func() string {
 		text := *b.step.Load()
 		if n := b.done.Load(); n > 0 {
 			text += fmt.Sprintf(": %d", n)

@@ -4,32 +4,34 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 // print shows the result to people.
 func (r benchResult) print(w io.Writer, settings []setting) error {
 	rate := func(v float64) string { return fmt.Sprintf("%.0f jobs/s", v) }
-	t := newGrid(word("MEASURED"), word(fmt.Sprintf("ON %s %s", strings.ToUpper(r.Engine), brief(r.Settings["version"], 40))))
-	t.add("enqueue, one at a time", rate(r.Single))
-	t.add(fmt.Sprintf("enqueue, batches of %d", benchBatch), rate(r.Batch))
-	t.add("drain, no-op handlers", rate(r.Drain))
-	t.add(fmt.Sprintf("push to start, at %d jobs/s", benchRate), fmt.Sprintf("p50 %.2f ms, p95 %.2f ms", r.P50, r.P95))
-	if err := t.writeTo(w); err != nil {
+	t := term.NewGrid(term.Word("MEASURED"), term.Word(fmt.Sprintf("ON %s %s", strings.ToUpper(r.Engine), term.Brief(r.Settings["version"], 40))))
+	t.Add("enqueue, one at a time", rate(r.Single))
+	t.Add(fmt.Sprintf("enqueue, batches of %d", benchBatch), rate(r.Batch))
+	t.Add("drain, no-op handlers", rate(r.Drain))
+	t.Add(fmt.Sprintf("push to start, at %d jobs/s", benchRate), fmt.Sprintf("p50 %.2f ms, p95 %.2f ms", r.P50, r.P95))
+	if err := t.Print(w); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	width := widthOf(w)
+	width := term.WidthOf(w)
 	for _, s := range settings {
 		if s.name == "version" {
 			continue
 		}
-		text := s.name + " = " + printable(s.value)
+		text := s.name + " = " + term.Printable(s.value)
 		if meaning := meanings[s]; meaning != "" {
 			text += ": " + meaning
 		}
-		if _, err := fmt.Fprint(w, wrap(text, max(width-2, 0), "  ")); err != nil {
+		if _, err := fmt.Fprint(w, term.Wrap(text, max(width-2, 0), "  ")); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -30,8 +32,8 @@ func (p *program) clearCommand() *cobra.Command {
 				of = fmt.Sprintf("queue %q", queue())
 			}
 			goOn, err := consent.given(cmd, "delete", func() (extent, error) {
-				n, err := o.CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
-				return extent{n: n, text: countTo(n, "job") + " of " + of + " for good"}, err
+				n, err := o.CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, term.CountedTo)
+				return extent{n: n, text: term.CountTo(n, "job") + " of " + of + " for good"}, err
 			})
 			if !goOn {
 				return err

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -143,7 +145,7 @@ func newTree(options Options) *program {
 		flags.Lookup("dsn").DefValue = defaultDSN
 	}
 	root.SetFlagErrorFunc(flagError)
-	fitHelp(root)
+	term.FitHelp(root)
 	p.finish(root, root.Name())
 	return p
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -171,11 +173,11 @@ func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain ü 漢": "plain ü 漢", "a\nb\tc": `a\nb\tc`, "\x1b[0m": `\x1b[0m`, "\u202eevil": `\u202eevil`, "a\xffb": `a\xffb`, "\x00\x7f": `\x00\x7f`,
 	} {
-		if got := printable(text); got != want {
+		if got := term.Printable(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
-	if got := brief("äöüß", 3); got != "äö…" {
+	if got := term.Brief("äöüß", 3); got != "äö…" {
 		t.Errorf("cut to %q", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -36,13 +38,13 @@ func (p *program) configShowCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return writeArray(cmd.OutOrStdout(), settings)
+				return term.WriteArray(cmd.OutOrStdout(), settings)
 			}
-			t := newGrid(word("SETTING"), text("VALUE", 200), word("FROM"))
+			t := term.NewGrid(term.Word("SETTING"), term.Text("VALUE", 200), term.Word("FROM"))
 			for _, s := range settings {
-				t.add(s.Setting, cmp.Or(s.Value, "-"), s.From)
+				t.Add(s.Setting, cmp.Or(s.Value, "-"), s.From)
 			}
-			return t.writeTo(cmd.OutOrStdout())
+			return t.Print(cmd.OutOrStdout())
 		},
 	}
 	jsonFlag(cmd, &asJSON)

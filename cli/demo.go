@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
@@ -97,7 +99,7 @@ func (d *demo) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{d.migrate, d.push, d.work, d.verify} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
-				return fmt.Errorf("the demo did not come to its end within %s: %w", formatDuration(demoTimeout), err)
+				return fmt.Errorf("the demo did not come to its end within %s: %w", term.Duration(demoTimeout), err)
 			}
 			return err
 		}
@@ -116,7 +118,7 @@ func (d *demo) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("Migrations: %s applied to %s", count(len(applied), "step"), d.db)
+	d.say("Migrations: %s applied to %s", term.Count(len(applied), "step"), d.db)
 	_, err = d.db.db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, paid INTEGER)")
 	return err
 }
@@ -179,7 +181,7 @@ func (d *demo) push(ctx context.Context) error {
 		}
 	}
 	d.pushRate = demoPings / time.Since(began).Seconds()
-	d.say("  %-16s in batches of 1,000: %.0f a second", count(demoPings, "small job"), d.pushRate)
+	d.say("  %-16s in batches of 1,000: %.0f a second", term.Count(demoPings, "small job"), d.pushRate)
 	return nil
 }
 
@@ -256,7 +258,7 @@ func (d *demo) work(ctx context.Context) error {
 	}
 	killed := time.Now()
 	first.kill()
-	d.say("\nkill -9 %d, in the middle of job %d. Its reservation ends %s after it was last kept alive.", first.pid(), long, formatDuration(demoExpire))
+	d.say("\nkill -9 %d, in the middle of job %d. Its reservation ends %s after it was last kept alive.", first.pid(), long, term.Duration(demoExpire))
 
 	second, err := d.startWorker(ctx)
 	if err != nil {
@@ -400,7 +402,7 @@ func (d *demo) verify(ctx context.Context) error {
 	for _, name := range names {
 		rows = append(rows, []string{"  " + name, fmt.Sprint(jobs[name]), fmt.Sprint(d.starts[name])})
 	}
-	if err := table(d.out, rows); err != nil {
+	if err := term.Table(d.out, rows); err != nil {
 		return err
 	}
 	d.say("\nPushed %.0f jobs a second, in batches of 1,000; ran %.0f a second. All of it took %.1f s.", d.pushRate, d.runRate, time.Since(d.started).Seconds())

@@ -7,15 +7,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 // maxSeconds is the longest duration that a time.Duration holds, in seconds.
 const maxSeconds = float64(math.MaxInt64) / float64(time.Second)
-
-const (
-	day  = 24 * time.Hour
-	week = 7 * day
-)
 
 // daysAndWeeks is the part of a duration that time.ParseDuration does not read.
 var daysAndWeeks = regexp.MustCompile(`^([+-]?)(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?`)
@@ -39,7 +36,7 @@ func parseDuration(s string) (time.Duration, error) {
 			return 0, fmt.Errorf("%q is not a duration: use seconds, or a number with a unit such as 1.5s, 10m, 2h, 1d or 1w", s)
 		}
 	}
-	long := weeks*week.Seconds() + days*day.Seconds()
+	long := weeks*term.Week.Seconds() + days*term.Day.Seconds()
 	if parts[1] == "-" {
 		long = -long
 	}
@@ -47,21 +44,6 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s is out of range", s)
 	}
 	return d + time.Duration(math.Round(long*float64(time.Second))), nil
-}
-
-// formatDuration writes a duration as a user would type it: 3s, 10m, 2d, not 10m0s.
-func formatDuration(d time.Duration) string {
-	if d >= 2*day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // seconds is a flag that takes a duration.
@@ -74,7 +56,7 @@ func (s seconds) String() string {
 	if s.value == nil {
 		return ""
 	}
-	return formatDuration(*s.value)
+	return term.Duration(*s.value)
 }
 
 func (s seconds) Type() string { return "duration" }
@@ -92,14 +74,14 @@ func (s seconds) Set(text string) error {
 
 func notNegative(d time.Duration) error {
 	if d < 0 {
-		return fmt.Errorf("%s is negative: use 0 or more", formatDuration(d))
+		return fmt.Errorf("%s is negative: use 0 or more", term.Duration(d))
 	}
 	return nil
 }
 
 func positive(d time.Duration) error {
 	if d <= 0 {
-		return fmt.Errorf("%s is not positive: use more than 0", formatDuration(d))
+		return fmt.Errorf("%s is not positive: use more than 0", term.Duration(d))
 	}
 	return nil
 }
@@ -115,7 +97,7 @@ func (l secondsList) String() string {
 	}
 	var texts []string
 	for _, d := range *l.value {
-		texts = append(texts, formatDuration(d))
+		texts = append(texts, term.Duration(d))
 	}
 	return strings.Join(texts, ",")
 }

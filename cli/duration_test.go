@@ -3,13 +3,15 @@ package cli
 import (
 	"testing"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func TestParseDuration(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"0": 0, "90": 90 * time.Second, "1.5": 1500 * time.Millisecond, "-5": -5 * time.Second, "1.5s": 1500 * time.Millisecond,
-		"10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "250ms": 250 * time.Millisecond, "1d": day, "2w": 2 * week, "1w2d3h": 9*day + 3*time.Hour, "1.5d": 36 * time.Hour, "-1d12h": -36 * time.Hour, "+1w": week, "0.001": time.Millisecond,
+		"10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "250ms": 250 * time.Millisecond, "1d": term.Day, "2w": 2 * term.Week, "1w2d3h": 9*term.Day + 3*time.Hour, "1.5d": 36 * time.Hour, "-1d12h": -36 * time.Hour, "+1w": term.Week, "0.001": time.Millisecond,
 	} {
 		if got, err := parseDuration(text); err != nil || got != want {
 			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
@@ -18,18 +20,6 @@ func TestParseDuration(t *testing.T) {
 	for _, text := range []string{"", "soon", "5 m", "d", "1d2", "1d-2h", "1h1d", "1w1w", "100000w", "1.d", "NaN", "Inf", "1e300", "--1", "9999999999999"} {
 		if got, err := parseDuration(text); err == nil {
 			t.Errorf("%q is %v, want an error", text, got)
-		}
-	}
-}
-
-func TestFormatDuration(t *testing.T) {
-	t.Parallel()
-	for want, d := range map[string]time.Duration{
-		"0s": 0, "3s": 3 * time.Second, "1m": time.Minute, "10m": 10 * time.Minute, "1m30s": 90 * time.Second, "1h": time.Hour,
-		"1h0m1s": time.Hour + time.Second, "1h10m": 70 * time.Minute, "20h": 20 * time.Hour, "24h": day, "2d": 2 * day, "49h": 49 * time.Hour, "14d": 2 * week, "1.5s": 1500 * time.Millisecond,
-	} {
-		if got := formatDuration(d); got != want {
-			t.Errorf("%d is written %q, want %q", d, got, want)
 		}
 	}
 }

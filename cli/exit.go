@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -52,7 +54,7 @@ func oneLine(err error) string {
 	text := strings.TrimPrefix(err.Error(), "sqlqueue: ") // the library's own; the program's name stands before it anyway
 	var lines []string
 	for line := range strings.Lines(text) {
-		if line = printable(strings.TrimSpace(line)); line != "" && !slices.Contains(lines, line) {
+		if line = term.Printable(strings.TrimSpace(line)); line != "" && !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}

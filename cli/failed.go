@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -72,7 +74,7 @@ func (p *program) listFailed(cmd *cobra.Command) {
 			if asJSON {
 				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
-				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+				err = failedTable(jobs, time.Now()).Print(cmd.OutOrStdout())
 			}
 			if more == operator.HasMore && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --before %d\n", jobs[len(jobs)-1].ID)
@@ -95,7 +97,7 @@ func writeFailed(ctx context.Context, w io.Writer, o *operator.Operator, jobs []
 }
 
 func listGroups(cmd *cobra.Command, o *operator.Operator, filter operator.FailedFilter, limit int, asJSON bool) error {
-	groups, err := o.FailedGroups(cmd.Context(), filter, countedTo)
+	groups, err := o.FailedGroups(cmd.Context(), filter, term.CountedTo)
 	if err != nil {
 		return err
 	}
@@ -105,25 +107,25 @@ func listGroups(cmd *cobra.Command, o *operator.Operator, filter operator.Failed
 	}
 	shown := groups[:min(len(groups), limit)]
 	if asJSON {
-		err = writeArray(cmd.OutOrStdout(), shown)
+		err = term.WriteArray(cmd.OutOrStdout(), shown)
 	} else {
-		err = groupTable(shown, time.Now()).writeTo(cmd.OutOrStdout())
+		err = groupTable(shown, time.Now()).Print(cmd.OutOrStdout())
 	}
-	if jobs >= countedTo && err == nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are more failed jobs: these groups are of the newest %d\n", countedTo)
+	if jobs >= term.CountedTo && err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are more failed jobs: these groups are of the newest %d\n", term.CountedTo)
 	}
 	if more := len(groups) - limit; more > 0 && err == nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are %s more: --limit\n", count(more, "group"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are %s more: --limit\n", term.Count(more, "group"))
 	}
 	return err
 }
 
-func failedTable(jobs []operator.FailedJob, now time.Time) *grid {
-	t := newGrid(number("ID"), spare(number("JOB")), text("QUEUE", 30), text("NAME", 30), spare(number("ATTEMPTS")), word("FAILED"), text("ERROR", 80))
+func failedTable(jobs []operator.FailedJob, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("ID"), term.Spare(term.Number("JOB")), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Number("ATTEMPTS")), term.Word("FAILED"), term.Text("ERROR", 80))
 	for _, j := range jobs {
 		name, _ := operator.NameAndData(j.Payload)
-		t.add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
-			ago(j.FailedAt, now), strings.TrimSpace(j.Error))
+		t.Add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
+			term.Ago(j.FailedAt, now), strings.TrimSpace(j.Error))
 	}
 	return t
 }
@@ -137,17 +139,17 @@ func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
 		{"job", strconv.FormatInt(j.JobID, 10)},
-		{"queue", printable(j.Queue)},
-		{"name", printable(name)},
+		{"queue", term.Printable(j.Queue)},
+		{"name", term.Printable(name)},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
-		{"created", timestamp(j.CreatedAt, now)},
-		{"failed", timestamp(j.FailedAt, now)},
+		{"created", term.Timestamp(j.CreatedAt, now)},
+		{"failed", term.Timestamp(j.FailedAt, now)},
 	}
 	if j.UniqueKey != "" {
-		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
+		rows = append(rows, []string{"unique key", term.Printable(j.UniqueKey)})
 	}
-	if err := fields(w, rows); err != nil {
+	if err := term.Fields(w, rows); err != nil {
 		return err
 	}
 	if err := showPayload(w, j.Payload); err != nil {
@@ -155,7 +157,7 @@ func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
 	}
 	for _, part := range []struct{ title, text string }{{"error", j.Error}, {"stack", j.Stack}} {
 		if text := strings.TrimRight(part.text, "\n"); text != "" {
-			indented := "  " + strings.ReplaceAll(printableLines(strings.ReplaceAll(text, "\t", "    ")), "\n", "\n  ")
+			indented := "  " + strings.ReplaceAll(term.PrintableLines(strings.ReplaceAll(text, "\t", "    ")), "\n", "\n  ")
 			if _, err := fmt.Fprintf(w, "%s\n%s\n", part.title, indented); err != nil {
 				return err
 			}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -57,8 +59,8 @@ func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.Failed
 // forget deletes the failed jobs that pass a filter, with consent: which they are, in large groups, is told to the person who is asked.
 func forget(cmd *cobra.Command, consent *consent, o *operator.Operator, filter operator.FailedFilter) error {
 	goOn, err := consent.given(cmd, "forget", func() (extent, error) {
-		groups, err := o.FailedGroups(cmd.Context(), filter, countedTo)
-		return extentOf(groups, widthOf(cmd.ErrOrStderr())), err
+		groups, err := o.FailedGroups(cmd.Context(), filter, term.CountedTo)
+		return extentOf(groups, term.WidthOf(cmd.ErrOrStderr())), err
 	})
 	if !goOn {
 		return err
@@ -76,28 +78,28 @@ func extentOf(groups []operator.FailedGroup, line int) extent {
 	for _, g := range groups {
 		found.n += int(g.Count)
 	}
-	found.text = countTo(found.n, "failed job")
-	t := newGrid(number(""), text("", 30), text("", 30), text("", 80))
+	found.text = term.CountTo(found.n, "failed job")
+	t := term.NewGrid(term.Number(""), term.Text("", 30), term.Text("", 30), term.Text("", 80))
 	for i, g := range groups {
 		if i == most {
 			break
 		}
-		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, g.Error)
+		t.Add(fmt.Sprint(g.Count), g.Queue, g.Name, g.Error)
 	}
 	var b strings.Builder
-	_ = t.writeLines(&b, line, false)
+	_ = t.WriteLines(&b, line, false)
 	if more := len(groups) - most; more > 0 {
-		fmt.Fprintf(&b, "and %s\n", count(more, "other group"))
+		fmt.Fprintf(&b, "and %s\n", term.Count(more, "other group"))
 	}
 	found.details = b.String()
 	return found
 }
 
 // groupTable shows groups of failed jobs.
-func groupTable(groups []operator.FailedGroup, now time.Time) *grid {
-	t := newGrid(number("COUNT"), text("QUEUE", 30), text("NAME", 30), spare(word("FIRST")), word("LAST"), number("NEWEST"), text("ERROR", 120))
+func groupTable(groups []operator.FailedGroup, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("COUNT"), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Word("FIRST")), term.Word("LAST"), term.Number("NEWEST"), term.Text("ERROR", 120))
 	for _, g := range groups {
-		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, ago(g.First, now), ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
+		t.Add(fmt.Sprint(g.Count), g.Queue, g.Name, term.Ago(g.First, now), term.Ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
 	}
 	return t
 }

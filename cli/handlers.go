@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
@@ -167,10 +169,10 @@ func syntaxError(err error) error {
 	text := err.Error()
 	found := yamlError.FindStringSubmatch(text)
 	if found == nil {
-		return &lineError{0, errors.New(printable(text))}
+		return &lineError{0, errors.New(term.Printable(text))}
 	}
 	line, _ := strconv.Atoi(found[1]) // 0 when it does not say
-	return &lineError{line, fmt.Errorf("it is not YAML: %s", printable(text[len(found[0]):]))}
+	return &lineError{line, fmt.Errorf("it is not YAML: %s", term.Printable(text[len(found[0]):]))}
 }
 
 // eachPair visits the pairs of a map, in order, whose keys must be strings that differ.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -62,7 +64,7 @@ func (p *program) jobsListCommand() *cobra.Command {
 			}
 			filter.After = int64(after)
 			filter.PayloadMax = operator.StartOfPayload
-			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
+			stop := term.ShowLine(cmd.ErrOrStderr(), func() string { return "searching" })
 			jobs, more, err := o.SearchJobs(cmd.Context(), filter, limit)
 			stop()
 			if err != nil {
@@ -71,7 +73,7 @@ func (p *program) jobsListCommand() *cobra.Command {
 			if asJSON {
 				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
-				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+				err = jobTable(jobs, time.Now()).Print(cmd.OutOrStdout())
 			}
 			if says := moreSays[more]; says != "" && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", says, jobs[len(jobs)-1].ID)
@@ -112,7 +114,7 @@ func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
 			return err
 		}
 		var line strings.Builder
-		if err := writeJSON(&line, row); err != nil {
+		if err := term.WriteJSON(&line, row); err != nil {
 			return err
 		}
 		if _, err := io.WriteString(w, strings.TrimSuffix(line.String(), "\n")); err != nil {
@@ -128,13 +130,13 @@ func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
 	return err
 }
 
-func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
-	t := newGrid(number("ID"), text("QUEUE", 30), word("STATE"), text("NAME", 30), spare(number("ATTEMPTS")), spare(number("PRIORITY")),
-		word("AVAILABLE"), word("CREATED"), text("DATA", 60))
+func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("ID"), term.Text("QUEUE", 30), term.Word("STATE"), term.Text("NAME", 30), term.Spare(term.Number("ATTEMPTS")), term.Spare(term.Number("PRIORITY")),
+		term.Word("AVAILABLE"), term.Word("CREATED"), term.Text("DATA", 60))
 	for _, j := range jobs {
 		name, data := operator.NameAndData(j.Payload)
-		t.add(strconv.FormatInt(j.ID, 10), j.Queue, string(operator.StateOf(j, now)), name, strconv.Itoa(j.Attempts),
-			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), data)
+		t.Add(strconv.FormatInt(j.ID, 10), j.Queue, string(operator.StateOf(j, now)), name, strconv.Itoa(j.Attempts),
+			strconv.Itoa(int(j.Priority)), term.Ago(j.AvailableAt, now), term.Ago(j.CreatedAt, now), data)
 	}
 	return t
 }
@@ -184,35 +186,35 @@ func writeRow(w io.Writer, row any) error {
 		r.Payload = operator.Encodable(r.Payload)
 		row = r
 	}
-	return writeJSON(w, row)
+	return term.WriteJSON(w, row)
 }
 
 func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
 	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
-		{"queue", printable(j.Queue)},
-		{"name", printable(name)},
+		{"queue", term.Printable(j.Queue)},
+		{"name", term.Printable(name)},
 		{"state", string(operator.StateOf(j, now))},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
-		{"available", timestamp(j.AvailableAt, now)},
-		{"created", timestamp(j.CreatedAt, now)},
+		{"available", term.Timestamp(j.AvailableAt, now)},
+		{"created", term.Timestamp(j.CreatedAt, now)},
 	}
 	if j.UniqueKey != "" {
-		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
+		rows = append(rows, []string{"unique key", term.Printable(j.UniqueKey)})
 	}
 	if j.Reserved {
-		expires := timestamp(j.ExpiresAt, now)
+		expires := term.Timestamp(j.ExpiresAt, now)
 		if j.ExpiresAt.IsZero() {
 			expires = "never"
 		}
 		rows = append(rows,
-			[]string{"reserved", timestamp(j.ReservedAt, now)},
-			[]string{"reserved by", printable(j.ReservedBy)},
+			[]string{"reserved", term.Timestamp(j.ReservedAt, now)},
+			[]string{"reserved by", term.Printable(j.ReservedBy)},
 			[]string{"expires", expires})
 	}
-	if err := fields(w, rows); err != nil {
+	if err := term.Fields(w, rows); err != nil {
 		return err
 	}
 	return showPayload(w, j.Payload)
@@ -227,9 +229,9 @@ func showPayload(w io.Writer, payload []byte) error {
 func indented(payload []byte) string {
 	var b bytes.Buffer
 	if json.Indent(&b, payload, "  ", "  ") != nil {
-		return "  " + printable(string(payload))
+		return "  " + term.Printable(string(payload))
 	}
-	return "  " + printableLines(b.String())
+	return "  " + term.PrintableLines(b.String())
 }
 
 func (p *program) jobsEditCommand() *cobra.Command {

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -91,8 +93,8 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 			}
 			found := extent{}
 			goOn, err := consent.given(cmd, change.does, func() (_ extent, err error) {
-				found.n, err = o.CountJobs(cmd.Context(), filter, countedTo)
-				found.text = countTo(found.n, "job")
+				found.n, err = o.CountJobs(cmd.Context(), filter, term.CountedTo)
+				found.text = term.CountTo(found.n, "job")
 				return found, err
 			})
 			if !goOn {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
@@ -86,17 +88,17 @@ func (p *program) migrateStatusCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), stepRows(steps))
+					return term.WriteArray(cmd.OutOrStdout(), stepRows(steps))
 				}
-				t := newGrid(number("VERSION"), text("NAME", 60), word("APPLIED"))
+				t := term.NewGrid(term.Number("VERSION"), term.Text("NAME", 60), term.Word("APPLIED"))
 				for _, s := range steps {
 					applied := "no"
 					if s.Applied {
-						applied = timestamp(s.AppliedAt, time.Now())
+						applied = term.Timestamp(s.AppliedAt, time.Now())
 					}
-					t.add(fmt.Sprint(s.Version), s.Name, applied)
+					t.Add(fmt.Sprint(s.Version), s.Name, applied)
 				}
-				return t.writeTo(cmd.OutOrStdout())
+				return t.Print(cmd.OutOrStdout())
 			})
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -38,9 +40,9 @@ func (p *program) monitorCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					err = writeArray(cmd.OutOrStdout(), found)
+					err = term.WriteArray(cmd.OutOrStdout(), found)
 				} else {
-					err = monitorTable(found, time.Now()).writeTo(cmd.OutOrStdout())
+					err = monitorTable(found, time.Now()).Print(cmd.OutOrStdout())
 				}
 				return errors.Join(err, alert(found))
 			})
@@ -81,12 +83,12 @@ func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int
 	return found, nil
 }
 
-func monitorTable(found []monitored, now time.Time) *grid {
-	t := newGrid(text("QUEUE", 60), number("READY"), word("OLDEST"), number("WORKERS"), text("ALERT", 120))
+func monitorTable(found []monitored, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Text("QUEUE", 60), term.Number("READY"), term.Word("OLDEST"), term.Number("WORKERS"), term.Text("ALERT", 120))
 	for _, m := range found {
-		t.add(m.Queue, upTo(m.Ready, m.CountedTo), ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
+		t.Add(m.Queue, term.UpTo(m.Ready, m.CountedTo), term.Ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
 		if len(m.Alerts) > 0 {
-			t.paint("ALERT", red)
+			t.Paint("ALERT", term.Red)
 		}
 	}
 	return t

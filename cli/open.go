@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -88,7 +90,7 @@ func (d *database) connectWithin(ctx context.Context, limit time.Duration) error
 	defer cancel()
 	if err := d.db.PingContext(timeout); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return fmt.Errorf("cannot connect to %s: no answer within %s", d, formatDuration(limit))
+			return fmt.Errorf("cannot connect to %s: no answer within %s", d, term.Duration(limit))
 		}
 		err = d.redact(connectError(err))
 		if d.fromFile && strings.Contains(err.Error(), "require_auth check failed") {

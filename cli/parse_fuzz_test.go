@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -59,8 +61,8 @@ func FuzzDuration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := parseDuration(formatDuration(d)); err != nil || again.Round(time.Microsecond) != d.Round(time.Microsecond) {
-			t.Fatalf("%q is %v, written as %s, which is %v, %v", text, d, formatDuration(d), again, err)
+		if again, err := parseDuration(term.Duration(d)); err != nil || again.Round(time.Microsecond) != d.Round(time.Microsecond) {
+			t.Fatalf("%q is %v, written as %s, which is %v, %v", text, d, term.Duration(d), again, err)
 		}
 		var list []time.Duration
 		if err := (secondsList{&list}).Set(text + "," + text); (err == nil) != (d >= 0) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -138,7 +140,7 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 			return printError
 		}
 		if err != nil && len(ids) > 0 {
-			return fmt.Errorf("after %s: %w", count(len(ids), "job"), err)
+			return fmt.Errorf("after %s: %w", term.Count(len(ids), "job"), err)
 		}
 		return err
 	})
@@ -149,7 +151,7 @@ func (p *pushing) push(cmd *cobra.Command, q *sqlqueue.Queue, job sqlqueue.Pusha
 	const most = 1000
 	var ids []int64
 	batch := max(1, most/len(p.queues))
-	_, err := inBatches(cmd, "pushed", "job", count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
+	_, err := inBatches(cmd, "pushed", "job", term.Count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
 		for left := p.count; left > 0; left -= batch {
 			jobs := make([]sqlqueue.Pushable, min(left, batch))
 			for i := range jobs {
@@ -181,11 +183,11 @@ func (p *pushing) print(cmd *cobra.Command, ids []int64, duplicate bool) error {
 	case len(ids) == 0:
 		return nil
 	case cmd.Flags().Changed("count") || len(p.queues) > 1:
-		return writeJSON(w, struct {
+		return term.WriteJSON(w, struct {
 			IDs []int64 `json:"ids"`
 		}{ids})
 	}
-	return writeJSON(w, struct {
+	return term.WriteJSON(w, struct {
 		ID        int64 `json:"id"`
 		Duplicate bool  `json:"duplicate,omitzero"`
 	}{ids[0], duplicate})

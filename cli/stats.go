@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -62,7 +64,7 @@ func (p *program) statsCommand() *cobra.Command {
 			if watch > 0 {
 				return s.watch(cmd, o, watch)
 			}
-			return s.show(cmd.Context(), o, cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()), isColoured(cmd.OutOrStdout()))
+			return s.show(cmd.Context(), o, cmd.OutOrStdout(), term.WidthOf(cmd.OutOrStdout()), term.IsColoured(cmd.OutOrStdout()))
 		})
 	}
 	return cmd
@@ -70,7 +72,7 @@ func (p *program) statsCommand() *cobra.Command {
 
 func period(d time.Duration) error {
 	if d < time.Minute || d > operator.CountsKept {
-		return fmt.Errorf("%s is not between 1m and %s", formatDuration(d), formatDuration(operator.CountsKept))
+		return fmt.Errorf("%s is not between 1m and %s", term.Duration(d), term.Duration(operator.CountsKept))
 	}
 	return nil
 }
@@ -85,36 +87,36 @@ type stats struct {
 
 // show prints all of it once, for lines of so many characters; 0: of any number.
 func (s *stats) show(ctx context.Context, o *operator.Operator, w io.Writer, line int, coloured bool) error {
-	got, err := o.Stats(ctx, operator.StatsFilter{Queue: s.queue(), Since: s.since, Most: countedTo})
+	got, err := o.Stats(ctx, operator.StatsFilter{Queue: s.queue(), Since: s.since, Most: term.CountedTo})
 	switch {
 	case err != nil:
 		return err
 	case s.asJSON:
-		return writeArray(w, got.Queues)
+		return term.WriteArray(w, got.Queues)
 	}
-	sizes, trends := newGrid(queueColumns()...), s.trendTable(got)
+	sizes, trends := term.NewGrid(queueColumns()...), s.trendTable(got)
 	for _, i := range got.Queues {
-		sizes.add(queueCells(i.QueueInfo, got.Now)...)
+		sizes.Add(queueCells(i.QueueInfo, got.Now)...)
 		paintQueue(sizes, i.QueueInfo)
 	}
-	if err := sizes.writeLines(w, line, coloured); err != nil {
+	if err := sizes.WriteLines(w, line, coloured); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return trends.writeLines(w, line, coloured)
+	return trends.WriteLines(w, line, coloured)
 }
 
 // trendTable has rows for each queue in which something happened.
-func (s *stats) trendTable(of operator.Stats) *grid {
+func (s *stats) trendTable(of operator.Stats) *term.Grid {
 	periods := of.Periods
 	step := trendStep(periods[len(periods)-1])
-	columns := []column{text("QUEUE", 60), word("PER MINUTE")}
+	columns := []term.Column{term.Text("QUEUE", 60), term.Word("PER MINUTE")}
 	for _, period := range periods {
-		columns = append(columns, number(strings.ToUpper(formatDuration(period))))
+		columns = append(columns, term.Number(strings.ToUpper(term.Duration(period))))
 	}
-	t := newGrid(append(columns, spare(word("TREND, EACH "+strings.ToUpper(formatDuration(step)))))...)
+	t := term.NewGrid(append(columns, term.Spare(term.Word("TREND, EACH "+strings.ToUpper(term.Duration(step)))))...)
 	for _, i := range of.Queues {
 		if len(i.Minutes) == 0 {
 			continue
@@ -127,19 +129,19 @@ func (s *stats) trendTable(of operator.Stats) *grid {
 		row := func(queue, event string, trend []int64, rate func(operator.Rates) float64) {
 			cells := []string{queue, event}
 			for _, r := range i.Rates {
-				text := perMinute(rate(r))
+				text := term.PerMinute(rate(r))
 				if event == "pushed" && r.AtLeast {
 					text += "+"
 				}
 				cells = append(cells, text)
 			}
-			t.add(append(cells, sparkline(trend, most))...)
+			t.Add(append(cells, term.Sparkline(trend, most))...)
 		}
 		row(i.Queue, "pushed", pushed, func(r operator.Rates) float64 { return r.Pushed })
 		row("", "done", done, func(r operator.Rates) float64 { return r.Done })
 		row("", "failed", failed, func(r operator.Rates) float64 { return r.Failed })
 		if slices.Max(failed) > 0 {
-			t.paint("PER MINUTE", red)
+			t.Paint("PER MINUTE", term.Red)
 		}
 		row("", "released", released, func(r operator.Rates) float64 { return r.Released })
 	}
@@ -166,7 +168,7 @@ func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Durat
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	w := cmd.OutOrStdout()
-	inPlace := canRedraw(w) && !s.asJSON
+	inPlace := term.CanRedraw(w) && !s.asJSON
 	if inPlace {
 		if _, err := io.WriteString(w, "\x1b[2J"); err != nil {
 			return err
@@ -180,14 +182,14 @@ func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Durat
 	}
 	for {
 		var frame bytes.Buffer
-		err := s.show(ctx, o, &frame, widthOf(w), isColoured(w))
+		err := s.show(ctx, o, &frame, term.WidthOf(w), term.IsColoured(w))
 		switch {
 		case ctx.Err() != nil:
 			return ended()
 		case err != nil:
 			return err
 		case inPlace:
-			_, err = io.WriteString(w, inPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), formatDuration(every)), heightOf(w)))
+			_, err = io.WriteString(w, term.InPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), term.Duration(every)), term.HeightOf(w)))
 		default:
 			_, err = frame.WriteTo(w)
 		}
@@ -200,13 +202,4 @@ func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Durat
 		case <-tick.C:
 		}
 	}
-}
-
-// inPlaceOf writes a text, under a title, over what a terminal of so many lines shows.
-func inPlaceOf(text, title string, height int) string {
-	lines := strings.Split(title+"\n\n"+strings.TrimSuffix(text, "\n"), "\n")
-	if len(lines) >= height {
-		lines = append(lines[:max(height-2, 0)], "…")
-	}
-	return "\x1b[H" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J"
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -27,7 +29,7 @@ func testStats(t *testing.T) {
 	}
 	var got []operator.QueueStats
 	fromJSON(t, s.ok("stats", "--json", "--since", "10m"), &got)
-	if len(got) != 2 || got[0].Queue != "gone" || got[1].Queue != "mail" || got[1].Ready != 3 || got[0].CountedTo != countedTo {
+	if len(got) != 2 || got[0].Queue != "gone" || got[1].Queue != "mail" || got[1].Ready != 3 || got[0].CountedTo != term.CountedTo {
 		t.Fatalf("the stats are %+v", got)
 	}
 	if len(got[0].Minutes) != 8 || got[0].Minutes[7].Done != 7 || got[0].Minutes[7].Pushed != 14 || !got[0].Minutes[7].Minute.Equal(minute) {
@@ -93,7 +95,7 @@ func TestE5_LowerBounds(t *testing.T) {
 			Minutes:   []operator.Minute{{Minute: now.Truncate(time.Minute)}},
 		}},
 	})
-	if row := table.rows[0]; row[2] != "3" || row[3] != "4+" {
+	if row := table.Rows[0]; row[2] != "3" || row[3] != "4+" {
 		t.Errorf("the row is %q", row)
 	}
 }
@@ -101,19 +103,10 @@ func TestE5_LowerBounds(t *testing.T) {
 func TestTrendStep(t *testing.T) {
 	t.Parallel()
 	for period, want := range map[time.Duration]time.Duration{
-		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute, day: time.Hour, 2 * day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
+		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute, term.Day: time.Hour, 2 * term.Day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
 	} {
 		if got := trendStep(period); got != want {
 			t.Errorf("a step of %v is %v, want %v", period, got, want)
-		}
-	}
-}
-
-func TestPerMinute(t *testing.T) {
-	t.Parallel()
-	for rate, want := range map[float64]string{0: "0", 0.01: "<0.1", 0.2: "0.2", 3: "3", 9.96: "10.0", 10.4: "10", 1234.5: "1234"} {
-		if got := perMinute(rate); got != want {
-			t.Errorf("%v is %s, want %s", rate, got, want)
 		}
 	}
 }

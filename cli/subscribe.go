@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
@@ -133,7 +135,7 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 
 func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string) error {
 	if s.asJSON {
-		return writeJSON(w, struct {
+		return term.WriteJSON(w, struct {
 			Name   string `json:"name"`
 			Queue  string `json:"queue"`
 			URL    string `json:"url"`
@@ -148,7 +150,7 @@ func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string
 		lines = append(lines, "they are not signed")
 	}
 	for _, line := range lines {
-		if _, err := fmt.Fprintln(w, printable(line)); err != nil {
+		if _, err := fmt.Fprintln(w, term.Printable(line)); err != nil {
 			return err
 		}
 	}
@@ -183,9 +185,9 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 					all[i].URL = redactURL(all[i].URL)
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), all)
+					return term.WriteArray(cmd.OutOrStdout(), all)
 				}
-				return subscriptionTable(all, time.Now()).writeTo(cmd.OutOrStdout())
+				return subscriptionTable(all, time.Now()).Print(cmd.OutOrStdout())
 			})
 		},
 	}
@@ -193,10 +195,10 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 	return cmd
 }
 
-func subscriptionTable(all []operator.Subscription, now time.Time) *grid {
-	t := newGrid(text("NAME", 40), text("QUEUE", 40), text("URL", 80), spare(word("CREATED")))
+func subscriptionTable(all []operator.Subscription, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Text("NAME", 40), term.Text("QUEUE", 40), term.Text("URL", 80), term.Spare(term.Word("CREATED")))
 	for _, s := range all {
-		t.add(s.Name, s.Queue, s.URL, ago(s.CreatedAt, now))
+		t.Add(s.Name, s.Queue, s.URL, term.Ago(s.CreatedAt, now))
 	}
 	return t
 }
@@ -214,7 +216,7 @@ func (p *program) unsubscribeCommand() *cobra.Command {
 				for _, name := range names {
 					err := o.Unsubscribe(cmd.Context(), name)
 					if err == nil {
-						_, err = fmt.Fprintln(cmd.OutOrStdout(), printable("unsubscribed "+name))
+						_, err = fmt.Fprintln(cmd.OutOrStdout(), term.Printable("unsubscribed "+name))
 					}
 					errs = append(errs, err)
 				}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
@@ -107,7 +109,7 @@ func readAll(file *os.File) (text []byte, mode fs.FileMode, err error) {
 func warnOfReaders(cmd *cobra.Command, name string) {
 	if !supervise.Supervised() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: every user of this host can read the password or secret in %s: chmod o-r\n",
-			cmd.Root().Name(), printable(name))
+			cmd.Root().Name(), term.Printable(name))
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
@@ -137,7 +139,7 @@ func (e expiry) String() string {
 	if *e.value < 0 {
 		return "off"
 	}
-	return formatDuration(*e.value)
+	return term.Duration(*e.value)
 }
 
 func (e expiry) Type() string { return "duration" }
@@ -152,7 +154,7 @@ func (e expiry) Set(text string) error {
 		return err
 	}
 	if d <= 0 {
-		return fmt.Errorf("%s is not positive: use more than 0, or off for never", formatDuration(d))
+		return fmt.Errorf("%s is not positive: use more than 0, or off for never", term.Duration(d))
 	}
 	*e.value = d
 	return nil
@@ -206,15 +208,15 @@ func (w *working) run(cmd *cobra.Command) error {
 	if w.processes > 0 && !canRunProcesses {
 		return usagef("--processes needs Unix")
 	}
-	loggerTo, escape := textLogger, printableTabs
+	loggerTo, escape := textLogger, term.PrintableTabs
 	switch w.logFormat {
 	case "text":
 	case "json":
-		loggerTo, escape = jsonLogger, printableJSON
+		loggerTo, escape = jsonLogger, term.PrintableJSON
 	default:
 		return usagef("unknown log format %q: use text or json", w.logFormat)
 	}
-	if !isTerminal(cmd.ErrOrStderr()) {
+	if !term.IsTerminal(cmd.ErrOrStderr()) {
 		escape = nil
 	}
 	outlivePipes()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -33,9 +35,9 @@ func (p *program) workersCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), workers)
+					return term.WriteArray(cmd.OutOrStdout(), workers)
 				}
-				return workerTable(workers, now).writeTo(cmd.OutOrStdout())
+				return workerTable(workers, now).Print(cmd.OutOrStdout())
 			})
 		},
 	}
@@ -44,9 +46,9 @@ func (p *program) workersCommand() *cobra.Command {
 	return cmd
 }
 
-func workerTable(workers []operator.Worker, now time.Time) *grid {
-	t := newGrid(word("ID"), text("NAME", 40), text("HOST", 40), spare(number("PID")), text("QUEUES", 40), number("CONCURRENCY"), spare(word("WANTED")),
-		word("STATE"), spare(word("STARTED")), spare(word("SEEN")))
+func workerTable(workers []operator.Worker, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Word("ID"), term.Text("NAME", 40), term.Text("HOST", 40), term.Spare(term.Number("PID")), term.Text("QUEUES", 40), term.Number("CONCURRENCY"), term.Spare(term.Word("WANTED")),
+		term.Word("STATE"), term.Spare(term.Word("STARTED")), term.Spare(term.Word("SEEN")))
 	for _, w := range workers {
 		wanted, state := "-", "running"
 		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
@@ -55,10 +57,10 @@ func workerTable(workers []operator.Worker, now time.Time) *grid {
 		if w.Dead {
 			state = "dead"
 		}
-		t.add(w.ID, w.Name, w.Host, strconv.Itoa(w.PID), strings.Join(w.Queues, ","), strconv.Itoa(w.Concurrency), wanted, state,
-			ago(w.StartedAt, now), ago(w.SeenAt, now))
+		t.Add(w.ID, w.Name, w.Host, strconv.Itoa(w.PID), strings.Join(w.Queues, ","), strconv.Itoa(w.Concurrency), wanted, state,
+			term.Ago(w.StartedAt, now), term.Ago(w.SeenAt, now))
 		if w.Dead {
-			t.paint("STATE", yellow)
+			t.Paint("STATE", term.Yellow)
 		}
 	}
 	return t
@@ -85,7 +87,7 @@ func (p *program) workersSetCommand() *cobra.Command {
 				if concurrency == 0 {
 					says = fmt.Sprintf("worker %s: its own concurrency", args[0])
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(says))
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), term.Printable(says))
 				return err
 			})
 		},

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import "testing"
 
@@ -11,7 +11,7 @@ func TestWrap(t *testing.T) {
 		9:  "ab = on:\n  a commit\n  of\n  änother\n",
 		1:  "ab\n  =\n  on:\n  a\n  commit\n  of\n  änother\n",
 	} {
-		if got := wrap("ab = on: a commit of änother", width, "  "); got != want {
+		if got := Wrap("ab = on: a commit of änother", width, "  "); got != want {
 			t.Errorf("at %d it is %q, want %q", width, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"strings"
@@ -7,9 +7,9 @@ import (
 
 func TestGrid(t *testing.T) {
 	t.Parallel()
-	g := newGrid(number("ID"), text("NAME", 10), spare(number("TRIES")), spare(word("NOTE")), text("DATA", 12))
-	g.add("1", "漢字漢字漢字", "0", "-", "short")
-	g.add("22", "a name of length 20.", "0", "new", "a rather long text that is cut")
+	g := NewGrid(Number("ID"), Text("NAME", 10), Spare(Number("TRIES")), Spare(Word("NOTE")), Text("DATA", 12))
+	g.Add("1", "漢字漢字漢字", "0", "-", "short")
+	g.Add("22", "a name of length 20.", "0", "new", "a rather long text that is cut")
 	for line, want := range map[int]string{
 		0: "" +
 			"ID  NAME          TRIES  NOTE  DATA\n" +
@@ -37,7 +37,7 @@ func TestGrid(t *testing.T) {
 			"22  a n…  a r…\n",
 	} {
 		var b strings.Builder
-		if err := g.writeLines(&b, line, false); err != nil {
+		if err := g.WriteLines(&b, line, false); err != nil {
 			t.Fatal(err)
 		}
 		if b.String() != want {
@@ -71,7 +71,7 @@ func TestCut(t *testing.T) {
 
 func TestSparkline(t *testing.T) {
 	t.Parallel()
-	if got, want := sparkline([]int64{0, 1, 50, 80, 100}, 100), "·▁▄▇█"; got != want {
+	if got, want := Sparkline([]int64{0, 1, 50, 80, 100}, 100), "·▁▄▇█"; got != want {
 		t.Errorf("drawn as %s, want %s", got, want)
 	}
 }

@@ -4,43 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+
 	"github.com/spf13/cobra"
 )
-
-// showLine keeps a line on a terminal up to date, until the function that it returns is called: that erases it. Elsewhere it does
-// nothing. line is called by another goroutine.
-func showLine(w io.Writer, line func() string) (stop func()) {
-	if !canRedraw(w) {
-		return func() {}
-	}
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		shown := false
-		for {
-			select {
-			case <-end:
-				if shown {
-					fmt.Fprint(w, "\r\x1b[K")
-				}
-				return
-			case <-tick.C:
-				fmt.Fprintf(w, "\r%s\x1b[K", cut(line(), widthOf(w)-1))
-				shown = true
-			}
-		}
-	}()
-	return func() { close(end); <-ended }
-}
 
 var errInterrupted = errors.New("interrupted")
 
@@ -60,9 +33,9 @@ func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.
 
 	var done atomic.Int64
 	began := time.Now()
-	stopShowing := showLine(cmd.ErrOrStderr(), func() string {
+	stopShowing := term.ShowLine(cmd.ErrOrStderr(), func() string {
 		n := int(done.Load())
-		line := did + " " + count(n, noun)
+		line := did + " " + term.Count(n, noun)
 		if all != "" {
 			line = fmt.Sprintf("%s %d of %s", did, n, all)
 		}
@@ -88,10 +61,10 @@ func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.
 // reportCount prints how many rows were changed, also before an error.
 func reportCount(cmd *cobra.Command, did string, n int, noun string, err error) error {
 	if errors.Is(err, errInterrupted) {
-		return fmt.Errorf("%w: %s %s", err, did, count(n, noun))
+		return fmt.Errorf("%w: %s %s", err, did, term.Count(n, noun))
 	}
 	if n > 0 || err == nil {
-		if _, printError := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, count(n, noun)); printError != nil {
+		if _, printError := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", did, term.Count(n, noun)); printError != nil {
 			return printError
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"io"
@@ -9,50 +9,50 @@ import (
 	"golang.org/x/text/width"
 )
 
-// grid is rows in columns. On a terminal it is as wide as that: columns that are spare are left out where there is little room for
+// Grid is rows in columns. On a terminal it is as wide as that: columns that are spare are left out where there is little room for
 // text, then the widest text is cut. Elsewhere each text has its limit, and no column is left out.
-type grid struct {
-	columns []column
-	rows    [][]string
+type Grid struct {
+	columns []Column
+	Rows    [][]string
 	colours map[cell]colour
 }
 
 type cell struct{ row, column int }
 
-// column is one of a table.
-type column struct {
+// Column is one of a table.
+type Column struct {
 	head  string
 	most  int  // of a text: how many characters it has where there is no terminal; 0: it is never cut
 	right bool // numbers
 	spare bool
 }
 
-// text is a column that may be cut.
-func text(head string, most int) column { return column{head: head, most: most} }
+// Text is a column that may be cut.
+func Text(head string, most int) Column { return Column{head: head, most: most} }
 
-// word is a column that is not cut.
-func word(head string) column { return column{head: head} }
+// Word is a column that is not cut.
+func Word(head string) Column { return Column{head: head} }
 
-// number is a column of numbers.
-func number(head string) column { return column{head: head, right: true} }
+// Number is a column of numbers.
+func Number(head string) Column { return Column{head: head, right: true} }
 
-// spare makes a column one that people can do without.
-func spare(c column) column {
+// Spare makes a column one that people can do without.
+func Spare(c Column) Column {
 	c.spare = true
 	return c
 }
 
-func newGrid(columns ...column) *grid {
-	return &grid{columns: columns, colours: map[cell]colour{}}
+func NewGrid(columns ...Column) *Grid {
+	return &Grid{columns: columns, colours: map[cell]colour{}}
 }
 
-// add adds a row. What is not fit for a terminal is made so.
-func (t *grid) add(cells ...string) { t.rows = append(t.rows, cells) }
+// Add adds a row. What is not fit for a terminal is made so.
+func (t *Grid) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// paint colours the cell under a head in the newest row.
-func (t *grid) paint(head string, c colour) {
-	column := slices.IndexFunc(t.columns, func(c column) bool { return c.head == head })
-	t.colours[cell{len(t.rows) - 1, column}] = c
+// Paint colours the cell under a head in the newest row.
+func (t *Grid) Paint(head string, c colour) {
+	column := slices.IndexFunc(t.columns, func(c Column) bool { return c.head == head })
+	t.colours[cell{len(t.Rows) - 1, column}] = c
 }
 
 const (
@@ -61,11 +61,11 @@ const (
 	fewest    = 4  // characters of a text at all
 )
 
-// writeTo prints the head, if there is one, and the rows.
-func (t *grid) writeTo(w io.Writer) error { return t.writeLines(w, widthOf(w), isColoured(w)) }
+// Print prints the head, if there is one, and the rows.
+func (t *Grid) Print(w io.Writer) error { return t.WriteLines(w, WidthOf(w), IsColoured(w)) }
 
-// writeLines prints for lines of so many characters; 0: of any number.
-func (t *grid) writeLines(w io.Writer, line int, coloured bool) error {
+// WriteLines prints for lines of so many characters; 0: of any number.
+func (t *Grid) WriteLines(w io.Writer, line int, coloured bool) error {
 	cells := t.shown(line)
 	widths := t.widths(cells)
 	columns := t.fit(cells, widths, line)
@@ -74,7 +74,7 @@ func (t *grid) writeLines(w io.Writer, line int, coloured bool) error {
 		var blanks int
 		for i, c := range columns {
 			text := cut(row[c], widths[c])
-			padding := widths[c] - widthOfText(text)
+			padding := widths[c] - WidthOfText(text)
 			if i > 0 {
 				blanks += len(gap)
 			}
@@ -104,7 +104,7 @@ func (t *grid) writeLines(w io.Writer, line int, coloured bool) error {
 	return err
 }
 
-func (t *grid) heads() []string {
+func (t *Grid) heads() []string {
 	heads := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		heads[i] = c.head
@@ -113,37 +113,37 @@ func (t *grid) heads() []string {
 }
 
 // shown returns the cells as they may be shown, before they are made to fit.
-func (t *grid) shown(line int) [][]string {
-	cells := make([][]string, len(t.rows))
-	for r, row := range t.rows {
+func (t *Grid) shown(line int) [][]string {
+	cells := make([][]string, len(t.Rows))
+	for r, row := range t.Rows {
 		cells[r] = make([]string, len(row))
 		for c, text := range row {
 			switch most := t.columns[c].most; {
 			case most == 0:
-				cells[r][c] = printable(text)
+				cells[r][c] = Printable(text)
 			case line == 0:
-				cells[r][c] = brief(text, most)
+				cells[r][c] = Brief(text, most)
 			default:
-				cells[r][c] = brief(text, line)
+				cells[r][c] = Brief(text, line)
 			}
 		}
 	}
 	return cells
 }
 
-func (t *grid) widths(cells [][]string) []int {
+func (t *Grid) widths(cells [][]string) []int {
 	widths := make([]int, len(t.columns))
 	for c, head := range t.heads() {
-		widths[c] = widthOfText(head)
+		widths[c] = WidthOfText(head)
 		for _, row := range cells {
-			widths[c] = max(widths[c], widthOfText(row[c]))
+			widths[c] = max(widths[c], WidthOfText(row[c]))
 		}
 	}
 	return widths
 }
 
 // fit chooses the columns that are shown on a line, and makes those with text narrower until the line is full. 0: all as they are.
-func (t *grid) fit(cells [][]string, widths []int, line int) (columns []int) {
+func (t *Grid) fit(cells [][]string, widths []int, line int) (columns []int) {
 	for c := range t.columns {
 		columns = append(columns, c)
 	}
@@ -183,7 +183,7 @@ func (t *grid) fit(cells [][]string, widths []int, line int) (columns []int) {
 
 // leastNeeded returns which of the columns can be left out: the last spare one that has nothing in it, or else the last spare one; -1 if
 // there is none.
-func (t *grid) leastNeeded(cells [][]string, columns []int) int {
+func (t *Grid) leastNeeded(cells [][]string, columns []int) int {
 	last := -1
 	for i, c := range slices.Backward(columns) {
 		if !t.columns[c].spare {
@@ -199,7 +199,7 @@ func (t *grid) leastNeeded(cells [][]string, columns []int) int {
 
 // cut cuts a text to so many characters of a terminal.
 func cut(text string, most int) string {
-	if widthOfText(text) <= most {
+	if WidthOfText(text) <= most {
 		return text
 	}
 	n := 1 // the …
@@ -211,8 +211,8 @@ func cut(text string, most int) string {
 	return text
 }
 
-// widthOfText returns how many characters of a terminal a printable text fills.
-func widthOfText(text string) (n int) {
+// WidthOfText returns how many characters of a terminal a printable text fills.
+func WidthOfText(text string) (n int) {
 	for _, r := range text {
 		n += widthOfRune(r)
 	}
@@ -232,4 +232,25 @@ func widthOfRune(r rune) int {
 	default:
 		return 1
 	}
+}
+
+// Table prints rows in columns, the first row being the head.
+func Table(w io.Writer, rows [][]string) error {
+	const most = 1000
+	var columns []Column
+	for _, head := range rows[0] {
+		columns = append(columns, Text(head, most))
+	}
+	g := NewGrid(columns...)
+	g.Rows = rows[1:]
+	return g.Print(w)
+}
+
+// Fields prints names and values.
+func Fields(w io.Writer, rows [][]string) error {
+	g := NewGrid(Word(""), Word(""))
+	for _, row := range rows {
+		g.Add(row...)
+	}
+	return g.Print(w)
 }

@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"fmt"
@@ -11,12 +11,12 @@ import (
 // mostHelp is how many characters a line of help has on a wide terminal.
 const mostHelp = 120
 
-// fitHelp has the help of a tree fit the terminal.
-func fitHelp(root *cobra.Command) {
+// FitHelp has the help of a tree fit the terminal.
+func FitHelp(root *cobra.Command) {
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		out := cmd.OutOrStdout()
-		width := min(widthOf(out), mostHelp)
+		width := min(WidthOf(out), mostHelp)
 		if width == 0 {
 			help(cmd, args)
 			return
@@ -38,7 +38,7 @@ func reflow(text string, width int) string {
 	var paragraph []string
 	end := func() {
 		if paragraph != nil {
-			b.WriteString(wrap(strings.Join(paragraph, " "), width, ""))
+			b.WriteString(Wrap(strings.Join(paragraph, " "), width, ""))
 		}
 		paragraph = nil
 	}
@@ -54,19 +54,19 @@ func reflow(text string, width int) string {
 		case head == "" || len(head) > width/2:
 			b.WriteString(line + "\n")
 		default:
-			b.WriteString(head + wrap(line[len(head):], width-len(head), strings.Repeat(" ", len(head))))
+			b.WriteString(head + Wrap(line[len(head):], width-len(head), strings.Repeat(" ", len(head))))
 		}
 	}
 	end()
 	return b.String()
 }
 
-// wrap breaks a text into lines of at most so many characters, with an indent, which is not counted, before all but the first. 0: one line.
-func wrap(text string, width int, indent string) string {
+// Wrap breaks a text into lines of at most so many characters, with an indent, which is not counted, before all but the first. 0: one line.
+func Wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	column := 0
 	for i, word := range strings.Fields(text) {
-		n := widthOfText(word)
+		n := WidthOfText(word)
 		switch {
 		case i == 0:
 		case width > 0 && column+1+n > width:
