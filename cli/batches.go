@@ -10,9 +10,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 var errInterrupted = errors.New("interrupted")

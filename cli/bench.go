@@ -18,10 +18,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -56,7 +57,7 @@ func (p *program) benchCommand() *cobra.Command {
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if jobs > benchMost {
-				return usagef("--jobs %d is too large: use at most %d", jobs, benchMost)
+				return exit.Usagef("--jobs %d is too large: use at most %d", jobs, benchMost)
 			}
 			result, settings, err := p.bench(cmd, jobs)
 			switch {
@@ -103,29 +104,29 @@ func (p *program) bench(cmd *cobra.Command, jobs int) (r benchResult, settings [
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
-	plain := &program{dsn: p.dsn, prefix: p.prefix}
-	var opened [2]*database
+	plain := open.Settings{DSN: p.dsn, Config: sqlqueue.Config{Prefix: p.prefix}}
+	var opened [2]*open.Database
 	for i := range opened {
-		d, err := plain.open(false)
+		d, err := open.Open(plain, false)
 		if err != nil {
 			return r, nil, err
 		}
-		defer d.close()
+		defer d.Close()
 		opened[i] = d
 	}
 	d := opened[0]
-	if err := d.connect(ctx); err != nil {
+	if err := d.Connect(ctx); err != nil {
 		return r, nil, err
 	}
-	if err := d.queue.Check(ctx); err != nil {
+	if err := d.Queue.Check(ctx); err != nil {
 		return r, nil, err
 	}
-	settings, err = d.settings(ctx)
+	settings, err = serverSettings(ctx, d)
 	if err != nil {
 		return r, nil, err
 	}
-	b := &bench{producer: d.queue, consumer: opened[1].queue, queue: "bench-" + strings.ToLower(rand.Text()), jobs: jobs}
-	b.result = benchResult{Engine: engineOf(d.dialect, settings), Jobs: jobs, Settings: map[string]string{}}
+	b := &bench{producer: d.Queue, consumer: opened[1].Queue, queue: "bench-" + strings.ToLower(rand.Text()), jobs: jobs}
+	b.result = benchResult{Engine: engineOf(d.Dialect, settings), Jobs: jobs, Settings: map[string]string{}}
 	for _, s := range settings {
 		b.result.Settings[s.name] = s.value
 	}

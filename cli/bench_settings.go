@@ -5,11 +5,27 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
 // setting is one of a server's that decides how fast it is.
 type setting struct{ name, value string }
+
+// sqliteSettings reads what decides how fast a commit is, for this connection.
+const sqliteSettings = `
+SELECT 'version', sqlite_version()
+UNION ALL SELECT 'journal_mode', upper(journal_mode) FROM pragma_journal_mode
+UNION ALL SELECT 'synchronous', CASE synchronous WHEN 0 THEN 'OFF' WHEN 1 THEN 'NORMAL' WHEN 2 THEN 'FULL' ELSE 'EXTRA' END FROM pragma_synchronous`
+
+// postgresSettings reads what decides how fast a commit is, for this session.
+const postgresSettings = `
+SELECT 'version', current_setting('server_version')
+UNION ALL SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes')
+ORDER BY 1`
+
+// mysqlSettings reads what decides how fast a commit is.
+const mysqlSettings = `SHOW VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog')`
 
 // settingsQueries read names and values, one of them the version.
 var settingsQueries = map[migrations.Dialect]string{
@@ -18,8 +34,9 @@ var settingsQueries = map[migrations.Dialect]string{
 	migrations.SQLite:   sqliteSettings,
 }
 
-func (d *database) settings(ctx context.Context) (settings []setting, err error) {
-	rows, err := d.db.QueryContext(ctx, settingsQueries[d.dialect])
+// serverSettings reads the settings of an open database.
+func serverSettings(ctx context.Context, d *open.Database) (settings []setting, err error) {
+	rows, err := d.DB.QueryContext(ctx, settingsQueries[d.Dialect])
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the settings of %s: %w", d, err)
 	}

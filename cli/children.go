@@ -13,6 +13,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -62,13 +63,13 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 	c.delivers = c.delivers || !commands && w.options.Mux == nil
 	switch {
 	case ways > 1:
-		return usagef("give one of --exec, --handlers and --subscriptions")
+		return exit.Usagef("give one of --exec, --handlers and --subscriptions")
 	case w.own() && c.listens && !child.CanServe:
-		return usagef("on this system, %s needs --exec COMMAND or --handlers FILE", cmd.CommandPath())
+		return exit.Usagef("on this system, %s needs --exec COMMAND or --handlers FILE", cmd.CommandPath())
 	case c.memory > 0 && !commands && (!c.listens || c.delivers):
-		return usagef("--child-memory is for child processes: give --exec COMMAND or --handlers FILE, or use listen")
+		return exit.Usagef("--child-memory is for child processes: give --exec COMMAND or --handlers FILE, or use listen")
 	case c.memory > 0 && !supervise.CanLimitMemory:
-		return usagef("--child-memory needs Linux")
+		return exit.Usagef("--child-memory needs Linux")
 	}
 	if c.file != "" {
 		c.handlers, err = readHandlers(cmd, c.file)

@@ -24,11 +24,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -82,6 +82,22 @@ func execute(ctx context.Context, root *cobra.Command, args []string) int {
 		within(patience, func() { fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), oneLine(err)) })
 	}
 	return ExitCode(err)
+}
+
+// ExitCode returns the exit code that goes with what a command of [Command] returned: 0 for nil, 2 for a mistake in what was typed,
+// 12 for a memory limit that was reached, 1 for any other error.
+func ExitCode(err error) int { return exit.Code(err) }
+
+// oneLine makes an error fit for one line of a terminal.
+func oneLine(err error) string {
+	text := strings.TrimPrefix(err.Error(), "sqlqueue: ") // the library's own; the program's name stands before it anyway
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = term.Printable(strings.TrimSpace(line)); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, "; "), ":;", ":")
 }
 
 // Command returns the command tree, for an application that has commands of its own. Errors are returned, not printed: [ExitCode] has
@@ -219,9 +235,9 @@ func between(least, most int, names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef("%s needs %s: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
+			return exit.Usagef("%s needs %s: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
 		case most >= 0 && len(args) > most:
-			return usagef("%s does not take %q: %s", cmd.CommandPath(), args[most], cmd.UseLine())
+			return exit.Usagef("%s does not take %q: %s", cmd.CommandPath(), args[most], cmd.UseLine())
 		}
 		return nil
 	}

@@ -10,10 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func TestUsage(t *testing.T) {
@@ -76,7 +77,7 @@ func TestContextThatHasEnded(t *testing.T) {
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[int]error{0: nil, 1: errors.New("broken"), 2: usagef("what?")} {
+	for want, err := range map[int]error{0: nil, 1: errors.New("broken"), 2: exit.Usagef("what?")} {
 		if got := ExitCode(err); got != want {
 			t.Errorf("%v gives %d, want %d", err, got, want)
 		}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
@@ -33,7 +35,7 @@ func (p *program) completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(w)
 			}
-			return usagef("unknown shell %q: use %s", args[0], strings.Join(shells, ", "))
+			return exit.Usagef("unknown shell %q: use %s", args[0], strings.Join(shells, ", "))
 		},
 	}
 }

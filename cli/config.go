@@ -3,14 +3,14 @@ package cli
 import (
 	"cmp"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func (p *program) configCommand() *cobra.Command {
@@ -60,7 +60,7 @@ type shownSetting struct {
 
 // shownSettings gives every command its settings, and returns them.
 func (p *program) shownSettings() ([]shownSetting, error) {
-	address, secrets := shownAddress(p.dsn)
+	address, secrets := open.ShownAddress(p.dsn)
 	settings := []shownSetting{{"config", p.file.name, cmp.Or(p.file.from, "default")}}
 	add := func(name string, f *pflag.Flag) {
 		value := f.DefValue
@@ -88,30 +88,4 @@ func (p *program) shownSettings() ([]shownSetting, error) {
 		}
 	}
 	return settings, nil
-}
-
-// shownAddress returns an address without what must not be shown, and that.
-func shownAddress(dsn string) (shown string, secrets []string) {
-	a, err := parseAddress(dsn)
-	switch {
-	case err != nil:
-		return "(malformed, and not shown, because a password may be in it)", []string{dsn}
-	case a.url == nil:
-		return "sqlite:" + a.path, nil
-	}
-	u := *a.url
-	if _, ok := u.User.Password(); ok {
-		u.User = url.UserPassword(u.User.Username(), "xxxxx")
-	}
-	query := u.Query()
-	for name, values := range query {
-		name := strings.ToLower(name)
-		if slices.ContainsFunc([]string{"password", "passwd", "secret", "token"}, func(part string) bool { return strings.Contains(name, part) }) {
-			for i := range values {
-				values[i] = "xxxxx"
-			}
-		}
-	}
-	u.RawQuery = query.Encode()
-	return u.String(), a.secrets
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 // defaultConfigFile is read if it is there and no other is named.
@@ -54,7 +56,7 @@ func (p *program) findConfig() (*configFile, error) {
 	case errors.Is(err, os.ErrNotExist) && from == "default":
 		return &configFile{}, nil
 	case errors.As(err, &refused):
-		return nil, usagef("%s is not used, because %w: give it with --config %[1]s if you trust it, or give another with --config", name, err)
+		return nil, exit.Usagef("%s is not used, because %w: give it with --config %[1]s if you trust it, or give another with --config", name, err)
 	case err != nil:
 		return nil, fmt.Errorf("the configuration: %w", err)
 	}
@@ -64,7 +66,7 @@ func (p *program) findConfig() (*configFile, error) {
 		if errors.As(err, &line) && line.line > 0 {
 			name = fmt.Sprintf("%s:%d", name, line.line)
 		}
-		return nil, usagef("%s: %w", name, err)
+		return nil, exit.Usagef("%s: %w", name, err)
 	}
 	file.from, file.open = from, mode&otherRead != 0
 	return file, nil

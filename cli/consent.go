@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func yesFlag(cmd *cobra.Command, yes *bool) {

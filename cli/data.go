@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 // readData reads a job's data: JSON, @FILE, or - for standard input.
@@ -27,7 +29,7 @@ func readData(argument string, stdin io.Reader) (json.RawMessage, error) {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	if err := checkJSON(text); err != nil {
-		return nil, usagef("%s is not JSON: %w", from, err)
+		return nil, exit.Usagef("%s is not JSON: %w", from, err)
 	}
 	return bytes.TrimSpace(text), nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -26,7 +28,7 @@ const (
 // next one.
 type delivery struct {
 	atOnce context.Context //nolint:containedctx // ends every post
-	db     *database
+	db     *open.Database
 	client *deliver.Client
 	config worker.Config
 	fixed  bool // the config's queues are served; otherwise those that have subscriptions
@@ -49,7 +51,7 @@ type route struct {
 	err    error  // what is wrong with the subscription
 }
 
-func newDelivery(atOnce context.Context, d *database, client *deliver.Client, config worker.Config, fixed bool) *delivery {
+func newDelivery(atOnce context.Context, d *open.Database, client *deliver.Client, config worker.Config, fixed bool) *delivery {
 	return &delivery{atOnce: atOnce, db: d, client: client, config: config, fixed: fixed}
 }
 
@@ -130,7 +132,7 @@ func (d *delivery) beginWithin(ctx context.Context, longest time.Duration) error
 // begin reads the subscriptions for the first time. A server that is away is waited for.
 func (d *delivery) begin(ctx context.Context) error {
 	for ; ctx.Err() == nil; d.wait(ctx, readEvery) {
-		if err := d.db.checkTables(ctx); err != nil {
+		if err := d.db.CheckTables(ctx); err != nil {
 			return err
 		}
 		read := d.read(ctx)
@@ -139,7 +141,7 @@ func (d *delivery) begin(ctx context.Context) error {
 		}
 		if read {
 			if len(d.queues()) == 0 || d.fixed && !slices.ContainsFunc(d.config.Queues, d.subscribed) {
-				return usagef("this program has no handlers of its own, and %s: give --exec COMMAND, such as --exec 'cat >&2', or --handlers FILE, or use subscribe", d.missing())
+				return exit.Usagef("this program has no handlers of its own, and %s: give --exec COMMAND, such as --exec 'cat >&2', or --handlers FILE, or use subscribe", d.missing())
 			}
 			return nil
 		}
@@ -185,14 +187,14 @@ func (d *delivery) queues() []string {
 
 // read reads the subscriptions. When that fails, those that were read before hold.
 func (d *delivery) read(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, open.ConnectTimeout)
 	defer cancel()
-	all, err := operator.New(d.db.queue).Subscriptions(ctx)
+	all, err := operator.New(d.db.Queue).Subscriptions(ctx)
 	if err != nil {
 		if refused, ok := errors.AsType[*sqlqueue.RefusedError](err); ok {
 			d.refused = refused
 		}
-		if says := d.db.redact(connectError(err)).Error(); says != d.broken && !errors.Is(err, context.Canceled) {
+		if says := d.db.Redact(open.ConnectError(err)).Error(); says != d.broken && !errors.Is(err, context.Canceled) {
 			d.broken = says
 			d.config.Logger.Error("cannot read the subscriptions", "error", says)
 		}
@@ -208,7 +210,7 @@ func (d *delivery) read(ctx context.Context) bool {
 		if err != nil {
 			err = fmt.Errorf("subscription %q: %w", s.Name, err)
 		}
-		routes[s.Queue] = route{target, fmt.Sprintf("%s/%s/%d", d.db.identity(), s.Name, s.CreatedAt.UnixMicro()), err}
+		routes[s.Queue] = route{target, fmt.Sprintf("%s/%s/%d", d.db.Identity(), s.Name, s.CreatedAt.UnixMicro()), err}
 	}
 	d.routes.Store(&routes)
 	return true
@@ -231,7 +233,7 @@ func (d *delivery) work(ctx context.Context, config worker.Config) (changed bool
 	defer end()
 	mux := worker.NewMux()
 	mux.HandleAll(d.handle)
-	w := worker.New(d.db.queue, mux, config)
+	w := worker.New(d.db.Queue, mux, config)
 	d.set(w)
 	defer d.set(nil)
 	done := make(chan error, 1)

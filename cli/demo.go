@@ -15,10 +15,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -51,11 +51,11 @@ func (p *program) demoCommand() *cobra.Command {
 			defer func() { _ = os.RemoveAll(dir) }()
 			path := strings.Fields(cmd.CommandPath())
 			demo := &demo{
-				program: &program{dsn: "sqlite:" + filepath.Join(dir, "demo.db")},
-				out:     cmd.OutOrStdout(),
-				worker:  append(path[1:], "worker"),
-				starts:  map[string]int{},
-				ends:    map[int64]int{},
+				dsn:    "sqlite:" + filepath.Join(dir, "demo.db"),
+				out:    cmd.OutOrStdout(),
+				worker: append(path[1:], "worker"),
+				starts: map[string]int{},
+				ends:   map[int64]int{},
 			}
 			return demo.run(ctx)
 		},
@@ -66,11 +66,11 @@ func (p *program) demoCommand() *cobra.Command {
 
 // demo is one run of the demo.
 type demo struct {
-	*program
+	dsn    string
 	out    io.Writer
 	worker []string // arguments that make this program the worker
 
-	db      *database
+	db      *open.Database
 	pushed  []demoPush
 	checked int            // so many of pushed have run as often as expected
 	starts  map[string]int // runs that started, by name
@@ -92,10 +92,10 @@ type demoPush struct {
 func (d *demo) run(ctx context.Context) error {
 	d.started = time.Now()
 	var err error
-	if d.db, err = d.open(true); err != nil {
+	if d.db, err = open.Open(open.Settings{DSN: d.dsn}, true); err != nil {
 		return err
 	}
-	defer d.db.close()
+	defer d.db.Close()
 	for _, step := range []func(context.Context) error{d.migrate, d.push, d.work, d.verify} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -110,7 +110,7 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) say(format string, a ...any) { fmt.Fprintf(d.out, format+"\n", a...) }
 
 func (d *demo) migrate(ctx context.Context) error {
-	m, err := migrations.New(d.db.db, migrations.SQLite, "")
+	m, err := migrations.New(d.db.DB, migrations.SQLite, "")
 	if err != nil {
 		return err
 	}
@@ -119,13 +119,13 @@ func (d *demo) migrate(ctx context.Context) error {
 		return err
 	}
 	d.say("Migrations: %s applied to %s", term.Count(len(applied), "step"), d.db)
-	_, err = d.db.db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, paid INTEGER)")
+	_, err = d.db.DB.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, paid INTEGER)")
 	return err
 }
 
 // push makes jobs of several kinds.
 func (d *demo) push(ctx context.Context) error {
-	q := d.db.queue
+	q := d.db.Queue
 	d.say("\nPushes:")
 	if err := d.pushOne(ctx, "a typed job", 1, sendInvoice{42}); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (d *demo) push(ctx context.Context) error {
 }
 
 func (d *demo) pushOne(ctx context.Context, what string, times int, job sqlqueue.Pushable, options ...sqlqueue.PushOption) error {
-	id, err := d.db.queue.Push(ctx, job, options...)
+	id, err := d.db.Queue.Push(ctx, job, options...)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (d *demo) pushOne(ctx context.Context, what string, times int, job sqlqueue
 // pushInTransactions pushes beside a business write, once rolled back and once committed.
 func (d *demo) pushInTransactions(ctx context.Context) error {
 	for _, commit := range []bool{false, true} {
-		tx, err := d.db.db.BeginTx(ctx, nil)
+		tx, err := d.db.DB.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func (d *demo) pushInTransactions(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (paid) VALUES (1)"); err != nil {
 			return err
 		}
-		id, err := sqlitequeue.WithTx(d.db.queue, tx).Push(ctx, sendInvoice{43})
+		id, err := sqlitequeue.WithTx(d.db.Queue, tx).Push(ctx, sendInvoice{43})
 		if err != nil {
 			return err
 		}
@@ -351,7 +351,7 @@ func (d *demo) settled(ctx context.Context) error {
 
 // left counts the jobs in the queues.
 func (d *demo) left(ctx context.Context) (left int64, err error) {
-	queues, err := operator.New(d.db.queue).Queues(ctx, 0)
+	queues, err := operator.New(d.db.Queue).Queues(ctx, 0)
 	for _, q := range queues {
 		left += q.Ready + q.Delayed + q.Reserved
 	}
@@ -382,7 +382,7 @@ func (d *demo) verify(ctx context.Context) error {
 			wrong = append(wrong, fmt.Sprintf("job %d ran, which nobody pushed", id))
 		}
 	}
-	failed, err := operator.New(d.db.queue).FailedJobs(ctx, operator.FailedFilter{})
+	failed, err := operator.New(d.db.Queue).FailedJobs(ctx, operator.FailedFilter{})
 	if err != nil {
 		return err
 	}
@@ -390,7 +390,7 @@ func (d *demo) verify(ctx context.Context) error {
 		wrong = append(wrong, fmt.Sprintf("%d failed jobs instead of 1, after 2 tries", len(failed)))
 	}
 	var orders int
-	if err := d.db.db.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&orders); err != nil {
+	if err := d.db.DB.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&orders); err != nil {
 		return err
 	}
 	if orders != 1 {

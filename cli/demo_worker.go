@@ -65,8 +65,8 @@ func (p *program) demoWorkerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer d.close()
-			return worker.New(d.queue, demoMux(&lockedWriter{w: cmd.OutOrStdout()}), worker.Config{
+			defer d.Close()
+			return worker.New(d.Queue, demoMux(&lockedWriter{w: cmd.OutOrStdout()}), worker.Config{
 				Queues:      demoQueues,
 				Concurrency: 100,
 				Expire:      demoExpire,

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -44,13 +44,13 @@ func (f *failedFilter) of() (operator.FailedFilter, error) {
 func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.FailedFilter, err error) {
 	switch {
 	case all && len(args) > 0:
-		return filter, usagef("give ids or --all, not both")
+		return filter, exit.Usagef("give ids or --all, not both")
 	case all:
 		return f.of()
 	case slices.ContainsFunc(failedFilterNames, f.cmd.Flags().Changed):
-		return filter, usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
+		return filter, exit.Usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
 	case len(args) == 0:
-		return filter, usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
+		return filter, exit.Usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
 	}
 	filter.IDs, err = parseIDs(args)
 	return filter, err

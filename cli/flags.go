@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
@@ -74,7 +75,7 @@ func oneQueueFlag(cmd *cobra.Command, usage string) func() string {
 func notEmpty(cmd *cobra.Command, names ...string) error {
 	for _, name := range names {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
-			return usagef("--%s is empty: leave it out, or say which", name)
+			return exit.Usagef("--%s is empty: leave it out, or say which", name)
 		}
 	}
 	return nil
@@ -138,7 +139,7 @@ func parseIDs(args []string) ([]int64, error) {
 		for text := range strings.SplitSeq(arg, ",") {
 			id, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 			if err != nil || id <= 0 {
-				return nil, usagef("%q is not an id: ids are whole numbers from 1", text)
+				return nil, exit.Usagef("%q is not an id: ids are whole numbers from 1", text)
 			}
 			ids = append(ids, id)
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -24,7 +25,7 @@ func (p *program) forgetCommand() *cobra.Command {
 			return err
 		}
 		if !all && consent.dryRun {
-			return usagef("--dry-run goes with --all, not with ids")
+			return exit.Usagef("--dry-run goes with --all, not with ids")
 		}
 		consent.yes = consent.yes || !all
 		return p.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -14,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -60,12 +60,12 @@ type fileHandler struct {
 func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, usagef("--handlers: %w", err)
+		return nil, exit.Usagef("--handlers: %w", err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, mostHandlers+1))
 	if err != nil {
-		return nil, usagef("--handlers: %w", err)
+		return nil, exit.Usagef("--handlers: %w", err)
 	}
 	handlers, err := parseHandlers(text)
 	for _, h := range handlers {
@@ -75,10 +75,10 @@ func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, err
 		}
 	}
 	if at, ok := errors.AsType[*lineError](err); ok && at.line > 0 {
-		return nil, usagef("--handlers: %s:%d: %w", name, at.line, at.err)
+		return nil, exit.Usagef("--handlers: %s:%d: %w", name, at.line, at.err)
 	}
 	if err != nil {
-		return nil, usagef("--handlers: %s: %w", name, err)
+		return nil, exit.Usagef("--handlers: %s: %w", name, err)
 	}
 	return handlers, nil
 }

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -270,7 +270,7 @@ func (p *program) jobsEditCommand() *cobra.Command {
 		}
 		if changed("name") {
 			if name == "" {
-				return usagef("--name is empty: it finds the handler")
+				return exit.Usagef("--name is empty: it finds the handler")
 			}
 			edit.Name = &name
 		}
@@ -282,7 +282,7 @@ func (p *program) jobsEditCommand() *cobra.Command {
 			edit.Data = value
 		}
 		if !slices.ContainsFunc([]string{"queue", "at", "priority", "name", "data"}, changed) {
-			return usagef("nothing to change: give --queue, --at, --priority, --name or --data")
+			return exit.Usagef("nothing to change: give --queue, --at, --priority, --name or --data")
 		}
 		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if err := o.Edit(cmd.Context(), ids[0], edit); err != nil {

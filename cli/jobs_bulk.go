@@ -3,10 +3,10 @@ package cli
 import (
 	"context"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -23,7 +23,7 @@ func (p *program) jobsCancelCommand() *cobra.Command {
 		does: "cancel", did: "cancelled",
 		narrow: func(f *operator.JobFilter) error {
 			if f.State == operator.Reserved {
-				return usagef("a job that a worker has is not cancelled: see jobs release")
+				return exit.Usagef("a job that a worker has is not cancelled: see jobs release")
 			}
 			f.NotReserved = true
 			return nil
@@ -45,7 +45,7 @@ func (p *program) jobsReleaseCommand() *cobra.Command {
 		does: "release", did: "released",
 		narrow: func(f *operator.JobFilter) error {
 			if f.State != "" && f.State != operator.Reserved {
-				return usagef("only reserved jobs are released, not %s ones", f.State)
+				return exit.Usagef("only reserved jobs are released, not %s ones", f.State)
 			}
 			f.State = operator.Reserved
 			return nil
@@ -72,13 +72,13 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 0 && flags.given():
-			return usagef("give ids or a filter, not both")
+			return exit.Usagef("give ids or a filter, not both")
 		case len(args) > 0 && consent.dryRun:
-			return usagef("--dry-run goes with a filter, not with ids")
+			return exit.Usagef("--dry-run goes with a filter, not with ids")
 		case len(args) > 0:
 			return p.changeJobs(cmd, args, change.did, change.each)
 		case !flags.given():
-			return usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
+			return exit.Usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
 		}
 		if err := flags.check(); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -48,13 +49,13 @@ func (f *jobFilter) check() error {
 	switch state := operator.State(f.state); state {
 	case "", operator.Ready, operator.Delayed, operator.Reserved:
 	default:
-		return usagef("unknown state %q: use ready, delayed or reserved", f.state)
+		return exit.Usagef("unknown state %q: use ready, delayed or reserved", f.state)
 	}
 	if err := notEmpty(f.cmd, "name", "state"); err != nil {
 		return err
 	}
 	if f.newerThan != 0 && !f.filter.CreatedAfter.IsZero() {
-		return usagef("give --newer-than or --since, not both")
+		return exit.Usagef("give --newer-than or --since, not both")
 	}
 	return nil
 }

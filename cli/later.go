@@ -2,6 +2,8 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 func (p *program) laterCommand() *cobra.Command {
@@ -16,7 +18,7 @@ func (p *program) laterCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if push.delay, err = parseDuration(args[0]); err != nil {
-				return usagef("DELAY: %w", err)
+				return exit.Usagef("DELAY: %w", err)
 			}
 			return push.run(cmd, args[1:])
 		},

@@ -6,10 +6,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
@@ -167,11 +166,11 @@ func (p *program) withMigrator(ctx context.Context, create bool, do func(*migrat
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.connect(ctx); err != nil {
+	defer d.Close()
+	if err := d.Connect(ctx); err != nil {
 		return err
 	}
-	m, err := migrations.New(d.db, d.dialect, p.prefix)
+	m, err := migrations.New(d.DB, d.Dialect, p.prefix)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -31,7 +31,7 @@ func (p *program) monitorCommand() *cobra.Command {
 			names := queueNames{value: &queues, given: new(bool)}
 			for _, arg := range args {
 				if err := names.Set(arg); err != nil {
-					return usagef("%v", err)
+					return exit.Usagef("%v", err)
 				}
 			}
 			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
@@ -105,5 +105,5 @@ func alert(found []monitored) error {
 	if says == nil {
 		return nil
 	}
-	return &codedError{exitAlert, errors.New(strings.Join(says, "; "))}
+	return exit.With(exit.Alert, errors.New(strings.Join(says, "; ")))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -75,12 +76,12 @@ func withoutFlag(args []string, name string) (rest []string) {
 // its work's.
 func (f *fleet) restart(code int, lived time.Duration, failures *int) (again bool, wait time.Duration) {
 	switch {
-	case code == exitDone:
+	case code == exit.Done:
 		*failures = 0
 		return !f.finite, 0
-	case code == exitUsage:
+	case code == exit.Usage:
 		return false, 0
-	case code == exitMemory, lived >= healthyAfter:
+	case code == exit.Memory, lived >= healthyAfter:
 		*failures = 0
 	}
 	wait = min(firstRestart<<min(*failures, 10), mostRestart)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
@@ -77,11 +78,11 @@ func (f *fleet) run(ctx context.Context) error {
 
 // result is the highest of the last exit codes.
 func (r *running) result() error {
-	code := slices.Max(append(r.codes, exitDone))
-	if code == exitDone {
+	code := slices.Max(append(r.codes, exit.Done))
+	if code == exit.Done {
 		return nil
 	}
-	return &codedError{code, fmt.Errorf("worker processes have ended with exit code %d", code)}
+	return exit.With(code, fmt.Errorf("worker processes have ended with exit code %d", code))
 }
 
 // pass passes a signal on. All but USR2 and CONT end the processes.
@@ -165,7 +166,7 @@ func (r *running) note(code int) {
 	r.mu.Lock()
 	r.codes = append(r.codes, code)
 	r.mu.Unlock()
-	if code == exitUsage && !r.isStopping() {
+	if code == exit.Usage && !r.isStopping() {
 		r.pass(syscall.SIGTERM)
 	}
 }
@@ -175,9 +176,9 @@ func (r *running) once(again bool) (code int, how string) {
 	p, err := r.start(again)
 	switch {
 	case err != nil:
-		return exitError, err.Error()
+		return exit.Failure, err.Error()
 	case p == nil:
-		return exitDone, ""
+		return exit.Done, ""
 	}
 	<-p.Done()
 	r.mu.Lock()
@@ -185,14 +186,14 @@ func (r *running) once(again bool) (code int, how string) {
 	r.processes = slices.DeleteFunc(r.processes, func(one *supervise.Process) bool { return one == p })
 	delete(r.again, p)
 	p.Free()
-	exit := p.Exit()
+	end := p.Exit()
 	switch {
-	case exit.Err == nil && exit.Code >= 0:
-		return exit.Code, exit.String()
-	case exit.Err == nil && r.last != 0 && exit.Signal == r.last: // it had not come to where it heeds signals
-		return exitDone, exit.String()
+	case end.Err == nil && end.Code >= 0:
+		return end.Code, end.String()
+	case end.Err == nil && r.last != 0 && end.Signal == r.last: // it had not come to where it heeds signals
+		return exit.Done, end.String()
 	}
-	return exitError, exit.String()
+	return exit.Failure, end.String()
 }
 
 // start starts a process, or none when they are to end.

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
@@ -84,10 +84,10 @@ func (p *pushing) flags(cmd *cobra.Command) {
 func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	changed := cmd.Flags().Changed
 	if changed("unique") && p.count > 1 {
-		return usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
+		return exit.Usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
 	}
 	if changed("delay") && changed("at") {
-		return usagef("give --delay or --at, not both")
+		return exit.Usagef("give --delay or --at, not both")
 	}
 	data := json.RawMessage("{}")
 	if len(args) == 2 {
@@ -97,7 +97,7 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if args[0] == "" {
-		return usagef("the job's name is empty: it finds the handler")
+		return exit.Usagef("the job's name is empty: it finds the handler")
 	}
 	options := []sqlqueue.PushOption{sqlqueue.OnQueue(p.queues...), sqlqueue.Priority(p.priority)}
 	if p.at.IsZero() {

@@ -5,10 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 

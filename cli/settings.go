@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
@@ -94,7 +96,7 @@ func (p *program) configure(cmd *cobra.Command) error {
 	if err := p.set(p.globalSettings(), nil, false); err != nil {
 		return err
 	}
-	if a, err := parseAddress(file.top["dsn"].text); err == nil && len(a.secrets) > 0 && file.open {
+	if a, err := open.ParseAddress(file.top["dsn"].text); err == nil && len(a.Secrets) > 0 && file.open {
 		warnOfReaders(cmd, file.name)
 	}
 	return p.setLocal(cmd)
@@ -152,7 +154,7 @@ func (p *program) set(flags []*pflag.Flag, section configValues, ownQueues bool)
 		}
 		for _, f := range wanted {
 			if err := f.Value.Set(s.value(f)); err != nil {
-				return usagef("%s: %w", s.place(f), err)
+				return exit.Usagef("%s: %w", s.place(f), err)
 			}
 			f.Changed = !s.queue || f.Name != "queue"
 			p.from[f] = s.from(f)
@@ -186,15 +188,15 @@ func (p *program) checkConfig(file *configFile) error {
 	}
 	for name, place := range file.places {
 		if _, ok := settingCommands[name]; !ok {
-			return usagef("%s: %s is no command with settings of its own: use %s", place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
+			return exit.Usagef("%s: %s is no command with settings of its own: use %s", place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
 		}
 	}
 	if queue, ok := file.top["queue"]; ok && queue.node.ShortTag() != "!!seq" {
 		if err := sqlqueue.CheckQueueName(queue.text); err != nil {
-			return usagef("%s: queue: %w", queue.place, err)
+			return exit.Usagef("%s: queue: %w", queue.place, err)
 		}
 	} else if ok {
-		return usagef("%s: queue: at the top it is one queue, not a list", queue.place)
+		return exit.Usagef("%s: queue: at the top it is one queue, not a list", queue.place)
 	}
 	return checkValues(file.top, "", all)
 }
@@ -213,11 +215,11 @@ func checkValues(values configValues, of string, flags []*pflag.Flag) error {
 				err = f.Value.Set(value.text)
 			}
 			if err != nil {
-				return usagef("%s: %s: %w", value.place, name, err)
+				return exit.Usagef("%s: %s: %w", value.place, name, err)
 			}
 		}
 		if !known {
-			return usagef("%s: there is no setting %s%s", value.place, shownKey(name), of)
+			return exit.Usagef("%s: there is no setting %s%s", value.place, shownKey(name), of)
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -64,11 +64,11 @@ type subscribing struct {
 
 func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if (s.secretFile != "" && (s.newSecret || s.noSecret)) || s.newSecret && s.noSecret {
-		return usagef("give one of --secret-file, --new-secret and --no-secret")
+		return exit.Usagef("give one of --secret-file, --new-secret and --no-secret")
 	}
 	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
 	if _, err := deliver.ParseURL(to.URL); err != nil {
-		return usagef("the URL: %w", err)
+		return exit.Usagef("the URL: %w", err)
 	}
 	given, err := s.readSecret(cmd)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 	if s.secretFile != "-" {
 		file, err := os.Open(s.secretFile)
 		if err != nil {
-			return nil, usagef("--secret-file: %w", err)
+			return nil, exit.Usagef("--secret-file: %w", err)
 		}
 		defer file.Close()
 		if info, err := file.Stat(); err == nil && info.Mode()&otherRead != 0 {
@@ -124,11 +124,11 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, most))
 	if err != nil {
-		return nil, usagef("--secret-file: %w", err)
+		return nil, exit.Usagef("--secret-file: %w", err)
 	}
 	secret, err := deliver.ParseSecret(strings.TrimSpace(string(text)))
 	if err != nil {
-		return nil, usagef("--secret-file: %w", err)
+		return nil, exit.Usagef("--secret-file: %w", err)
 	}
 	return secret, nil
 }

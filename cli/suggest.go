@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 // group makes a command that only holds others.
@@ -24,7 +26,7 @@ func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 				names = append(names, child.Name())
 			}
 		}
-		return usagef("%s needs a command: %s (%[1]s --help tells more)", cmd.CommandPath(), strings.Join(names, ", "))
+		return exit.Usagef("%s needs a command: %s (%[1]s --help tells more)", cmd.CommandPath(), strings.Join(names, ", "))
 	}
 	return cmd
 }
@@ -36,7 +38,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 			names = append(append(names, child.Name()), child.Aliases...)
 		}
 	}
-	return usagef("unknown command %q for %s%s", name, cmd.CommandPath(), didYouMean(name, "", names))
+	return exit.Usagef("unknown command %q for %s%s", name, cmd.CommandPath(), didYouMean(name, "", names))
 }
 
 // flagError explains what cobra found wrong with the flags.
@@ -46,17 +48,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
-		return usagef("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+		return exit.Usagef("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
 	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return &codedError{exitUsage, err}
+		return exit.With(exit.Usage, err)
 	}
 	if short := unknown.GetSpecifiedShortnames(); short != "" {
 		if short[0] >= '0' && short[0] <= '9' {
-			return usagef("%w: put -- before an argument that starts with a minus", err)
+			return exit.Usagef("%w: put -- before an argument that starts with a minus", err)
 		}
-		return usagef("%w: see %s --help", err, cmd.CommandPath())
+		return exit.Usagef("%w: see %s --help", err, cmd.CommandPath())
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -64,7 +66,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			names = append(names, f.Name)
 		}
 	})
-	return usagef("%w%s", err, didYouMean(unknown.GetSpecifiedName(), "--", names))
+	return exit.Usagef("%w%s", err, didYouMean(unknown.GetSpecifiedName(), "--", names))
 }
 
 // didYouMean names the candidate that is nearest to what was typed, if one is near. The first letter is seldom wrong.

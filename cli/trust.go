@@ -7,11 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 const otherRead fs.FileMode = 0o004

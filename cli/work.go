@@ -12,12 +12,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -190,7 +190,7 @@ func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Conf
 	}
 	switch {
 	case changed("delay") && changed("backoff"):
-		return config, usagef("give --delay or --backoff, not both")
+		return config, exit.Usagef("give --delay or --backoff, not both")
 	case changed("delay"):
 		config.Backoff = worker.FixedBackoff(w.delay)
 	case changed("backoff"):
@@ -206,7 +206,7 @@ func (w *working) run(cmd *cobra.Command) error {
 		return err
 	}
 	if w.processes > 0 && !canRunProcesses {
-		return usagef("--processes needs Unix")
+		return exit.Usagef("--processes needs Unix")
 	}
 	loggerTo, escape := textLogger, term.PrintableTabs
 	switch w.logFormat {
@@ -214,7 +214,7 @@ func (w *working) run(cmd *cobra.Command) error {
 	case "json":
 		loggerTo, escape = jsonLogger, term.PrintableJSON
 	default:
-		return usagef("unknown log format %q: use text or json", w.logFormat)
+		return exit.Usagef("unknown log format %q: use text or json", w.logFormat)
 	}
 	if !term.IsTerminal(cmd.ErrOrStderr()) {
 		escape = nil
@@ -231,9 +231,9 @@ func (w *working) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer within(toClose, d.close)
+	defer within(toClose, d.Close)
 	began := time.Now()
-	if err := d.connectWithin(cmd.Context(), config.MaxTime); isRefused(err) {
+	if err := d.ConnectWithin(cmd.Context(), config.MaxTime); open.IsRefused(err) {
 		return err // others are waited for by the worker
 	}
 	if config.MaxTime > 0 {
@@ -278,29 +278,16 @@ func toEndAfter(config worker.Config) time.Duration {
 }
 
 // runProcesses runs workers in processes of their own. What is wrong with the tables is an error here, and not of each of them.
-func (w *working) runProcesses(ctx context.Context, d *database, config worker.Config) error {
-	if err := d.checkTables(ctx); err != nil {
+func (w *working) runProcesses(ctx context.Context, d *open.Database, config worker.Config) error {
+	if err := d.CheckTables(ctx); err != nil {
 		return err
 	}
-	d.close()
+	d.Close()
 	f, err := newFleet(w.processes, config)
 	if err != nil {
 		return err
 	}
 	return f.run(ctx)
-}
-
-// checkTables says why there is no use in waiting for a database that is there. Of one that is away it says nothing.
-func (d *database) checkTables(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	err := d.queue.Check(ctx)
-	_, version := errors.AsType[*sqlqueue.SchemaError](err)
-	_, refused := errors.AsType[*sqlqueue.RefusedError](err)
-	if version || refused || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
-		return err
-	}
-	return nil
 }
 
 // runner is a worker, or what stands for several.
@@ -311,17 +298,17 @@ type runner interface {
 }
 
 // runner returns what runs the jobs, and a function for its end.
-func (w *working) runner(atOnce context.Context, d *database, config *worker.Config, out io.Writer) (runner, func(), error) {
+func (w *working) runner(atOnce context.Context, d *open.Database, config *worker.Config, out io.Writer) (runner, func(), error) {
 	if w.children.delivers {
 		client := deliver.New(w.children.publicly)
 		return newDelivery(atOnce, d, client, *config, w.queuesGiven), client.Close, nil
 	}
-	w.identity = d.identity()
+	w.identity = d.Identity()
 	mux, endChildren, err := w.handlers(atOnce, config, out)
 	if err != nil {
 		return nil, nil, err
 	}
-	return worker.New(d.queue, mux, *config), endChildren, nil
+	return worker.New(d.Queue, mux, *config), endChildren, nil
 }
 
 var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")

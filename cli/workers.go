@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -77,7 +77,7 @@ func (p *program) workersSetCommand() *cobra.Command {
 		Args: between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("concurrency") {
-				return usagef("%s needs --concurrency N", cmd.CommandPath())
+				return exit.Usagef("%s needs --concurrency N", cmd.CommandPath())
 			}
 			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				if err := o.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {

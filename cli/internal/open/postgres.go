@@ -1,4 +1,4 @@
-package cli
+package open
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
 // pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql.
-func openPostgres(a address, config sqlqueue.Config) (*database, error) {
+func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
 	pgConfig, err := pgxpool.ParseConfig(a.url.String())
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func openPostgres(a address, config sqlqueue.Config) (*database, error) {
 		return nil, err
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	return &database{address: a, queue: queue, db: db, close: func() {
+	return &Database{Address: a, Queue: queue, DB: db, Close: func() {
 		_ = db.Close()
 		pool.Close()
 	}}, nil
@@ -58,9 +58,3 @@ func takesClear(requireAuth string) bool {
 	methods := strings.Split(requireAuth, ",")
 	return requireAuth == "" || slices.Contains(methods, "password") || strings.HasPrefix(requireAuth, "!") && !slices.Contains(methods, "!password")
 }
-
-// postgresSettings reads what decides how fast a commit is, for this session.
-const postgresSettings = `
-SELECT 'version', current_setting('server_version')
-UNION ALL SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_commit', 'fsync', 'full_page_writes')
-ORDER BY 1`

@@ -1,4 +1,4 @@
-package cli
+package open
 
 import (
 	"net/url"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
@@ -17,20 +18,20 @@ const sqliteForms = "use sqlite:PATH, or sqlite:file:PATH with special character
 
 // sqliteAddress reads what stands after sqlite:. There are three forms: PATH, //PATH, and file:PATH, a URI as SQLite has them; each may have
 // parameters. What another program would take for another file is refused.
-func sqliteAddress(rest string) (address, error) {
+func sqliteAddress(rest string) (Address, error) {
 	name, query, hasQuery := strings.Cut(rest, "?")
 	uri, isURI := cutPrefixFold(name, "file:")
 	switch {
 	case strings.Contains(name, ":memory:"):
-		return address{}, usagef("a database in memory ends with the command: use sqlite:PATH")
+		return Address{}, exit.Usagef("a database in memory ends with the command: use sqlite:PATH")
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return address{}, usagef("the address of the SQLite file has a control character or a line end in it: %s", sqliteForms)
+		return Address{}, exit.Usagef("the address of the SQLite file has a control character or a line end in it: %s", sqliteForms)
 	case strings.Contains(rest, "#"):
-		return address{}, usagef("the address of the SQLite file has a #: %s", sqliteForms)
+		return Address{}, exit.Usagef("the address of the SQLite file has a #: %s", sqliteForms)
 	}
 	if hasQuery {
 		if err := checkSQLiteParameters(query); err != nil {
-			return address{}, err
+			return Address{}, err
 		}
 	}
 	path, err := name, error(nil)
@@ -38,7 +39,7 @@ func sqliteAddress(rest string) (address, error) {
 	case isURI:
 		path, err = uriPath(uri)
 	case escape.MatchString(name):
-		return address{}, usagef("the address of the SQLite file has %s, which can be a percent-encoded character or part of the name: %s",
+		return Address{}, exit.Usagef("the address of the SQLite file has %s, which can be a percent-encoded character or part of the name: %s",
 			escape.FindString(name), sqliteForms)
 	case strings.HasPrefix(name, "///") && !strings.HasPrefix(name, "////"):
 		path = name[len("//"):]
@@ -48,13 +49,13 @@ func sqliteAddress(rest string) (address, error) {
 	}
 	switch {
 	case err != nil:
-		return address{}, err
+		return Address{}, err
 	case path == "":
-		return address{}, usagef("the address names no file: use sqlite:PATH")
+		return Address{}, exit.Usagef("the address names no file: use sqlite:PATH")
 	case strings.Contains(path, ":memory:"):
-		return address{}, usagef("a database in memory ends with the command: use sqlite:PATH")
+		return Address{}, exit.Usagef("a database in memory ends with the command: use sqlite:PATH")
 	}
-	return address{dialect: migrations.SQLite, path: filepath.Clean(path)}, nil
+	return Address{Dialect: migrations.SQLite, path: filepath.Clean(path)}, nil
 }
 
 func cutPrefixFold(s, prefix string) (string, bool) {
@@ -71,16 +72,16 @@ func uriPath(uri string) (string, error) {
 	if rest, ok := strings.CutPrefix(uri, "//"); ok {
 		host, path, found := strings.Cut(rest, "/")
 		if host != "" && !strings.EqualFold(host, "localhost") || !found {
-			return "", usagef("the URI of the SQLite file names the host %q: use sqlite:file:PATH, or sqlite:file:///PATH from the root", host)
+			return "", exit.Usagef("the URI of the SQLite file names the host %q: use sqlite:file:PATH, or sqlite:file:///PATH from the root", host)
 		}
 		uri = "/" + path
 	}
 	path, err := url.PathUnescape(uri)
 	if err != nil {
-		return "", usagef("the address of the SQLite file has a %% that encodes no character: %s", sqliteForms)
+		return "", exit.Usagef("the address of the SQLite file has a %% that encodes no character: %s", sqliteForms)
 	}
 	if strings.ContainsFunc(path, unicode.IsControl) {
-		return "", usagef("the name of the SQLite file has a control character: %s", sqliteForms)
+		return "", exit.Usagef("the name of the SQLite file has a control character: %s", sqliteForms)
 	}
 	return path, nil
 }
@@ -96,7 +97,7 @@ func checkThreeSlashes(path string) error {
 	if here != nil && err == nil && folder.IsDir() && filepath.Dir(path) != "/" {
 		return nil
 	}
-	return usagef("sqlite://%s is %s for some programs and %s in the working directory for others, such as Python's: use sqlite:%s or sqlite:%s",
+	return exit.Usagef("sqlite://%s is %s for some programs and %s in the working directory for others, such as Python's: use sqlite:%s or sqlite:%s",
 		path, path, relative, path, relative)
 }
 
@@ -123,13 +124,13 @@ func checkSQLiteParameters(query string) error {
 		switch {
 		case name == "mode" && (value == "rwc" || value == "rw"):
 		case name == "mode" && value == "memory":
-			return usagef("a database in memory ends with the command: use sqlite:PATH")
+			return exit.Usagef("a database in memory ends with the command: use sqlite:PATH")
 		case name == "mode" && value == "ro":
-			return usagef("the address says mode=ro, but a queue is written to: leave it out")
+			return exit.Usagef("the address says mode=ro, but a queue is written to: leave it out")
 		case name == "immutable" && slices.Contains([]string{"0", "no", "false", "off"}, value):
 		case hasValue && slices.Contains(sqliteParameters, name):
 		default:
-			return usagef("after the ? of the SQLite file's address stands %q, which is no parameter that can be taken: leave it out; "+
+			return exit.Usagef("after the ? of the SQLite file's address stands %q, which is no parameter that can be taken: leave it out; "+
 				"if the ? belongs to the name, use sqlite:file:PATH with %%3F in its place", name)
 		}
 	}

@@ -1,4 +1,4 @@
-package cli
+package open
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
 )
@@ -22,7 +23,7 @@ import (
 // openMySQL opens mysql://user:password@host:port/database, also of MariaDB, or one of the other forms of mysqlURL. Parameters after ? are
 // go-sql-driver's: tls, timeout, readTimeout and so on. Besides, ssl-ca is a file with the certificates in PEM of whom a server's may be
 // signed by, instead of the system's; with it the connection is TLS and the server's name is checked, whatever tls says.
-func openMySQL(a address, config sqlqueue.Config) (*database, error) {
+func openMySQL(a Address, config sqlqueue.Config) (*Database, error) {
 	driverConfig, err := mysqlConfig(a)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func openMySQL(a address, config sqlqueue.Config) (*database, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	return &database{address: a, queue: queue, db: db, close: func() { _ = db.Close() }}, nil
+	return &Database{Address: a, Queue: queue, DB: db, Close: func() { _ = db.Close() }}, nil
 }
 
 // settled makes connections in which what sqlqueue's statements rely on is set, whatever the server, its init_connect and the address say.
@@ -112,7 +113,7 @@ func mysqlURL(dsn string) (plain, socket string, err error) {
 }
 
 // mysqlSocket takes the path of a socket out of the parameters, and refuses those that are other programs'.
-func (a *address) mysqlSocket(socket string) error {
+func (a *Address) mysqlSocket(socket string) error {
 	query := a.url.Query()
 	for _, name := range []string{"socket", "unix_socket"} {
 		if path := query.Get(name); path != "" {
@@ -126,7 +127,7 @@ func (a *address) mysqlSocket(socket string) error {
 		"ssl-mode": "use tls=true, skip-verify or preferred", "ssl_mode": "use tls=true, skip-verify or preferred", "useSSL": "use tls=true or false",
 	} {
 		if query.Has(name) {
-			return usagef("the mysql address has the parameter %s, which go-sql-driver does not know: %s", name, instead)
+			return exit.Usagef("the mysql address has the parameter %s, which go-sql-driver does not know: %s", name, instead)
 		}
 	}
 	if socket != "" {
@@ -138,7 +139,7 @@ func (a *address) mysqlSocket(socket string) error {
 }
 
 // mysqlConfig makes the driver's configuration of an address.
-func mysqlConfig(a address) (*mysql.Config, error) {
+func mysqlConfig(a Address) (*mysql.Config, error) {
 	if a.database == "" {
 		return nil, errors.New("it names no database: use mysql://user:password@host:port/database")
 	}
@@ -179,6 +180,3 @@ func trusting(name string) (*tls.Config, error) {
 	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
-
-// mysqlSettings reads what decides how fast a commit is.
-const mysqlSettings = `SHOW VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog')`

@@ -1,4 +1,4 @@
-package cli
+package open
 
 import (
 	"database/sql"
@@ -14,7 +14,7 @@ import (
 
 // openSQLite opens sqlite:PATH in WAL mode. A new file is its owner's alone, as are the files that SQLite makes beside it: payloads are in
 // them. One that is there keeps its mode.
-func openSQLite(a address, config sqlqueue.Config) (*database, error) {
+func openSQLite(a Address, config sqlqueue.Config) (*Database, error) {
 	parameters := url.Values{
 		"_busy_timeout": {"10000"}, // milliseconds
 		"_journal_mode": {"WAL"},
@@ -34,11 +34,5 @@ func openSQLite(a address, config sqlqueue.Config) (*database, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	return &database{address: a, queue: queue, db: db, close: func() { _ = db.Close() }}, nil
+	return &Database{Address: a, Queue: queue, DB: db, Close: func() { _ = db.Close() }}, nil
 }
-
-// sqliteSettings reads what decides how fast a commit is, for this connection.
-const sqliteSettings = `
-SELECT 'version', sqlite_version()
-UNION ALL SELECT 'journal_mode', upper(journal_mode) FROM pragma_journal_mode
-UNION ALL SELECT 'synchronous', CASE synchronous WHEN 0 THEN 'OFF' WHEN 1 THEN 'NORMAL' WHEN 2 THEN 'FULL' ELSE 'EXTRA' END FROM pragma_synchronous`

@@ -1,4 +1,4 @@
-package cli
+package open
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func TestSQLiteAddresses(t *testing.T) {
 		"sqlite:" + dir + "/app.db": dir + "/app.db", "sqlite://" + dir + "/app.db": dir + "/app.db", "sqlite:///" + dir + "/app.db": dir + "/app.db",
 		"sqlite:file://" + dir + "/app.db": dir + "/app.db", "sqlite:file://localhost" + dir + "/app.db": dir + "/app.db",
 	} {
-		a, err := parseAddress(dsn)
+		a, err := ParseAddress(dsn)
 		if err != nil || a.path != filepath.Clean(path) {
 			t.Errorf("%q is the file %q, %v; want %q", dsn, a.path, err, path)
 		}
@@ -41,7 +41,7 @@ func TestSQLiteAddresses(t *testing.T) {
 		"sqlite:app\n.db": "line end", "sqlite:app.db\t": "control character", "sqlite:file:app%0A.db": "control character",
 		"sqlite:file://server/app.db": `"server"`, "sqlite:///app.db": "sqlite:/app.db or sqlite:app.db", "sqlite:///no/such/folder/app.db": "sqlite:no/such/folder/app.db",
 	} {
-		if a, err := parseAddress(dsn); err == nil || !strings.Contains(err.Error(), says) {
+		if a, err := ParseAddress(dsn); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is the file %q, %v; want an error with %q", dsn, a.path, err, says)
 		}
 	}
@@ -65,7 +65,7 @@ func TestSQLiteFileMode(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		a, err := parseAddress("sqlite:" + path)
+		a, err := ParseAddress("sqlite:" + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestSQLiteFileMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.db.ExecContext(t.Context(), "CREATE TABLE a (b)"); err != nil {
+		if _, err := d.DB.ExecContext(t.Context(), "CREATE TABLE a (b)"); err != nil {
 			t.Fatal(err)
 		}
 		for _, file := range []string{path, path + "-wal", path + "-shm"} {
@@ -82,6 +82,6 @@ func TestSQLiteFileMode(t *testing.T) {
 				t.Errorf("%s: %v, %v; want %v", filepath.Base(file), info, err, want)
 			}
 		}
-		d.close()
+		d.Close()
 	}
 }
