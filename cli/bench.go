@@ -22,6 +22,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -46,7 +47,7 @@ end, also after TERM and INT. Other jobs are not touched; whoever uses the datab
 
 One client does it all, from this process: many do more. A run that was killed leaves its queue: see queues and clear.`
 
-func (p *program) benchCommand() *cobra.Command {
+func benchCommand(e *env) *cobra.Command {
 	jobs, asJSON := benchJobs, false
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -59,7 +60,7 @@ func (p *program) benchCommand() *cobra.Command {
 			if jobs > benchMost {
 				return exit.Usagef("--jobs %d is too large: use at most %d", jobs, benchMost)
 			}
-			result, settings, err := p.bench(cmd, jobs)
+			result, settings, err := runBench(cmd, e.settings, jobs)
 			switch {
 			case err != nil:
 				return err
@@ -69,8 +70,8 @@ func (p *program) benchCommand() *cobra.Command {
 			return result.print(cmd.OutOrStdout(), settings)
 		},
 	}
-	cmd.Flags().Var(counter{&jobs, 1}, "jobs", "how many jobs to enqueue in batches and to drain; one at a time it is at most so many")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&jobs, 1), "jobs", "how many jobs to enqueue in batches and to drain; one at a time it is at most so many")
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -98,13 +99,13 @@ type bench struct {
 	step   atomic.Pointer[string] // for people
 }
 
-// bench measures on the database of the flags. The application's own settings do not count.
-func (p *program) bench(cmd *cobra.Command, jobs int) (r benchResult, settings []setting, err error) {
+// runBench measures on the database of the flags. The application's own settings do not count.
+func runBench(cmd *cobra.Command, of *settings.Settings, jobs int) (r benchResult, settings []setting, err error) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
-	plain := open.Settings{DSN: p.dsn, Config: sqlqueue.Config{Prefix: p.prefix}}
+	plain := open.Settings{DSN: of.DSN, Config: sqlqueue.Config{Prefix: of.Prefix}}
 	var opened [2]*open.Database
 	for i := range opened {
 		d, err := open.Open(plain, false)

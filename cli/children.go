@@ -14,6 +14,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -41,8 +42,8 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&c.file, "handlers", "", "run each job by its name's command or URL, from this file of YAML or JSON")
 	flags.BoolVar(&c.delivers, "subscriptions", false, "post jobs to their queues' subscriptions, also in a program with handlers of its own")
 	flags.BoolVar(&c.publicly, "public-urls-only", false, "post to no loopback, private or other address that is not public; link-local ones are always refused")
-	flags.Var(seconds{&c.killAfter, notNegative}, "kill-after", "how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
-	flags.Var(counter{value: &c.memory}, "child-memory", "megabytes that a child process may use, with all its children: with more it is killed; 0 for no limit")
+	flags.Var(settings.Duration(&c.killAfter, settings.NotNegative), "kill-after", "how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
+	flags.Var(settings.Counter(&c.memory, 0), "child-memory", "megabytes that a child process may use, with all its children: with more it is killed; 0 for no limit")
 }
 
 // own says whether the application's own handlers run the jobs.

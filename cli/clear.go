@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) clearCommand() *cobra.Command {
+func clearCommand(e *env) *cobra.Command {
 	var includeReserved bool
 	cmd := &cobra.Command{
 		Use:   "clear",
@@ -21,11 +22,11 @@ func (p *program) clearCommand() *cobra.Command {
   sqlqueue clear --include-reserved --yes`,
 		Args: between(0, 0),
 	}
-	queue := oneQueueFlag(cmd, "only jobs of this queue")
+	queue := settings.OneQueueFlag(cmd, "only jobs of this queue")
 	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also jobs that a worker has")
 	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			of := "all queues"
 			if queue() != "" {
 				of = fmt.Sprintf("queue %q", queue())

@@ -19,7 +19,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -51,20 +51,6 @@ type Options struct {
 
 	// Worker has the worker's settings where flags give none.
 	Worker worker.Config
-}
-
-const defaultDSN = "sqlite:sqlqueue.db"
-
-// program is what the commands of one tree share.
-type program struct {
-	options Options
-	root    *cobra.Command
-	dsn     string
-	prefix  string
-	config  string // the name of the file
-
-	file *configFile
-	from map[*pflag.Flag]string // where the values of settings came from
 }
 
 // Main runs the command that args name, without the program's own name, and returns the exit code: what main gives to os.Exit. It
@@ -102,11 +88,18 @@ func oneLine(err error) string {
 
 // Command returns the command tree, for an application that has commands of its own. Errors are returned, not printed: [ExitCode] has
 // the exit code of each. The Options' Name is the name of the command.
-func Command(options Options) *cobra.Command { return newTree(options).root }
+func Command(options Options) *cobra.Command {
+	root, _ := newTree(options)
+	return root
+}
 
-func newTree(options Options) *program {
-	p := &program{options: options, file: &configFile{}, from: map[*pflag.Flag]string{}}
-	p.options.Config.Queue = cmp.Or(os.Getenv("SQLQUEUE_QUEUE"), options.Config.Queue, "default")
+// newTree returns a tree and the settings that its commands share.
+func newTree(options Options) (*cobra.Command, *settings.Settings) {
+	scratch := func() *settings.Settings {
+		_, settings := newTree(options)
+		return settings
+	}
+	e := &env{options, settings.New(options.Config.Queue, len(options.Worker.Queues) > 0, scratch)}
 	root := group(&cobra.Command{
 		Use:   cmp.Or(options.Name, "sqlqueue"),
 		Short: "Jobs in the database that you already have",
@@ -120,67 +113,60 @@ func newTree(options Options) *program {
   sqlqueue queues
   sqlqueue failed`,
 	},
-		p.migrateCommand(),
-		p.pushCommand(),
-		p.laterCommand(),
-		p.workCommand(),
-		p.listenCommand(),
-		p.jobsCommand(),
-		p.queuesCommand(),
-		p.statsCommand(),
-		p.workersCommand(),
-		p.monitorCommand(),
-		p.failedCommand(),
-		p.retryCommand(),
-		p.forgetCommand(),
-		p.flushCommand(),
-		p.pruneFailedCommand(),
-		p.clearCommand(),
-		p.pauseCommand(),
-		p.resumeCommand(),
-		p.restartCommand(),
-		p.downCommand(),
-		p.upCommand(),
-		p.subscribeCommand(),
-		p.subscriptionsCommand(),
-		p.unsubscribeCommand(),
-		p.benchCommand(),
-		p.demoCommand(),
-		p.configCommand(),
-		p.completionCommand(),
-		p.versionCommand(),
+		migrateCommand(e),
+		pushCommand(e),
+		laterCommand(e),
+		workCommand(e),
+		listenCommand(e),
+		jobsCommand(e),
+		queuesCommand(e),
+		statsCommand(e),
+		workersCommand(e),
+		monitorCommand(e),
+		failedCommand(e),
+		retryCommand(e),
+		forgetCommand(e),
+		flushCommand(e),
+		pruneFailedCommand(e),
+		clearCommand(e),
+		pauseCommand(e),
+		resumeCommand(e),
+		restartCommand(e),
+		downCommand(e),
+		upCommand(e),
+		subscribeCommand(e),
+		subscriptionsCommand(e),
+		unsubscribeCommand(e),
+		benchCommand(e),
+		configCommand(e),
 	)
-	p.root = root
-	flags := root.PersistentFlags()
-	flags.StringVar(&p.config, "config", "", "file with settings (environment: SQLQUEUE_CONFIG) (default sqlqueue.yaml, if it is there)")
-	flags.StringVar(&p.dsn, "dsn", cmp.Or(options.DSN, defaultDSN),
-		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN)")
-	flags.StringVar(&p.prefix, "prefix", options.Config.Prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
-	flags.Lookup("dsn").DefValue = "" // help shows no password
-	if options.DSN == "" {
-		flags.Lookup("dsn").DefValue = defaultDSN
-	}
+	e.settings.Flags(root, options.DSN, options.Config.Prefix)
 	root.SetFlagErrorFunc(flagError)
 	term.FitHelp(root)
-	p.finish(root, root.Name())
-	return p
+	finish(root, root.Name(), e.settings.Configure)
+	for _, cmd := range []*cobra.Command{demoCommand(e), completionCommand(), versionCommand()} { // they need no settings
+		finish(cmd, root.Name(), nil)
+		root.AddCommand(cmd)
+	}
+	return root, e.settings
 }
 
-// finish puts the program's name into the examples of a tree, has its commands take settings, and keeps cobra from printing errors, also
-// below another's root.
-func (p *program) finish(cmd *cobra.Command, name string) {
+// finish puts the program's name into the examples of a tree, has its commands call before first, if it is not nil, and keeps cobra from
+// printing errors, also below another's root.
+func finish(cmd *cobra.Command, name string, before func(*cobra.Command) error) {
 	cmd.Example = strings.ReplaceAll(cmd.Example, "sqlqueue ", name+" ")
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	completeFlags(cmd)
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := p.configure(cmd); err != nil {
-			return err
+	if run := cmd.RunE; before != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := before(cmd); err != nil {
+				return err
+			}
+			return run(cmd, args)
 		}
-		return run(cmd, args)
 	}
 	for _, child := range cmd.Commands() {
-		p.finish(child, name)
+		finish(child, name, before)
 	}
 }
 

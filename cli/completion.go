@@ -11,7 +11,7 @@ import (
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
 // completionCommand stands in place of cobra's own, which has no examples.
-func (p *program) completionCommand() *cobra.Command {
+func completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print what completes commands and flags in a shell: " + strings.Join(shells, ", "),

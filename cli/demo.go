@@ -30,7 +30,7 @@ const (
 	demoPings   = 10000
 )
 
-func (p *program) demoCommand() *cobra.Command {
+func demoCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: jobs of several kinds, a worker, a kill and a recovery",
@@ -60,7 +60,7 @@ func (p *program) demoCommand() *cobra.Command {
 			return demo.run(ctx)
 		},
 	}
-	cmd.AddCommand(p.demoWorkerCommand())
+	cmd.AddCommand(demoWorkerCommand(e))
 	return cmd
 }
 

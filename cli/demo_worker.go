@@ -48,7 +48,7 @@ const (
 var demoQueues = []string{"default", "mail", "sms", "chat", "bulk"}
 
 // demoWorkerCommand is the process that demo starts, and kills. On standard output it tells of each run that starts and ends.
-func (p *program) demoWorkerCommand() *cobra.Command {
+func demoWorkerCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:    "worker",
 		Short:  "The worker of the demo",
@@ -61,7 +61,7 @@ func (p *program) demoWorkerCommand() *cobra.Command {
 				_, _ = io.Copy(io.Discard, cmd.InOrStdin())
 				stop()
 			}()
-			d, err := p.open(false)
+			d, err := e.open(false)
 			if err != nil {
 				return err
 			}

@@ -2,28 +2,30 @@ package cli
 
 import (
 	"context"
-	"strings"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
+// env is what the commands of one tree share.
+type env struct {
+	options  Options
+	settings *settings.Settings
+}
+
 // open opens the database of the flags, the environment or the Options, without connecting. With create, SQLite's file need not be
 // there.
-func (p *program) open(create bool) (*open.Database, error) {
-	config := p.options.Config
-	config.Prefix = p.prefix
-	return open.Open(open.Settings{
-		DSN:      p.dsn,
-		FromFile: strings.HasPrefix(p.from[p.root.PersistentFlags().Lookup("dsn")], "file "),
-		Config:   config,
-	}, create)
+func (e *env) open(create bool) (*open.Database, error) {
+	config := e.options.Config
+	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
+	return open.Open(open.Settings{DSN: e.settings.DSN, FromFile: e.settings.DSNFromFile(), Config: config}, create)
 }
 
 // withQueue runs do with the queue of a database that answers and has the right tables.
-func (p *program) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error) error {
-	d, err := p.open(false)
+func (e *env) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error) error {
+	d, err := e.open(false)
 	if err != nil {
 		return err
 	}
@@ -38,6 +40,6 @@ func (p *program) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error)
 }
 
 // withOperator runs do with the Operator of a database that answers and has the right tables.
-func (p *program) withOperator(ctx context.Context, do func(*operator.Operator) error) error {
-	return p.withQueue(ctx, func(q *sqlqueue.Queue) error { return do(operator.New(q)) })
+func (e *env) withOperator(ctx context.Context, do func(*operator.Operator) error) error {
+	return e.withQueue(ctx, func(q *sqlqueue.Queue) error { return do(operator.New(q)) })
 }

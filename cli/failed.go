@@ -10,13 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) failedCommand() *cobra.Command {
-	cmd := group(&cobra.Command{}, p.failedListCommand(), p.failedShowCommand())
-	p.listFailed(cmd)
+func failedCommand(e *env) *cobra.Command {
+	cmd := group(&cobra.Command{}, failedListCommand(e), failedShowCommand(e))
+	listFailed(e, cmd)
 	cmd.Use = "failed"
 	cmd.Short = "List and show failed jobs"
 	cmd.Example = `  sqlqueue failed --queue mail
@@ -32,7 +33,7 @@ ids, times and addresses, for which a * stands; --error takes an error of a grou
 
 retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
 
-func (p *program) failedListCommand() *cobra.Command {
+func failedListCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List failed jobs, the newest first",
@@ -42,26 +43,26 @@ func (p *program) failedListCommand() *cobra.Command {
   sqlqueue failed list --json | jq '.[].error'`,
 		Args: between(0, 0),
 	}
-	p.listFailed(cmd)
+	listFailed(e, cmd)
 	return cmd
 }
 
 // listFailed makes cmd list failed jobs.
-func (p *program) listFailed(cmd *cobra.Command) {
+func listFailed(e *env, cmd *cobra.Command) {
 	var grouped, asJSON bool
 	limit, before := 100, 0
 	flags := addFailedFilter(cmd, "")
 	cmd.Flags().BoolVar(&grouped, "group", false, "count the jobs of one queue and handler whose errors are alike, the most frequent first")
-	cmd.Flags().Var(counter{value: &before}, "before", "only failed jobs with smaller ids: for the next page")
-	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only failed jobs with smaller ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
+	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		filter, err := flags.of()
 		if err != nil {
 			return err
 		}
 		filter.Before = int64(before)
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if grouped {
 				return listGroups(cmd, o, filter, limit, asJSON)
 			}
@@ -129,8 +130,8 @@ func failedTable(jobs []operator.FailedJob, now time.Time) *term.Grid {
 	return t
 }
 
-func (p *program) failedShowCommand() *cobra.Command {
-	return showCommand(p, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
+func failedShowCommand(e *env) *cobra.Command {
+	return showCommand(e, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
 }
 
 func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -25,11 +26,11 @@ var failedFilterNames = []string{"queue", "name", "error", "older-than"}
 
 // addFailedFilter adds the flags. Their explanations begin with the condition.
 func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
-	f := &failedFilter{cmd: cmd, queue: oneQueueFlag(cmd, condition+"only failed jobs of this queue")}
+	f := &failedFilter{cmd: cmd, queue: settings.OneQueueFlag(cmd, condition+"only failed jobs of this queue")}
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.Name, "name", "", condition+"only failed jobs for this handler")
 	flags.StringVar(&f.filter.Error, "error", "", condition+"only failed jobs with this text in their error; a * stands for any text")
-	flags.Var(seconds{&f.filter.OlderThan, positive}, "older-than", condition+"only jobs that failed at least so long ago, such as 1d")
+	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than", condition+"only jobs that failed at least so long ago, such as 1d")
 	flags.Lookup("older-than").DefValue = ""
 	return f
 }
@@ -37,7 +38,7 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 func (f *failedFilter) of() (operator.FailedFilter, error) {
 	filter := f.filter
 	filter.Queue = f.queue()
-	return filter, notEmpty(f.cmd, "name", "error")
+	return filter, settings.NotEmpty(f.cmd, "name", "error")
 }
 
 // idsOrAll returns the filter of a command that takes ids, or --all with conditions.
@@ -52,7 +53,7 @@ func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.Failed
 	case len(args) == 0:
 		return filter, exit.Usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
 	}
-	filter.IDs, err = parseIDs(args)
+	filter.IDs, err = settings.ParseIDs(args)
 	return filter, err
 }
 

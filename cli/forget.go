@@ -7,7 +7,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) forgetCommand() *cobra.Command {
+func forgetCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "forget ID… | --all",
@@ -28,7 +28,7 @@ func (p *program) forgetCommand() *cobra.Command {
 			return exit.Usagef("--dry-run goes with --all, not with ids")
 		}
 		consent.yes = consent.yes || !all
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
 	}
 	return cmd
 }

@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +17,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -69,32 +66,15 @@ func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, err
 	}
 	handlers, err := parseHandlers(text)
 	for _, h := range handlers {
-		if info, err := file.Stat(); h.secret && err == nil && info.Mode()&otherRead != 0 {
-			warnOfReaders(cmd, name)
+		if info, err := file.Stat(); h.secret && err == nil && info.Mode()&settings.OtherRead != 0 {
+			settings.WarnOfReaders(cmd, name)
 			break
 		}
 	}
-	if at, ok := errors.AsType[*lineError](err); ok && at.line > 0 {
-		return nil, exit.Usagef("--handlers: %s:%d: %w", name, at.line, at.err)
-	}
 	if err != nil {
-		return nil, exit.Usagef("--handlers: %s: %w", name, err)
+		return nil, exit.Usagef("--handlers: %s: %w", settings.AtLine(name, err), err)
 	}
 	return handlers, nil
-}
-
-// lineError is an error about a line of a file.
-type lineError struct {
-	line int // from 1; 0: not known
-	err  error
-}
-
-func (e *lineError) Error() string { return e.err.Error() }
-func (e *lineError) Unwrap() error { return e.err }
-
-// at is an error about a node.
-func at(node *yaml.Node, format string, a ...any) error {
-	return &lineError{node.Line, fmt.Errorf(format, a...)}
 }
 
 var errNoHandlers = errors.New("it has no handlers: map names of jobs to commands or URLs, such as send_invoice: {command: ./send-invoice}")
@@ -103,19 +83,18 @@ func parseHandlers(text []byte) (map[string]*fileHandler, error) {
 	if len(text) > mostHandlers {
 		return nil, fmt.Errorf("it has more than %d MiB", mostHandlers>>20)
 	}
-	root, err := parseYAML(text)
+	root, err := settings.ParseYAML(text)
+	if errors.Is(err, settings.ErrEmpty) {
+		return nil, errNoHandlers
+	}
 	if err != nil {
 		return nil, err
 	}
 	handlers := map[string]*fileHandler{}
-	err = eachPair(root, "the file", func(key, value *yaml.Node) error {
+	err = settings.EachPair(root, "the file", func(key, value *yaml.Node) error {
 		h, err := parseHandler(value)
 		if err != nil {
-			line := value.Line
-			if inside, ok := errors.AsType[*lineError](err); ok {
-				line = inside.line
-			}
-			return &lineError{line, fmt.Errorf("the handler %q: %w", key.Value, err)}
+			return settings.Inside(value, err, "the handler "+strconv.Quote(key.Value))
 		}
 		handlers[key.Value] = h
 		return nil
@@ -126,102 +105,14 @@ func parseHandlers(text []byte) (map[string]*fileHandler, error) {
 	return handlers, err
 }
 
-// parseYAML reads one document, which may be JSON.
-func parseYAML(text []byte) (*yaml.Node, error) {
-	if json.Valid(text) {
-		text = jsonEscape.ReplaceAllFunc(text, unescape)
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var document, more yaml.Node
-	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil, errNoHandlers
-	case err != nil:
-		return nil, syntaxError(err)
-	}
-	if err := decoder.Decode(&more); err == nil {
-		return nil, at(&more, "a second document starts here: use one")
-	} else if !errors.Is(err, io.EOF) {
-		return nil, syntaxError(err)
-	}
-	if len(document.Content) != 1 {
-		return nil, errNoHandlers
-	}
-	return document.Content[0], nil
-}
-
-// jsonEscape finds the escapes in a text of JSON. Those of slashes and of pairs of surrogates are not YAML's.
-var jsonEscape = regexp.MustCompile(`\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)`)
-
-func unescape(escape []byte) []byte {
-	var text string
-	if len(escape) > 2 || escape[1] == '/' {
-		if err := json.Unmarshal(slices.Concat([]byte(`"`), escape, []byte(`"`)), &text); err == nil {
-			return []byte(text)
-		}
-	}
-	return escape
-}
-
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func syntaxError(err error) error {
-	text := err.Error()
-	found := yamlError.FindStringSubmatch(text)
-	if found == nil {
-		return &lineError{0, errors.New(term.Printable(text))}
-	}
-	line, _ := strconv.Atoi(found[1]) // 0 when it does not say
-	return &lineError{line, fmt.Errorf("it is not YAML: %s", term.Printable(text[len(found[0]):]))}
-}
-
-// eachPair visits the pairs of a map, in order, whose keys must be strings that differ.
-func eachPair(node *yaml.Node, what string, visit func(key, value *yaml.Node) error) error {
-	if node.Kind != yaml.MappingNode || node.ShortTag() != "!!map" {
-		return at(node, "%s is %s: it must be a map", what, kindOf(node))
-	}
-	seen := map[string]bool{}
-	for pair := range slices.Chunk(node.Content, 2) {
-		key, value := pair[0], pair[1]
-		switch {
-		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
-			return at(key, "a name in %s is %s: put it in quotes", what, kindOf(key))
-		case key.Value == "":
-			return at(key, "a name in %s is empty", what)
-		case seen[key.Value]:
-			return at(key, "%q is there twice in %s", key.Value, what)
-		}
-		seen[key.Value] = true
-		if err := visit(key, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// kindOf says what a node is, without its value.
-func kindOf(node *yaml.Node) string {
-	if node.Kind == yaml.AliasNode {
-		return "an alias, which is not supported"
-	}
-	kinds := map[string]string{
-		"!!str": "a string", "!!int": "a number", "!!float": "a number", "!!bool": "true or false", "!!null": "nothing", "!!timestamp": "a date",
-		"!!merge": "a merge, which is not supported", "!!map": "a map", "!!seq": "a list",
-	}
-	if kind, ok := kinds[node.ShortTag()]; ok {
-		return kind
-	}
-	return "of a kind of its own"
-}
-
 // handlerKeys are what a handler may have.
 var handlerKeys = []string{"command", "url", "secret", "secret_env", "headers", "timeout", "tries", "backoff"}
 
 func parseHandler(node *yaml.Node) (*fileHandler, error) {
 	given := map[string]*yaml.Node{}
-	err := eachPair(node, "it", func(key, value *yaml.Node) error {
+	err := settings.EachPair(node, "it", func(key, value *yaml.Node) error {
 		if !slices.Contains(handlerKeys, key.Value) {
-			return at(key, "%q is not known: use %s%s", key.Value, strings.Join(handlerKeys, ", "), didYouMean(key.Value, "", handlerKeys))
+			return settings.At(key, "%q is not known: use %s%s", key.Value, strings.Join(handlerKeys, ", "), didYouMean(key.Value, "", handlerKeys))
 		}
 		given[key.Value] = value
 		return nil
@@ -232,11 +123,11 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 	h := &fileHandler{}
 	switch {
 	case given["command"] != nil && given["url"] != nil:
-		return nil, at(given["url"], "it has a command and a url: use one of them")
+		return nil, settings.At(given["url"], "it has a command and a url: use one of them")
 	case given["command"] != nil:
 		for _, key := range []string{"secret", "secret_env", "headers"} {
 			if given[key] != nil {
-				return nil, at(given[key], "%s is for a url, and it has a command", key)
+				return nil, settings.At(given[key], "%s is for a url, and it has a command", key)
 			}
 		}
 		h.command, err = parseCommand(given["command"])
@@ -245,7 +136,7 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 		u, parseErr := url.Parse(given["url"].Value)
 		h.secret = given["secret"] != nil || given["headers"] != nil || parseErr == nil && u.User != nil
 	default:
-		return nil, at(node, "it has no command and no url: give one of them")
+		return nil, settings.At(node, "it has no command and no url: give one of them")
 	}
 	if err != nil {
 		return nil, err
@@ -258,7 +149,7 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 func textOf(node *yaml.Node, what string) (string, error) {
 	text, err := stringOf(node, what)
 	if err == nil && strings.TrimSpace(text) == "" {
-		err = at(node, "%s is empty", what)
+		err = settings.At(node, "%s is empty", what)
 	}
 	return text, err
 }
@@ -267,11 +158,11 @@ func textOf(node *yaml.Node, what string) (string, error) {
 func stringOf(node *yaml.Node, what string) (string, error) {
 	switch {
 	case node.Kind == yaml.ScalarNode && node.ShortTag() != "!!str" && node.ShortTag() != "!!null":
-		return "", at(node, "%s is %s: put it in quotes", what, kindOf(node))
+		return "", settings.At(node, "%s is %s: put it in quotes", what, settings.KindOf(node))
 	case node.Kind != yaml.ScalarNode || node.ShortTag() != "!!str":
-		return "", at(node, "%s is %s: it must be a string", what, kindOf(node))
+		return "", settings.At(node, "%s is %s: it must be a string", what, settings.KindOf(node))
 	case strings.ContainsRune(node.Value, 0):
-		return "", at(node, "%s has a NUL byte", what)
+		return "", settings.At(node, "%s has a NUL byte", what)
 	}
 	return node.Value, nil
 }
@@ -294,7 +185,7 @@ func parseCommand(node *yaml.Node) ([]string, error) {
 		args = append(args, arg)
 	}
 	if args == nil {
-		return nil, at(node, "command is an empty list: give a program and its arguments")
+		return nil, settings.At(node, "command is an empty list: give a program and its arguments")
 	}
 	return args, nil
 }
@@ -310,7 +201,7 @@ func parseTarget(given map[string]*yaml.Node) (*deliver.Target, error) {
 	}
 	headers := map[string]string{}
 	if node := given["headers"]; node != nil {
-		err := eachPair(node, "headers", func(key, value *yaml.Node) (err error) {
+		err := settings.EachPair(node, "headers", func(key, value *yaml.Node) (err error) {
 			headers[key.Value], err = stringOf(value, "the header "+strconv.Quote(key.Value))
 			return err
 		})
@@ -319,11 +210,11 @@ func parseTarget(given map[string]*yaml.Node) (*deliver.Target, error) {
 		}
 	}
 	if _, err := deliver.ParseURL(address); err != nil {
-		return nil, at(given["url"], "url: %w", err)
+		return nil, settings.At(given["url"], "url: %w", err)
 	}
 	target, err := deliver.NewTarget(address, secret, headers)
 	if err != nil {
-		return nil, at(given["headers"], "headers: %w", err)
+		return nil, settings.At(given["headers"], "headers: %w", err)
 	}
 	return target, nil
 }
@@ -335,7 +226,7 @@ func parseSecret(literal, variable *yaml.Node) (*deliver.Secret, error) {
 	case literal == nil && variable == nil:
 		return nil, nil
 	case literal != nil && variable != nil:
-		return nil, at(variable, "it has secret and secret_env: use one of them")
+		return nil, settings.At(variable, "it has secret and secret_env: use one of them")
 	case variable != nil:
 		node, key = variable, "secret_env"
 	}
@@ -345,12 +236,12 @@ func parseSecret(literal, variable *yaml.Node) (*deliver.Secret, error) {
 	}
 	if node == variable {
 		if text = os.Getenv(text); text == "" { // what is no name may be the secret
-			return nil, at(node, "secret_env: the environment has no variable of this name, or it is empty")
+			return nil, settings.At(node, "secret_env: the environment has no variable of this name, or it is empty")
 		}
 	}
 	secret, err := deliver.ParseSecret(strings.TrimSpace(text))
 	if err != nil {
-		return nil, at(node, "%s: %w", key, err)
+		return nil, settings.At(node, "%s: %w", key, err)
 	}
 	return secret, nil
 }
@@ -359,7 +250,7 @@ func parseSettings(given map[string]*yaml.Node) (worker.Settings, error) {
 	const none = -1 // where 0 is not set
 	var s worker.Settings
 	if node := given["tries"]; node != nil {
-		if err := setFrom(counter{value: &s.Tries}, node, "tries"); err != nil {
+		if err := setFrom(settings.Counter(&s.Tries, 0), node, "tries"); err != nil {
 			return s, err
 		}
 		if s.Tries == 0 {
@@ -367,7 +258,7 @@ func parseSettings(given map[string]*yaml.Node) (worker.Settings, error) {
 		}
 	}
 	if node := given["timeout"]; node != nil {
-		if err := setFrom(seconds{&s.Timeout, notNegative}, node, "timeout"); err != nil {
+		if err := setFrom(settings.Duration(&s.Timeout, settings.NotNegative), node, "timeout"); err != nil {
 			return s, err
 		}
 		if s.Timeout == 0 {
@@ -387,17 +278,17 @@ func parseSettings(given map[string]*yaml.Node) (worker.Settings, error) {
 func parseBackoff(node *yaml.Node) ([]time.Duration, error) {
 	var waits []time.Duration
 	if node.Kind != yaml.SequenceNode {
-		return waits, setFrom(secondsList{&waits}, node, "backoff")
+		return waits, setFrom(settings.DurationList(&waits), node, "backoff")
 	}
 	for _, part := range node.Content {
 		var wait time.Duration
-		if err := setFrom(seconds{&wait, notNegative}, part, "a wait of backoff"); err != nil {
+		if err := setFrom(settings.Duration(&wait, settings.NotNegative), part, "a wait of backoff"); err != nil {
 			return nil, err
 		}
 		waits = append(waits, wait)
 	}
 	if waits == nil {
-		return nil, at(node, "backoff is an empty list: give the waits after the 1st, 2nd, … error")
+		return nil, settings.At(node, "backoff is an empty list: give the waits after the 1st, 2nd, … error")
 	}
 	return waits, nil
 }
@@ -405,10 +296,10 @@ func parseBackoff(node *yaml.Node) ([]time.Duration, error) {
 // setFrom sets what a flag sets, too.
 func setFrom(value interface{ Set(text string) error }, node *yaml.Node, what string) error {
 	if node.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!int", "!!float", "!!str"}, node.ShortTag()) {
-		return at(node, "%s is %s: it must be a number, or a string such as 10m", what, kindOf(node))
+		return settings.At(node, "%s is %s: it must be a number, or a string such as 10m", what, settings.KindOf(node))
 	}
 	if err := value.Set(node.Value); err != nil {
-		return at(node, "%s: %w", what, err)
+		return settings.At(node, "%s: %w", what, err)
 	}
 	return nil
 }

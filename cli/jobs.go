@@ -15,12 +15,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) jobsCommand() *cobra.Command {
+func jobsCommand(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "jobs",
 		Short: "List, show, cancel, edit and release jobs",
@@ -28,15 +29,15 @@ func (p *program) jobsCommand() *cobra.Command {
   sqlqueue jobs show 42
   sqlqueue jobs cancel --queue mail --older-than 1d --dry-run`,
 	},
-		p.jobsListCommand(),
-		p.jobsShowCommand(),
-		p.jobsCancelCommand(),
-		p.jobsEditCommand(),
-		p.jobsReleaseCommand(),
+		jobsListCommand(e),
+		jobsShowCommand(e),
+		jobsCancelCommand(e),
+		jobsEditCommand(e),
+		jobsReleaseCommand(e),
 	)
 }
 
-func (p *program) jobsListCommand() *cobra.Command {
+func jobsListCommand(e *env) *cobra.Command {
 	var asJSON bool
 	limit, after := 100, 0
 	cmd := &cobra.Command{
@@ -50,14 +51,14 @@ func (p *program) jobsListCommand() *cobra.Command {
 		Args: between(0, 0),
 	}
 	flags := addJobFilter(cmd)
-	cmd.Flags().Var(counter{value: &after}, "after", "only jobs with greater ids: for the next page")
-	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
+	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			filter, err := flags.of(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -141,12 +142,12 @@ func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
 	return t
 }
 
-func (p *program) jobsShowCommand() *cobra.Command {
-	return showCommand(p, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
+func jobsShowCommand(e *env) *cobra.Command {
+	return showCommand(e, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
 }
 
 // showCommand shows one row by its id.
-func showCommand[T any](p *program, short, example string, find func(*operator.Operator, context.Context, int64) (T, error),
+func showCommand[T any](e *env, short, example string, find func(*operator.Operator, context.Context, int64) (T, error),
 	show func(io.Writer, T, time.Time) error,
 ) *cobra.Command {
 	var asJSON bool
@@ -156,11 +157,11 @@ func showCommand[T any](p *program, short, example string, find func(*operator.O
 		Example: example,
 		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ids, err := parseIDs(args)
+			ids, err := settings.ParseIDs(args)
 			if err != nil {
 				return err
 			}
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				row, err := find(o, cmd.Context(), ids[0])
 				if err != nil {
 					return err
@@ -172,7 +173,7 @@ func showCommand[T any](p *program, short, example string, find func(*operator.O
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -234,7 +235,7 @@ func indented(payload []byte) string {
 	return "  " + term.PrintableLines(b.String())
 }
 
-func (p *program) jobsEditCommand() *cobra.Command {
+func jobsEditCommand(e *env) *cobra.Command {
 	var at time.Time
 	var priorityNumber int
 	var name, data string
@@ -245,14 +246,14 @@ func (p *program) jobsEditCommand() *cobra.Command {
   sqlqueue jobs edit 42 --at '2030-01-01 06:00' --data '{"order_id":43}'`,
 		Args: between(1, 1, "ID"),
 	}
-	queue := oneQueueFlag(cmd, "move the job to this queue")
-	cmd.Flags().Var(moment{&at}, "at", "when the job is available")
-	cmd.Flags().Var(priority{&priorityNumber}, "priority", "-32768 to 32767; smaller runs first")
+	queue := settings.OneQueueFlag(cmd, "move the job to this queue")
+	cmd.Flags().Var(settings.Moment(&at), "at", "when the job is available")
+	cmd.Flags().Var(settings.Priority(&priorityNumber), "priority", "-32768 to 32767; smaller runs first")
 	cmd.Flags().StringVar(&data, "data", "", "the job's new data: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&name, "name", "", "the handler that is to run it")
 	cmd.Flags().Lookup("priority").DefValue = ""
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ids, err := parseIDs(args)
+		ids, err := settings.ParseIDs(args)
 		if err != nil {
 			return err
 		}
@@ -284,7 +285,7 @@ func (p *program) jobsEditCommand() *cobra.Command {
 		if !slices.ContainsFunc([]string{"queue", "at", "priority", "name", "data"}, changed) {
 			return exit.Usagef("nothing to change: give --queue, --at, --priority, --name or --data")
 		}
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if err := o.Edit(cmd.Context(), ids[0], edit); err != nil {
 				return err
 			}

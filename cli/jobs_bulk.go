@@ -6,12 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) jobsCancelCommand() *cobra.Command {
-	return p.bulkCommand(&cobra.Command{
+func jobsCancelCommand(e *env) *cobra.Command {
+	return bulkCommand(e, &cobra.Command{
 		Use:   "cancel ID… | FILTER",
 		Short: "Delete jobs that no worker has",
 		Long: "Delete jobs that no worker has: by their ids, or all that pass a filter. Those that a worker has stay.\n\n" +
@@ -33,8 +34,8 @@ func (p *program) jobsCancelCommand() *cobra.Command {
 	})
 }
 
-func (p *program) jobsReleaseCommand() *cobra.Command {
-	return p.bulkCommand(&cobra.Command{
+func jobsReleaseCommand(e *env) *cobra.Command {
+	return bulkCommand(e, &cobra.Command{
 		Use:   "release ID… | FILTER",
 		Short: "Put reserved jobs back, available now",
 		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
@@ -66,7 +67,7 @@ type bulkChange struct {
 	all       func(*operator.Operator, context.Context, operator.JobFilter, ...func(int)) (int, error)
 }
 
-func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Command {
+func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
 	flags, consent := addJobFilter(cmd), consentFlags(cmd)
 	consent.says = true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -76,14 +77,14 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 		case len(args) > 0 && consent.dryRun:
 			return exit.Usagef("--dry-run goes with a filter, not with ids")
 		case len(args) > 0:
-			return p.changeJobs(cmd, args, change.did, change.each)
+			return changeJobs(e, cmd, args, change.did, change.each)
 		case !flags.given():
 			return exit.Usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
 		}
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			filter, err := flags.of(cmd.Context(), o)
 			if err == nil {
 				err = change.narrow(&filter)
@@ -110,14 +111,14 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 }
 
 // changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
-func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
+func changeJobs(e *env, cmd *cobra.Command, args []string, did string,
 	change func(*operator.Operator, context.Context, ...int64) (int, error),
 ) error {
-	ids, err := parseIDs(args)
+	ids, err := settings.ParseIDs(args)
 	if err != nil {
 		return err
 	}
-	return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+	return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 		n, err := change(o, cmd.Context(), ids...)
 		return reportCount(cmd, did, n, "job", err)
 	})

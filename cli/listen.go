@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -22,8 +23,8 @@ child on. A child serves --child-jobs jobs, one after the other, and needs no co
 
 Whatever a child prints goes to standard error, with the job's id before each line.`
 
-func (p *program) listenCommand() *cobra.Command {
-	w := &working{program: p}
+func listenCommand(e *env) *cobra.Command {
+	w := &working{env: e}
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Run jobs in child processes",
@@ -35,8 +36,8 @@ func (p *program) listenCommand() *cobra.Command {
   sqlqueue listen --exit-on-timeout --exec './nightly-report'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if child.Serves() && p.options.Mux != nil && w.own() {
-				return p.serveChild(cmd)
+			if child.Serves() && e.options.Mux != nil && w.own() {
+				return serveChild(e, cmd)
 			}
 			return w.run(cmd)
 		},
@@ -49,7 +50,7 @@ func (p *program) listenCommand() *cobra.Command {
 func (w *working) listenFlags(cmd *cobra.Command) {
 	w.children.listens = true
 	flags := cmd.Flags()
-	flags.Var(counter{&w.children.jobs, 1}, "child-jobs", "how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
+	flags.Var(settings.Counter(&w.children.jobs, 1), "child-jobs", "how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
 	flags.BoolVar(&w.children.exitOnTimeout, "exit-on-timeout", false, "when a job has timed out and is settled, finish and exit 1")
 	w.children.jobs, w.config.Concurrency = 1, 1
 	for _, name := range []string{"child-jobs", "concurrency"} {
@@ -72,8 +73,8 @@ func callChild(atOnce context.Context, pool *child.Pool) worker.RemoteCall {
 }
 
 // serveChild is a child process of listen.
-func (p *program) serveChild(cmd *cobra.Command) error {
+func serveChild(e *env, cmd *cobra.Command) error {
 	return child.Serve(cmd.Context(), func(ctx context.Context, request []byte) []byte {
-		return p.options.Mux.RunPacked(ctx, request, p.options.Config.Codec, p.options.Worker.OnFailed)
+		return e.options.Mux.RunPacked(ctx, request, e.options.Config.Codec, e.options.Worker.OnFailed)
 	})
 }

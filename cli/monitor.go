@@ -11,11 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) monitorCommand() *cobra.Command {
+func monitorCommand(e *env) *cobra.Command {
 	most, workers := 1000, 0
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -28,13 +29,13 @@ func (p *program) monitorCommand() *cobra.Command {
 		Args: between(1, -1, "QUEUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var queues []string
-			names := queueNames{value: &queues, given: new(bool)}
+			names := settings.QueueNames(&queues)
 			for _, arg := range args {
 				if err := names.Set(arg); err != nil {
 					return exit.Usagef("%v", err)
 				}
 			}
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				found, err := monitor(cmd, o, queues, int64(most), workers)
 				if err != nil {
 					return err
@@ -48,9 +49,9 @@ func (p *program) monitorCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(counter{value: &most}, "max", "how many ready jobs are not too many")
-	cmd.Flags().Var(counter{value: &workers}, "min-workers", "how many workers each queue needs")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&most, 0), "max", "how many ready jobs are not too many")
+	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers", "how many workers each queue needs")
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -6,29 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
-
-// FuzzDuration: what is read as a duration is written so that it reads as the same.
-func FuzzDuration(f *testing.F) {
-	for _, seed := range []string{"0", "1.5", "10m", "1h30m", "2d", "1w", "-1d", "1e9", "1w2d3h", "NaN", "inf", "9223372036", "1d-1h", ".5s", "1_0", "0x1p4", "-0.0000001w"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		d, err := parseDuration(text)
-		if err != nil {
-			return
-		}
-		if again, err := parseDuration(term.Duration(d)); err != nil || again.Round(time.Microsecond) != d.Round(time.Microsecond) {
-			t.Fatalf("%q is %v, written as %s, which is %v, %v", text, d, term.Duration(d), again, err)
-		}
-		var list []time.Duration
-		if err := (secondsList{&list}).Set(text + "," + text); (err == nil) != (d >= 0) {
-			t.Fatalf("%q twice is %v, %v", text, list, err)
-		}
-	})
-}
 
 // FuzzFlags: what a flag takes as a time, a field or ids is in range, and what it refuses has a reason.
 func FuzzFlags(f *testing.F) {
@@ -36,11 +16,11 @@ func FuzzFlags(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if ids, err := parseIDs([]string{text}); err == nil && slices.Min(ids) < 1 {
+		if ids, err := settings.ParseIDs([]string{text}); err == nil && slices.Min(ids) < 1 {
 			t.Fatalf("%q are the ids %v", text, ids)
 		}
 		var at time.Time
-		if err := (moment{&at}).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
+		if err := (settings.Moment(&at)).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
 			t.Fatalf("%q is the time %v", text, at)
 		}
 		var fields []operator.Field

@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) queuesCommand() *cobra.Command {
+func queuesCommand(e *env) *cobra.Command {
 	var asJSON, exact bool
 	cmd := &cobra.Command{
 		Use:   "queues",
@@ -25,7 +26,7 @@ func (p *program) queuesCommand() *cobra.Command {
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				most := int64(term.CountedTo)
 				if exact {
 					most = 0
@@ -51,7 +52,7 @@ func (p *program) queuesCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&exact, "exact", false, "count every job: with millions this takes a while")
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

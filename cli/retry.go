@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) retryCommand() *cobra.Command {
+func retryCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "retry ID… | --all",
@@ -25,7 +25,7 @@ func (p *program) retryCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			n, err := inBatches(cmd, "retried", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
 				return o.Retry(ctx, filter, progress)
 			})

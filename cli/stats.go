@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -32,8 +33,8 @@ minute (its start), pushed, done, failed and released (jobs).
 
 --watch shows it again and again, every 2 s or as often as is said after it, until Ctrl-C, which is exit code 0.`
 
-func (p *program) statsCommand() *cobra.Command {
-	s := &stats{program: p, since: time.Hour}
+func statsCommand(e *env) *cobra.Command {
+	s := &stats{env: e, since: time.Hour}
 	var watch time.Duration
 	cmd := &cobra.Command{
 		Use:   "stats",
@@ -53,13 +54,13 @@ func (p *program) statsCommand() *cobra.Command {
 			return between(0, 0)(cmd, args)
 		},
 	}
-	s.queue = oneQueueFlag(cmd, "only this queue")
-	cmd.Flags().Var(seconds{&s.since, period}, "since", "how far back to look, from 1m to 48h")
-	cmd.Flags().Var(seconds{&watch, positive}, "watch", "show it again every 2 s, or as often as this says")
+	s.queue = settings.OneQueueFlag(cmd, "only this queue")
+	cmd.Flags().Var(settings.Duration(&s.since, period), "since", "how far back to look, from 1m to 48h")
+	cmd.Flags().Var(settings.Duration(&watch, settings.Positive), "watch", "show it again every 2 s, or as often as this says")
 	cmd.Flags().Lookup("watch").DefValue, cmd.Flags().Lookup("watch").NoOptDefVal = "", "2s"
-	jsonFlag(cmd, &s.asJSON)
+	settings.JSONFlag(cmd, &s.asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if watch > 0 {
 				return s.watch(cmd, o, watch)
 			}
@@ -78,7 +79,7 @@ func period(d time.Duration) error {
 
 // stats is one run of stats.
 type stats struct {
-	*program
+	*env
 	queue  func() string
 	since  time.Duration
 	asJSON bool

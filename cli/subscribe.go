@@ -13,6 +13,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -34,8 +35,8 @@ The answer's status says how it went:
 A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,
 its queue.`
 
-func (p *program) subscribeCommand() *cobra.Command {
-	s := &subscribing{program: p}
+func subscribeCommand(e *env) *cobra.Command {
+	s := &subscribing{env: e}
 	cmd := &cobra.Command{
 		Use:   "subscribe NAME URL [QUEUE]",
 		Short: "Have the jobs of a queue posted to a URL",
@@ -50,13 +51,13 @@ func (p *program) subscribeCommand() *cobra.Command {
 	flags.StringVar(&s.secretFile, "secret-file", "", "sign with the secret in this file, whsec_ and base64; - for standard input")
 	flags.BoolVar(&s.newSecret, "new-secret", false, "sign with a new secret, also if there is one already")
 	flags.BoolVar(&s.noSecret, "no-secret", false, "do not sign")
-	jsonFlag(cmd, &s.asJSON)
+	settings.JSONFlag(cmd, &s.asJSON)
 	return cmd
 }
 
 // subscribing is one run of subscribe.
 type subscribing struct {
-	*program
+	*env
 	secretFile          string
 	newSecret, noSecret bool
 	asJSON              bool
@@ -66,7 +67,7 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if (s.secretFile != "" && (s.newSecret || s.noSecret)) || s.newSecret && s.noSecret {
 		return exit.Usagef("give one of --secret-file, --new-secret and --no-secret")
 	}
-	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
+	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.settings.Queue}
 	if _, err := deliver.ParseURL(to.URL); err != nil {
 		return exit.Usagef("the URL: %w", err)
 	}
@@ -117,8 +118,8 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 			return nil, exit.Usagef("--secret-file: %w", err)
 		}
 		defer file.Close()
-		if info, err := file.Stat(); err == nil && info.Mode()&otherRead != 0 {
-			warnOfReaders(cmd, s.secretFile)
+		if info, err := file.Stat(); err == nil && info.Mode()&settings.OtherRead != 0 {
+			settings.WarnOfReaders(cmd, s.secretFile)
 		}
 		from = file
 	}
@@ -166,7 +167,7 @@ func redactURL(address string) string {
 	return deliver.Redact(u)
 }
 
-func (p *program) subscriptionsCommand() *cobra.Command {
+func subscriptionsCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "subscriptions",
@@ -176,7 +177,7 @@ func (p *program) subscriptionsCommand() *cobra.Command {
   sqlqueue subscriptions --json | jq -r '.[].url'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				all, err := o.Subscriptions(cmd.Context())
 				if err != nil {
 					return err
@@ -191,7 +192,7 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -203,7 +204,7 @@ func subscriptionTable(all []operator.Subscription, now time.Time) *term.Grid {
 	return t
 }
 
-func (p *program) unsubscribeCommand() *cobra.Command {
+func unsubscribeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "unsubscribe NAME...",
 		Short:   "End subscriptions: their queues' jobs stay where they are",
@@ -211,7 +212,7 @@ func (p *program) unsubscribeCommand() *cobra.Command {
 		Example: "  sqlqueue unsubscribe shop",
 		Args:    between(1, -1, "NAME"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				var errs []error
 				for _, name := range names {
 					err := o.Unsubscribe(cmd.Context(), name)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -45,8 +45,8 @@ queues that have one, or those of --queue: see subscribe --help. A subscription 
 
 const megabyte = 1 << 20
 
-func (p *program) workCommand() *cobra.Command {
-	w := &working{program: p}
+func workCommand(e *env) *cobra.Command {
+	w := &working{env: e}
 	cmd := &cobra.Command{
 		Use:   "work",
 		Short: "Run jobs",
@@ -61,14 +61,14 @@ func (p *program) workCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
 	}
 	w.flags(cmd)
-	cmd.Flags().Var(counter{&w.processes, 1}, "processes", "how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
+	cmd.Flags().Var(settings.Counter(&w.processes, 1), "processes", "how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
 	cmd.Flags().Lookup("processes").DefValue = ""
 	return cmd
 }
 
 // working is one run of work.
 type working struct {
-	*program
+	*env
 	children  childFlags
 	config    worker.Config // of the Options; flags that were given are put in by settings
 	logFormat string
@@ -91,7 +91,7 @@ type working struct {
 func (w *working) flags(cmd *cobra.Command) {
 	w.config = w.options.Worker
 	if len(w.config.Queues) == 0 {
-		w.config.Queues = []string{w.options.Config.Queue}
+		w.config.Queues = []string{w.settings.Queue}
 	}
 	w.config.Concurrency = cmp.Or(w.config.Concurrency, 10)
 	w.tries = max(cmp.Or(w.config.Tries, 25), 0)
@@ -103,24 +103,24 @@ func (w *working) flags(cmd *cobra.Command) {
 
 	w.children.flags(cmd)
 	flags := cmd.Flags()
-	queueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
+	settings.QueueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
 	flags.BoolVar(&w.config.Fair, "fair", w.config.Fair, "serve the queues in turn instead of in strict order")
 	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0 whatever its outcome; with nothing there, sleep once and exit")
 	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
 	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
-	flags.Var(counter{&w.config.Concurrency, 1}, "concurrency", "how many jobs run at once")
-	flags.Var(counter{value: &w.tries}, "tries", "how often a job runs at most, 0 for no limit")
-	flags.Var(secondsList{&w.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
-	flags.Var(seconds{&w.delay, notNegative}, "delay", "the same wait after every error; instead of --backoff")
-	flags.Var(seconds{&w.timeout, notNegative}, "timeout", "how long a job may run, 0 for no limit")
-	flags.Var(expiry{&w.expire}, "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
-	flags.Var(seconds{&w.sleep, notNegative}, "sleep", "how long to wait, when no job is due, before looking again")
-	flags.Var(seconds{&w.config.Rest, notNegative}, "rest", "how long to rest after each job")
-	flags.Var(seconds{&w.grace, notNegative}, "grace", "how long jobs may go on after a signal")
-	flags.Var(counter{value: &w.memory}, "memory", "megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
-	flags.Var(counter{value: &w.config.MaxStuck}, "max-stuck", "exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
-	flags.Var(counter{value: &w.config.MaxJobs}, "max-jobs", "exit after so many jobs, 0 for no limit")
-	flags.Var(seconds{&w.config.MaxTime, notNegative}, "max-time", "exit after so long, 0 for no limit")
+	flags.Var(settings.Counter(&w.config.Concurrency, 1), "concurrency", "how many jobs run at once")
+	flags.Var(settings.Counter(&w.tries, 0), "tries", "how often a job runs at most, 0 for no limit")
+	flags.Var(settings.DurationList(&w.backoff), "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
+	flags.Var(settings.Duration(&w.delay, settings.NotNegative), "delay", "the same wait after every error; instead of --backoff")
+	flags.Var(settings.Duration(&w.timeout, settings.NotNegative), "timeout", "how long a job may run, 0 for no limit")
+	flags.Var(settings.Expiry(&w.expire), "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
+	flags.Var(settings.Duration(&w.sleep, settings.NotNegative), "sleep", "how long to wait, when no job is due, before looking again")
+	flags.Var(settings.Duration(&w.config.Rest, settings.NotNegative), "rest", "how long to rest after each job")
+	flags.Var(settings.Duration(&w.grace, settings.NotNegative), "grace", "how long jobs may go on after a signal")
+	flags.Var(settings.Counter(&w.memory, 0), "memory", "megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
+	flags.Var(settings.Counter(&w.config.MaxStuck, 0), "max-stuck", "exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
+	flags.Var(settings.Counter(&w.config.MaxJobs, 0), "max-jobs", "exit after so many jobs, 0 for no limit")
+	flags.Var(settings.Duration(&w.config.MaxTime, settings.NotNegative), "max-time", "exit after so long, 0 for no limit")
 	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
 	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
 	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")
@@ -129,39 +129,8 @@ func (w *working) flags(cmd *cobra.Command) {
 	}
 }
 
-// expiry is a flag that takes a positive duration or off, which is -1.
-type expiry struct{ value *time.Duration }
-
-func (e expiry) String() string {
-	if e.value == nil {
-		return ""
-	}
-	if *e.value < 0 {
-		return "off"
-	}
-	return term.Duration(*e.value)
-}
-
-func (e expiry) Type() string { return "duration" }
-
-func (e expiry) Set(text string) error {
-	if text == "off" {
-		*e.value = -1
-		return nil
-	}
-	d, err := parseDuration(text)
-	if err != nil {
-		return err
-	}
-	if d <= 0 {
-		return fmt.Errorf("%s is not positive: use more than 0, or off for never", term.Duration(d))
-	}
-	*e.value = d
-	return nil
-}
-
-// settings returns what the worker is to do.
-func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Config, error) {
+// workerConfig returns what the worker is to do.
+func (w *working) workerConfig(cmd *cobra.Command, logger *slog.Logger) (worker.Config, error) {
 	const none = -1 // where 0 is the default
 	config := w.config
 	changed := cmd.Flags().Changed
@@ -223,7 +192,7 @@ func (w *working) run(cmd *cobra.Command) error {
 	out := newLogWriter(cmd.ErrOrStderr(), escape, loggerTo)
 	defer out.close()
 	logger := loggerTo(out)
-	config, err := w.settings(cmd, logger)
+	config, err := w.workerConfig(cmd, logger)
 	if err != nil {
 		return err
 	}

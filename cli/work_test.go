@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -268,13 +269,13 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	settings := func(args string) worker.Config {
 		t.Helper()
-		w := &working{program: &program{options: Options{Worker: worker.Config{MaxJobs: 7}}}}
+		w := &working{env: &env{options: Options{Worker: worker.Config{MaxJobs: 7}}, settings: &settings.Settings{}}}
 		cmd := &cobra.Command{}
 		w.flags(cmd)
 		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
 			t.Fatal(err)
 		}
-		config, err := w.settings(cmd, nil)
+		config, err := w.workerConfig(cmd, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) workersCommand() *cobra.Command {
+func workersCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "workers",
@@ -25,7 +26,7 @@ func (p *program) workersCommand() *cobra.Command {
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				workers, err := o.Workers(cmd.Context())
 				if err != nil {
 					return err
@@ -41,8 +42,8 @@ func (p *program) workersCommand() *cobra.Command {
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
-	cmd.AddCommand(p.workersSetCommand())
+	settings.JSONFlag(cmd, &asJSON)
+	cmd.AddCommand(workersSetCommand(e))
 	return cmd
 }
 
@@ -66,7 +67,7 @@ func workerTable(workers []operator.Worker, now time.Time) *term.Grid {
 	return t
 }
 
-func (p *program) workersSetCommand() *cobra.Command {
+func workersSetCommand(e *env) *cobra.Command {
 	var concurrency int
 	cmd := &cobra.Command{
 		Use:   "set ID",
@@ -79,7 +80,7 @@ func (p *program) workersSetCommand() *cobra.Command {
 			if !cmd.Flags().Changed("concurrency") {
 				return exit.Usagef("%s needs --concurrency N", cmd.CommandPath())
 			}
-			return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				if err := o.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
 					return err
 				}
@@ -92,7 +93,7 @@ func (p *program) workersSetCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(counter{value: &concurrency}, "concurrency", "how many jobs it is to run at once, 0 for its own number")
+	cmd.Flags().Var(settings.Counter(&concurrency, 0), "concurrency", "how many jobs it is to run at once, 0 for its own number")
 	cmd.Flags().Lookup("concurrency").DefValue = ""
 	return cmd
 }

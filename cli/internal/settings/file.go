@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
-// defaultConfigFile is read if it is there and no other is named.
-const defaultConfigFile = "sqlqueue.yaml"
+// DefaultFile is read if it is there and no other is named.
+const DefaultFile = "sqlqueue.yaml"
 
 // configFile is what the configuration file says. Its zero value says nothing.
 type configFile struct {
@@ -37,14 +37,14 @@ type configValue struct {
 	place string
 }
 
-// findConfig reads the file of --config, or of SQLQUEUE_CONFIG, or the one in the working directory.
-func (p *program) findConfig() (*configFile, error) {
-	name, from := p.config, "flag"
+// findConfig reads the file that --config names, or SQLQUEUE_CONFIG, or the one in the working directory.
+func findConfig(name string) (*configFile, error) {
+	from := "flag"
 	if name == "" {
 		name, from = os.Getenv("SQLQUEUE_CONFIG"), "environment SQLQUEUE_CONFIG"
 	}
 	if name == "" {
-		name, from = defaultConfigFile, "default"
+		name, from = DefaultFile, "default"
 	}
 	read := readNamed
 	if from == "default" {
@@ -62,33 +62,29 @@ func (p *program) findConfig() (*configFile, error) {
 	}
 	file, err := parseConfig(name, text)
 	if err != nil {
-		var line *lineError
-		if errors.As(err, &line) && line.line > 0 {
-			name = fmt.Sprintf("%s:%d", name, line.line)
-		}
-		return nil, exit.Usagef("%s: %w", name, err)
+		return nil, exit.Usagef("%s: %w", AtLine(name, err), err)
 	}
-	file.from, file.open = from, mode&otherRead != 0
+	file.from, file.open = from, mode&OtherRead != 0
 	return file, nil
 }
 
 // parseConfig reads a file. Its errors show no values: a password may be among them.
 func parseConfig(name string, text []byte) (*configFile, error) {
 	file := &configFile{name: name, top: configValues{}, sections: map[string]configValues{}, places: map[string]string{}}
-	root, err := parseYAML(text)
-	if errors.Is(err, errNoHandlers) || err == nil && root.ShortTag() == "!!null" {
+	root, err := ParseYAML(text)
+	if errors.Is(err, ErrEmpty) || err == nil && root.ShortTag() == "!!null" {
 		return file, nil // it is empty
 	}
 	if err != nil {
 		return nil, err
 	}
-	err = eachPair(root, "the file", func(key, value *yaml.Node) error {
+	err = EachPair(root, "the file", func(key, value *yaml.Node) error {
 		if value.Kind != yaml.MappingNode {
 			return file.read(file.top, key, value)
 		}
 		section := configValues{}
 		file.sections[key.Value], file.places[key.Value] = section, file.place(key)
-		return eachPair(value, "the section", func(key, value *yaml.Node) error { return file.read(section, key, value) })
+		return EachPair(value, "the section", func(key, value *yaml.Node) error { return file.read(section, key, value) })
 	})
 	return file, err
 }
@@ -102,7 +98,7 @@ func (f *configFile) read(into configValues, key, value *yaml.Node) error {
 		texts = nil
 		for _, item := range value.Content {
 			if value.Kind != yaml.SequenceNode || item.Kind != yaml.ScalarNode || strings.Contains(item.Value, ",") {
-				return at(key, "%s is neither a value nor a list of values", shownKey(key.Value))
+				return At(key, "%s is neither a value nor a list of values", shownKey(key.Value))
 			}
 			texts = append(texts, item.Value)
 		}
@@ -118,7 +114,7 @@ func (v configValue) fits(f *pflag.Flag) error {
 	case v.text == "" || kind == "!!null":
 		return errors.New("it has no value")
 	case isBool != (kind == "!!bool"), kind == "!!seq" && !slices.Contains([]string{"names", "durations"}, f.Value.Type()):
-		return fmt.Errorf("it is %s, and must be %s", kindOf(v.node), wantedKind(f))
+		return fmt.Errorf("it is %s, and must be %s", KindOf(v.node), wantedKind(f))
 	}
 	return nil
 }

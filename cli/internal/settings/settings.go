@@ -1,4 +1,6 @@
-package cli
+// Package settings is what is typed, and what stands in the environment and in the configuration file in its place: the flags that commands
+// take, and where their values come from.
+package settings
 
 import (
 	"cmp"
@@ -16,8 +18,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// settingsLong tells where settings come from.
-const settingsLong = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn and --prefix, every flag of
+// Help tells where settings come from.
+const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn and --prefix, every flag of
 work and listen but --processes, --queue of push and later, and the thresholds of monitor. What selects jobs, says what to push, or
 answers a question is taken from nowhere but the command line.
 
@@ -46,22 +48,62 @@ var settingCommands = map[string][]string{
 // noSettings are flags that are none even so: the processes that work starts would start processes too.
 var noSettings = []string{"help", "processes"}
 
-// plainCommands need no settings.
-var plainCommands = []string{"demo", "version", "completion"}
-
 // rivals are flags of which a command takes one: that which comes first in the order of sources.
 var rivals = [][]string{{"delay", "backoff"}, {"exec", "handlers", "subscriptions"}}
 
+// Settings are those of a command tree, with where their values came from.
+type Settings struct {
+	DSN    string
+	Prefix string
+	Queue  string // the default one: where jobs go that are pushed to none
+
+	root      *cobra.Command
+	ownQueues bool             // the application says which queues its workers serve
+	scratch   func() *Settings // those of another tree like this one, which is not used
+	config    string           // the name of the file
+	file      *configFile
+	from      map[*pflag.Flag]string // where the values came from
+}
+
+// New returns the settings of a tree before its commands and flags are made. queue is the default one where the environment gives
+// none. scratch makes another tree like it, and returns that one's settings.
+func New(queue string, ownQueues bool, scratch func() *Settings) *Settings {
+	return &Settings{
+		Queue:     cmp.Or(os.Getenv("SQLQUEUE_QUEUE"), queue, "default"),
+		ownQueues: ownQueues, scratch: scratch, file: &configFile{}, from: map[*pflag.Flag]string{},
+	}
+}
+
+// Flags adds the flags that all commands of the tree have.
+func (s *Settings) Flags(root *cobra.Command, dsn, prefix string) {
+	const defaultDSN = "sqlite:sqlqueue.db"
+	s.root = root
+	flags := root.PersistentFlags()
+	flags.StringVar(&s.config, "config", "", "file with settings (environment: SQLQUEUE_CONFIG) (default sqlqueue.yaml, if it is there)")
+	flags.StringVar(&s.DSN, "dsn", cmp.Or(dsn, defaultDSN),
+		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN)")
+	flags.StringVar(&s.Prefix, "prefix", prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
+	flags.Lookup("dsn").DefValue = "" // help shows no password
+	if dsn == "" {
+		flags.Lookup("dsn").DefValue = defaultDSN
+	}
+}
+
+// DSNFromFile reports whether the configuration file gave the address.
+func (s *Settings) DSNFromFile() bool {
+	return strings.HasPrefix(s.from[s.root.PersistentFlags().Lookup("dsn")], "file ")
+}
+
 // globalSettings returns the flags of all commands that are settings.
-func (p *program) globalSettings() []*pflag.Flag {
-	flags := p.root.PersistentFlags()
+func (s *Settings) globalSettings() []*pflag.Flag {
+	flags := s.root.PersistentFlags()
 	return []*pflag.Flag{flags.Lookup("dsn"), flags.Lookup("prefix")}
 }
 
 // localSettings returns the flags of a command that are settings and that not all commands have.
-func (p *program) localSettings(cmd *cobra.Command) (flags []*pflag.Flag) {
+func (s *Settings) localSettings(cmd *cobra.Command) (flags []*pflag.Flag) {
 	names, ok := settingCommands[cmd.Name()]
-	if !ok || cmd.Parent() != p.root {
+	if !ok || cmd.Parent() != s.root {
 		return nil
 	}
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -72,40 +114,45 @@ func (p *program) localSettings(cmd *cobra.Command) (flags []*pflag.Flag) {
 	return flags
 }
 
-// configure gives a command the settings that were not typed.
-func (p *program) configure(cmd *cobra.Command) error {
-	for c := cmd; c != nil; c = c.Parent() {
-		if c.Parent() == p.root && slices.Contains(plainCommands, c.Name()) {
-			return nil
-		}
-	}
+// Configure gives a command the settings that were not typed.
+func (s *Settings) Configure(cmd *cobra.Command) error {
 	if child.Serves() { // its parent has the settings
 		return nil
 	}
-	file, err := p.findConfig()
+	file, err := findConfig(s.config)
 	if err != nil {
 		return err
 	}
-	if err := p.checkConfig(file); err != nil {
+	if err := s.checkConfig(file); err != nil {
 		return err
 	}
-	p.file = file
+	s.file = file
 	if queue, ok := file.top["queue"]; ok && os.Getenv("SQLQUEUE_QUEUE") == "" {
-		p.options.Config.Queue = queue.text
+		s.Queue = queue.text
 	}
-	if err := p.set(p.globalSettings(), nil, false); err != nil {
+	if err := s.set(s.globalSettings(), nil, false); err != nil {
 		return err
 	}
 	if a, err := open.ParseAddress(file.top["dsn"].text); err == nil && len(a.Secrets) > 0 && file.open {
-		warnOfReaders(cmd, file.name)
+		WarnOfReaders(cmd, file.name)
 	}
-	return p.setLocal(cmd)
+	return s.setLocal(cmd)
+}
+
+// command returns the command of a name.
+func (s *Settings) command(name string) *cobra.Command {
+	for _, cmd := range s.root.Commands() {
+		if cmd.Name() == name {
+			return cmd
+		}
+	}
+	return nil
 }
 
 // setLocal gives a command's own settings their values.
-func (p *program) setLocal(cmd *cobra.Command) error {
-	ownQueues := len(p.options.Worker.Queues) > 0 && slices.Contains([]string{"work", "listen"}, cmd.Name())
-	return p.set(p.localSettings(cmd), p.file.sections[cmd.Name()], ownQueues)
+func (s *Settings) setLocal(cmd *cobra.Command) error {
+	ownQueues := s.ownQueues && slices.Contains([]string{"work", "listen"}, cmd.Name())
+	return s.set(s.localSettings(cmd), s.file.sections[cmd.Name()], ownQueues)
 }
 
 // source is where settings may come from.
@@ -138,49 +185,49 @@ func variableOf(f *pflag.Flag) string {
 
 // set gives settings that were not typed their values, from one source after the other. The default queue does not replace queues of the
 // Options' Worker.
-func (p *program) set(flags []*pflag.Flag, section configValues, ownQueues bool) error {
+func (s *Settings) set(flags []*pflag.Flag, section configValues, ownQueues bool) error {
 	for _, f := range flags {
-		if f.Changed && p.from[f] == "" {
-			p.from[f] = "flag"
+		if f.Changed && s.from[f] == "" {
+			s.from[f] = "flag"
 		}
 	}
-	for _, s := range []source{environment, fileSource(section, false), fileSource(p.file.top, true)} {
+	for _, of := range []source{environment, fileSource(section, false), fileSource(s.file.top, true)} {
 		var wanted []*pflag.Flag
 		for _, f := range flags {
-			replaces := s.queue && f.Name == "queue" && ownQueues
-			if s.value(f) != "" && p.from[f] == "" && !p.hasRival(f, flags) && !replaces {
+			replaces := of.queue && f.Name == "queue" && ownQueues
+			if of.value(f) != "" && s.from[f] == "" && !s.hasRival(f, flags) && !replaces {
 				wanted = append(wanted, f)
 			}
 		}
 		for _, f := range wanted {
-			if err := f.Value.Set(s.value(f)); err != nil {
-				return exit.Usagef("%s: %w", s.place(f), err)
+			if err := f.Value.Set(of.value(f)); err != nil {
+				return exit.Usagef("%s: %w", of.place(f), err)
 			}
-			f.Changed = !s.queue || f.Name != "queue"
-			p.from[f] = s.from(f)
+			f.Changed = !of.queue || f.Name != "queue"
+			s.from[f] = of.from(f)
 		}
 	}
 	return nil
 }
 
 // hasRival reports whether another flag that stands in f's place has a value.
-func (p *program) hasRival(f *pflag.Flag, flags []*pflag.Flag) bool {
+func (s *Settings) hasRival(f *pflag.Flag, flags []*pflag.Flag) bool {
 	return slices.ContainsFunc(flags, func(other *pflag.Flag) bool {
-		return other != f && p.from[other] != "" && slices.ContainsFunc(rivals, func(names []string) bool {
+		return other != f && s.from[other] != "" && slices.ContainsFunc(rivals, func(names []string) bool {
 			return slices.Contains(names, f.Name) && slices.Contains(names, other.Name)
 		})
 	})
 }
 
 // checkConfig looks for mistakes in the whole file, by giving its values to a tree that is not used.
-func (p *program) checkConfig(file *configFile) error {
+func (s *Settings) checkConfig(file *configFile) error {
 	if file.name == "" {
 		return nil
 	}
-	scratch := newTree(p.options)
+	scratch := s.scratch()
 	all := scratch.globalSettings()
 	for _, name := range slices.Sorted(maps.Keys(settingCommands)) {
-		flags := scratch.localSettings(childOf(scratch.root, name))
+		flags := scratch.localSettings(scratch.command(name))
 		if err := checkValues(file.sections[name], " of "+name, flags); err != nil {
 			return err
 		}
@@ -224,6 +271,3 @@ func checkValues(values configValues, of string, flags []*pflag.Flag) error {
 	}
 	return nil
 }
-
-// fromOf tells where a setting's value came from.
-func (p *program) fromOf(f *pflag.Flag) string { return cmp.Or(p.from[f], "default") }

@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
-const otherRead fs.FileMode = 0o004
+const OtherRead fs.FileMode = 0o004
 
 // notTrusted says why a file that nobody has named is not used.
 type notTrusted struct{ why string }
@@ -104,8 +104,8 @@ func readAll(file *os.File) (text []byte, mode fs.FileMode, err error) {
 	return text, info.Mode(), err
 }
 
-// warnOfReaders tells that every user of the host may read a file with something secret. Workers that a worker has started say nothing.
-func warnOfReaders(cmd *cobra.Command, name string) {
+// WarnOfReaders tells that every user of the host may read a file with something secret. Workers that a worker has started say nothing.
+func WarnOfReaders(cmd *cobra.Command, name string) {
 	if !supervise.Supervised() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: every user of this host can read the password or secret in %s: chmod o-r\n",
 			cmd.Root().Name(), term.Printable(name))

@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
@@ -17,8 +19,8 @@ const maxSeconds = float64(math.MaxInt64) / float64(time.Second)
 // daysAndWeeks is the part of a duration that time.ParseDuration does not read.
 var daysAndWeeks = regexp.MustCompile(`^([+-]?)(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?`)
 
-// parseDuration reads a number of seconds, or a duration with units such as 1.5s, 10m, 1h30m, 2d and 1w.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a number of seconds, or a duration with units such as 1.5s, 10m, 1h30m, 2d and 1w.
+func ParseDuration(s string) (time.Duration, error) {
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		if math.IsNaN(n) || math.Abs(n) >= maxSeconds {
 			return 0, fmt.Errorf("%s seconds are out of range", s)
@@ -46,7 +48,11 @@ func parseDuration(s string) (time.Duration, error) {
 	return d + time.Duration(math.Round(long*float64(time.Second))), nil
 }
 
-// seconds is a flag that takes a duration.
+// Duration is a flag that takes a duration. check says what is wrong with one; nil: anything goes.
+func Duration(value *time.Duration, check func(time.Duration) error) pflag.Value {
+	return seconds{value, check}
+}
+
 type seconds struct {
 	value *time.Duration
 	check func(time.Duration) error // nil: anything goes
@@ -62,7 +68,7 @@ func (s seconds) String() string {
 func (s seconds) Type() string { return "duration" }
 
 func (s seconds) Set(text string) error {
-	d, err := parseDuration(text)
+	d, err := ParseDuration(text)
 	if err == nil && s.check != nil {
 		err = s.check(d)
 	}
@@ -72,21 +78,23 @@ func (s seconds) Set(text string) error {
 	return err
 }
 
-func notNegative(d time.Duration) error {
+func NotNegative(d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("%s is negative: use 0 or more", term.Duration(d))
 	}
 	return nil
 }
 
-func positive(d time.Duration) error {
+func Positive(d time.Duration) error {
 	if d <= 0 {
 		return fmt.Errorf("%s is not positive: use more than 0", term.Duration(d))
 	}
 	return nil
 }
 
-// secondsList is a flag that takes durations with commas between them.
+// DurationList is a flag that takes durations with commas between them.
+func DurationList(value *[]time.Duration) pflag.Value { return secondsList{value} }
+
 type secondsList struct {
 	value *[]time.Duration
 }
@@ -107,9 +115,9 @@ func (l secondsList) Type() string { return "durations" }
 func (l secondsList) Set(text string) error {
 	var list []time.Duration
 	for part := range strings.SplitSeq(text, ",") {
-		d, err := parseDuration(strings.TrimSpace(part))
+		d, err := ParseDuration(strings.TrimSpace(part))
 		if err == nil {
-			err = notNegative(d)
+			err = NotNegative(d)
 		}
 		if err != nil {
 			return err
@@ -120,29 +128,58 @@ func (l secondsList) Set(text string) error {
 	return nil
 }
 
-// counter is a flag that takes a number of at least least.
-type counter struct {
-	value *int
-	least int
-}
+// Expiry is a flag that takes a positive duration or off, which is -1.
+func Expiry(value *time.Duration) pflag.Value { return expiry{value} }
 
-func (c counter) String() string {
-	if c.value == nil {
+type expiry struct{ value *time.Duration }
+
+func (e expiry) String() string {
+	if e.value == nil {
 		return ""
 	}
-	return strconv.Itoa(*c.value)
+	if *e.value < 0 {
+		return "off"
+	}
+	return term.Duration(*e.value)
 }
 
-func (c counter) Type() string { return "number" }
+func (e expiry) Type() string { return "duration" }
 
-func (c counter) Set(text string) error {
-	n, err := strconv.Atoi(text)
+func (e expiry) Set(text string) error {
+	if text == "off" {
+		*e.value = -1
+		return nil
+	}
+	d, err := ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("%q is not a whole number", text)
+		return err
 	}
-	if n < c.least {
-		return fmt.Errorf("%d is too small: use %d or more", n, c.least)
+	if d <= 0 {
+		return fmt.Errorf("%s is not positive: use more than 0, or off for never", term.Duration(d))
 	}
-	*c.value = n
+	*e.value = d
+	return nil
+}
+
+// Hours is a flag that takes a number of hours.
+func Hours(value *time.Duration) pflag.Value { return hours{value} }
+
+type hours struct{ value *time.Duration }
+
+func (h hours) String() string {
+	if h.value == nil || *h.value == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(h.value.Hours(), 'f', -1, 64)
+}
+
+func (h hours) Type() string { return "number" }
+
+func (h hours) Set(text string) error {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || n < 0 || n > maxSeconds/3600 {
+		return fmt.Errorf("%q is not a number of hours from 0", text)
+	}
+	*h.value = time.Duration(n * float64(time.Hour))
 	return nil
 }

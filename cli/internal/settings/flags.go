@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"errors"
@@ -9,14 +9,18 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+func JSONFlag(cmd *cobra.Command, asJSON *bool) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, for programs")
 }
+
+// QueueNames is a flag that takes names of queues: see QueueFlag.
+func QueueNames(value *[]string) pflag.Value { return queueNames{value: value, given: new(bool)} }
 
 // queueNames is a flag that takes names of queues, with commas between them or given several times. Names are trimmed, and doubles
 // dropped.
@@ -59,20 +63,20 @@ func (q queueNames) Set(text string) error {
 	return nil
 }
 
-// queueFlag adds --queue for any number of queues; what the variable has before is the default.
-func queueFlag(cmd *cobra.Command, queues *[]string, usage string) {
-	cmd.Flags().Var(queueNames{value: queues, given: new(bool)}, "queue", usage)
+// QueueFlag adds --queue for any number of queues; what the variable has before is the default.
+func QueueFlag(cmd *cobra.Command, queues *[]string, usage string) {
+	cmd.Flags().Var(QueueNames(queues), "queue", usage)
 }
 
-// oneQueueFlag adds --queue for one queue. The function returns its name, or nothing.
-func oneQueueFlag(cmd *cobra.Command, usage string) func() string {
+// OneQueueFlag adds --queue for one queue. The function returns its name, or nothing.
+func OneQueueFlag(cmd *cobra.Command, usage string) func() string {
 	var queues []string
 	cmd.Flags().Var(queueNames{value: &queues, one: true, given: new(bool)}, "queue", usage)
 	return func() string { return strings.Join(queues, "") }
 }
 
-// notEmpty refuses flags that were given without a text: a filter with an empty variable of a script would select everything.
-func notEmpty(cmd *cobra.Command, names ...string) error {
+// NotEmpty refuses flags that were given without a text: a filter with an empty variable of a script would select everything.
+func NotEmpty(cmd *cobra.Command, names ...string) error {
 	for _, name := range names {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
 			return exit.Usagef("--%s is empty: leave it out, or say which", name)
@@ -94,7 +98,9 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time: use 2006-01-02T15:04:05Z07:00, or 2006-01-02 15:04 in the local time zone", text)
 }
 
-// moment is a flag that takes an absolute time.
+// Moment is a flag that takes an absolute time.
+func Moment(value *time.Time) pflag.Value { return moment{value} }
+
 type moment struct{ value *time.Time }
 
 func (m moment) String() string {
@@ -111,19 +117,21 @@ func (m moment) Set(text string) (err error) {
 	return err
 }
 
-// priority is a flag that takes a job's priority.
-type priority struct{ value *int }
+// Priority is a flag that takes a job's priority.
+func Priority(value *int) pflag.Value { return priorityValue{value} }
 
-func (p priority) String() string {
+type priorityValue struct{ value *int }
+
+func (p priorityValue) String() string {
 	if p.value == nil {
 		return ""
 	}
 	return strconv.Itoa(*p.value)
 }
 
-func (p priority) Type() string { return "number" }
+func (p priorityValue) Type() string { return "number" }
 
-func (p priority) Set(text string) error {
+func (p priorityValue) Set(text string) error {
 	n, err := strconv.ParseInt(text, 10, 16)
 	if err != nil {
 		return fmt.Errorf("%q is not a whole number from -32768 to 32767", text)
@@ -132,8 +140,37 @@ func (p priority) Set(text string) error {
 	return nil
 }
 
-// parseIDs reads the ids of jobs. They may stand in several arguments, or with commas between them.
-func parseIDs(args []string) ([]int64, error) {
+// Counter is a flag that takes a number of at least least.
+func Counter(value *int, least int) pflag.Value { return counterValue{value, least} }
+
+type counterValue struct {
+	value *int
+	least int
+}
+
+func (c counterValue) String() string {
+	if c.value == nil {
+		return ""
+	}
+	return strconv.Itoa(*c.value)
+}
+
+func (c counterValue) Type() string { return "number" }
+
+func (c counterValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", text)
+	}
+	if n < c.least {
+		return fmt.Errorf("%d is too small: use %d or more", n, c.least)
+	}
+	*c.value = n
+	return nil
+}
+
+// ParseIDs reads the ids of jobs. They may stand in several arguments, or with commas between them.
+func ParseIDs(args []string) ([]int64, error) {
 	var ids []int64
 	for _, arg := range args {
 		for text := range strings.SplitSeq(arg, ",") {
