@@ -26,8 +26,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/child"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
@@ -51,6 +53,17 @@ type Options struct {
 
 	// Worker has the worker's settings where flags give none.
 	Worker worker.Config
+
+	// Commands returns commands that stand beside these in the tree. They take no settings. It makes new ones whenever it is called.
+	Commands func() []*cobra.Command
+}
+
+// Begin is for a main that does something before [Main] or [Command], which call it too: listen on a port, read standard input, or look at
+// the arguments. Call it first. On Unix, work and listen run commands and children under a supervisor, which is another process of the same
+// program: in that, Begin does not return.
+func Begin() {
+	supervise.Become()
+	child.Serves()
 }
 
 // Main runs the command that args name, without the program's own name, and returns the exit code: what main gives to os.Exit. It
@@ -89,6 +102,7 @@ func oneLine(err error) string {
 // Command returns the command tree, for an application that has commands of its own. Errors are returned, not printed: [ExitCode] has
 // the exit code of each. The Options' Name is the name of the command.
 func Command(options Options) *cobra.Command {
+	Begin()
 	root, _ := newTree(options)
 	return root
 }
@@ -144,7 +158,14 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 	root.SetFlagErrorFunc(flagError)
 	term.FitHelp(root)
 	finish(root, root.Name(), e.settings.Configure)
-	for _, cmd := range []*cobra.Command{demoCommand(e), completionCommand(), versionCommand()} { // they need no settings
+	plain := []*cobra.Command{completionCommand(), versionCommand()} // they need no settings
+	if options.Commands != nil {
+		for _, cmd := range options.Commands() {
+			refuseUsage(cmd)
+			plain = append(plain, cmd)
+		}
+	}
+	for _, cmd := range plain {
 		finish(cmd, root.Name(), nil)
 		root.AddCommand(cmd)
 	}
@@ -167,6 +188,21 @@ func finish(cmd *cobra.Command, name string, before func(*cobra.Command) error) 
 	}
 	for _, child := range cmd.Commands() {
 		finish(child, name, before)
+	}
+}
+
+// refuseUsage makes what a tree's commands say about their arguments errors of usage.
+func refuseUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return exit.With(exit.Usage, err)
+			}
+			return nil
+		}
+	}
+	for _, child := range cmd.Commands() {
+		refuseUsage(child)
 	}
 }
 

@@ -3,10 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +21,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "sqlqueue needs a command: bench, clear, completion, config, demo, down, failed,"},
+		{nil, "sqlqueue needs a command: bench, clear, completion, config, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
 		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},
@@ -180,41 +177,5 @@ func TestPrintable(t *testing.T) {
 	}
 	if got := term.Brief("äöüß", 3); got != "äö…" {
 		t.Errorf("cut to %q", got)
-	}
-}
-
-func TestDemo(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	temporary := filepath.Join(dir, "tmp")
-	if err := os.Mkdir(temporary, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", temporary)
-	t.Setenv("SQLQUEUE_DSN", "postgres://nobody@127.0.0.1:1/nothing") // is not looked at
-	t.Setenv("SQLQUEUE_PREFIX", "x_")
-	t.Setenv("SQLQUEUE_QUEUE", "elsewhere")
-	t.Setenv(asProgram, stock) // the demo starts itself as its workers
-	got := runWith(t.Context(), Options{}, "", "demo")
-	if got.code != 0 || got.stderr != "" {
-		t.Fatalf("exit code %d: %s\n%s", got.code, got.stderr, got.stdout)
-	}
-	for _, line := range []string{"Migrations: 1 step applied", "kill -9 ", "has run again", "Pushed ", "Checked: every job ran"} {
-		if !strings.Contains(got.stdout, line) {
-			t.Errorf("it does not say %q:\n%s", line, got.stdout)
-		}
-	}
-	var left []string
-	for _, in := range []string{dir, temporary} {
-		entries, err := os.ReadDir(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, entry := range entries {
-			left = append(left, entry.Name())
-		}
-	}
-	if !slices.Equal(left, []string{"tmp"}) {
-		t.Errorf("it has left %q", left)
 	}
 }

@@ -1,9 +1,11 @@
-package cli
+// Package demo shows in some seconds what sqlqueue does, and checks it.
+package demo
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/cli/internal/open"
-	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -26,11 +26,12 @@ import (
 )
 
 const (
-	demoTimeout = 30 * time.Second
-	demoPings   = 10000
+	longest = 30 * time.Second
+	pings   = 10000
 )
 
-func demoCommand(e *env) *cobra.Command {
+// Command returns the command that runs the demo.
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: jobs of several kinds, a worker, a kill and a recovery",
@@ -38,40 +39,41 @@ func demoCommand(e *env) *cobra.Command {
 			"worker runs them, is killed in the middle of one, and another takes over. It checks what it claims, and exits 0 only if all\n" +
 			"of it held.",
 		Example: `  sqlqueue demo`,
-		Args:    between(0, 0),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+			ctx, cancel := context.WithTimeout(ctx, longest)
 			defer cancel()
 			dir, err := os.MkdirTemp("", "sqlqueue-demo-")
 			if err != nil {
 				return err
 			}
 			defer func() { _ = os.RemoveAll(dir) }()
-			path := strings.Fields(cmd.CommandPath())
+			file := filepath.Join(dir, "demo.db")
 			demo := &demo{
-				dsn:    "sqlite:" + filepath.Join(dir, "demo.db"),
+				file:   file,
 				out:    cmd.OutOrStdout(),
-				worker: append(path[1:], "worker"),
+				worker: append(strings.Fields(cmd.CommandPath())[1:], "worker", file),
 				starts: map[string]int{},
 				ends:   map[int64]int{},
 			}
 			return demo.run(ctx)
 		},
 	}
-	cmd.AddCommand(demoWorkerCommand(e))
+	cmd.AddCommand(workerCommand())
 	return cmd
 }
 
 // demo is one run of the demo.
 type demo struct {
-	dsn    string
+	file   string
 	out    io.Writer
 	worker []string // arguments that make this program the worker
 
-	db      *open.Database
-	pushed  []demoPush
+	db      *sql.DB
+	queue   *sqlqueue.Queue
+	pushed  []pushedJob
 	checked int            // so many of pushed have run as often as expected
 	starts  map[string]int // runs that started, by name
 	ends    map[int64]int  // runs that came to an end, by job
@@ -82,8 +84,8 @@ type demo struct {
 	pushRate, runRate float64 // jobs per second
 }
 
-// demoPush is what is expected of a pushed job.
-type demoPush struct {
+// pushedJob is what is expected of a pushed job.
+type pushedJob struct {
 	id    int64
 	name  string
 	times int // how often a run of it is to come to an end
@@ -92,14 +94,14 @@ type demoPush struct {
 func (d *demo) run(ctx context.Context) error {
 	d.started = time.Now()
 	var err error
-	if d.db, err = open.Open(open.Settings{DSN: d.dsn}, true); err != nil {
+	if d.db, d.queue, err = open(d.file); err != nil {
 		return err
 	}
-	defer d.db.Close()
+	defer func() { _ = d.db.Close() }()
 	for _, step := range []func(context.Context) error{d.migrate, d.push, d.work, d.verify} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
-				return fmt.Errorf("the demo did not come to its end within %s: %w", term.Duration(demoTimeout), err)
+				return fmt.Errorf("the demo did not come to its end within %s: %w", longest, err)
 			}
 			return err
 		}
@@ -107,10 +109,24 @@ func (d *demo) run(ctx context.Context) error {
 	return nil
 }
 
+// open opens an SQLite file as the README says.
+func open(file string) (*sql.DB, *sqlqueue.Queue, error) {
+	parameters := "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+	db, err := sql.Open("sqlite", "file:"+file+parameters)
+	if err != nil {
+		return nil, nil, err
+	}
+	queue, err := sqlitequeue.New(db, sqlqueue.Config{})
+	if err != nil {
+		_ = db.Close()
+	}
+	return db, queue, err
+}
+
 func (d *demo) say(format string, a ...any) { fmt.Fprintf(d.out, format+"\n", a...) }
 
 func (d *demo) migrate(ctx context.Context) error {
-	m, err := migrations.New(d.db.DB, migrations.SQLite, "")
+	m, err := migrations.New(d.db, migrations.SQLite, "")
 	if err != nil {
 		return err
 	}
@@ -118,14 +134,18 @@ func (d *demo) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("Migrations: %s applied to %s", term.Count(len(applied), "step"), d.db)
-	_, err = d.db.DB.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, paid INTEGER)")
+	steps := "1 step"
+	if len(applied) != 1 {
+		steps = fmt.Sprintf("%d steps", len(applied))
+	}
+	d.say("Migrations: %s applied to sqlite file %s", steps, d.file)
+	_, err = d.db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER PRIMARY KEY, paid INTEGER)")
 	return err
 }
 
 // push makes jobs of several kinds.
 func (d *demo) push(ctx context.Context) error {
-	q := d.db.Queue
+	q := d.queue
 	d.say("\nPushes:")
 	if err := d.pushOne(ctx, "a typed job", 1, sendInvoice{42}); err != nil {
 		return err
@@ -146,7 +166,7 @@ func (d *demo) push(ctx context.Context) error {
 	}
 	d.say("  %-16s one paid order to the queues mail, sms and chat, in one transaction", jobIDs(ids))
 	for _, id := range ids {
-		d.pushed = append(d.pushed, demoPush{id, "order_paid", 1})
+		d.pushed = append(d.pushed, pushedJob{id, "order_paid", 1})
 	}
 
 	if err := d.pushOne(ctx, "a unique one, with the key order-42", 1, sendInvoice{42}, sqlqueue.Unique("order-42")); err != nil {
@@ -167,7 +187,7 @@ func (d *demo) push(ctx context.Context) error {
 	}
 
 	began := time.Now()
-	for left := demoPings; left > 0; left -= 1000 {
+	for left := pings; left > 0; left -= 1000 {
 		jobs := make([]sqlqueue.Pushable, min(left, 1000))
 		for i := range jobs {
 			jobs[i] = ping{}
@@ -177,20 +197,20 @@ func (d *demo) push(ctx context.Context) error {
 			return err
 		}
 		for _, id := range ids {
-			d.pushed = append(d.pushed, demoPush{id, "ping", 1})
+			d.pushed = append(d.pushed, pushedJob{id, "ping", 1})
 		}
 	}
-	d.pushRate = demoPings / time.Since(began).Seconds()
-	d.say("  %-16s in batches of 1,000: %.0f a second", term.Count(demoPings, "small job"), d.pushRate)
+	d.pushRate = pings / time.Since(began).Seconds()
+	d.say("  %-16s in batches of 1,000: %.0f a second", fmt.Sprintf("%d small jobs", pings), d.pushRate)
 	return nil
 }
 
 func (d *demo) pushOne(ctx context.Context, what string, times int, job sqlqueue.Pushable, options ...sqlqueue.PushOption) error {
-	id, err := d.db.Queue.Push(ctx, job, options...)
+	id, err := d.queue.Push(ctx, job, options...)
 	if err != nil {
 		return err
 	}
-	d.pushed = append(d.pushed, demoPush{id, job.JobName(), times})
+	d.pushed = append(d.pushed, pushedJob{id, job.JobName(), times})
 	d.say("  %-16s %s", jobIDs([]int64{id}), what)
 	return nil
 }
@@ -198,7 +218,7 @@ func (d *demo) pushOne(ctx context.Context, what string, times int, job sqlqueue
 // pushInTransactions pushes beside a business write, once rolled back and once committed.
 func (d *demo) pushInTransactions(ctx context.Context) error {
 	for _, commit := range []bool{false, true} {
-		tx, err := d.db.DB.BeginTx(ctx, nil)
+		tx, err := d.db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
@@ -206,7 +226,7 @@ func (d *demo) pushInTransactions(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (paid) VALUES (1)"); err != nil {
 			return err
 		}
-		id, err := sqlitequeue.WithTx(d.db.Queue, tx).Push(ctx, sendInvoice{43})
+		id, err := sqlitequeue.WithTx(d.queue, tx).Push(ctx, sendInvoice{43})
 		if err != nil {
 			return err
 		}
@@ -220,7 +240,7 @@ func (d *demo) pushInTransactions(ctx context.Context) error {
 		if err := tx.Commit(); err != nil {
 			return err
 		}
-		d.pushed = append(d.pushed, demoPush{id, "send_invoice", 1})
+		d.pushed = append(d.pushed, pushedJob{id, "send_invoice", 1})
 		d.say("  %-16s in a transaction that is committed: there are both", jobIDs([]int64{id}))
 	}
 	return nil
@@ -253,12 +273,12 @@ func (d *demo) work(ctx context.Context) error {
 		return err
 	}
 	long := d.pushed[len(d.pushed)-1].id
-	if err := d.follow(ctx, first, func(r demoRun) bool { return r.id == long && r.what == "start" }); err != nil {
+	if err := d.follow(ctx, first, func(r run) bool { return r.id == long && r.what == "start" }); err != nil {
 		return err
 	}
 	killed := time.Now()
 	first.kill()
-	d.say("\nkill -9 %d, in the middle of job %d. Its reservation ends %s after it was last kept alive.", first.pid(), long, term.Duration(demoExpire))
+	d.say("\nkill -9 %d, in the middle of job %d. Its reservation ends %s after it was last kept alive.", first.pid(), long, expire)
 
 	second, err := d.startWorker(ctx)
 	if err != nil {
@@ -266,7 +286,7 @@ func (d *demo) work(ctx context.Context) error {
 	}
 	defer second.kill()
 	d.say("Worker 2 is process %d:", second.pid())
-	if err := d.follow(ctx, second, func(r demoRun) bool { return r.id == long && r.what == "done" }); err != nil {
+	if err := d.follow(ctx, second, func(r run) bool { return r.id == long && r.what == "done" }); err != nil {
 		return err
 	}
 	d.say("Job %d has run again, %.1f s after the kill.", long, time.Since(killed).Seconds())
@@ -278,7 +298,7 @@ func (d *demo) work(ctx context.Context) error {
 }
 
 // allRan reports whether every job has run as often as expected.
-func (d *demo) allRan(demoRun) bool {
+func (d *demo) allRan(run) bool {
 	for ; d.checked < len(d.pushed); d.checked++ {
 		if p := d.pushed[d.checked]; d.ends[p.id] < p.times {
 			return false
@@ -288,9 +308,9 @@ func (d *demo) allRan(demoRun) bool {
 }
 
 // follow shows what a worker does until the condition holds after one of its lines.
-func (d *demo) follow(ctx context.Context, w *demoWorker, until func(demoRun) bool) error {
+func (d *demo) follow(ctx context.Context, w *process, until func(run) bool) error {
 	for {
-		var r demoRun
+		var r run
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -299,7 +319,7 @@ func (d *demo) follow(ctx context.Context, w *demoWorker, until func(demoRun) bo
 				return fmt.Errorf("worker %d ended: %s", w.pid(), w.said.String())
 			}
 			var err error
-			if r, err = parseDemoRun(line); err != nil {
+			if r, err = parseRun(line); err != nil {
 				return fmt.Errorf("worker %d printed %q", w.pid(), line)
 			}
 		}
@@ -326,9 +346,9 @@ func (d *demo) countPing() {
 	}
 	d.pings++
 	d.starts[(ping{}).JobName()]++ // only the end is told
-	if d.pings%(demoPings/4) == 0 {
+	if d.pings%(pings/4) == 0 {
 		d.runRate = float64(d.pings) / time.Since(d.firstPing).Seconds()
-		d.say("  done   %d of %d small jobs, %.0f a second", d.pings, demoPings, d.runRate)
+		d.say("  done   %d of %d small jobs, %.0f a second", d.pings, pings, d.runRate)
 	}
 }
 
@@ -351,7 +371,7 @@ func (d *demo) settled(ctx context.Context) error {
 
 // left counts the jobs in the queues.
 func (d *demo) left(ctx context.Context) (left int64, err error) {
-	queues, err := operator.New(d.db.Queue).Queues(ctx, 0)
+	queues, err := operator.New(d.queue).Queues(ctx, 0)
 	for _, q := range queues {
 		left += q.Ready + q.Delayed + q.Reserved
 	}
@@ -382,7 +402,7 @@ func (d *demo) verify(ctx context.Context) error {
 			wrong = append(wrong, fmt.Sprintf("job %d ran, which nobody pushed", id))
 		}
 	}
-	failed, err := operator.New(d.db.Queue).FailedJobs(ctx, operator.FailedFilter{})
+	failed, err := operator.New(d.queue).FailedJobs(ctx, operator.FailedFilter{})
 	if err != nil {
 		return err
 	}
@@ -390,7 +410,7 @@ func (d *demo) verify(ctx context.Context) error {
 		wrong = append(wrong, fmt.Sprintf("%d failed jobs instead of 1, after 2 tries", len(failed)))
 	}
 	var orders int
-	if err := d.db.DB.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&orders); err != nil {
+	if err := d.db.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&orders); err != nil {
 		return err
 	}
 	if orders != 1 {
@@ -398,12 +418,9 @@ func (d *demo) verify(ctx context.Context) error {
 	}
 
 	d.say("\nWhat ran:")
-	rows := [][]string{{"  NAME", "JOBS", "RUNS"}}
+	d.say("  %-12s  %-5s  RUNS", "NAME", "JOBS")
 	for _, name := range names {
-		rows = append(rows, []string{"  " + name, fmt.Sprint(jobs[name]), fmt.Sprint(d.starts[name])})
-	}
-	if err := term.Table(d.out, rows); err != nil {
-		return err
+		d.say("  %-12s  %-5d  %d", name, jobs[name], d.starts[name])
 	}
 	d.say("\nPushed %.0f jobs a second, in batches of 1,000; ran %.0f a second. All of it took %.1f s.", d.pushRate, d.runRate, time.Since(d.started).Seconds())
 	if wrong != nil {
@@ -414,21 +431,21 @@ func (d *demo) verify(ctx context.Context) error {
 	return nil
 }
 
-// demoWorker is a process that works.
-type demoWorker struct {
+// process is a process that works.
+type process struct {
 	cmd   *exec.Cmd
 	lines chan string
 	said  bytes.Buffer // on standard error; to be read when lines is closed
 	ended chan error
 }
 
-func (d *demo) startWorker(ctx context.Context) (*demoWorker, error) {
+func (d *demo) startWorker(ctx context.Context) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	w := &demoWorker{lines: make(chan string), ended: make(chan error, 1)}
-	w.cmd = exec.CommandContext(ctx, self, append(d.worker, "--dsn", d.dsn, "--prefix", "")...)
+	w := &process{lines: make(chan string), ended: make(chan error, 1)}
+	w.cmd = exec.CommandContext(ctx, self, d.worker...)
 	w.cmd.Stderr = &w.said
 	if _, err := w.cmd.StdinPipe(); err != nil { // it closes when this process ends
 		return nil, err
@@ -454,12 +471,12 @@ func (d *demo) startWorker(ctx context.Context) (*demoWorker, error) {
 	return w, nil
 }
 
-func (w *demoWorker) pid() int { return w.cmd.Process.Pid }
+func (w *process) pid() int { return w.cmd.Process.Pid }
 
-func (w *demoWorker) kill() { _ = w.cmd.Process.Kill() }
+func (w *process) kill() { _ = w.cmd.Process.Kill() }
 
 // stop ends the worker as a supervisor would.
-func (w *demoWorker) stop(ctx context.Context) error {
+func (w *process) stop(ctx context.Context) error {
 	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}

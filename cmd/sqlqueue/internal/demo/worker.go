@@ -1,4 +1,4 @@
-package cli
+package demo
 
 import (
 	"context"
@@ -41,35 +41,35 @@ func (ping) JobName() string        { return "ping" }
 func (export) JobName() string      { return "export" }
 
 const (
-	demoExpire = time.Second
+	expire     = time.Second
 	flakyFails = 2
 )
 
-var demoQueues = []string{"default", "mail", "sms", "chat", "bulk"}
+var queues = []string{"default", "mail", "sms", "chat", "bulk"}
 
-// demoWorkerCommand is the process that demo starts, and kills. On standard output it tells of each run that starts and ends.
-func demoWorkerCommand(e *env) *cobra.Command {
+// workerCommand is the process that demo starts, and kills. On standard output it tells of each run that starts and ends.
+func workerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:    "worker",
+		Use:    "worker FILE",
 		Short:  "The worker of the demo",
 		Hidden: true,
-		Args:   between(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			go func() { // the demo itself is gone when this pipe closes
 				_, _ = io.Copy(io.Discard, cmd.InOrStdin())
 				stop()
 			}()
-			d, err := e.open(false)
+			db, queue, err := open(args[0])
 			if err != nil {
 				return err
 			}
-			defer d.Close()
-			return worker.New(d.Queue, demoMux(&lockedWriter{w: cmd.OutOrStdout()}), worker.Config{
-				Queues:      demoQueues,
+			defer func() { _ = db.Close() }()
+			return worker.New(queue, mux(&lockedWriter{w: cmd.OutOrStdout()}), worker.Config{
+				Queues:      queues,
 				Concurrency: 100,
-				Expire:      demoExpire,
+				Expire:      expire,
 				Backoff:     worker.FixedBackoff(100 * time.Millisecond),
 				Logger:      slog.New(slog.DiscardHandler),
 			}).Run(ctx)
@@ -77,22 +77,22 @@ func demoWorkerCommand(e *env) *cobra.Command {
 	}
 }
 
-func demoMux(out io.Writer) *worker.Mux {
+func mux(out io.Writer) *worker.Mux {
 	mux := worker.NewMux()
-	worker.Handle(mux, handleDemo(out, func(context.Context, *worker.Job[sendInvoice]) error { return nil }))
-	worker.Handle(mux, handleDemo(out, func(context.Context, *worker.Job[orderPaid]) error { return nil }))
-	worker.Handle(mux, handleDemo(out, func(context.Context, *worker.Job[remind]) error { return nil }))
-	worker.Handle(mux, handleDemo(out, func(context.Context, *worker.Job[ping]) error { return nil }))
-	worker.Handle(mux, handleDemo(out, func(_ context.Context, job *worker.Job[flaky]) error {
+	worker.Handle(mux, handle(out, func(context.Context, *worker.Job[sendInvoice]) error { return nil }))
+	worker.Handle(mux, handle(out, func(context.Context, *worker.Job[orderPaid]) error { return nil }))
+	worker.Handle(mux, handle(out, func(context.Context, *worker.Job[remind]) error { return nil }))
+	worker.Handle(mux, handle(out, func(context.Context, *worker.Job[ping]) error { return nil }))
+	worker.Handle(mux, handle(out, func(_ context.Context, job *worker.Job[flaky]) error {
 		if job.Attempts <= flakyFails {
 			return errors.New("the mail server is busy")
 		}
 		return nil
 	}))
-	worker.Handle(mux, handleDemo(out, func(context.Context, *worker.Job[hopeless]) error {
+	worker.Handle(mux, handle(out, func(context.Context, *worker.Job[hopeless]) error {
 		return errors.New("no such address")
 	}))
-	worker.Handle(mux, handleDemo(out, func(ctx context.Context, job *worker.Job[export]) error {
+	worker.Handle(mux, handle(out, func(ctx context.Context, job *worker.Job[export]) error {
 		if job.Attempts == 1 {
 			<-ctx.Done() // as long as it takes to be killed
 		}
@@ -101,33 +101,33 @@ func demoMux(out io.Writer) *worker.Mux {
 	return mux
 }
 
-// handleDemo tells of a run before and after handle, of the many small ones only after.
-func handleDemo[T any](out io.Writer, handle func(context.Context, *worker.Job[T]) error) func(context.Context, *worker.Job[T]) error {
+// handle tells of a run before and after handle, of the many small ones only after.
+func handle[T any](out io.Writer, handle func(context.Context, *worker.Job[T]) error) func(context.Context, *worker.Job[T]) error {
 	return func(ctx context.Context, job *worker.Job[T]) error {
 		if job.Name != (ping{}).JobName() {
-			fmt.Fprintln(out, demoRun{"start", job.Name, job.ID, job.Attempts})
+			fmt.Fprintln(out, run{"start", job.Name, job.ID, job.Attempts})
 		}
 		err := handle(ctx, job)
 		how := "done"
 		if err != nil {
 			how = "error"
 		}
-		fmt.Fprintln(out, demoRun{how, job.Name, job.ID, job.Attempts})
+		fmt.Fprintln(out, run{how, job.Name, job.ID, job.Attempts})
 		return err
 	}
 }
 
-// demoRun is a line that the worker prints.
-type demoRun struct {
+// run is a line that the worker prints.
+type run struct {
 	what    string // start, done or error
 	name    string
 	id      int64
 	attempt int
 }
 
-func (r demoRun) String() string { return fmt.Sprint(r.what, " ", r.name, " ", r.id, " ", r.attempt) }
+func (r run) String() string { return fmt.Sprint(r.what, " ", r.name, " ", r.id, " ", r.attempt) }
 
-func parseDemoRun(line string) (r demoRun, err error) {
+func parseRun(line string) (r run, err error) {
 	_, err = fmt.Sscan(line, &r.what, &r.name, &r.id, &r.attempt)
 	return r, err
 }
