@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/run"
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
@@ -21,6 +22,14 @@ func (e *env) open(create bool) (*open.Database, error) {
 	config := e.options.Config
 	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
 	return open.Open(open.Settings{DSN: e.settings.DSN, FromFile: e.settings.DSNFromFile(), Config: config}, create)
+}
+
+// working returns what runs jobs, before its flags are made.
+func (e *env) working() *run.Work {
+	return run.New(run.Program{
+		Mux: e.options.Mux, Codec: e.options.Config.Codec, Worker: e.options.Worker, Queue: e.settings.Queue,
+		Open: func() (*open.Database, error) { return e.open(false) },
+	})
 }
 
 // withQueue runs do with the queue of a database that answers and has the right tables.

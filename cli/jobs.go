@@ -276,7 +276,7 @@ func jobsEditCommand(e *env) *cobra.Command {
 			edit.Name = &name
 		}
 		if changed("data") {
-			value, err := readData(data, cmd.InOrStdin())
+			value, err := settings.ReadData(data, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}

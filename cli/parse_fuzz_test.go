@@ -39,7 +39,7 @@ func FuzzData(f *testing.F) {
 		if strings.HasPrefix(string(text), "@") || string(text) == "-" {
 			return
 		}
-		data, err := readData(string(text), strings.NewReader(""))
+		data, err := settings.ReadData(string(text), strings.NewReader(""))
 		if err != nil && !strings.Contains(err.Error(), "is not JSON") || err == nil && len(data) == 0 {
 			t.Fatalf("%q is %q, %v", text, data, err)
 		}

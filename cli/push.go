@@ -93,7 +93,7 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	data := json.RawMessage("{}")
 	if len(args) == 2 {
 		var err error
-		if data, err = readData(args[1], cmd.InOrStdin()); err != nil {
+		if data, err = settings.ReadData(args[1], cmd.InOrStdin()); err != nil {
 			return err
 		}
 	}

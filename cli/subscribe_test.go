@@ -193,7 +193,7 @@ func TestE9_WhichQueuesArePosted(t *testing.T) {
 	if len(jobs) != 1 || jobs[0].Attempts != 0 {
 		t.Fatalf("left are %+v", jobs)
 	}
-	checkWait(t, jobs[0], unsubscribedDelay)
+	checkWait(t, jobs[0], 10*time.Second)
 	s.fails(2, []string{"no queue of --queue has a subscription: give --exec COMMAND", "or --handlers FILE, or use subscribe"}, "work", "--queue", "default")
 }
 

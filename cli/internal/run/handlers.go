@@ -1,4 +1,4 @@
-package cli
+package run
 
 import (
 	"errors"
@@ -20,24 +20,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
-
-const handlersHelp = `
-With --handlers each name has its own handler, from a file in YAML or JSON:
-  send_invoice:
-    command: ./send-invoice           # a line for sh -c, as --exec
-  resize:
-    command: [python3, resize.py]     # a list runs without a shell
-    timeout: 10m
-    tries: 3
-    backoff: [1, 5, 10]
-  notify:
-    url: https://example.com/jobs     # the job is posted there
-    secret_env: NOTIFY_SECRET         # signs it, as does secret: whsec_…
-    headers: {Authorization: Bearer …}
-  "*":                                # all other names; without it they are put back
-    command: php artisan handle "$SQLQUEUE_JOB_NAME"
-A job's own tries, timeout and backoff beat its handler's, and these beat those given here.
-`
 
 // mostHandlers is how many bytes a file of handlers may have.
 const mostHandlers = 1 << 20
@@ -112,7 +94,7 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 	given := map[string]*yaml.Node{}
 	err := settings.EachPair(node, "it", func(key, value *yaml.Node) error {
 		if !slices.Contains(handlerKeys, key.Value) {
-			return settings.At(key, "%q is not known: use %s%s", key.Value, strings.Join(handlerKeys, ", "), didYouMean(key.Value, "", handlerKeys))
+			return settings.At(key, "%q is not known: use %s%s", key.Value, strings.Join(handlerKeys, ", "), settings.DidYouMean(key.Value, "", handlerKeys))
 		}
 		given[key.Value] = value
 		return nil

@@ -1,4 +1,4 @@
-package cli
+package run
 
 import (
 	"log/slog"
@@ -9,12 +9,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
-
-const processesLong = `
-With --processes N, N worker processes run under this one, each with the options given here: limits hold for each. It passes on TERM, INT,
-QUIT, HUP, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that
-grows when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
-highest of the last exit codes. No worker is left behind when this process is killed.`
 
 // fleet is what is known of the worker processes under this one.
 type fleet struct {

@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
-// readData reads a job's data: JSON, @FILE, or - for standard input.
-func readData(argument string, stdin io.Reader) (json.RawMessage, error) {
+// ReadData reads a job's data: JSON, @FILE, or - for standard input.
+func ReadData(argument string, stdin io.Reader) (json.RawMessage, error) {
 	text, from := []byte(argument), "the data"
 	var err error
 	switch {

@@ -1,8 +1,9 @@
-package cli
+package run
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,12 +48,12 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 }
 
 // own says whether the application's own handlers run the jobs.
-func (w *working) own() bool {
+func (w *Work) own() bool {
 	return w.children.command == "" && w.children.file == "" && !w.children.delivers
 }
 
 // checkChildren reads the file of handlers, too.
-func (w *working) checkChildren(cmd *cobra.Command) (err error) {
+func (w *Work) checkChildren(cmd *cobra.Command) (err error) {
 	c := &w.children
 	ways := 0
 	for _, flag := range []string{"exec", "handlers", "subscriptions"} {
@@ -61,7 +62,7 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 		}
 	}
 	commands := c.command != "" || c.file != ""
-	c.delivers = c.delivers || !commands && w.options.Mux == nil
+	c.delivers = c.delivers || !commands && w.Mux == nil
 	switch {
 	case ways > 1:
 		return exit.Usagef("give one of --exec, --handlers and --subscriptions")
@@ -80,9 +81,9 @@ func (w *working) checkChildren(cmd *cobra.Command) (err error) {
 
 // handlers returns what runs the jobs: the application's own handlers, here or in children, commands, or URLs. The children end at the end
 // of atOnce, and whatever is left of them when the function is called.
-func (w *working) handlers(atOnce context.Context, config *worker.Config, out io.Writer) (mux *worker.Mux, endChildren func(), err error) {
+func (w *Work) handlers(atOnce context.Context, config *worker.Config, out io.Writer) (mux *worker.Mux, endChildren func(), err error) {
 	if w.own() && !w.children.listens {
-		return w.options.Mux, func() {}, nil
+		return w.Mux, func() {}, nil
 	}
 	supervisor := &supervise.Supervisor{Moved: func(instead string) {
 		config.Logger.Warn("the working directory is gone: commands start in another one", "directory", instead)
@@ -120,12 +121,12 @@ func (w *working) handlers(atOnce context.Context, config *worker.Config, out io
 	}
 	pool := &child.Pool{Settings: settings, Path: self, Args: os.Args[1:], Jobs: w.children.jobs}
 	config.OnFailed = nil // it is called in a child
-	mux = w.options.Mux.Remote(callChild(atOnce, pool))
+	mux = w.Mux.Remote(callChild(atOnce, pool))
 	return mux, func() { pool.Close(); supervisor.Close() }, nil
 }
 
 // named returns the handlers of the file, or the command for all names.
-func (w *working) named() map[string]*fileHandler {
+func (w *Work) named() map[string]*fileHandler {
 	if w.children.command != "" {
 		return map[string]*fileHandler{otherNames: {command: child.Shell(w.children.command)}}
 	}
@@ -163,4 +164,28 @@ func (c *childFlags) untilTimeout(ctx context.Context, config *worker.Config) (_
 		}
 		return nil
 	}
+}
+
+// callChild lets children of a pool answer what is asked about jobs. The end of atOnce ends the jobs' contexts too. A job that no child
+// was started for is put back, its attempt not spent.
+func callChild(atOnce context.Context, pool *child.Pool) worker.RemoteCall {
+	return func(ctx context.Context, job worker.JobInfo, request []byte) ([]byte, error) {
+		ctx, end := endsWith(ctx, atOnce)
+		defer end()
+		answer, err := pool.Call(ctx, child.Job{ID: job.ID, Name: job.Name}, request)
+		if errors.Is(err, child.ErrNotStarted) {
+			return nil, worker.CannotStart(err)
+		}
+		return answer, err
+	}
+}
+
+// ServesChild reports whether this process is a child of listen.
+func (w *Work) ServesChild() bool { return child.Serves() && w.Mux != nil && w.own() }
+
+// ServeChild is a child process of listen.
+func (w *Work) ServeChild(ctx context.Context) error {
+	return child.Serve(ctx, func(ctx context.Context, request []byte) []byte {
+		return w.Mux.RunPacked(ctx, request, w.Codec, w.Program.Worker.OnFailed)
+	})
 }

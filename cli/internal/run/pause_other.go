@@ -1,6 +1,6 @@
 //go:build !unix
 
-package cli
+package run
 
 // There are no signals for it.
 func pauseOnSignals(runner) (stop func()) { return func() {} }

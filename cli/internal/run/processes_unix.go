@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package run
 
 import (
 	"context"
@@ -32,7 +32,7 @@ type running struct {
 	codes     []int                       // the last ones
 }
 
-// run runs the processes until all are done, or until a signal, or the end of ctx, ends them. The error has their exit code.
+// Run runs the processes until all are done, or until a signal, or the end of ctx, ends them. The error has their exit code.
 func (f *fleet) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, append(endSignals(), syscall.SIGUSR2, syscall.SIGCONT)...)
