@@ -1,4 +1,4 @@
-package cli
+package bench
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
-// print shows the result to people.
-func (r benchResult) print(w io.Writer, settings []setting) error {
+// Print shows the result to people.
+func (r Result) Print(w io.Writer, settings []setting) error {
 	rate := func(v float64) string { return fmt.Sprintf("%.0f jobs/s", v) }
 	t := term.NewGrid(term.Word("MEASURED"), term.Word(fmt.Sprintf("ON %s %s", strings.ToUpper(r.Engine), term.Brief(r.Settings["version"], 40))))
 	t.Add("enqueue, one at a time", rate(r.Single))
-	t.Add(fmt.Sprintf("enqueue, batches of %d", benchBatch), rate(r.Batch))
+	t.Add(fmt.Sprintf("enqueue, batches of %d", batch), rate(r.Batch))
 	t.Add("drain, no-op handlers", rate(r.Drain))
-	t.Add(fmt.Sprintf("push to start, at %d jobs/s", benchRate), fmt.Sprintf("p50 %.2f ms, p95 %.2f ms", r.P50, r.P95))
+	t.Add(fmt.Sprintf("push to start, at %d jobs/s", pushRate), fmt.Sprintf("p50 %.2f ms, p95 %.2f ms", r.P50, r.P95))
 	if err := t.Print(w); err != nil {
 		return err
 	}
