@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,4 +69,63 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	})
 	return exit.Usagef("%w%s", err, settings.DidYouMean(unknown.GetSpecifiedName(), "--", names))
+}
+
+// commandFirst moves the words that name the command before the flags, so that each command's flags may stand anywhere.
+func commandFirst(root *cobra.Command, args []string) []string {
+	takesValue := map[string]bool{"--help": false, "-h": false}
+	noteFlags(root, takesValue)
+	var path, rest []string
+	for cmd := root; len(args) > 0; {
+		n := 1 // of args to move
+		switch name, _, hasValue := strings.Cut(args[0], "="); {
+		case !strings.HasPrefix(name, "-"):
+			if cmd = childOf(cmd, name); cmd == nil {
+				return slices.Concat(path, rest, args)
+			}
+			path, args = append(path, name), args[1:]
+			continue
+		case takesValue[name] && !hasValue && len(args) > 1:
+			n = 2
+		default:
+			if _, known := takesValue[name]; !known {
+				return slices.Concat(path, rest, args)
+			}
+		}
+		rest, args = append(rest, args[:n]...), args[n:]
+	}
+	return slices.Concat(path, rest)
+}
+
+// noteFlags tells of each flag of a tree whether a value follows it.
+func noteFlags(cmd *cobra.Command, takesValue map[string]bool) {
+	note := func(f *pflag.Flag) { takesValue["--"+f.Name] = f.NoOptDefVal == "" }
+	cmd.PersistentFlags().VisitAll(note)
+	cmd.LocalNonPersistentFlags().VisitAll(note)
+	for _, child := range cmd.Commands() {
+		noteFlags(child, takesValue)
+	}
+}
+
+func childOf(cmd *cobra.Command, name string) *cobra.Command {
+	for _, child := range cmd.Commands() {
+		if child.Name() == name || child.HasAlias(name) {
+			return child
+		}
+	}
+	return nil
+}
+
+// between checks how many arguments there are, for cobra.Command's Args. The names of the needed ones are for the error. A negative
+// most is no limit.
+func between(least, most int, names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return exit.Usagef("%s needs %s: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return exit.Usagef("%s does not take %q: %s", cmd.CommandPath(), args[most], cmd.UseLine())
+		}
+		return nil
+	}
 }
