@@ -42,7 +42,8 @@ func benchCommand(e *env) *cobra.Command {
 			return result.Print(cmd.OutOrStdout(), settings)
 		},
 	}
-	cmd.Flags().Var(settings.Counter(&jobs, 1), "jobs", "how many jobs to enqueue in batches and to drain; one at a time it is at most so many")
+	cmd.Flags().Var(settings.Counter(&jobs, 1), "jobs",
+		"how many jobs to enqueue in batches and to drain; one at a time it is at most so many")
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -121,7 +121,8 @@ func listGroups(cmd *cobra.Command, o *operator.Operator, filter operator.Failed
 }
 
 func failedTable(jobs []operator.FailedJob, now time.Time) *term.Grid {
-	t := term.NewGrid(term.Number("ID"), term.Spare(term.Number("JOB")), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Number("ATTEMPTS")), term.Word("FAILED"), term.Text("ERROR", 80))
+	t := term.NewGrid(term.Number("ID"), term.Spare(term.Number("JOB")), term.Text("QUEUE", 30), term.Text("NAME", 30),
+		term.Spare(term.Number("ATTEMPTS")), term.Word("FAILED"), term.Text("ERROR", 80))
 	for _, j := range jobs {
 		name, _ := operator.NameAndData(j.Payload)
 		t.Add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),

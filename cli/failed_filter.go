@@ -30,7 +30,8 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.Name, "name", "", condition+"only failed jobs for this handler")
 	flags.StringVar(&f.filter.Error, "error", "", condition+"only failed jobs with this text in their error; a * stands for any text")
-	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than", condition+"only jobs that failed at least so long ago, such as 1d")
+	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than",
+		condition+"only jobs that failed at least so long ago, such as 1d")
 	flags.Lookup("older-than").DefValue = ""
 	return f
 }
@@ -98,7 +99,8 @@ func extentOf(groups []operator.FailedGroup, line int) extent {
 
 // groupTable shows groups of failed jobs.
 func groupTable(groups []operator.FailedGroup, now time.Time) *term.Grid {
-	t := term.NewGrid(term.Number("COUNT"), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Word("FIRST")), term.Word("LAST"), term.Number("NEWEST"), term.Text("ERROR", 120))
+	t := term.NewGrid(term.Number("COUNT"), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Word("FIRST")),
+		term.Word("LAST"), term.Number("NEWEST"), term.Text("ERROR", 120))
 	for _, g := range groups {
 		t.Add(fmt.Sprint(g.Count), g.Queue, g.Name, term.Ago(g.First, now), term.Ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
 	}

@@ -96,7 +96,8 @@ func writeJobs(ctx context.Context, w io.Writer, o *operator.Operator, jobs []sq
 }
 
 func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
-	t := term.NewGrid(term.Number("ID"), term.Text("QUEUE", 30), term.Word("STATE"), term.Text("NAME", 30), term.Spare(term.Number("ATTEMPTS")), term.Spare(term.Number("PRIORITY")),
+	t := term.NewGrid(term.Number("ID"), term.Text("QUEUE", 30), term.Word("STATE"), term.Text("NAME", 30),
+		term.Spare(term.Number("ATTEMPTS")), term.Spare(term.Number("PRIORITY")),
 		term.Word("AVAILABLE"), term.Word("CREATED"), term.Text("DATA", 60))
 	for _, j := range jobs {
 		name, data := operator.NameAndData(j.Payload)

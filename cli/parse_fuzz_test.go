@@ -20,7 +20,7 @@ func FuzzFlags(f *testing.F) {
 			t.Fatalf("%q are the ids %v", text, ids)
 		}
 		var at time.Time
-		if err := (settings.Moment(&at)).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
+		if err := settings.Moment(&at).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
 			t.Fatalf("%q is the time %v", text, at)
 		}
 		var fields []operator.Field

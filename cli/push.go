@@ -38,7 +38,8 @@ func pushCommand(e *env) *cobra.Command {
 	}
 	push.flags(cmd)
 	cmd.Flags().Var(settings.Duration(&push.delay, nil), "delay", "how long the job waits before it is available; negative: not at all")
-	cmd.Flags().Var(settings.Moment(&push.at), "at", "when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
+	cmd.Flags().Var(settings.Moment(&push.at), "at",
+		"when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
 	return cmd
 }
 
@@ -69,9 +70,12 @@ func (p *pushing) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.Var(settings.Priority(&p.priority), "priority", "-32768 to 32767; smaller runs first (default 0)")
 	flags.Var(settings.Counter(&p.tries, 0), "tries", "how often the handler runs at most, 0 for no limit (default: the worker's)")
-	flags.Var(settings.Duration(&p.timeout, settings.NotNegative), "timeout", "how long the handler may run, 0 for no limit (default: the worker's)")
-	flags.Var(settings.DurationList(&p.backoff), "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
-	flags.Var(settings.Counter(&p.maxExceptions, 0), "max-exceptions", "after how many errors the job fails, however many tries it has left, 0 for no limit")
+	flags.Var(settings.Duration(&p.timeout, settings.NotNegative), "timeout",
+		"how long the handler may run, 0 for no limit (default: the worker's)")
+	flags.Var(settings.DurationList(&p.backoff), "backoff",
+		"waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
+	flags.Var(settings.Counter(&p.maxExceptions, 0), "max-exceptions",
+		"after how many errors the job fails, however many tries it has left, 0 for no limit")
 	flags.Var(settings.Moment(&p.retryUntil), "retry-until", "when the job fails instead of running again")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
 	flags.Var(settings.Counter(&p.count, 1), "count", "push the job so many times")

@@ -68,7 +68,8 @@ type listedQueue struct {
 }
 
 func queueTable(queues []listedQueue, now time.Time) *term.Grid {
-	t := term.NewGrid(append(queueColumns(), term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")), term.Spare(term.Number("FAILED/MIN")))...)
+	t := term.NewGrid(append(queueColumns(), term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")),
+		term.Spare(term.Number("FAILED/MIN")))...)
 	for _, i := range queues {
 		t.Add(append(queueCells(i.QueueInfo, now), term.PerMinute(i.Pushed), term.PerMinute(i.Done), term.PerMinute(i.Failed))...)
 		paintQueue(t, i.QueueInfo)
@@ -81,7 +82,8 @@ func queueTable(queues []listedQueue, now time.Time) *term.Grid {
 
 func queueColumns() []term.Column {
 	return []term.Column{
-		term.Text("QUEUE", 60), term.Number("READY"), term.Number("DELAYED"), term.Number("RESERVED"), term.Number("FAILED"), term.Word("OLDEST"), term.Spare(term.Text("CONTROL", 60)),
+		term.Text("QUEUE", 60), term.Number("READY"), term.Number("DELAYED"), term.Number("RESERVED"), term.Number("FAILED"),
+		term.Word("OLDEST"), term.Spare(term.Text("CONTROL", 60)),
 	}
 }
 

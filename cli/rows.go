@@ -62,8 +62,8 @@ func writeRow(w io.Writer, row any) error {
 	return term.WriteJSON(w, row)
 }
 
-// writeRows prints an array of rows, one on each line. A row of which the start was read is read whole when it is printed; one that is gone by
-// then is left out.
+// writeRows prints an array of rows, one on each line. A row of which the start was read is read whole when it is printed; one that is gone
+// by then is left out.
 func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
 	before := "["
 	for _, row := range rows {

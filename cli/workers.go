@@ -48,7 +48,8 @@ func workersCommand(e *env) *cobra.Command {
 }
 
 func workerTable(workers []operator.Worker, now time.Time) *term.Grid {
-	t := term.NewGrid(term.Word("ID"), term.Text("NAME", 40), term.Text("HOST", 40), term.Spare(term.Number("PID")), term.Text("QUEUES", 40), term.Number("CONCURRENCY"), term.Spare(term.Word("WANTED")),
+	t := term.NewGrid(term.Word("ID"), term.Text("NAME", 40), term.Text("HOST", 40), term.Spare(term.Number("PID")),
+		term.Text("QUEUES", 40), term.Number("CONCURRENCY"), term.Spare(term.Word("WANTED")),
 		term.Word("STATE"), term.Spare(term.Word("STARTED")), term.Spare(term.Word("SEEN")))
 	for _, w := range workers {
 		wanted, state := "-", "running"

@@ -37,8 +37,8 @@ func (o *Operator) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	return jobs, wrap("jobs", err)
 }
 
-// CountJobs counts the jobs that pass the filter, up to most, window by window where no index helps: see SearchJobs. The filter's Limit is not
-// used. Progress is told after each statement how many it was until then.
+// CountJobs counts the jobs that pass the filter, up to most, window by window where no index helps: see SearchJobs. The filter's Limit is
+// not used. Progress is told after each statement how many it was until then.
 func (o *Operator) CountJobs(ctx context.Context, f JobFilter, most int, progress ...func(counted int)) (int, error) {
 	t, err := o.open(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package operator is what people and programs ask that watch over queues: it lists, counts and changes jobs, failed jobs, queues, workers and
-// subscriptions, and tells workers what to do.
+// Package operator is what people and programs ask that watch over queues: it lists, counts and changes jobs, failed jobs, queues, workers
+// and subscriptions, and tells workers what to do.
 package operator
 
 import (
@@ -47,11 +47,15 @@ func (t *tables) statement(format string, a ...any) *statement {
 	return &statement{t.Statement(format, a...)}
 }
 
-// What operators see is what workers and producers have written.
 type (
-	Job     = driver.Job
+	// Job is a row of the table of jobs.
+	Job = driver.Job
+
+	// Control is what operators have said about a queue.
 	Control = driver.Control
-	Count   = driver.Count
+
+	// Count is what happened in a queue in one minute.
+	Count = driver.Count
 )
 
 const (

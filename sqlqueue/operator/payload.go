@@ -9,15 +9,15 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// StartOfPayload is how many characters of each payload a list needs: enough for NameAndData. A thousand whole payloads may be larger than the
-// memory. It is for JobFilter.PayloadMax and FailedFilter.TextMax.
+// StartOfPayload is how many characters of each payload a list needs: enough for NameAndData. A thousand whole payloads may be larger than
+// the memory. It is for JobFilter.PayloadMax and FailedFilter.TextMax.
 const StartOfPayload = 4096
 
 // IsCut reports whether more may follow a text that was cut to StartOfPayload.
 func IsCut(text []byte) bool { return utf8.RuneCount(text) >= StartOfPayload }
 
-// Encodable returns a payload that can stand in JSON: itself, or, if Go does not take it for JSON, such as one that nests too deep, a string
-// with its text.
+// Encodable returns a payload that can stand in JSON: itself, or, if Go does not take it for JSON, such as one that nests too deep, a
+// string with its text.
 func Encodable(payload json.RawMessage) json.RawMessage {
 	if json.Valid(payload) {
 		return payload
@@ -26,8 +26,8 @@ func Encodable(payload json.RawMessage) json.RawMessage {
 	return text
 }
 
-// NameAndData returns what people are shown of a payload: the name of its handler, or ?, and its data. It takes any payload, also one that was
-// cut to StartOfPayload, or that no handler could read.
+// NameAndData returns what people are shown of a payload: the name of its handler, or ?, and its data. It takes any payload, also one that
+// was cut to StartOfPayload, or that no handler could read.
 func NameAndData(payload []byte) (name, data string) {
 	if IsCut(payload) && !json.Valid(payload) {
 		return startOf(payload)

@@ -16,8 +16,9 @@ const (
 )
 
 // SearchJobs returns up to limit jobs that pass the filter, by ascending id, and whether there are more. Unlike Jobs it takes any limit: it
-// reads a thousand jobs with a statement, and where no index knows the filter's conditions it looks at 100,000 jobs with a statement, so that
-// none takes long among millions. The filter's Limit is not used. Progress is told after each statement how many jobs were found until then.
+// reads a thousand jobs with a statement, and where no index knows the filter's conditions it looks at 100,000 jobs with a statement, so
+// that none takes long among millions. The filter's Limit is not used. Progress is told after each statement how many jobs were found until
+// then.
 func (o *Operator) SearchJobs(ctx context.Context, f JobFilter, limit int, progress ...func(found int)) ([]Job, More, error) {
 	t, err := o.open(ctx)
 	if err != nil {
@@ -51,8 +52,9 @@ func (o *Operator) SearchJobs(ctx context.Context, f JobFilter, limit int, progr
 	return jobs[:min(len(jobs), limit)], more, wrap("jobs", err)
 }
 
-// SearchFailed returns up to limit failed jobs that pass the filter, the newest first, and whether there are more. Unlike FailedJobs it takes
-// any limit: it reads a thousand with a statement. The filter's Limit is not used. Progress is told after each how many were found until then.
+// SearchFailed returns up to limit failed jobs that pass the filter, the newest first, and whether there are more. Unlike FailedJobs it
+// takes any limit: it reads a thousand with a statement. The filter's Limit is not used. Progress is told after each how many were found
+// until then.
 func (o *Operator) SearchFailed(ctx context.Context, f FailedFilter, limit int, progress ...func(found int)) ([]FailedJob, More, error) {
 	found := 0
 	jobs, err := pages(limit+1, func(n int) ([]FailedJob, error) {
@@ -76,7 +78,8 @@ func (f *JobFilter) isIndexed() bool {
 	return f.IDs != nil || f.Name == "" && f.Fields == nil && f.OlderThan == 0 && f.CreatedAfter.IsZero() && f.CreatedBefore.IsZero()
 }
 
-// inWindows calls do with the filter until do has enough. If no index helps with the filter, do gets one window of the jobs after the other.
+// inWindows calls do with the filter until do has enough. If no index helps with the filter, do gets one window of the jobs after the
+// other.
 func (t *tables) inWindows(ctx context.Context, f JobFilter, do func(JobFilter) (enough bool, err error)) error {
 	if f.isIndexed() {
 		_, err := do(f)

@@ -61,7 +61,7 @@ type measurement struct {
 }
 
 // Run measures on a database.
-func Run(cmd *cobra.Command, of open.Settings, jobs int) (r Result, settings []setting, err error) {
+func Run(cmd *cobra.Command, of open.Settings, jobs int) (r Result, settings []Setting, err error) {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once

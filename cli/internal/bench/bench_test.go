@@ -15,7 +15,7 @@ func TestDataOfJobs(t *testing.T) {
 func TestEngineOf(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{"10.11.19-MariaDB-0+deb12u1": "mariadb", "9.7.0": "mysql"} {
-		if got := engineOf("mysql", []setting{{"log_bin", "ON"}, {"version", version}}); got != want {
+		if got := engineOf("mysql", []Setting{{"log_bin", "ON"}, {"version", version}}); got != want {
 			t.Errorf("%s is %s, want %s", version, got, want)
 		}
 	}

@@ -9,9 +9,10 @@ import (
 )
 
 // Print shows the result to people.
-func (r Result) Print(w io.Writer, settings []setting) error {
+func (r Result) Print(w io.Writer, settings []Setting) error {
 	rate := func(v float64) string { return fmt.Sprintf("%.0f jobs/s", v) }
-	t := term.NewGrid(term.Word("MEASURED"), term.Word(fmt.Sprintf("ON %s %s", strings.ToUpper(r.Engine), term.Brief(r.Settings["version"], 40))))
+	t := term.NewGrid(term.Word("MEASURED"), term.Word(fmt.Sprintf("ON %s %s", strings.ToUpper(r.Engine),
+		term.Brief(r.Settings["version"], 40))))
 	t.Add("enqueue, one at a time", rate(r.Single))
 	t.Add(fmt.Sprintf("enqueue, batches of %d", batch), rate(r.Batch))
 	t.Add("drain, no-op handlers", rate(r.Drain))

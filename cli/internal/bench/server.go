@@ -9,8 +9,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
-// setting is one of a server's that decides how fast it is.
-type setting struct{ name, value string }
+// Setting is one of a server's that decides how fast it is.
+type Setting struct{ name, value string }
 
 // sqliteSettings reads what decides how fast a commit is, for this connection.
 const sqliteSettings = `
@@ -35,14 +35,14 @@ var settingsQueries = map[migrations.Dialect]string{
 }
 
 // serverSettings reads the settings of an open database.
-func serverSettings(ctx context.Context, d *open.Database) (settings []setting, err error) {
+func serverSettings(ctx context.Context, d *open.Database) (settings []Setting, err error) {
 	rows, err := d.DB.QueryContext(ctx, settingsQueries[d.Dialect])
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the settings of %s: %w", d, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var s setting
+		var s Setting
 		if err := rows.Scan(&s.name, &s.value); err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func serverSettings(ctx context.Context, d *open.Database) (settings []setting, 
 }
 
 // engineOf tells MariaDB, which says so in its version, from MySQL.
-func engineOf(dialect migrations.Dialect, settings []setting) string {
+func engineOf(dialect migrations.Dialect, settings []Setting) string {
 	for _, s := range settings {
 		if s.name == "version" && strings.Contains(s.value, "MariaDB") {
 			return "mariadb"
@@ -62,7 +62,7 @@ func engineOf(dialect migrations.Dialect, settings []setting) string {
 }
 
 // meanings tell what a setting means for the figures.
-var meanings = map[setting]string{
+var meanings = map[Setting]string{
 	{"synchronous_commit", "on"}:           "a commit returns when it is on disk, also on synchronous standbys: single jobs wait for that",
 	{"synchronous_commit", "remote_apply"}: "a commit returns when it is on disk and synchronous standbys show it: single jobs wait for that",
 	{"synchronous_commit", "remote_write"}: "a commit returns when it is on disk and synchronous standbys have it in memory: single jobs wait for that",

@@ -17,8 +17,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
-// control is this process's end of the socket if it is a Pool's child, or nil. From the first call on, what this process starts inherits neither
-// the socket nor the variable.
+// control is this process's end of the socket if it is a Pool's child, or nil. From the first call on, what this process starts inherits
+// neither the socket nor the variable.
 var control = sync.OnceValue(takeControl)
 
 func takeControl() *os.File {

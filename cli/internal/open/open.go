@@ -123,7 +123,7 @@ func ConnectError(err error) error {
 
 // IsRefused reports whether a server has answered and wants nothing to do with the user or has no such database: waiting does not help.
 func IsRefused(err error) bool {
-	if clear, refused := new(*clearError), new(*sqlqueue.RefusedError); errors.As(err, clear) || errors.As(err, refused) {
+	if clearText, refused := new(*clearError), new(*sqlqueue.RefusedError); errors.As(err, clearText) || errors.As(err, refused) {
 		return true
 	}
 	var postgres interface{ SQLState() string }

@@ -16,8 +16,8 @@ import (
 // sqliteForms tells how SQLite's file is named.
 const sqliteForms = "use sqlite:PATH, or sqlite:file:PATH with special characters percent-encoded, such as %3F for ?, %23 for # and %25 for %"
 
-// sqliteAddress reads what stands after sqlite:. There are three forms: PATH, //PATH, and file:PATH, a URI as SQLite has them; each may have
-// parameters. What another program would take for another file is refused.
+// sqliteAddress reads what stands after sqlite:. There are three forms: PATH, //PATH, and file:PATH, a URI as SQLite has them; each may
+// have parameters. What another program would take for another file is refused.
 func sqliteAddress(rest string) (Address, error) {
 	name, query, hasQuery := strings.Cut(rest, "?")
 	uri, isURI := cutPrefixFold(name, "file:")
@@ -34,7 +34,8 @@ func sqliteAddress(rest string) (Address, error) {
 			return Address{}, err
 		}
 	}
-	path, err := name, error(nil)
+	var path string
+	var err error
 	switch {
 	case isURI:
 		path, err = uriPath(uri)

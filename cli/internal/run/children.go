@@ -43,8 +43,10 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&c.file, "handlers", "", "run each job by its name's command or URL, from this file of YAML or JSON")
 	flags.BoolVar(&c.delivers, "subscriptions", false, "post jobs to their queues' subscriptions, also in a program with handlers of its own")
 	flags.BoolVar(&c.publicly, "public-urls-only", false, "post to no loopback, private or other address that is not public; link-local ones are always refused")
-	flags.Var(settings.Duration(&c.killAfter, settings.NotNegative), "kill-after", "how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
-	flags.Var(settings.Counter(&c.memory, 0), "child-memory", "megabytes that a child process may use, with all its children: with more it is killed; 0 for no limit")
+	flags.Var(settings.Duration(&c.killAfter, settings.NotNegative), "kill-after",
+		"how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
+	flags.Var(settings.Counter(&c.memory, 0), "child-memory",
+		"megabytes that a child process may use, with all its children: with more it is killed; 0 for no limit")
 }
 
 // own says whether the application's own handlers run the jobs.
@@ -186,6 +188,6 @@ func (w *Work) ServesChild() bool { return child.Serves() && w.Mux != nil && w.o
 // ServeChild is a child process of listen.
 func (w *Work) ServeChild(ctx context.Context) error {
 	return child.Serve(ctx, func(ctx context.Context, request []byte) []byte {
-		return w.Mux.RunPacked(ctx, request, w.Codec, w.Program.Worker.OnFailed)
+		return w.Mux.RunPacked(ctx, request, w.Codec, w.Worker.OnFailed)
 	})
 }

@@ -29,9 +29,9 @@ var errAtOnce = errors.New("stopped at once by a second signal: jobs that were r
 
 var errNoEnd = errors.New("the worker did not end within its grace: jobs that were running run again when their reservations expire")
 
-// untilSignal runs run with a context that ends at the first TERM, INT, QUIT or HUP. The second one ends atOnce, and gives run a moment, and
-// so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second: a
-// terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
+// untilSignal runs run with a context that ends at the first TERM, INT, QUIT or HUP. The second one ends atOnce, and gives run a moment,
+// and so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second:
+// a terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
 // kill the process on its way out.
 func untilSignal(ctx context.Context, logger *slog.Logger, longest, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
 	signals := make(chan os.Signal, 4)

@@ -1,5 +1,5 @@
-// Package run is what work and listen do: it runs the jobs, with the application's handlers, commands, URLs or subscriptions, in this process, in
-// children, or in several worker processes.
+// Package run is what work and listen do: it runs the jobs, with the application's handlers, commands, URLs or subscriptions, in this
+// process, in children, or in several worker processes.
 package run
 
 import (
@@ -57,7 +57,7 @@ type Work struct {
 
 // Flags adds work's flags. Their defaults are those of the Options, or else worker.Config's.
 func (w *Work) Flags(cmd *cobra.Command) {
-	w.config = w.Program.Worker
+	w.config = w.Worker
 	if len(w.config.Queues) == 0 {
 		w.config.Queues = []string{w.Queue}
 	}
@@ -78,15 +78,19 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
 	flags.Var(settings.Counter(&w.config.Concurrency, 1), "concurrency", "how many jobs run at once")
 	flags.Var(settings.Counter(&w.tries, 0), "tries", "how often a job runs at most, 0 for no limit")
-	flags.Var(settings.DurationList(&w.backoff), "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
+	flags.Var(settings.DurationList(&w.backoff), "backoff",
+		"waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
 	flags.Var(settings.Duration(&w.delay, settings.NotNegative), "delay", "the same wait after every error; instead of --backoff")
 	flags.Var(settings.Duration(&w.timeout, settings.NotNegative), "timeout", "how long a job may run, 0 for no limit")
-	flags.Var(settings.Expiry(&w.expire), "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
+	flags.Var(settings.Expiry(&w.expire), "expire",
+		"how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
 	flags.Var(settings.Duration(&w.sleep, settings.NotNegative), "sleep", "how long to wait, when no job is due, before looking again")
 	flags.Var(settings.Duration(&w.config.Rest, settings.NotNegative), "rest", "how long to rest after each job")
 	flags.Var(settings.Duration(&w.grace, settings.NotNegative), "grace", "how long jobs may go on after a signal")
-	flags.Var(settings.Counter(&w.memory, 0), "memory", "megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
-	flags.Var(settings.Counter(&w.config.MaxStuck, 0), "max-stuck", "exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
+	flags.Var(settings.Counter(&w.memory, 0), "memory",
+		"megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
+	flags.Var(settings.Counter(&w.config.MaxStuck, 0), "max-stuck",
+		"exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
 	flags.Var(settings.Counter(&w.config.MaxJobs, 0), "max-jobs", "exit after so many jobs, 0 for no limit")
 	flags.Var(settings.Duration(&w.config.MaxTime, settings.NotNegative), "max-time", "exit after so long, 0 for no limit")
 	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
@@ -99,7 +103,8 @@ func (w *Work) Flags(cmd *cobra.Command) {
 
 // ProcessFlags adds the flag of work that listen has not.
 func (w *Work) ProcessFlags(cmd *cobra.Command) {
-	cmd.Flags().Var(settings.Counter(&w.processes, 1), "processes", "how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
+	cmd.Flags().Var(settings.Counter(&w.processes, 1), "processes",
+		"how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
 	cmd.Flags().Lookup("processes").DefValue = ""
 }
 
@@ -107,7 +112,8 @@ func (w *Work) ProcessFlags(cmd *cobra.Command) {
 func (w *Work) ListenFlags(cmd *cobra.Command) {
 	w.children.listens = true
 	flags := cmd.Flags()
-	flags.Var(settings.Counter(&w.children.jobs, 1), "child-jobs", "how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
+	flags.Var(settings.Counter(&w.children.jobs, 1), "child-jobs",
+		"how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
 	flags.BoolVar(&w.children.exitOnTimeout, "exit-on-timeout", false, "when a job has timed out and is settled, finish and exit 1")
 	w.children.jobs, w.config.Concurrency = 1, 1
 	for _, name := range []string{"child-jobs", "concurrency"} {
@@ -156,6 +162,7 @@ func (w *Work) workerConfig(cmd *cobra.Command, logger *slog.Logger) (worker.Con
 	return config, nil
 }
 
+// Run runs jobs as the flags say, until a signal or the end of the command's context.
 func (w *Work) Run(cmd *cobra.Command) error {
 	if err := w.checkChildren(cmd); err != nil {
 		return err

@@ -78,6 +78,7 @@ func (s seconds) Set(text string) error {
 	return err
 }
 
+// NotNegative refuses durations of less than 0.
 func NotNegative(d time.Duration) error {
 	if d < 0 {
 		return fmt.Errorf("%s is negative: use 0 or more", term.Duration(d))
@@ -85,6 +86,7 @@ func NotNegative(d time.Duration) error {
 	return nil
 }
 
+// Positive refuses durations of 0 or less.
 func Positive(d time.Duration) error {
 	if d <= 0 {
 		return fmt.Errorf("%s is not positive: use more than 0", term.Duration(d))

@@ -21,7 +21,7 @@ func FuzzDuration(f *testing.F) {
 			t.Fatalf("%q is %v, written as %s, which is %v, %v", text, d, term.Duration(d), again, err)
 		}
 		var list []time.Duration
-		if err := (DurationList(&list)).Set(text + "," + text); (err == nil) != (d >= 0) {
+		if err := DurationList(&list).Set(text + "," + text); (err == nil) != (d >= 0) {
 			t.Fatalf("%q twice is %v, %v", text, list, err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
+// JSONFlag adds --json.
 func JSONFlag(cmd *cobra.Command, asJSON *bool) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, for programs")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
+// OtherRead is the permission of every user of the host to read a file.
 const OtherRead fs.FileMode = 0o004
 
 // notTrusted says why a file that nobody has named is not used.

@@ -15,7 +15,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
-// ErrEmpty: the text has no document.
+// ErrEmpty says that a text has no document.
 var ErrEmpty = errors.New("it is empty")
 
 // lineError is an error about a line of a file.

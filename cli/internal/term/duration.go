@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// What time has no names for.
 const (
 	Day  = 24 * time.Hour
 	Week = 7 * Day

@@ -42,6 +42,7 @@ func Spare(c Column) Column {
 	return c
 }
 
+// NewGrid returns a grid without rows.
 func NewGrid(columns ...Column) *Grid {
 	return &Grid{columns: columns, colours: map[cell]colour{}}
 }

@@ -10,6 +10,7 @@ import (
 	xterm "golang.org/x/term"
 )
 
+// IsTerminal reports whether a stream is a terminal.
 func IsTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && xterm.IsTerminal(int(file.Fd()))
