@@ -235,18 +235,6 @@ func widthOfRune(r rune) int {
 	}
 }
 
-// Table prints rows in columns, the first row being the head.
-func Table(w io.Writer, rows [][]string) error {
-	const most = 1000
-	var columns []Column
-	for _, head := range rows[0] {
-		columns = append(columns, Text(head, most))
-	}
-	g := NewGrid(columns...)
-	g.Rows = rows[1:]
-	return g.Print(w)
-}
-
 // Fields prints names and values.
 func Fields(w io.Writer, rows [][]string) error {
 	g := NewGrid(Word(""), Word(""))
