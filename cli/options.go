@@ -7,7 +7,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// Options is what an application gives to its command tree. The zero value makes the stock binary.
+// Options is what an application gives to its command tree. The zero value makes the stock binary, but for its demo.
 type Options struct {
 	// Name is what help and errors call the program. Default "sqlqueue".
 	Name string
