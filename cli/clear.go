@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) clearCommand() *cobra.Command {
+func clearCommand(e *env) *cobra.Command {
 	var includeReserved bool
 	cmd := &cobra.Command{
 		Use:   "clear",
@@ -21,24 +22,24 @@ func (p *program) clearCommand() *cobra.Command {
   sqlqueue clear --include-reserved --yes`,
 		Args: between(0, 0),
 	}
-	queue := oneQueueFlag(cmd, "only jobs of this queue")
+	queue := settings.OneQueueFlag(cmd, "only jobs of this queue")
 	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also jobs that a worker has")
 	consent := consentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			of := "all queues"
 			if queue() != "" {
 				of = fmt.Sprintf("queue %q", queue())
 			}
 			goOn, err := consent.given(cmd, "delete", func() (extent, error) {
-				n, err := operator.New(q).CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, countedTo)
-				return extent{n: n, text: countTo(n, "job") + " of " + of + " for good"}, err
+				n, err := o.CountJobs(cmd.Context(), operator.JobFilter{Queue: queue(), NotReserved: !includeReserved}, term.CountedTo)
+				return extent{n: n, text: term.CountTo(n, "job") + " of " + of + " for good"}, err
 			})
 			if !goOn {
 				return err
 			}
 			n, err := inBatches(cmd, "deleted", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return operator.New(q).Clear(ctx, queue(), includeReserved, progress)
+				return o.Clear(ctx, queue(), includeReserved, progress)
 			})
 			return reportCount(cmd, "deleted", n, "job", err)
 		})

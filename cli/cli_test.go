@@ -3,15 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func TestUsage(t *testing.T) {
@@ -21,7 +21,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "sqlqueue needs a command: bench, clear, completion, config, demo, down, failed,"},
+		{nil, "sqlqueue needs a command: bench, clear, completion, config, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
 		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},
@@ -74,7 +74,7 @@ func TestContextThatHasEnded(t *testing.T) {
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[int]error{0: nil, 1: errors.New("broken"), 2: usagef("what?")} {
+	for want, err := range map[int]error{0: nil, 1: errors.New("broken"), 2: exit.Usagef("what?")} {
 		if got := ExitCode(err); got != want {
 			t.Errorf("%v gives %d, want %d", err, got, want)
 		}
@@ -171,47 +171,11 @@ func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain ü 漢": "plain ü 漢", "a\nb\tc": `a\nb\tc`, "\x1b[0m": `\x1b[0m`, "\u202eevil": `\u202eevil`, "a\xffb": `a\xffb`, "\x00\x7f": `\x00\x7f`,
 	} {
-		if got := printable(text); got != want {
+		if got := term.Printable(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
-	if got := brief("äöüß", 3); got != "äö…" {
+	if got := term.Brief("äöüß", 3); got != "äö…" {
 		t.Errorf("cut to %q", got)
-	}
-}
-
-func TestDemo(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	temporary := filepath.Join(dir, "tmp")
-	if err := os.Mkdir(temporary, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", temporary)
-	t.Setenv("SQLQUEUE_DSN", "postgres://nobody@127.0.0.1:1/nothing") // is not looked at
-	t.Setenv("SQLQUEUE_PREFIX", "x_")
-	t.Setenv("SQLQUEUE_QUEUE", "elsewhere")
-	t.Setenv(asProgram, stock) // the demo starts itself as its workers
-	got := runWith(t.Context(), Options{}, "", "demo")
-	if got.code != 0 || got.stderr != "" {
-		t.Fatalf("exit code %d: %s\n%s", got.code, got.stderr, got.stdout)
-	}
-	for _, line := range []string{"Migrations: 1 step applied", "kill -9 ", "has run again", "Pushed ", "Checked: every job ran"} {
-		if !strings.Contains(got.stdout, line) {
-			t.Errorf("it does not say %q:\n%s", line, got.stdout)
-		}
-	}
-	var left []string
-	for _, in := range []string{dir, temporary} {
-		entries, err := os.ReadDir(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, entry := range entries {
-			left = append(left, entry.Name())
-		}
-	}
-	if !slices.Equal(left, []string{"tmp"}) {
-		t.Errorf("it has left %q", left)
 	}
 }

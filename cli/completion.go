@@ -4,12 +4,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
 // completionCommand stands in place of cobra's own, which has no examples.
-func (p *program) completionCommand() *cobra.Command {
+func completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print what completes commands and flags in a shell: " + strings.Join(shells, ", "),
@@ -33,7 +35,7 @@ func (p *program) completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(w)
 			}
-			return usagef("unknown shell %q: use %s", args[0], strings.Join(shells, ", "))
+			return exit.Usagef("unknown shell %q: use %s", args[0], strings.Join(shells, ", "))
 		},
 	}
 }

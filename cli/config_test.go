@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -19,6 +20,9 @@ func configured(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// shownSetting is a row of config show --json.
+type shownSetting struct{ Setting, Value, From string }
 
 // shown runs config show, and returns the values and where they come from.
 func shown(t *testing.T, options Options, args ...string) map[string]shownSetting {
@@ -46,7 +50,7 @@ func checkSettings(t *testing.T, got map[string]shownSetting, want ...shownSetti
 }
 
 func TestF4_SettingsComeFromFlagsThenEnvironmentThenFile(t *testing.T) {
-	configured(t, defaultConfigFile, `# of the shop
+	configured(t, settings.DefaultFile, `# of the shop
 dsn: sqlite:from-file.db
 prefix: file_
 queue: slow
@@ -125,7 +129,7 @@ func TestF4_CommandsHeedTheirSettings(t *testing.T) {
 // Of two flags of which a command takes one, that which comes first counts.
 func TestF4_RivalSettings(t *testing.T) {
 	s := migrated(t)
-	configured(t, defaultConfigFile, "work: {backoff: 100, exec: 'exit 1', once: true}\n")
+	configured(t, settings.DefaultFile, "work: {backoff: 100, exec: 'exit 1', once: true}\n")
 	s.ok("push", "a")
 	if got := s.run("work", "--delay", "5000"); got.code != 0 {
 		t.Errorf("the result is %+v", got)
@@ -140,12 +144,12 @@ func TestF4_RivalSettings(t *testing.T) {
 // The default queue does not replace the queues of an application's workers; the flag's own section does.
 func TestF4_QueuesOfAnApplication(t *testing.T) {
 	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: sqlqueue.Config{Queue: "mine", Prefix: "app_"}, DSN: "sqlite:app.db"}
-	configured(t, defaultConfigFile, "queue: slow\n")
+	configured(t, settings.DefaultFile, "queue: slow\n")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "slow", "file sqlqueue.yaml:1"},
 		shownSetting{"prefix", "app_", "default"})
 	t.Setenv("SQLQUEUE_QUEUE", "env")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "env", "environment SQLQUEUE_QUEUE"})
-	configured(t, defaultConfigFile, "work: {queue: 'a,b'}\n")
+	configured(t, settings.DefaultFile, "work: {queue: 'a,b'}\n")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "a,b", "file sqlqueue.yaml:1"})
 }
 
@@ -194,7 +198,7 @@ func TestF4_MistakesInTheFile(t *testing.T) {
 
 // What needs no settings works beside a broken file.
 func TestPlainCommandsNeedNoSettings(t *testing.T) {
-	configured(t, defaultConfigFile, "][")
+	configured(t, settings.DefaultFile, "][")
 	for _, args := range [][]string{{"version"}, {"completion", "bash"}, {"--help"}, {"work", "--help"}} {
 		if got := runWith(t.Context(), Options{}, "", args...); got.code != 0 {
 			t.Errorf("%q: %+v", args, got)
@@ -223,7 +227,7 @@ func TestConfigShowsNoSecrets(t *testing.T) {
 				case "environment":
 					t.Setenv("SQLQUEUE_DSN", dsn)
 				case "file":
-					configured(t, defaultConfigFile, "dsn: '"+dsn+"'\n")
+					configured(t, settings.DefaultFile, "dsn: '"+dsn+"'\n")
 				}
 				for _, more := range [][]string{{"config", "show"}, {"config", "show", "--json"}, {"config", "show", "--help"}, {"config", "shw"}, {"config", "show", "--jsn"}} {
 					got := runWith(t.Context(), Options{}, "", slices.Concat(more, args)...)
@@ -239,7 +243,7 @@ func TestConfigShowsNoSecrets(t *testing.T) {
 
 // The password of the address is not shown in other settings either.
 func TestConfigShowsNoSecretsElsewhere(t *testing.T) {
-	configured(t, defaultConfigFile, "dsn: postgres://app:"+secret+"@db/shop\nwork: {exec: 'PGPASSWORD="+secret+" psql'}\n")
+	configured(t, settings.DefaultFile, "dsn: postgres://app:"+secret+"@db/shop\nwork: {exec: 'PGPASSWORD="+secret+" psql'}\n")
 	checkSettings(t, shown(t, Options{}), shownSetting{"work.exec", "PGPASSWORD=xxxxx psql", "file sqlqueue.yaml:2"})
 }
 
@@ -247,7 +251,7 @@ func TestConfigFileIsFoundInTheWorkingDirectory(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	checkSettings(t, shown(t, Options{}), shownSetting{"config", "", "default"}, shownSetting{"dsn", "sqlite:sqlqueue.db", "default"})
-	if err := os.WriteFile(filepath.Join(dir, defaultConfigFile), []byte("dsn: sqlite:found.db\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, settings.DefaultFile), []byte("dsn: sqlite:found.db\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	checkSettings(t, shown(t, Options{}), shownSetting{"dsn", "sqlite:found.db", "file sqlqueue.yaml:1"})

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func yesFlag(cmd *cobra.Command, yes *bool) {
@@ -16,7 +18,7 @@ func yesFlag(cmd *cobra.Command, yes *bool) {
 
 // asks reports whether a person is at the terminal who can be asked.
 func asks(cmd *cobra.Command, yes bool) bool {
-	return !yes && isTerminal(cmd.InOrStdin()) && isTerminal(cmd.ErrOrStderr())
+	return !yes && term.IsTerminal(cmd.InOrStdin()) && term.IsTerminal(cmd.ErrOrStderr())
 }
 
 // confirm asks before something is destroyed, when a person is at the terminal.
@@ -63,7 +65,7 @@ func (c *consent) given(cmd *cobra.Command, does string, look func() (extent, er
 	if !ask && !c.says && !c.dryRun {
 		return true, nil
 	}
-	stop := showLine(cmd.ErrOrStderr(), func() string { return "counting" })
+	stop := term.ShowLine(cmd.ErrOrStderr(), func() string { return "counting" })
 	found, err := look()
 	stop()
 	switch about := does + " " + found.text; {

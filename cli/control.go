@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) pauseCommand() *cobra.Command {
+func pauseCommand(e *env) *cobra.Command {
 	var queues []string
 	var duration time.Duration
 	cmd := &cobra.Command{
@@ -22,16 +22,16 @@ func (p *program) pauseCommand() *cobra.Command {
   sqlqueue pause`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "paused", operator.ControlChange{Pause: true, PauseFor: duration})
+			return control(e, cmd, queues, "paused", operator.ControlChange{Pause: true, PauseFor: duration})
 		},
 	}
-	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
-	cmd.Flags().Var(seconds{&duration, positive}, "for", "resume by itself after this time")
+	settings.QueueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	cmd.Flags().Var(settings.Duration(&duration, settings.Positive), "for", "resume by itself after this time")
 	cmd.Flags().Lookup("for").DefValue = ""
 	return cmd
 }
 
-func (p *program) resumeCommand() *cobra.Command {
+func resumeCommand(e *env) *cobra.Command {
 	var queues []string
 	cmd := &cobra.Command{
 		Use:   "resume",
@@ -41,14 +41,14 @@ func (p *program) resumeCommand() *cobra.Command {
   sqlqueue resume`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "resumed", operator.ControlChange{Resume: true})
+			return control(e, cmd, queues, "resumed", operator.ControlChange{Resume: true})
 		},
 	}
-	queueFlag(cmd, &queues, "queue, or several with commas between them (default: the pause of all)")
+	settings.QueueFlag(cmd, &queues, "queue, or several with commas between them (default: the pause of all)")
 	return cmd
 }
 
-func (p *program) restartCommand() *cobra.Command {
+func restartCommand(e *env) *cobra.Command {
 	var queues []string
 	cmd := &cobra.Command{
 		Use:   "restart",
@@ -59,25 +59,25 @@ func (p *program) restartCommand() *cobra.Command {
   sqlqueue restart --queue mail`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, "restarting the workers of", operator.ControlChange{Restart: true})
+			return control(e, cmd, queues, "restarting the workers of", operator.ControlChange{Restart: true})
 		},
 	}
-	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	settings.QueueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
 	return cmd
 }
 
-func (p *program) downCommand() *cobra.Command {
-	return p.maintenanceCommand(true, "down", "Begin maintenance: workers take no jobs, but those started with --force",
+func downCommand(e *env) *cobra.Command {
+	return maintenanceCommand(e, true, "down", "Begin maintenance: workers take no jobs, but those started with --force",
 		"Begin maintenance of all queues, or with --queue of a queue: workers take no jobs, unless they were started with --force. Jobs that\n"+
 			"are running go on; pushes too. It ends with up.")
 }
 
-func (p *program) upCommand() *cobra.Command {
-	return p.maintenanceCommand(false, "up", "End maintenance",
+func upCommand(e *env) *cobra.Command {
+	return maintenanceCommand(e, false, "up", "End maintenance",
 		"End the maintenance of all queues, or with --queue that of a queue.")
 }
 
-func (p *program) maintenanceCommand(on bool, name, short, long string) *cobra.Command {
+func maintenanceCommand(e *env, on bool, name, short, long string) *cobra.Command {
 	var queues []string
 	cmd := &cobra.Command{
 		Use:     name,
@@ -86,24 +86,24 @@ func (p *program) maintenanceCommand(on bool, name, short, long string) *cobra.C
 		Example: "  sqlqueue " + name,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.control(cmd, queues, name+":", operator.ControlChange{Maintenance: &on})
+			return control(e, cmd, queues, name+":", operator.ControlChange{Maintenance: &on})
 		},
 	}
-	queueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
+	settings.QueueFlag(cmd, &queues, "queue, or several with commas between them (default: all)")
 	return cmd
 }
 
 // control says the same about each queue, or about all.
-func (p *program) control(cmd *cobra.Command, queues []string, did string, change operator.ControlChange) error {
+func control(e *env, cmd *cobra.Command, queues []string, did string, change operator.ControlChange) error {
 	about := "all queues"
 	if len(queues) == 0 {
 		queues = []string{""}
 	} else {
 		about = strings.Join(queues, ", ")
 	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+	return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 		for _, queue := range queues {
-			if err := operator.New(q).Control(cmd.Context(), queue, change); err != nil {
+			if err := o.Control(cmd.Context(), queue, change); err != nil {
 				return err
 			}
 		}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) failedCommand() *cobra.Command {
-	cmd := group(&cobra.Command{}, p.failedListCommand(), p.failedShowCommand())
-	p.listFailed(cmd)
+func failedCommand(e *env) *cobra.Command {
+	cmd := group(&cobra.Command{}, failedListCommand(e), failedShowCommand(e))
+	listFailed(e, cmd)
 	cmd.Use = "failed"
 	cmd.Short = "List and show failed jobs"
 	cmd.Example = `  sqlqueue failed --queue mail
@@ -32,7 +33,7 @@ ids, times and addresses, for which a * stands; --error takes an error of a grou
 
 retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
 
-func (p *program) failedListCommand() *cobra.Command {
+func failedListCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List failed jobs, the newest first",
@@ -42,49 +43,40 @@ func (p *program) failedListCommand() *cobra.Command {
   sqlqueue failed list --json | jq '.[].error'`,
 		Args: between(0, 0),
 	}
-	p.listFailed(cmd)
+	listFailed(e, cmd)
 	return cmd
 }
 
 // listFailed makes cmd list failed jobs.
-func (p *program) listFailed(cmd *cobra.Command) {
+func listFailed(e *env, cmd *cobra.Command) {
 	var grouped, asJSON bool
 	limit, before := 100, 0
 	flags := addFailedFilter(cmd, "")
 	cmd.Flags().BoolVar(&grouped, "group", false, "count the jobs of one queue and handler whose errors are alike, the most frequent first")
-	cmd.Flags().Var(counter{value: &before}, "before", "only failed jobs with smaller ids: for the next page")
-	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only failed jobs with smaller ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
+	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		filter, err := flags.of()
 		if err != nil {
 			return err
 		}
 		filter.Before = int64(before)
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if grouped {
-				return listGroups(cmd, q, filter, limit, asJSON)
+				return listGroups(cmd, o, filter, limit, asJSON)
 			}
-			filter.TextMax = startOfPayload
-			jobs, err := pages(limit+1, func(n int) ([]operator.FailedJob, error) {
-				filter.Limit = n
-				page, err := operator.New(q).FailedJobs(cmd.Context(), filter)
-				if len(page) > 0 {
-					filter.Before = page[len(page)-1].ID
-				}
-				return page, err
-			})
+			filter.TextMax = operator.StartOfPayload
+			jobs, more, err := o.SearchFailed(cmd.Context(), filter, limit)
 			if err != nil {
 				return err
 			}
-			more := len(jobs) > limit
-			jobs = jobs[:min(len(jobs), limit)]
 			if asJSON {
-				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), q, jobs)
+				err = writeFailed(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
-				err = failedTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+				err = failedTable(jobs, time.Now()).Print(cmd.OutOrStdout())
 			}
-			if more && err == nil {
+			if more == operator.HasMore && err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --limit, or --before %d\n", jobs[len(jobs)-1].ID)
 			}
 			return err
@@ -93,19 +85,19 @@ func (p *program) listFailed(cmd *cobra.Command) {
 }
 
 // writeFailed prints an array of failed jobs: see writeRows.
-func writeFailed(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []operator.FailedJob) error {
+func writeFailed(ctx context.Context, w io.Writer, o *operator.Operator, jobs []operator.FailedJob) error {
 	return writeRows(w, jobs, func(j operator.FailedJob) (operator.FailedJob, error) {
 		var err error
-		if isCut(j.Payload) || isCut([]byte(j.Error)) || isCut([]byte(j.Stack)) {
-			j, err = operator.New(q).FailedJob(ctx, j.ID)
+		if operator.IsCut(j.Payload) || operator.IsCut([]byte(j.Error)) || operator.IsCut([]byte(j.Stack)) {
+			j, err = o.FailedJob(ctx, j.ID)
 		}
-		j.Payload = encodable(j.Payload)
+		j.Payload = operator.Encodable(j.Payload)
 		return j, err
 	})
 }
 
-func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter operator.FailedFilter, limit int, asJSON bool) error {
-	groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
+func listGroups(cmd *cobra.Command, o *operator.Operator, filter operator.FailedFilter, limit int, asJSON bool) error {
+	groups, err := o.FailedGroups(cmd.Context(), filter, term.CountedTo)
 	if err != nil {
 		return err
 	}
@@ -115,49 +107,50 @@ func listGroups(cmd *cobra.Command, q *sqlqueue.Queue, filter operator.FailedFil
 	}
 	shown := groups[:min(len(groups), limit)]
 	if asJSON {
-		err = writeArray(cmd.OutOrStdout(), shown)
+		err = term.WriteArray(cmd.OutOrStdout(), shown)
 	} else {
-		err = groupTable(shown, time.Now()).writeTo(cmd.OutOrStdout())
+		err = groupTable(shown, time.Now()).Print(cmd.OutOrStdout())
 	}
-	if jobs >= countedTo && err == nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are more failed jobs: these groups are of the newest %d\n", countedTo)
+	if jobs >= term.CountedTo && err == nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are more failed jobs: these groups are of the newest %d\n", term.CountedTo)
 	}
 	if more := len(groups) - limit; more > 0 && err == nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are %s more: --limit\n", count(more, "group"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are %s more: --limit\n", term.Count(more, "group"))
 	}
 	return err
 }
 
-func failedTable(jobs []operator.FailedJob, now time.Time) *grid {
-	t := newGrid(number("ID"), spare(number("JOB")), text("QUEUE", 30), text("NAME", 30), spare(number("ATTEMPTS")), word("FAILED"), text("ERROR", 80))
+func failedTable(jobs []operator.FailedJob, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("ID"), term.Spare(term.Number("JOB")), term.Text("QUEUE", 30), term.Text("NAME", 30),
+		term.Spare(term.Number("ATTEMPTS")), term.Word("FAILED"), term.Text("ERROR", 80))
 	for _, j := range jobs {
-		name, _ := nameAndData(j.Payload)
-		t.add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
-			ago(j.FailedAt, now), strings.TrimSpace(j.Error))
+		name, _ := operator.NameAndData(j.Payload)
+		t.Add(strconv.FormatInt(j.ID, 10), strconv.FormatInt(j.JobID, 10), j.Queue, name, strconv.Itoa(j.Attempts),
+			term.Ago(j.FailedAt, now), strings.TrimSpace(j.Error))
 	}
 	return t
 }
 
-func (p *program) failedShowCommand() *cobra.Command {
-	return showCommand(p, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
+func failedShowCommand(e *env) *cobra.Command {
+	return showCommand(e, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
 }
 
 func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
-	name, _ := nameAndData(j.Payload)
+	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
 		{"job", strconv.FormatInt(j.JobID, 10)},
-		{"queue", printable(j.Queue)},
-		{"name", printable(name)},
+		{"queue", term.Printable(j.Queue)},
+		{"name", term.Printable(name)},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
-		{"created", timestamp(j.CreatedAt, now)},
-		{"failed", timestamp(j.FailedAt, now)},
+		{"created", term.Timestamp(j.CreatedAt, now)},
+		{"failed", term.Timestamp(j.FailedAt, now)},
 	}
 	if j.UniqueKey != "" {
-		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
+		rows = append(rows, []string{"unique key", term.Printable(j.UniqueKey)})
 	}
-	if err := fields(w, rows); err != nil {
+	if err := term.Fields(w, rows); err != nil {
 		return err
 	}
 	if err := showPayload(w, j.Payload); err != nil {
@@ -165,7 +158,7 @@ func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {
 	}
 	for _, part := range []struct{ title, text string }{{"error", j.Error}, {"stack", j.Stack}} {
 		if text := strings.TrimRight(part.text, "\n"); text != "" {
-			indented := "  " + strings.ReplaceAll(printableLines(strings.ReplaceAll(text, "\t", "    ")), "\n", "\n  ")
+			indented := "  " + strings.ReplaceAll(term.PrintableLines(strings.ReplaceAll(text, "\t", "    ")), "\n", "\n  ")
 			if _, err := fmt.Fprintf(w, "%s\n%s\n", part.title, indented); err != nil {
 				return err
 			}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -24,11 +26,12 @@ var failedFilterNames = []string{"queue", "name", "error", "older-than"}
 
 // addFailedFilter adds the flags. Their explanations begin with the condition.
 func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
-	f := &failedFilter{cmd: cmd, queue: oneQueueFlag(cmd, condition+"only failed jobs of this queue")}
+	f := &failedFilter{cmd: cmd, queue: settings.OneQueueFlag(cmd, condition+"only failed jobs of this queue")}
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.Name, "name", "", condition+"only failed jobs for this handler")
 	flags.StringVar(&f.filter.Error, "error", "", condition+"only failed jobs with this text in their error; a * stands for any text")
-	flags.Var(seconds{&f.filter.OlderThan, positive}, "older-than", condition+"only jobs that failed at least so long ago, such as 1d")
+	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than",
+		condition+"only jobs that failed at least so long ago, such as 1d")
 	flags.Lookup("older-than").DefValue = ""
 	return f
 }
@@ -36,36 +39,36 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 func (f *failedFilter) of() (operator.FailedFilter, error) {
 	filter := f.filter
 	filter.Queue = f.queue()
-	return filter, notEmpty(f.cmd, "name", "error")
+	return filter, settings.NotEmpty(f.cmd, "name", "error")
 }
 
 // idsOrAll returns the filter of a command that takes ids, or --all with conditions.
 func (f *failedFilter) idsOrAll(all bool, args []string) (filter operator.FailedFilter, err error) {
 	switch {
 	case all && len(args) > 0:
-		return filter, usagef("give ids or --all, not both")
+		return filter, exit.Usagef("give ids or --all, not both")
 	case all:
 		return f.of()
 	case slices.ContainsFunc(failedFilterNames, f.cmd.Flags().Changed):
-		return filter, usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
+		return filter, exit.Usagef("--queue, --name, --error and --older-than go with --all: %s", f.cmd.UseLine())
 	case len(args) == 0:
-		return filter, usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
+		return filter, exit.Usagef("%s needs ids of failed jobs, or --all: %s", f.cmd.CommandPath(), f.cmd.UseLine())
 	}
-	filter.IDs, err = parseIDs(args)
+	filter.IDs, err = settings.ParseIDs(args)
 	return filter, err
 }
 
 // forget deletes the failed jobs that pass a filter, with consent: which they are, in large groups, is told to the person who is asked.
-func forget(cmd *cobra.Command, consent *consent, q *sqlqueue.Queue, filter operator.FailedFilter) error {
+func forget(cmd *cobra.Command, consent *consent, o *operator.Operator, filter operator.FailedFilter) error {
 	goOn, err := consent.given(cmd, "forget", func() (extent, error) {
-		groups, err := operator.New(q).FailedGroups(cmd.Context(), filter, countedTo)
-		return extentOf(groups, widthOf(cmd.ErrOrStderr())), err
+		groups, err := o.FailedGroups(cmd.Context(), filter, term.CountedTo)
+		return extentOf(groups, term.WidthOf(cmd.ErrOrStderr())), err
 	})
 	if !goOn {
 		return err
 	}
 	n, err := inBatches(cmd, "forgot", "failed job", "", func(ctx context.Context, progress func(int)) (int, error) {
-		return operator.New(q).Forget(ctx, filter, progress)
+		return o.Forget(ctx, filter, progress)
 	})
 	return reportCount(cmd, "forgot", n, "failed job", err)
 }
@@ -77,28 +80,29 @@ func extentOf(groups []operator.FailedGroup, line int) extent {
 	for _, g := range groups {
 		found.n += int(g.Count)
 	}
-	found.text = countTo(found.n, "failed job")
-	t := newGrid(number(""), text("", 30), text("", 30), text("", 80))
+	found.text = term.CountTo(found.n, "failed job")
+	t := term.NewGrid(term.Number(""), term.Text("", 30), term.Text("", 30), term.Text("", 80))
 	for i, g := range groups {
 		if i == most {
 			break
 		}
-		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, g.Error)
+		t.Add(fmt.Sprint(g.Count), g.Queue, g.Name, g.Error)
 	}
 	var b strings.Builder
-	_ = t.writeLines(&b, line, false)
+	_ = t.WriteLines(&b, line, false)
 	if more := len(groups) - most; more > 0 {
-		fmt.Fprintf(&b, "and %s\n", count(more, "other group"))
+		fmt.Fprintf(&b, "and %s\n", term.Count(more, "other group"))
 	}
 	found.details = b.String()
 	return found
 }
 
 // groupTable shows groups of failed jobs.
-func groupTable(groups []operator.FailedGroup, now time.Time) *grid {
-	t := newGrid(number("COUNT"), text("QUEUE", 30), text("NAME", 30), spare(word("FIRST")), word("LAST"), number("NEWEST"), text("ERROR", 120))
+func groupTable(groups []operator.FailedGroup, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("COUNT"), term.Text("QUEUE", 30), term.Text("NAME", 30), term.Spare(term.Word("FIRST")),
+		term.Word("LAST"), term.Number("NEWEST"), term.Text("ERROR", 120))
 	for _, g := range groups {
-		t.add(fmt.Sprint(g.Count), g.Queue, g.Name, ago(g.First, now), ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
+		t.Add(fmt.Sprint(g.Count), g.Queue, g.Name, term.Ago(g.First, now), term.Ago(g.Last, now), fmt.Sprint(g.ID), g.Error)
 	}
 	return t
 }

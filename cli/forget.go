@@ -3,10 +3,11 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) forgetCommand() *cobra.Command {
+func forgetCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "forget ID… | --all",
@@ -24,10 +25,10 @@ func (p *program) forgetCommand() *cobra.Command {
 			return err
 		}
 		if !all && consent.dryRun {
-			return usagef("--dry-run goes with --all, not with ids")
+			return exit.Usagef("--dry-run goes with --all, not with ids")
 		}
 		consent.yes = consent.yes || !all
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error { return forget(cmd, consent, q, filter) })
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
 	}
 	return cmd
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -49,7 +51,7 @@ func shop(t *testing.T) *shell {
 	s.ok("pause", "--queue", "images-of-customers-in-europe")
 	s.exec(`UPDATE jobs SET created_at = created_at - 3 * 86400000000, available_at = available_at - 3 * 86400000000`)
 	for i := range 7 {
-		at := time.Now().Add(-time.Duration(i+2) * day).UnixMicro()
+		at := time.Now().Add(-time.Duration(i+2) * term.Day).UnixMicro()
 		s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) VALUES (?, ?, 0, ?, 3, ?, ?, ?, ?)`,
 			100+i, []string{"mail", "sms"}[i/5], `{"job":"send_invoice","data":{"order_id":1}}`,
 			fmt.Sprintf("cannot connect to 10.0.0.%d:587: connection refused\nafter 3 attempts", i), "goroutine 1 [running]:\n\tmain.main()", at, at)
@@ -58,7 +60,7 @@ func shop(t *testing.T) *shell {
 	for i, name := range []string{"mailer", "a-worker-with-a-name-that-is-long"} {
 		seen := []time.Time{now, now.Add(-5 * time.Minute)}[i]
 		s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
-			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], now.Add(-20*day).UnixMicro(), seen.UnixMicro())
+			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], now.Add(-20*term.Day).UnixMicro(), seen.UnixMicro())
 	}
 	return s
 }
@@ -96,7 +98,7 @@ func TestTablesOnTerminals(t *testing.T) {
 				shown, _ := s.onTerminal(uint16(columns), "", strings.Fields(line)...)
 				golden(t, fmt.Sprintf("%s-%d.txt", name, columns), shown)
 				for row := range strings.Lines(shown) {
-					if n := widthOfText(strings.TrimSuffix(row, "\n")); n > columns {
+					if n := term.WidthOfText(strings.TrimSuffix(row, "\n")); n > columns {
 						t.Errorf("%s: a line has %d characters: %s", line, n, row)
 					}
 				}

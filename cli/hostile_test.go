@@ -86,14 +86,3 @@ func TestTenMegabytesOfData(t *testing.T) {
 		t.Errorf("the table has %d bytes", len(got))
 	}
 }
-
-func TestPrintableJSON(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"{\"a\":\"ü漢\"}": "{\"a\":\"ü漢\"}", "\"\u009b\u202e\x7f\"": `"\u009b\u202e\u007f"`, "\"\U000e0001\"": `"\udb40\udc01"`, "\"\xff\"": `"\ufffd"`,
-	} {
-		if got := printableJSON(text); got != want {
-			t.Errorf("%q is printed as %s, want %s", text, got, want)
-		}
-	}
-}

@@ -1,26 +1,23 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) jobsCommand() *cobra.Command {
+func jobsCommand(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "jobs",
 		Short: "List, show, cancel, edit and release jobs",
@@ -28,15 +25,15 @@ func (p *program) jobsCommand() *cobra.Command {
   sqlqueue jobs show 42
   sqlqueue jobs cancel --queue mail --older-than 1d --dry-run`,
 	},
-		p.jobsListCommand(),
-		p.jobsShowCommand(),
-		p.jobsCancelCommand(),
-		p.jobsEditCommand(),
-		p.jobsReleaseCommand(),
+		jobsListCommand(e),
+		jobsShowCommand(e),
+		jobsCancelCommand(e),
+		jobsEditCommand(e),
+		jobsReleaseCommand(e),
 	)
 }
 
-func (p *program) jobsListCommand() *cobra.Command {
+func jobsListCommand(e *env) *cobra.Command {
 	var asJSON bool
 	limit, after := 100, 0
 	cmd := &cobra.Command{
@@ -50,33 +47,33 @@ func (p *program) jobsListCommand() *cobra.Command {
 		Args: between(0, 0),
 	}
 	flags := addJobFilter(cmd)
-	cmd.Flags().Var(counter{value: &after}, "after", "only jobs with greater ids: for the next page")
-	cmd.Flags().Var(counter{&limit, 1}, "limit", "how many at most")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
+	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			filter, err := flags.of(cmd.Context(), q)
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			filter, err := flags.of(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
 			filter.After = int64(after)
-			filter.PayloadMax = startOfPayload
-			stop := showLine(cmd.ErrOrStderr(), func() string { return "searching" })
-			jobs, more, err := searchJobs(cmd.Context(), q, filter, limit)
+			filter.PayloadMax = operator.StartOfPayload
+			stop := term.ShowLine(cmd.ErrOrStderr(), func() string { return "searching" })
+			jobs, more, err := o.SearchJobs(cmd.Context(), filter, limit)
 			stop()
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), q, jobs)
+				err = writeJobs(cmd.Context(), cmd.OutOrStdout(), o, jobs)
 			} else {
-				err = jobTable(jobs, time.Now()).writeTo(cmd.OutOrStdout())
+				err = jobTable(jobs, time.Now()).Print(cmd.OutOrStdout())
 			}
-			if more != "" && err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", more, jobs[len(jobs)-1].ID)
+			if says := moreSays[more]; says != "" && err == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: --limit, or --after %d\n", says, jobs[len(jobs)-1].ID)
 			}
 			return err
 		})
@@ -84,225 +81,68 @@ func (p *program) jobsListCommand() *cobra.Command {
 	return cmd
 }
 
-// startOfPayload is how many characters of each payload a list of jobs reads at once: a thousand payloads may be larger than the memory.
-const startOfPayload = 4096
+var moreSays = map[operator.More]string{operator.MaybeMore: "there can be more", operator.HasMore: "there are more"}
 
-// isCut reports whether more may follow a payload of which the start was read.
-func isCut(payload []byte) bool { return utf8.RuneCount(payload) >= startOfPayload }
-
-// writeJobs prints an array of jobs that searchJobs has found: see writeRows.
-func writeJobs(ctx context.Context, w io.Writer, q *sqlqueue.Queue, jobs []sqlqueue.Job) error {
+// writeJobs prints an array of jobs that were found: see writeRows.
+func writeJobs(ctx context.Context, w io.Writer, o *operator.Operator, jobs []sqlqueue.Job) error {
 	return writeRows(w, jobs, func(j sqlqueue.Job) (sqlqueue.Job, error) {
 		var err error
-		if isCut(j.Payload) {
-			j, err = operator.New(q).Job(ctx, j.ID)
+		if operator.IsCut(j.Payload) {
+			j, err = o.Job(ctx, j.ID)
 		}
-		j.Payload = encodable(j.Payload)
+		j.Payload = operator.Encodable(j.Payload)
 		return j, err
 	})
 }
 
-// writeRows prints an array of rows, one on each line. A row of which the start was read is read whole when it is printed; one that is gone by
-// then is left out.
-func writeRows[T any](w io.Writer, rows []T, whole func(T) (T, error)) error {
-	before := "["
-	for _, row := range rows {
-		row, err := whole(row)
-		if errors.Is(err, operator.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, before); err != nil {
-			return err
-		}
-		var line strings.Builder
-		if err := writeJSON(&line, row); err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, strings.TrimSuffix(line.String(), "\n")); err != nil {
-			return err
-		}
-		before = ",\n "
-	}
-	end := "]\n"
-	if before == "[" {
-		end = "[]\n"
-	}
-	_, err := io.WriteString(w, end)
-	return err
-}
-
-// encodable is a payload that can stand in JSON: itself, or, if Go takes it for none, as what nests too deep, a string with its text.
-func encodable(payload json.RawMessage) json.RawMessage {
-	if json.Valid(payload) {
-		return payload
-	}
-	text, _ := json.Marshal(string(payload))
-	return text
-}
-
-func jobTable(jobs []sqlqueue.Job, now time.Time) *grid {
-	t := newGrid(number("ID"), text("QUEUE", 30), word("STATE"), text("NAME", 30), spare(number("ATTEMPTS")), spare(number("PRIORITY")),
-		word("AVAILABLE"), word("CREATED"), text("DATA", 60))
+func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Number("ID"), term.Text("QUEUE", 30), term.Word("STATE"), term.Text("NAME", 30),
+		term.Spare(term.Number("ATTEMPTS")), term.Spare(term.Number("PRIORITY")),
+		term.Word("AVAILABLE"), term.Word("CREATED"), term.Text("DATA", 60))
 	for _, j := range jobs {
-		name, data := nameAndData(j.Payload)
-		t.add(strconv.FormatInt(j.ID, 10), j.Queue, string(stateOf(j, now)), name, strconv.Itoa(j.Attempts),
-			strconv.Itoa(int(j.Priority)), ago(j.AvailableAt, now), ago(j.CreatedAt, now), data)
+		name, data := operator.NameAndData(j.Payload)
+		t.Add(strconv.FormatInt(j.ID, 10), j.Queue, string(operator.StateOf(j, now)), name, strconv.Itoa(j.Attempts),
+			strconv.Itoa(int(j.Priority)), term.Ago(j.AvailableAt, now), term.Ago(j.CreatedAt, now), data)
 	}
 	return t
 }
 
-func stateOf(j sqlqueue.Job, now time.Time) operator.State {
-	switch {
-	case j.Reserved:
-		return operator.Reserved
-	case j.AvailableAt.After(now):
-		return operator.Delayed
-	}
-	return operator.Ready
-}
-
-// nameAndData returns what is to be shown of a payload, also of one that no handler could read.
-func nameAndData(payload []byte) (name, data string) {
-	if isCut(payload) && !json.Valid(payload) {
-		return startOf(payload)
-	}
-	parsed, err := sqlqueue.ParsePayload(payload)
-	if err != nil && parsed.Job == "" {
-		return "?", string(payload)
-	}
-	return parsed.Job, string(parsed.Data)
-}
-
-// startOf reads the name and the beginning of the data from the start of a payload. With two names it has none: see sqlqueue.ParsePayload.
-func startOf(payload []byte) (name, data string) {
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return "?", string(payload)
-	}
-	for names := 0; ; {
-		token, err := decoder.Token()
-		key, ok := token.(string)
-		if err != nil || !ok {
-			break
-		}
-		rest := payload[decoder.InputOffset():]
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			value = bytes.TrimLeft(rest, ": \t\r\n") // cut
-			if key == "data" {
-				data = string(value)
-			}
-			break
-		}
-		switch key {
-		case "job":
-			if names++; names > 1 || json.Unmarshal(value, &name) != nil {
-				name = ""
-			}
-		case "data":
-			data = string(value)
-		}
-	}
-	return cmp.Or(name, "?"), cmp.Or(data, string(payload))
-}
-
-func (p *program) jobsShowCommand() *cobra.Command {
-	return showCommand(p, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
-}
-
-// showCommand shows one row by its id.
-func showCommand[T any](p *program, short, example string, find func(*operator.Operator, context.Context, int64) (T, error),
-	show func(io.Writer, T, time.Time) error,
-) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "show ID",
-		Short:   short,
-		Example: example,
-		Args:    between(1, 1, "ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ids, err := parseIDs(args)
-			if err != nil {
-				return err
-			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				row, err := find(operator.New(q), cmd.Context(), ids[0])
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return writeRow(cmd.OutOrStdout(), row)
-				}
-				return show(cmd.OutOrStdout(), row, time.Now())
-			})
-		},
-	}
-	jsonFlag(cmd, &asJSON)
-	return cmd
-}
-
-// writeRow prints a job or a failed job as JSON.
-func writeRow(w io.Writer, row any) error {
-	switch r := row.(type) {
-	case sqlqueue.Job:
-		r.Payload = encodable(r.Payload)
-		row = r
-	case operator.FailedJob:
-		r.Payload = encodable(r.Payload)
-		row = r
-	}
-	return writeJSON(w, row)
+func jobsShowCommand(e *env) *cobra.Command {
+	return showCommand(e, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
 }
 
 func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
-	name, _ := nameAndData(j.Payload)
+	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
-		{"queue", printable(j.Queue)},
-		{"name", printable(name)},
-		{"state", string(stateOf(j, now))},
+		{"queue", term.Printable(j.Queue)},
+		{"name", term.Printable(name)},
+		{"state", string(operator.StateOf(j, now))},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
-		{"available", timestamp(j.AvailableAt, now)},
-		{"created", timestamp(j.CreatedAt, now)},
+		{"available", term.Timestamp(j.AvailableAt, now)},
+		{"created", term.Timestamp(j.CreatedAt, now)},
 	}
 	if j.UniqueKey != "" {
-		rows = append(rows, []string{"unique key", printable(j.UniqueKey)})
+		rows = append(rows, []string{"unique key", term.Printable(j.UniqueKey)})
 	}
 	if j.Reserved {
-		expires := timestamp(j.ExpiresAt, now)
+		expires := term.Timestamp(j.ExpiresAt, now)
 		if j.ExpiresAt.IsZero() {
 			expires = "never"
 		}
 		rows = append(rows,
-			[]string{"reserved", timestamp(j.ReservedAt, now)},
-			[]string{"reserved by", printable(j.ReservedBy)},
+			[]string{"reserved", term.Timestamp(j.ReservedAt, now)},
+			[]string{"reserved by", term.Printable(j.ReservedBy)},
 			[]string{"expires", expires})
 	}
-	if err := fields(w, rows); err != nil {
+	if err := term.Fields(w, rows); err != nil {
 		return err
 	}
 	return showPayload(w, j.Payload)
 }
 
-// showPayload prints a payload over several lines.
-func showPayload(w io.Writer, payload []byte) error {
-	_, err := fmt.Fprintf(w, "payload\n%s\n", indented(payload))
-	return err
-}
-
-func indented(payload []byte) string {
-	var b bytes.Buffer
-	if json.Indent(&b, payload, "  ", "  ") != nil {
-		return "  " + printable(string(payload))
-	}
-	return "  " + printableLines(b.String())
-}
-
-func (p *program) jobsEditCommand() *cobra.Command {
+func jobsEditCommand(e *env) *cobra.Command {
 	var at time.Time
 	var priorityNumber int
 	var name, data string
@@ -313,14 +153,14 @@ func (p *program) jobsEditCommand() *cobra.Command {
   sqlqueue jobs edit 42 --at '2030-01-01 06:00' --data '{"order_id":43}'`,
 		Args: between(1, 1, "ID"),
 	}
-	queue := oneQueueFlag(cmd, "move the job to this queue")
-	cmd.Flags().Var(moment{&at}, "at", "when the job is available")
-	cmd.Flags().Var(priority{&priorityNumber}, "priority", "-32768 to 32767; smaller runs first")
+	queue := settings.OneQueueFlag(cmd, "move the job to this queue")
+	cmd.Flags().Var(settings.Moment(&at), "at", "when the job is available")
+	cmd.Flags().Var(settings.Priority(&priorityNumber), "priority", "-32768 to 32767; smaller runs first")
 	cmd.Flags().StringVar(&data, "data", "", "the job's new data: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&name, "name", "", "the handler that is to run it")
 	cmd.Flags().Lookup("priority").DefValue = ""
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ids, err := parseIDs(args)
+		ids, err := settings.ParseIDs(args)
 		if err != nil {
 			return err
 		}
@@ -338,22 +178,22 @@ func (p *program) jobsEditCommand() *cobra.Command {
 		}
 		if changed("name") {
 			if name == "" {
-				return usagef("--name is empty: it finds the handler")
+				return exit.Usagef("--name is empty: it finds the handler")
 			}
 			edit.Name = &name
 		}
 		if changed("data") {
-			value, err := readData(data, cmd.InOrStdin())
+			value, err := settings.ReadData(data, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			edit.Data = value
 		}
 		if !slices.ContainsFunc([]string{"queue", "at", "priority", "name", "data"}, changed) {
-			return usagef("nothing to change: give --queue, --at, --priority, --name or --data")
+			return exit.Usagef("nothing to change: give --queue, --at, --priority, --name or --data")
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			if err := operator.New(q).Edit(cmd.Context(), ids[0], edit); err != nil {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			if err := o.Edit(cmd.Context(), ids[0], edit); err != nil {
 				return err
 			}
 			return reportCount(cmd, "changed", 1, "job", nil)

@@ -5,12 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) jobsCancelCommand() *cobra.Command {
-	return p.bulkCommand(&cobra.Command{
+func jobsCancelCommand(e *env) *cobra.Command {
+	return bulkCommand(e, &cobra.Command{
 		Use:   "cancel ID… | FILTER",
 		Short: "Delete jobs that no worker has",
 		Long: "Delete jobs that no worker has: by their ids, or all that pass a filter. Those that a worker has stay.\n\n" +
@@ -22,7 +24,7 @@ func (p *program) jobsCancelCommand() *cobra.Command {
 		does: "cancel", did: "cancelled",
 		narrow: func(f *operator.JobFilter) error {
 			if f.State == operator.Reserved {
-				return usagef("a job that a worker has is not cancelled: see jobs release")
+				return exit.Usagef("a job that a worker has is not cancelled: see jobs release")
 			}
 			f.NotReserved = true
 			return nil
@@ -32,8 +34,8 @@ func (p *program) jobsCancelCommand() *cobra.Command {
 	})
 }
 
-func (p *program) jobsReleaseCommand() *cobra.Command {
-	return p.bulkCommand(&cobra.Command{
+func jobsReleaseCommand(e *env) *cobra.Command {
+	return bulkCommand(e, &cobra.Command{
 		Use:   "release ID… | FILTER",
 		Short: "Put reserved jobs back, available now",
 		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
@@ -44,7 +46,7 @@ func (p *program) jobsReleaseCommand() *cobra.Command {
 		does: "release", did: "released",
 		narrow: func(f *operator.JobFilter) error {
 			if f.State != "" && f.State != operator.Reserved {
-				return usagef("only reserved jobs are released, not %s ones", f.State)
+				return exit.Usagef("only reserved jobs are released, not %s ones", f.State)
 			}
 			f.State = operator.Reserved
 			return nil
@@ -65,25 +67,25 @@ type bulkChange struct {
 	all       func(*operator.Operator, context.Context, operator.JobFilter, ...func(int)) (int, error)
 }
 
-func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Command {
+func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
 	flags, consent := addJobFilter(cmd), consentFlags(cmd)
 	consent.says = true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 0 && flags.given():
-			return usagef("give ids or a filter, not both")
+			return exit.Usagef("give ids or a filter, not both")
 		case len(args) > 0 && consent.dryRun:
-			return usagef("--dry-run goes with a filter, not with ids")
+			return exit.Usagef("--dry-run goes with a filter, not with ids")
 		case len(args) > 0:
-			return p.changeJobs(cmd, args, change.did, change.each)
+			return changeJobs(e, cmd, args, change.did, change.each)
 		case !flags.given():
-			return usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
+			return exit.Usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
 		}
 		if err := flags.check(); err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			filter, err := flags.of(cmd.Context(), q)
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			filter, err := flags.of(cmd.Context(), o)
 			if err == nil {
 				err = change.narrow(&filter)
 			}
@@ -92,21 +94,15 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 			}
 			found := extent{}
 			goOn, err := consent.given(cmd, change.does, func() (_ extent, err error) {
-				found.n, err = countJobs(cmd.Context(), q, filter)
-				found.text = countTo(found.n, "job")
+				found.n, err = o.CountJobs(cmd.Context(), filter, term.CountedTo)
+				found.text = term.CountTo(found.n, "job")
 				return found, err
 			})
 			if !goOn {
 				return err
 			}
 			n, err := inBatches(cmd, change.did, "job", found.text, func(ctx context.Context, progress func(int)) (int, error) {
-				total := 0
-				err := inWindows(ctx, q, filter, func(f operator.JobFilter) (bool, error) {
-					n, err := change.all(operator.New(q), ctx, f, func(n int) { progress(total + n) })
-					total += n
-					return false, err
-				})
-				return total, err
+				return change.all(o, ctx, filter, progress)
 			})
 			return reportCount(cmd, change.did, n, "job", err)
 		})
@@ -115,15 +111,15 @@ func (p *program) bulkCommand(cmd *cobra.Command, change bulkChange) *cobra.Comm
 }
 
 // changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
-func (p *program) changeJobs(cmd *cobra.Command, args []string, did string,
+func changeJobs(e *env, cmd *cobra.Command, args []string, did string,
 	change func(*operator.Operator, context.Context, ...int64) (int, error),
 ) error {
-	ids, err := parseIDs(args)
+	ids, err := settings.ParseIDs(args)
 	if err != nil {
 		return err
 	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		n, err := change(operator.New(q), cmd.Context(), ids...)
+	return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		n, err := change(o, cmd.Context(), ids...)
 		return reportCount(cmd, did, n, "job", err)
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 )
 
 func (s *shell) ids(filter string) (ids []int64) {
@@ -40,7 +42,7 @@ func TestE6_JobFilters(t *testing.T) {
 		if got := s.ids(filter); !slices.Equal(got, want) {
 			t.Errorf("with %q: %v, want %v", filter, got, want)
 		}
-		if got, want := s.ok(append([]string{"jobs", "cancel", "--dry-run"}, strings.Fields(filter)...)...), "would cancel "+count(len(want), "job")+"\n"; got != want {
+		if got, want := s.ok(append([]string{"jobs", "cancel", "--dry-run"}, strings.Fields(filter)...)...), "would cancel "+term.Count(len(want), "job")+"\n"; got != want {
 			t.Errorf("cancel with %q: %q, want %q", filter, got, want)
 		}
 	}
@@ -142,24 +144,6 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 	}
 }
 
-// A number as great as people are told of stands for so many or more.
-func TestCountTo(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int]string{0: "0 jobs", 1: "1 job", 9_999: "9999 jobs", 10_000: "10000+ jobs"} {
-		if got := countTo(n, "job"); got != want {
-			t.Errorf("%d is %q, want %q", n, got, want)
-		}
-	}
-	for _, test := range []struct {
-		n, limit int64
-		want     string
-	}{{3, 0, "3"}, {3, 4, "3"}, {4, 4, "4+"}} {
-		if got := upTo(test.n, test.limit); got != test.want {
-			t.Errorf("%d of %d is %q, want %q", test.n, test.limit, got, test.want)
-		}
-	}
-}
-
 // fail makes it look as if so many jobs had failed.
 func (s *shell) fail(n int, queue, name, message string, hoursAgo int) {
 	s.t.Helper()
@@ -206,7 +190,7 @@ func TestE8_FailedByGroupAndError(t *testing.T) {
 			t.Errorf("with %q: %d failed jobs, want %d", filter, len(jobs), want)
 		}
 		got := s.ok(append([]string{"forget", "--all", "--dry-run"}, strings.Fields(filter)...)...)
-		if want := "would forget " + count(want, "failed job") + "\n"; !strings.HasPrefix(got, want) {
+		if want := "would forget " + term.Count(want, "failed job") + "\n"; !strings.HasPrefix(got, want) {
 			t.Errorf("forget with %q: %q, want %q", filter, got, want)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -29,15 +29,15 @@ type jobFilter struct {
 var jobFilterNames = []string{"queue", "state", "name", "field", "older-than", "newer-than", "since", "until"}
 
 func addJobFilter(cmd *cobra.Command) *jobFilter {
-	f := &jobFilter{cmd: cmd, queue: oneQueueFlag(cmd, "only jobs of this queue")}
+	f := &jobFilter{cmd: cmd, queue: settings.OneQueueFlag(cmd, "only jobs of this queue")}
 	flags := cmd.Flags()
 	flags.StringVar(&f.state, "state", "", "only jobs that are ready, delayed or reserved")
 	flags.StringVar(&f.filter.Name, "name", "", "only jobs for this handler")
 	flags.Var(fieldList{&f.filter.Fields}, "field", "only jobs with this value in their data, such as customer.id=42")
-	flags.Var(seconds{&f.filter.OlderThan, positive}, "older-than", "only jobs pushed at least so long ago, such as 1d")
-	flags.Var(seconds{&f.newerThan, positive}, "newer-than", "only jobs pushed within so long")
-	flags.Var(moment{&f.filter.CreatedAfter}, "since", "only jobs pushed at or after this time")
-	flags.Var(moment{&f.filter.CreatedBefore}, "until", "only jobs pushed before this time")
+	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than", "only jobs pushed at least so long ago, such as 1d")
+	flags.Var(settings.Duration(&f.newerThan, settings.Positive), "newer-than", "only jobs pushed within so long")
+	flags.Var(settings.Moment(&f.filter.CreatedAfter), "since", "only jobs pushed at or after this time")
+	flags.Var(settings.Moment(&f.filter.CreatedBefore), "until", "only jobs pushed before this time")
 	flags.Lookup("older-than").DefValue, flags.Lookup("newer-than").DefValue = "", ""
 	return f
 }
@@ -50,35 +50,29 @@ func (f *jobFilter) check() error {
 	switch state := operator.State(f.state); state {
 	case "", operator.Ready, operator.Delayed, operator.Reserved:
 	default:
-		return usagef("unknown state %q: use ready, delayed or reserved", f.state)
+		return exit.Usagef("unknown state %q: use ready, delayed or reserved", f.state)
 	}
-	if err := notEmpty(f.cmd, "name", "state"); err != nil {
+	if err := settings.NotEmpty(f.cmd, "name", "state"); err != nil {
 		return err
 	}
 	if f.newerThan != 0 && !f.filter.CreatedAfter.IsZero() {
-		return usagef("give --newer-than or --since, not both")
+		return exit.Usagef("give --newer-than or --since, not both")
 	}
 	return nil
 }
 
-// of returns the filter for a queue's database, whose clock decides.
-func (f *jobFilter) of(ctx context.Context, q *sqlqueue.Queue) (operator.JobFilter, error) {
+// of returns the filter for a database, whose clock decides.
+func (f *jobFilter) of(ctx context.Context, o *operator.Operator) (operator.JobFilter, error) {
 	filter := f.filter
 	filter.State, filter.Queue = operator.State(f.state), f.queue()
 	if f.newerThan != 0 {
-		now, err := clock(ctx, q)
+		now, err := o.Now(ctx)
 		if err != nil {
 			return filter, err
 		}
 		filter.CreatedAfter = now.Add(-f.newerThan)
 	}
 	return filter, nil
-}
-
-// clock returns the time by the database's clock.
-func clock(ctx context.Context, q *sqlqueue.Queue) (time.Time, error) {
-	answer, err := q.Exchange(ctx, driver.Exchange{})
-	return answer.Now, err
 }
 
 // fieldList is a flag that takes conditions on the data of jobs.

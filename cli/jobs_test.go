@@ -474,33 +474,3 @@ func TestListsReadTheStart(t *testing.T) { //nolint:paralleltest // see above
 		}
 	}
 }
-
-func TestEncodable(t *testing.T) {
-	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
-	for _, payload := range []string{`{"job":"a"}`, deep, "", "{", "\xff"} {
-		job := sqlqueue.Job{Payload: encodable([]byte(payload))}
-		text, err := json.Marshal(job)
-		if err != nil {
-			t.Errorf("%.20q: %v", payload, err)
-		}
-		if payload == deep && !strings.Contains(string(text), deep) {
-			t.Error("a payload that nests deep is not there as text")
-		}
-	}
-}
-
-func TestStartOf(t *testing.T) {
-	for payload, want := range map[string][2]string{
-		`{"job":"a","data":{"x":"yyy`:          {"a", `{"x":"yyy`},
-		`{"data":[1,2],"job":"b","tries":1,"m`: {"b", "[1,2]"},
-		`{"data":"xxxx`:                        {"?", `"xxxx`},
-		`[1,2,3`:                               {"?", `[1,2,3`},
-		`{"job":"c`:                            {"?", `{"job":"c`},
-		`{"job":"a","job":"b","data":1,"m`:     {"?", `1`},
-		`{"data":1,"job":5,"m`:                 {"?", `1`},
-	} {
-		if name, data := startOf([]byte(payload)); name != want[0] || data != want[1] {
-			t.Errorf("of %s the name is %q and the data %q", payload, name, data)
-		}
-	}
-}

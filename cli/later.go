@@ -2,10 +2,13 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 )
 
-func (p *program) laterCommand() *cobra.Command {
-	push := &pushing{program: p}
+func laterCommand(e *env) *cobra.Command {
+	push := &pushing{env: e}
 	cmd := &cobra.Command{
 		Use:   "later DELAY NAME [DATA]",
 		Short: "Push a job that is available after a delay, and print its id",
@@ -15,8 +18,8 @@ func (p *program) laterCommand() *cobra.Command {
 		Args: between(2, 3, "DELAY", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
-			if push.delay, err = parseDuration(args[0]); err != nil {
-				return usagef("DELAY: %w", err)
+			if push.delay, err = settings.ParseDuration(args[0]); err != nil {
+				return exit.Usagef("DELAY: %w", err)
 			}
 			return push.run(cmd, args[1:])
 		},

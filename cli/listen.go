@@ -1,13 +1,7 @@
 package cli
 
 import (
-	"context"
-	"errors"
-
 	"github.com/spf13/cobra"
-
-	"github.com/sqlqueue/sqlqueue/cli/internal/child"
-	"github.com/sqlqueue/sqlqueue/worker"
 )
 
 const listenLong = `Run jobs like work, each in a child process: one that hangs, crashes or takes too much memory hurts no other.
@@ -22,8 +16,8 @@ child on. A child serves --child-jobs jobs, one after the other, and needs no co
 
 Whatever a child prints goes to standard error, with the job's id before each line.`
 
-func (p *program) listenCommand() *cobra.Command {
-	w := &working{program: p}
+func listenCommand(e *env) *cobra.Command {
+	w := e.working()
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Run jobs in child processes",
@@ -35,45 +29,13 @@ func (p *program) listenCommand() *cobra.Command {
   sqlqueue listen --exit-on-timeout --exec './nightly-report'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if child.Serves() && p.options.Mux != nil && w.own() {
-				return p.serveChild(cmd)
+			if w.ServesChild() {
+				return w.ServeChild(cmd.Context())
 			}
-			return w.run(cmd)
+			return w.Run(cmd)
 		},
 	}
-	w.flags(cmd)
-	w.listenFlags(cmd)
+	w.Flags(cmd)
+	w.ListenFlags(cmd)
 	return cmd
-}
-
-func (w *working) listenFlags(cmd *cobra.Command) {
-	w.children.listens = true
-	flags := cmd.Flags()
-	flags.Var(counter{&w.children.jobs, 1}, "child-jobs", "how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
-	flags.BoolVar(&w.children.exitOnTimeout, "exit-on-timeout", false, "when a job has timed out and is settled, finish and exit 1")
-	w.children.jobs, w.config.Concurrency = 1, 1
-	for _, name := range []string{"child-jobs", "concurrency"} {
-		flags.Lookup(name).DefValue = "1"
-	}
-}
-
-// callChild lets children of a pool answer what is asked about jobs. The end of atOnce ends the jobs' contexts too. A job that no child
-// was started for is put back, its attempt not spent.
-func callChild(atOnce context.Context, pool *child.Pool) worker.RemoteCall {
-	return func(ctx context.Context, job worker.JobInfo, request []byte) ([]byte, error) {
-		ctx, end := endsWith(ctx, atOnce)
-		defer end()
-		answer, err := pool.Call(ctx, child.Job{ID: job.ID, Name: job.Name}, request)
-		if errors.Is(err, child.ErrNotStarted) {
-			return nil, worker.CannotStart(err)
-		}
-		return answer, err
-	}
-}
-
-// serveChild is a child process of listen.
-func (p *program) serveChild(cmd *cobra.Command) error {
-	return child.Serve(cmd.Context(), func(ctx context.Context, request []byte) []byte {
-		return p.options.Mux.RunPacked(ctx, request, p.options.Config.Codec, p.options.Worker.OnFailed)
-	})
 }

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -30,6 +31,7 @@ const stock = "stock"
 var programs = map[string]func() Options{stock: func() Options { return Options{} }}
 
 func TestMain(m *testing.M) {
+	supervise.Become()
 	if options := programs[os.Getenv(asProgram)]; options != nil {
 		os.Exit(Main(context.Background(), os.Args[1:], options()))
 	}

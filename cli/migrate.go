@@ -8,10 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
-func (p *program) migrateCommand() *cobra.Command {
+func migrateCommand(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "migrate",
 		Short: "Make, change and remove the tables",
@@ -20,15 +22,15 @@ func (p *program) migrateCommand() *cobra.Command {
 		Long: "Make, change and remove the tables. Any number of processes may do it at once: one works, the others wait.\n" +
 			"The steps are plain goose files, which the goose command can run too.",
 	},
-		p.migrateUpCommand(),
-		p.migrateDownCommand(),
-		p.migrateStatusCommand(),
-		p.migrateVersionCommand(),
-		p.migrateValidateCommand(),
+		migrateUpCommand(e),
+		migrateDownCommand(e),
+		migrateStatusCommand(e),
+		migrateVersionCommand(e),
+		migrateValidateCommand(e),
 	)
 }
 
-func (p *program) migrateUpCommand() *cobra.Command {
+func migrateUpCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "Apply every step that is not applied yet",
@@ -37,7 +39,7 @@ func (p *program) migrateUpCommand() *cobra.Command {
   sqlqueue migrate up --dsn postgres://app@db.example.com/shop`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withMigrator(cmd.Context(), true, func(m *migrations.Migrator) error {
+			return e.withMigrator(cmd.Context(), true, func(m *migrations.Migrator) error {
 				applied, err := m.Up(cmd.Context())
 				return reportSteps(cmd.OutOrStdout(), "applied", "nothing to do: the tables are up to date", applied, err)
 			})
@@ -45,7 +47,7 @@ func (p *program) migrateUpCommand() *cobra.Command {
 	}
 }
 
-func (p *program) migrateDownCommand() *cobra.Command {
+func migrateDownCommand(e *env) *cobra.Command {
 	var all, yes bool
 	cmd := &cobra.Command{
 		Use:   "down",
@@ -54,7 +56,7 @@ func (p *program) migrateDownCommand() *cobra.Command {
   sqlqueue migrate down --all --yes`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+			return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
 				if err := confirm(cmd, yes, "This removes tables with all the jobs in them. "); err != nil {
 					return err
 				}
@@ -72,7 +74,7 @@ func (p *program) migrateDownCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) migrateStatusCommand() *cobra.Command {
+func migrateStatusCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "status",
@@ -80,27 +82,27 @@ func (p *program) migrateStatusCommand() *cobra.Command {
 		Example: `  sqlqueue migrate status --json`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+			return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
 				steps, err := m.Status(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), stepRows(steps))
+					return term.WriteArray(cmd.OutOrStdout(), stepRows(steps))
 				}
-				t := newGrid(number("VERSION"), text("NAME", 60), word("APPLIED"))
+				t := term.NewGrid(term.Number("VERSION"), term.Text("NAME", 60), term.Word("APPLIED"))
 				for _, s := range steps {
 					applied := "no"
 					if s.Applied {
-						applied = timestamp(s.AppliedAt, time.Now())
+						applied = term.Timestamp(s.AppliedAt, time.Now())
 					}
-					t.add(fmt.Sprint(s.Version), s.Name, applied)
+					t.Add(fmt.Sprint(s.Version), s.Name, applied)
 				}
-				return t.writeTo(cmd.OutOrStdout())
+				return t.Print(cmd.OutOrStdout())
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -120,14 +122,14 @@ func stepRows(steps []migrations.Migration) []stepRow {
 	return rows
 }
 
-func (p *program) migrateVersionCommand() *cobra.Command {
+func migrateVersionCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of the tables, 0 when there are none",
 		Example: `  sqlqueue migrate version`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+			return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
 				version, err := m.Version(cmd.Context())
 				if err != nil {
 					return err
@@ -139,7 +141,7 @@ func (p *program) migrateVersionCommand() *cobra.Command {
 	}
 }
 
-func (p *program) migrateValidateCommand() *cobra.Command {
+func migrateValidateCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
 		Short: "Check that the steps and what is applied of them fit together",
@@ -148,7 +150,7 @@ func (p *program) migrateValidateCommand() *cobra.Command {
 		Example: `  sqlqueue migrate validate`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+			return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
 				if err := m.Validate(cmd.Context()); err != nil {
 					return err
 				}
@@ -160,16 +162,16 @@ func (p *program) migrateValidateCommand() *cobra.Command {
 }
 
 // withMigrator runs do with the migrator of a database that answers.
-func (p *program) withMigrator(ctx context.Context, create bool, do func(*migrations.Migrator) error) error {
-	d, err := p.open(create)
+func (e *env) withMigrator(ctx context.Context, create bool, do func(*migrations.Migrator) error) error {
+	d, err := e.open(create)
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.connect(ctx); err != nil {
+	defer d.Close()
+	if err := d.Connect(ctx); err != nil {
 		return err
 	}
-	m, err := migrations.New(d.db, d.dialect, p.prefix)
+	m, err := migrations.New(d.DB, d.Dialect, e.settings.Prefix)
 	if err != nil {
 		return err
 	}

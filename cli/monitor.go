@@ -4,18 +4,19 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) monitorCommand() *cobra.Command {
+func monitorCommand(e *env) *cobra.Command {
 	most, workers := 1000, 0
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -28,29 +29,29 @@ func (p *program) monitorCommand() *cobra.Command {
 		Args: between(1, -1, "QUEUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var queues []string
-			names := queueNames{value: &queues, given: new(bool)}
+			names := settings.QueueNames(&queues)
 			for _, arg := range args {
 				if err := names.Set(arg); err != nil {
-					return usagef("%v", err)
+					return exit.Usagef("%v", err)
 				}
 			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				found, err := monitor(cmd, q, queues, int64(most), workers)
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				found, err := monitor(cmd, o, queues, int64(most), workers)
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					err = writeArray(cmd.OutOrStdout(), found)
+					err = term.WriteArray(cmd.OutOrStdout(), found)
 				} else {
-					err = monitorTable(found, time.Now()).writeTo(cmd.OutOrStdout())
+					err = monitorTable(found, time.Now()).Print(cmd.OutOrStdout())
 				}
 				return errors.Join(err, alert(found))
 			})
 		},
 	}
-	cmd.Flags().Var(counter{value: &most}, "max", "how many ready jobs are not too many")
-	cmd.Flags().Var(counter{value: &workers}, "min-workers", "how many workers each queue needs")
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().Var(settings.Counter(&most, 0), "max", "how many ready jobs are not too many")
+	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers", "how many workers each queue needs")
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -64,33 +65,14 @@ type monitored struct {
 	Alerts    []string  `json:"alerts"`
 }
 
-func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64, workers int) ([]monitored, error) {
-	held, err := operator.New(q).Queues(cmd.Context(), most+1)
+func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int64, workers int) ([]monitored, error) {
+	loads, err := o.Loads(cmd.Context(), queues, most+1)
 	if err != nil {
 		return nil, err
 	}
-	running, err := operator.New(q).Workers(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	now, err := clock(cmd.Context(), q) // of the workers' rows
-	if err != nil {
-		return nil, err
-	}
-	running = slices.DeleteFunc(running, func(w operator.Worker) bool { return now.Sub(w.SeenAt) > aliveFor })
-	found := make([]monitored, len(queues))
-	for i, queue := range queues {
-		m := monitored{Queue: queue, Alerts: []string{}}
-		for _, info := range held {
-			if info.Queue == queue {
-				m.Ready, m.CountedTo, m.Oldest = info.Ready, info.CountedTo, info.Oldest
-			}
-		}
-		for _, w := range running {
-			if slices.Contains(w.Queues, queue) {
-				m.Workers++
-			}
-		}
+	found := make([]monitored, len(loads))
+	for i, load := range loads {
+		m := monitored{load.Queue, load.Ready, load.CountedTo, load.Oldest, load.Workers, []string{}}
 		if m.Ready > most {
 			m.Alerts = append(m.Alerts, fmt.Sprintf("more than %d ready jobs", most))
 		}
@@ -102,12 +84,12 @@ func monitor(cmd *cobra.Command, q *sqlqueue.Queue, queues []string, most int64,
 	return found, nil
 }
 
-func monitorTable(found []monitored, now time.Time) *grid {
-	t := newGrid(text("QUEUE", 60), number("READY"), word("OLDEST"), number("WORKERS"), text("ALERT", 120))
+func monitorTable(found []monitored, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Text("QUEUE", 60), term.Number("READY"), term.Word("OLDEST"), term.Number("WORKERS"), term.Text("ALERT", 120))
 	for _, m := range found {
-		t.add(m.Queue, upTo(m.Ready, m.CountedTo), ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
+		t.Add(m.Queue, term.UpTo(m.Ready, m.CountedTo), term.Ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
 		if len(m.Alerts) > 0 {
-			t.paint("ALERT", red)
+			t.Paint("ALERT", term.Red)
 		}
 	}
 	return t
@@ -124,5 +106,5 @@ func alert(found []monitored) error {
 	if says == nil {
 		return nil
 	}
-	return &codedError{exitAlert, errors.New(strings.Join(says, "; "))}
+	return exit.With(exit.Alert, errors.New(strings.Join(says, "; ")))
 }

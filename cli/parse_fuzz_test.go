@@ -1,73 +1,14 @@
 package cli
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
-
-// FuzzAddress: no text is too strange for an address, and wherever the password stands, no error and no name of the database shows it.
-func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{
-		"postgres://app:%s@db/shop", "mysql://app:%s@db:3306/shop?tls=true", "postgres://app@db/shop?password=%s", "sqlite:jobs.db",
-		"postgres://app:%s#@db/shop", "mariadb://%s@db", "postgres://app:%s@a,b:5433/shop", "postgresql://[::1]:%s/shop", "mysql:app:%s", "://%s", "",
-		"mysql://app:%s@db/shop?readTimeout=%s", "postgres:///%s", "postgres://app:%s@/shop",
-	} {
-		f.Add(seed, secret)
-	}
-	f.Fuzz(func(t *testing.T, dsn, password string) {
-		a, err := parseAddress(dsn)
-		shown, _ := shownAddress(dsn)
-		if err != nil {
-			if text := err.Error(); len(dsn) > 20 && strings.Contains(text, dsn) {
-				t.Fatalf("the error shows the address: %s", text)
-			}
-			return
-		}
-		const mark = "S3cr3tMark"
-		whole := "postgres://app:" + url.QueryEscape(mark+password) + "@db/shop"
-		marked, err := parseAddress(whole)
-		if err != nil || strings.Contains(marked.String(), mark) {
-			t.Fatalf("%s is shown as %s, %v", whole, marked, err)
-		}
-		if text, _ := shownAddress(whole); strings.Contains(text, mark) {
-			t.Fatalf("%s is shown as %s", whole, text)
-		}
-		if a.url == nil {
-			return
-		}
-		if own, ok := a.url.User.Password(); ok && strings.Contains(own, mark) && strings.Contains(a.String()+shown, mark) {
-			t.Fatalf("the address %q is shown as %s, %s", dsn, a, shown)
-		}
-		if _, err := mysqlConfig(a); err != nil && strings.Contains(a.redact(err).Error(), mark) {
-			t.Fatalf("the address %q is shown: %v", dsn, a.redact(err))
-		}
-	})
-}
-
-// FuzzDuration: what is read as a duration is written so that it reads as the same.
-func FuzzDuration(f *testing.F) {
-	for _, seed := range []string{"0", "1.5", "10m", "1h30m", "2d", "1w", "-1d", "1e9", "1w2d3h", "NaN", "inf", "9223372036", "1d-1h", ".5s", "1_0", "0x1p4", "-0.0000001w"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		d, err := parseDuration(text)
-		if err != nil {
-			return
-		}
-		if again, err := parseDuration(formatDuration(d)); err != nil || again.Round(time.Microsecond) != d.Round(time.Microsecond) {
-			t.Fatalf("%q is %v, written as %s, which is %v, %v", text, d, formatDuration(d), again, err)
-		}
-		var list []time.Duration
-		if err := (secondsList{&list}).Set(text + "," + text); (err == nil) != (d >= 0) {
-			t.Fatalf("%q twice is %v, %v", text, list, err)
-		}
-	})
-}
 
 // FuzzFlags: what a flag takes as a time, a field or ids is in range, and what it refuses has a reason.
 func FuzzFlags(f *testing.F) {
@@ -75,11 +16,11 @@ func FuzzFlags(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if ids, err := parseIDs([]string{text}); err == nil && slices.Min(ids) < 1 {
+		if ids, err := settings.ParseIDs([]string{text}); err == nil && slices.Min(ids) < 1 {
 			t.Fatalf("%q are the ids %v", text, ids)
 		}
 		var at time.Time
-		if err := (moment{&at}).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
+		if err := settings.Moment(&at).Set(text); err == nil && at.IsZero() && !strings.HasPrefix(text, "0001-01-01") {
 			t.Fatalf("%q is the time %v", text, at)
 		}
 		var fields []operator.Field
@@ -98,7 +39,7 @@ func FuzzData(f *testing.F) {
 		if strings.HasPrefix(string(text), "@") || string(text) == "-" {
 			return
 		}
-		data, err := readData(string(text), strings.NewReader(""))
+		data, err := settings.ReadData(string(text), strings.NewReader(""))
 		if err != nil && !strings.Contains(err.Error(), "is not JSON") || err == nil && len(data) == 0 {
 			t.Fatalf("%q is %q, %v", text, data, err)
 		}

@@ -9,6 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
@@ -17,8 +20,8 @@ const pushLong = `DATA is a JSON value: an argument, @FILE, or - for standard in
 With --queue a,b the job goes to each queue, in one transaction. With --unique, nothing is pushed while a job of the queue has the
 key: that job's id is printed, standard error says so, and the exit code is 0, because the job is there, which is what was asked for.`
 
-func (p *program) pushCommand() *cobra.Command {
-	push := &pushing{program: p}
+func pushCommand(e *env) *cobra.Command {
+	push := &pushing{env: e}
 	cmd := &cobra.Command{
 		Use:   "push NAME [DATA]",
 		Short: "Push a job and print its id",
@@ -34,14 +37,15 @@ func (p *program) pushCommand() *cobra.Command {
 		},
 	}
 	push.flags(cmd)
-	cmd.Flags().Var(seconds{value: &push.delay}, "delay", "how long the job waits before it is available; negative: not at all")
-	cmd.Flags().Var(moment{&push.at}, "at", "when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
+	cmd.Flags().Var(settings.Duration(&push.delay, nil), "delay", "how long the job waits before it is available; negative: not at all")
+	cmd.Flags().Var(settings.Moment(&push.at), "at",
+		"when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
 	return cmd
 }
 
 // pushing is one run of push or later.
 type pushing struct {
-	*program
+	*env
 	queues   []string
 	delay    time.Duration
 	at       time.Time
@@ -60,19 +64,22 @@ type pushing struct {
 
 // flags adds the flags that push and later have in common.
 func (p *pushing) flags(cmd *cobra.Command) {
-	p.queues = []string{p.options.Config.Queue}
+	p.queues = []string{p.settings.Queue}
 	p.count = 1
-	queueFlag(cmd, &p.queues, "queue, or several with commas between them (environment: SQLQUEUE_QUEUE)")
+	settings.QueueFlag(cmd, &p.queues, "queue, or several with commas between them (environment: SQLQUEUE_QUEUE)")
 	flags := cmd.Flags()
-	flags.Var(priority{&p.priority}, "priority", "-32768 to 32767; smaller runs first (default 0)")
-	flags.Var(counter{value: &p.tries}, "tries", "how often the handler runs at most, 0 for no limit (default: the worker's)")
-	flags.Var(seconds{&p.timeout, notNegative}, "timeout", "how long the handler may run, 0 for no limit (default: the worker's)")
-	flags.Var(secondsList{&p.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
-	flags.Var(counter{value: &p.maxExceptions}, "max-exceptions", "after how many errors the job fails, however many tries it has left, 0 for no limit")
-	flags.Var(moment{&p.retryUntil}, "retry-until", "when the job fails instead of running again")
+	flags.Var(settings.Priority(&p.priority), "priority", "-32768 to 32767; smaller runs first (default 0)")
+	flags.Var(settings.Counter(&p.tries, 0), "tries", "how often the handler runs at most, 0 for no limit (default: the worker's)")
+	flags.Var(settings.Duration(&p.timeout, settings.NotNegative), "timeout",
+		"how long the handler may run, 0 for no limit (default: the worker's)")
+	flags.Var(settings.DurationList(&p.backoff), "backoff",
+		"waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: the worker's)")
+	flags.Var(settings.Counter(&p.maxExceptions, 0), "max-exceptions",
+		"after how many errors the job fails, however many tries it has left, 0 for no limit")
+	flags.Var(settings.Moment(&p.retryUntil), "retry-until", "when the job fails instead of running again")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
-	flags.Var(counter{&p.count, 1}, "count", "push the job so many times")
-	jsonFlag(cmd, &p.asJSON)
+	flags.Var(settings.Counter(&p.count, 1), "count", "push the job so many times")
+	settings.JSONFlag(cmd, &p.asJSON)
 	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
 		flags.Lookup(name).DefValue = "" // the default is not the zero
 	}
@@ -82,20 +89,20 @@ func (p *pushing) flags(cmd *cobra.Command) {
 func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	changed := cmd.Flags().Changed
 	if changed("unique") && p.count > 1 {
-		return usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
+		return exit.Usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
 	}
 	if changed("delay") && changed("at") {
-		return usagef("give --delay or --at, not both")
+		return exit.Usagef("give --delay or --at, not both")
 	}
 	data := json.RawMessage("{}")
 	if len(args) == 2 {
 		var err error
-		if data, err = readData(args[1], cmd.InOrStdin()); err != nil {
+		if data, err = settings.ReadData(args[1], cmd.InOrStdin()); err != nil {
 			return err
 		}
 	}
 	if args[0] == "" {
-		return usagef("the job's name is empty: it finds the handler")
+		return exit.Usagef("the job's name is empty: it finds the handler")
 	}
 	options := []sqlqueue.PushOption{sqlqueue.OnQueue(p.queues...), sqlqueue.Priority(p.priority)}
 	if p.at.IsZero() {
@@ -138,7 +145,7 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 			return printError
 		}
 		if err != nil && len(ids) > 0 {
-			return fmt.Errorf("after %s: %w", count(len(ids), "job"), err)
+			return fmt.Errorf("after %s: %w", term.Count(len(ids), "job"), err)
 		}
 		return err
 	})
@@ -149,7 +156,7 @@ func (p *pushing) push(cmd *cobra.Command, q *sqlqueue.Queue, job sqlqueue.Pusha
 	const most = 1000
 	var ids []int64
 	batch := max(1, most/len(p.queues))
-	_, err := inBatches(cmd, "pushed", "job", count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
+	_, err := inBatches(cmd, "pushed", "job", term.Count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
 		for left := p.count; left > 0; left -= batch {
 			jobs := make([]sqlqueue.Pushable, min(left, batch))
 			for i := range jobs {
@@ -181,11 +188,11 @@ func (p *pushing) print(cmd *cobra.Command, ids []int64, duplicate bool) error {
 	case len(ids) == 0:
 		return nil
 	case cmd.Flags().Changed("count") || len(p.queues) > 1:
-		return writeJSON(w, struct {
+		return term.WriteJSON(w, struct {
 			IDs []int64 `json:"ids"`
 		}{ids})
 	}
-	return writeJSON(w, struct {
+	return term.WriteJSON(w, struct {
 		ID        int64 `json:"id"`
 		Duplicate bool  `json:"duplicate,omitzero"`
 	}{ids[0], duplicate})

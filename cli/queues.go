@@ -2,18 +2,17 @@ package cli
 
 import (
 	"cmp"
-	"context"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) queuesCommand() *cobra.Command {
+func queuesCommand(e *env) *cobra.Command {
 	var asJSON, exact bool
 	cmd := &cobra.Command{
 		Use:   "queues",
@@ -27,33 +26,33 @@ func (p *program) queuesCommand() *cobra.Command {
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				most := int64(countedTo)
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				most := int64(term.CountedTo)
 				if exact {
 					most = 0
 				}
-				infos, err := heldQueues(cmd.Context(), q, most)
+				infos, err := o.HeldQueues(cmd.Context(), most)
 				if err != nil {
 					return err
 				}
-				counts, err := operator.New(q).Counts(cmd.Context(), queuesRates)
+				counts, err := o.Counts(cmd.Context(), queuesRates)
 				if err != nil {
 					return err
 				}
 				queues := make([]listedQueue, len(infos))
 				for i, info := range infos {
-					r := ratesOf(counts, info.Queue, queuesRates)
+					r := counts.Rates(info.Queue, queuesRates)
 					queues[i] = listedQueue{info, r.Pushed, r.Done, r.Failed}
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), queues)
+					return term.WriteArray(cmd.OutOrStdout(), queues)
 				}
-				return queueTable(queues, time.Now()).writeTo(cmd.OutOrStdout())
+				return queueTable(queues, time.Now()).Print(cmd.OutOrStdout())
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&exact, "exact", false, "count every job: with millions this takes a while")
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -68,56 +67,40 @@ type listedQueue struct {
 	Failed float64 `json:"failed_per_minute"`
 }
 
-// heldQueues returns what the queues hold, and all queues only if something was said about them.
-func heldQueues(ctx context.Context, q *sqlqueue.Queue, most int64) ([]operator.QueueInfo, error) {
-	queues, err := operator.New(q).Queues(ctx, most)
-	if len(queues) > 0 && queues[0].Queue == "" && told(queues[0].Control, time.Now()) == "" {
-		queues = queues[1:]
-	}
-	return queues, err
-}
-
-func queueTable(queues []listedQueue, now time.Time) *grid {
-	t := newGrid(append(queueColumns(), spare(number("PUSHED/MIN")), spare(number("DONE/MIN")), spare(number("FAILED/MIN")))...)
+func queueTable(queues []listedQueue, now time.Time) *term.Grid {
+	t := term.NewGrid(append(queueColumns(), term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")),
+		term.Spare(term.Number("FAILED/MIN")))...)
 	for _, i := range queues {
-		t.add(append(queueCells(i.QueueInfo, now), perMinute(i.Pushed), perMinute(i.Done), perMinute(i.Failed))...)
+		t.Add(append(queueCells(i.QueueInfo, now), term.PerMinute(i.Pushed), term.PerMinute(i.Done), term.PerMinute(i.Failed))...)
 		paintQueue(t, i.QueueInfo)
 		if i.Failed > 0 {
-			t.paint("FAILED/MIN", red)
+			t.Paint("FAILED/MIN", term.Red)
 		}
 	}
 	return t
 }
 
-func queueColumns() []column {
-	return []column{
-		text("QUEUE", 60), number("READY"), number("DELAYED"), number("RESERVED"), number("FAILED"), word("OLDEST"), spare(text("CONTROL", 60)),
+func queueColumns() []term.Column {
+	return []term.Column{
+		term.Text("QUEUE", 60), term.Number("READY"), term.Number("DELAYED"), term.Number("RESERVED"), term.Number("FAILED"),
+		term.Word("OLDEST"), term.Spare(term.Text("CONTROL", 60)),
 	}
 }
 
 func queueCells(i operator.QueueInfo, now time.Time) []string {
-	number := func(n int64) string { return upTo(n, i.CountedTo) }
+	number := func(n int64) string { return term.UpTo(n, i.CountedTo) }
 	return []string{
-		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
+		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), term.Ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
 	}
 }
 
-func paintQueue(t *grid, i operator.QueueInfo) {
+func paintQueue(t *term.Grid, i operator.QueueInfo) {
 	if i.Failed > 0 {
-		t.paint("FAILED", red)
+		t.Paint("FAILED", term.Red)
 	}
 	if i.Control.Paused || i.Control.Maintenance {
-		t.paint("CONTROL", yellow)
+		t.Paint("CONTROL", term.Yellow)
 	}
-}
-
-// upTo writes a number that was counted up to a limit, 0 for none.
-func upTo(n, limit int64) string {
-	text := strconv.FormatInt(n, 10)
-	if limit > 0 && n >= limit {
-		text += "+"
-	}
-	return text
 }
 
 // told says what operators have said about a queue.
@@ -127,7 +110,7 @@ func told(c operator.Control, now time.Time) string {
 	case c.Paused && c.PausedUntil.IsZero():
 		says = append(says, "paused")
 	case c.Paused:
-		says = append(says, "paused, ends "+ago(c.PausedUntil, now))
+		says = append(says, "paused, ends "+term.Ago(c.PausedUntil, now))
 	}
 	if c.Maintenance {
 		says = append(says, "down")
@@ -137,7 +120,7 @@ func told(c operator.Control, now time.Time) string {
 	case *c.Expire == 0:
 		says = append(says, "expire off")
 	default:
-		says = append(says, "expire "+formatDuration(*c.Expire))
+		says = append(says, "expire "+term.Duration(*c.Expire))
 	}
 	return strings.Join(says, ", ")
 }

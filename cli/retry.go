@@ -5,11 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) retryCommand() *cobra.Command {
+func retryCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "retry ID… | --all",
@@ -26,9 +25,9 @@ func (p *program) retryCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			n, err := inBatches(cmd, "retried", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
-				return operator.New(q).Retry(ctx, filter, progress)
+				return o.Retry(ctx, filter, progress)
 			})
 			return reportCount(cmd, "retried", n, "job", err)
 		})

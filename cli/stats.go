@@ -14,7 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -32,8 +33,8 @@ minute (its start), pushed, done, failed and released (jobs).
 
 --watch shows it again and again, every 2 s or as often as is said after it, until Ctrl-C, which is exit code 0.`
 
-func (p *program) statsCommand() *cobra.Command {
-	s := &stats{program: p, since: time.Hour}
+func statsCommand(e *env) *cobra.Command {
+	s := &stats{env: e, since: time.Hour}
 	var watch time.Duration
 	cmd := &cobra.Command{
 		Use:   "stats",
@@ -53,17 +54,17 @@ func (p *program) statsCommand() *cobra.Command {
 			return between(0, 0)(cmd, args)
 		},
 	}
-	s.queue = oneQueueFlag(cmd, "only this queue")
-	cmd.Flags().Var(seconds{&s.since, period}, "since", "how far back to look, from 1m to 48h")
-	cmd.Flags().Var(seconds{&watch, positive}, "watch", "show it again every 2 s, or as often as this says")
+	s.queue = settings.OneQueueFlag(cmd, "only this queue")
+	cmd.Flags().Var(settings.Duration(&s.since, period), "since", "how far back to look, from 1m to 48h")
+	cmd.Flags().Var(settings.Duration(&watch, settings.Positive), "watch", "show it again every 2 s, or as often as this says")
 	cmd.Flags().Lookup("watch").DefValue, cmd.Flags().Lookup("watch").NoOptDefVal = "", "2s"
-	jsonFlag(cmd, &s.asJSON)
+	settings.JSONFlag(cmd, &s.asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			if watch > 0 {
-				return s.watch(cmd, q, watch)
+				return s.watch(cmd, o, watch)
 			}
-			return s.show(cmd.Context(), q, cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()), isColoured(cmd.OutOrStdout()))
+			return s.show(cmd.Context(), o, cmd.OutOrStdout(), term.WidthOf(cmd.OutOrStdout()), term.IsColoured(cmd.OutOrStdout()))
 		})
 	}
 	return cmd
@@ -71,139 +72,78 @@ func (p *program) statsCommand() *cobra.Command {
 
 func period(d time.Duration) error {
 	if d < time.Minute || d > operator.CountsKept {
-		return fmt.Errorf("%s is not between 1m and %s", formatDuration(d), formatDuration(operator.CountsKept))
+		return fmt.Errorf("%s is not between 1m and %s", term.Duration(d), term.Duration(operator.CountsKept))
 	}
 	return nil
 }
 
 // stats is one run of stats.
 type stats struct {
-	*program
+	*env
 	queue  func() string
 	since  time.Duration
 	asJSON bool
 }
 
-// queueStats is a row of `stats --json`.
-type queueStats struct {
-	operator.QueueInfo
-	Rates   []rates       `json:"rates"`
-	Minutes []minuteCount `json:"minutes"`
-}
-
-// minuteCount is what happened in a queue in a minute.
-type minuteCount struct {
-	Minute   time.Time `json:"minute"`
-	Pushed   int64     `json:"pushed"`
-	Done     int64     `json:"done"`
-	Failed   int64     `json:"failed"`
-	Released int64     `json:"released"`
-}
-
 // show prints all of it once, for lines of so many characters; 0: of any number.
-func (s *stats) show(ctx context.Context, q *sqlqueue.Queue, w io.Writer, line int, coloured bool) error {
-	queues, now, err := s.read(ctx, q)
+func (s *stats) show(ctx context.Context, o *operator.Operator, w io.Writer, line int, coloured bool) error {
+	got, err := o.Stats(ctx, operator.StatsFilter{Queue: s.queue(), Since: s.since, Most: term.CountedTo})
 	switch {
 	case err != nil:
 		return err
 	case s.asJSON:
-		return writeArray(w, queues)
+		return term.WriteArray(w, got.Queues)
 	}
-	sizes, trends := newGrid(queueColumns()...), s.trendTable(queues, now)
-	for _, i := range queues {
-		sizes.add(queueCells(i.QueueInfo, now)...)
+	sizes, trends := term.NewGrid(queueColumns()...), s.trendTable(got)
+	for _, i := range got.Queues {
+		sizes.Add(queueCells(i.QueueInfo, got.Now)...)
 		paintQueue(sizes, i.QueueInfo)
 	}
-	if err := sizes.writeLines(w, line, coloured); err != nil {
+	if err := sizes.WriteLines(w, line, coloured); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return trends.writeLines(w, line, coloured)
-}
-
-// read reads what the queues hold, also those that hold nothing any more but in which something happened. Now is the database's.
-func (s *stats) read(ctx context.Context, q *sqlqueue.Queue) (queues []queueStats, now time.Time, err error) {
-	infos, err := heldQueues(ctx, q, countedTo)
-	if err != nil {
-		return nil, now, err
-	}
-	since := s.since.Truncate(time.Minute)
-	counts, err := operator.New(q).Counts(ctx, since)
-	if err != nil {
-		return nil, now, err
-	}
-	at := map[string]int{}
-	row := func(info operator.QueueInfo) int {
-		i, ok := at[info.Queue]
-		if !ok {
-			i = len(queues)
-			at[info.Queue] = i
-			queues = append(queues, queueStats{QueueInfo: info, Rates: []rates{}, Minutes: []minuteCount{}})
-		}
-		return i
-	}
-	for _, info := range infos {
-		row(info)
-	}
-	for _, c := range counts.Minutes {
-		i := row(operator.QueueInfo{Queue: c.Queue, CountedTo: countedTo, Control: operator.Control{Queue: c.Queue}})
-		queues[i].Minutes = append(queues[i].Minutes, minuteCount{c.Minute, c.Pushed, c.Done, c.Failed, c.Released})
-	}
-	queues = slices.DeleteFunc(queues, func(i queueStats) bool { return s.queue() != "" && i.Queue != s.queue() })
-	slices.SortFunc(queues, func(a, b queueStats) int { return strings.Compare(a.Queue, b.Queue) })
-	for i := range queues {
-		for _, last := range s.periods() {
-			queues[i].Rates = append(queues[i].Rates, ratesOf(counts, queues[i].Queue, last))
-		}
-	}
-	return queues, counts.Now, nil
-}
-
-// periods are those that rates are told of.
-func (s *stats) periods() []time.Duration {
-	since := s.since.Truncate(time.Minute)
-	periods := []time.Duration{time.Minute, 5 * time.Minute, since}
-	return slices.Compact(slices.DeleteFunc(periods, func(d time.Duration) bool { return d > since }))
+	return trends.WriteLines(w, line, coloured)
 }
 
 // trendTable has rows for each queue in which something happened.
-func (s *stats) trendTable(queues []queueStats, now time.Time) *grid {
-	periods := s.periods()
+func (s *stats) trendTable(of operator.Stats) *term.Grid {
+	periods := of.Periods
 	step := trendStep(periods[len(periods)-1])
-	columns := []column{text("QUEUE", 60), word("PER MINUTE")}
+	columns := []term.Column{term.Text("QUEUE", 60), term.Word("PER MINUTE")}
 	for _, period := range periods {
-		columns = append(columns, number(strings.ToUpper(formatDuration(period))))
+		columns = append(columns, term.Number(strings.ToUpper(term.Duration(period))))
 	}
-	t := newGrid(append(columns, spare(word("TREND, EACH "+strings.ToUpper(formatDuration(step)))))...)
-	for _, i := range queues {
+	t := term.NewGrid(append(columns, term.Spare(term.Word("TREND, EACH "+strings.ToUpper(term.Duration(step)))))...)
+	for _, i := range of.Queues {
 		if len(i.Minutes) == 0 {
 			continue
 		}
-		pushed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Pushed })
-		done := s.trend(i, now, step, func(c minuteCount) int64 { return c.Done })
-		failed := s.trend(i, now, step, func(c minuteCount) int64 { return c.Failed })
-		released := s.trend(i, now, step, func(c minuteCount) int64 { return c.Released })
+		pushed := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Pushed })
+		done := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Done })
+		failed := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Failed })
+		released := i.Trend(of.Now, s.since, step, func(m operator.Minute) int64 { return m.Released })
 		most := slices.Max(slices.Concat(pushed, done, failed, released))
-		row := func(queue, event string, trend []int64, rate func(rates) float64) {
+		row := func(queue, event string, trend []int64, rate func(operator.Rates) float64) {
 			cells := []string{queue, event}
 			for _, r := range i.Rates {
-				text := perMinute(rate(r))
+				text := term.PerMinute(rate(r))
 				if event == "pushed" && r.AtLeast {
 					text += "+"
 				}
 				cells = append(cells, text)
 			}
-			t.add(append(cells, sparkline(trend, most))...)
+			t.Add(append(cells, term.Sparkline(trend, most))...)
 		}
-		row(i.Queue, "pushed", pushed, func(r rates) float64 { return r.Pushed })
-		row("", "done", done, func(r rates) float64 { return r.Done })
-		row("", "failed", failed, func(r rates) float64 { return r.Failed })
+		row(i.Queue, "pushed", pushed, func(r operator.Rates) float64 { return r.Pushed })
+		row("", "done", done, func(r operator.Rates) float64 { return r.Done })
+		row("", "failed", failed, func(r operator.Rates) float64 { return r.Failed })
 		if slices.Max(failed) > 0 {
-			t.paint("PER MINUTE", red)
+			t.Paint("PER MINUTE", term.Red)
 		}
-		row("", "released", released, func(r rates) float64 { return r.Released })
+		row("", "released", released, func(r operator.Rates) float64 { return r.Released })
 	}
 	return t
 }
@@ -221,26 +161,14 @@ func trendStep(period time.Duration) time.Duration {
 	return 2 * time.Hour
 }
 
-// trend sums up what happened in each step until now.
-func (s *stats) trend(i queueStats, now time.Time, step time.Duration, of func(minuteCount) int64) []int64 {
-	end := now.Truncate(time.Minute).Add(time.Minute)
-	steps := make([]int64, max(1, s.since/step))
-	for _, c := range i.Minutes {
-		if back := int((end.Sub(c.Minute) - time.Minute) / step); back < len(steps) {
-			steps[len(steps)-1-back] += of(c)
-		}
-	}
-	return steps
-}
-
 // watch shows it every so often, on a terminal in place, until a signal.
-func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration) error {
+func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Duration) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	w := cmd.OutOrStdout()
-	inPlace := canRedraw(w) && !s.asJSON
+	inPlace := term.CanRedraw(w) && !s.asJSON
 	if inPlace {
 		if _, err := io.WriteString(w, "\x1b[2J"); err != nil {
 			return err
@@ -254,14 +182,14 @@ func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration
 	}
 	for {
 		var frame bytes.Buffer
-		err := s.show(ctx, q, &frame, widthOf(w), isColoured(w))
+		err := s.show(ctx, o, &frame, term.WidthOf(w), term.IsColoured(w))
 		switch {
 		case ctx.Err() != nil:
 			return ended()
 		case err != nil:
 			return err
 		case inPlace:
-			_, err = io.WriteString(w, inPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), formatDuration(every)), heightOf(w)))
+			_, err = io.WriteString(w, term.InPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), term.Duration(every)), term.HeightOf(w)))
 		default:
 			_, err = frame.WriteTo(w)
 		}
@@ -274,13 +202,4 @@ func (s *stats) watch(cmd *cobra.Command, q *sqlqueue.Queue, every time.Duration
 		case <-tick.C:
 		}
 	}
-}
-
-// inPlaceOf writes a text, under a title, over what a terminal of so many lines shows.
-func inPlaceOf(text, title string, height int) string {
-	lines := strings.Split(title+"\n\n"+strings.TrimSuffix(text, "\n"), "\n")
-	if len(lines) >= height {
-		lines = append(lines[:max(height-2, 0)], "…")
-	}
-	return "\x1b[H" + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n\x1b[J"
 }

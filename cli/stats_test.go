@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -25,15 +26,17 @@ func testStats(t *testing.T) {
 	for i, n := range []int{7, 10, 20, 30, 40, 50, 60, 70} {
 		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'gone', ?, ?, 1, 0)", minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 2*n, n)
 	}
-	var got []queueStats
+	var got []operator.QueueStats
 	fromJSON(t, s.ok("stats", "--json", "--since", "10m"), &got)
-	if len(got) != 2 || got[0].Queue != "gone" || got[1].Queue != "mail" || got[1].Ready != 3 || got[0].CountedTo != countedTo {
+	if len(got) != 2 || got[0].Queue != "gone" || got[1].Queue != "mail" || got[1].Ready != 3 || got[0].CountedTo != term.CountedTo {
 		t.Fatalf("the stats are %+v", got)
 	}
 	if len(got[0].Minutes) != 8 || got[0].Minutes[7].Done != 7 || got[0].Minutes[7].Pushed != 14 || !got[0].Minutes[7].Minute.Equal(minute) {
 		t.Errorf("the minutes are %+v", got[0].Minutes)
 	}
-	for i, want := range []rates{{1, 20, 10, 1, 0, false}, {5, 60, 30, 1, 0, false}, {10, 56, 28, 0.7, 0, false}} {
+	for i, want := range []operator.Rates{
+		{Minutes: 1, Pushed: 20, Done: 10, Failed: 1}, {Minutes: 5, Pushed: 60, Done: 30, Failed: 1}, {Minutes: 10, Pushed: 56, Done: 28, Failed: 0.7},
+	} {
 		if got[0].Rates[i] != want {
 			t.Errorf("the rates are %+v, want %+v", got[0].Rates[i], want)
 		}
@@ -82,46 +85,27 @@ func TestE5_LowerBounds(t *testing.T) {
 		t.Errorf("printed %q", out)
 	}
 	now := time.Date(2030, 1, 1, 12, 0, 30, 0, time.UTC)
-	counts := operator.Counts{Now: now, PushedSince: now.Add(-2 * time.Minute)}
-	for period, want := range map[time.Duration]bool{time.Minute: false, 5 * time.Minute: true} {
-		if got := ratesOf(counts, "mail", period).AtLeast; got != want {
-			t.Errorf("of %v: %t, want %t", period, got, want)
-		}
-	}
-	table := (&stats{since: 5 * time.Minute}).trendTable([]queueStats{{
-		QueueInfo: operator.QueueInfo{Queue: "mail"}, Rates: []rates{{Pushed: 3}, {Pushed: 4, AtLeast: true}}, Minutes: []minuteCount{{Minute: now.Truncate(time.Minute)}},
-	}}, now)
-	if row := table.rows[0]; row[2] != "3" || row[3] != "4+" {
+	table := (&stats{since: 5 * time.Minute}).trendTable(operator.Stats{
+		Now:     now,
+		Periods: []time.Duration{time.Minute, 5 * time.Minute},
+		Queues: []operator.QueueStats{{
+			QueueInfo: operator.QueueInfo{Queue: "mail"},
+			Rates:     []operator.Rates{{Pushed: 3}, {Pushed: 4, AtLeast: true}},
+			Minutes:   []operator.Minute{{Minute: now.Truncate(time.Minute)}},
+		}},
+	})
+	if row := table.Rows[0]; row[2] != "3" || row[3] != "4+" {
 		t.Errorf("the row is %q", row)
 	}
 }
 
-// A trend ends with the present and begins where it was asked to.
-func TestTrend(t *testing.T) {
+func TestTrendStep(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2030, 1, 1, 12, 7, 30, 0, time.UTC)
-	var minutes []minuteCount
-	for i := range 20 {
-		minutes = append(minutes, minuteCount{Minute: now.Truncate(time.Minute).Add(-time.Duration(i) * time.Minute), Done: int64(i + 1)})
-	}
-	s := &stats{since: 10 * time.Minute}
-	if got := s.trend(queueStats{Minutes: minutes}, now, 5*time.Minute, func(c minuteCount) int64 { return c.Done }); len(got) != 2 || got[0] != 40 || got[1] != 15 {
-		t.Errorf("it is %v, want [40 15]", got)
-	}
 	for period, want := range map[time.Duration]time.Duration{
-		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute, day: time.Hour, 2 * day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
+		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute, term.Day: time.Hour, 2 * term.Day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
 	} {
 		if got := trendStep(period); got != want {
 			t.Errorf("a step of %v is %v, want %v", period, got, want)
-		}
-	}
-}
-
-func TestPerMinute(t *testing.T) {
-	t.Parallel()
-	for rate, want := range map[float64]string{0: "0", 0.01: "<0.1", 0.2: "0.2", 3: "3", 9.96: "10.0", 10.4: "10", 1234.5: "1234"} {
-		if got := perMinute(rate); got != want {
-			t.Errorf("%v is %s, want %s", rate, got, want)
 		}
 	}
 }

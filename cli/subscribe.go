@@ -6,14 +6,15 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -34,8 +35,8 @@ The answer's status says how it went:
 A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,
 its queue.`
 
-func (p *program) subscribeCommand() *cobra.Command {
-	s := &subscribing{program: p}
+func subscribeCommand(e *env) *cobra.Command {
+	s := &subscribing{env: e}
 	cmd := &cobra.Command{
 		Use:   "subscribe NAME URL [QUEUE]",
 		Short: "Have the jobs of a queue posted to a URL",
@@ -50,13 +51,13 @@ func (p *program) subscribeCommand() *cobra.Command {
 	flags.StringVar(&s.secretFile, "secret-file", "", "sign with the secret in this file, whsec_ and base64; - for standard input")
 	flags.BoolVar(&s.newSecret, "new-secret", false, "sign with a new secret, also if there is one already")
 	flags.BoolVar(&s.noSecret, "no-secret", false, "do not sign")
-	jsonFlag(cmd, &s.asJSON)
+	settings.JSONFlag(cmd, &s.asJSON)
 	return cmd
 }
 
 // subscribing is one run of subscribe.
 type subscribing struct {
-	*program
+	*env
 	secretFile          string
 	newSecret, noSecret bool
 	asJSON              bool
@@ -64,22 +65,24 @@ type subscribing struct {
 
 func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 	if (s.secretFile != "" && (s.newSecret || s.noSecret)) || s.newSecret && s.noSecret {
-		return usagef("give one of --secret-file, --new-secret and --no-secret")
+		return exit.Usagef("give one of --secret-file, --new-secret and --no-secret")
 	}
-	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.options.Config.Queue}
+	to := operator.Subscription{Name: args[0], URL: args[1], Queue: s.settings.Queue}
 	if _, err := deliver.ParseURL(to.URL); err != nil {
-		return usagef("the URL: %w", err)
+		return exit.Usagef("the URL: %w", err)
 	}
 	given, err := s.readSecret(cmd)
 	if err != nil {
 		return err
 	}
-	return s.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		before, err := subscriptionOf(cmd, q, to.Name)
-		if err != nil {
+	return s.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		before, err := o.Subscription(cmd.Context(), to.Name)
+		isNew := errors.Is(err, operator.ErrNoSubscription)
+		switch {
+		case isNew:
+		case err != nil:
 			return err
-		}
-		if before != nil {
+		default:
 			to.Queue, to.Secret = before.Queue, before.Secret
 		}
 		if len(args) == 3 {
@@ -91,11 +94,11 @@ func (s *subscribing) run(cmd *cobra.Command, args []string) error {
 			to.Secret = ""
 		case given != nil:
 			to.Secret = given.Text()
-		case s.newSecret, before == nil:
+		case s.newSecret, isNew:
 			tell = deliver.NewSecret().Text()
 			to.Secret = tell
 		}
-		if err := operator.New(q).Subscribe(cmd.Context(), to); err != nil {
+		if err := o.Subscribe(cmd.Context(), to); err != nil {
 			return err
 		}
 		return s.print(cmd.OutOrStdout(), to, tell)
@@ -112,40 +115,28 @@ func (s *subscribing) readSecret(cmd *cobra.Command) (*deliver.Secret, error) {
 	if s.secretFile != "-" {
 		file, err := os.Open(s.secretFile)
 		if err != nil {
-			return nil, usagef("--secret-file: %w", err)
+			return nil, exit.Usagef("--secret-file: %w", err)
 		}
 		defer file.Close()
-		if info, err := file.Stat(); err == nil && info.Mode()&otherRead != 0 {
-			warnOfReaders(cmd, s.secretFile)
+		if info, err := file.Stat(); err == nil && info.Mode()&settings.OtherRead != 0 {
+			settings.WarnOfReaders(cmd, s.secretFile)
 		}
 		from = file
 	}
 	text, err := io.ReadAll(io.LimitReader(from, most))
 	if err != nil {
-		return nil, usagef("--secret-file: %w", err)
+		return nil, exit.Usagef("--secret-file: %w", err)
 	}
 	secret, err := deliver.ParseSecret(strings.TrimSpace(string(text)))
 	if err != nil {
-		return nil, usagef("--secret-file: %w", err)
+		return nil, exit.Usagef("--secret-file: %w", err)
 	}
 	return secret, nil
 }
 
-// subscriptionOf returns the subscription of the name, or nil.
-func subscriptionOf(cmd *cobra.Command, q *sqlqueue.Queue, name string) (*operator.Subscription, error) {
-	all, err := operator.New(q).Subscriptions(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	if i := slices.IndexFunc(all, func(s operator.Subscription) bool { return s.Name == name }); i >= 0 {
-		return &all[i], nil
-	}
-	return nil, nil
-}
-
 func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string) error {
 	if s.asJSON {
-		return writeJSON(w, struct {
+		return term.WriteJSON(w, struct {
 			Name   string `json:"name"`
 			Queue  string `json:"queue"`
 			URL    string `json:"url"`
@@ -160,7 +151,7 @@ func (s *subscribing) print(w io.Writer, to operator.Subscription, secret string
 		lines = append(lines, "they are not signed")
 	}
 	for _, line := range lines {
-		if _, err := fmt.Fprintln(w, printable(line)); err != nil {
+		if _, err := fmt.Fprintln(w, term.Printable(line)); err != nil {
 			return err
 		}
 	}
@@ -176,7 +167,7 @@ func redactURL(address string) string {
 	return deliver.Redact(u)
 }
 
-func (p *program) subscriptionsCommand() *cobra.Command {
+func subscriptionsCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "subscriptions",
@@ -186,8 +177,8 @@ func (p *program) subscriptionsCommand() *cobra.Command {
   sqlqueue subscriptions --json | jq -r '.[].url'`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				all, err := operator.New(q).Subscriptions(cmd.Context())
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				all, err := o.Subscriptions(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -195,25 +186,25 @@ func (p *program) subscriptionsCommand() *cobra.Command {
 					all[i].URL = redactURL(all[i].URL)
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), all)
+					return term.WriteArray(cmd.OutOrStdout(), all)
 				}
-				return subscriptionTable(all, time.Now()).writeTo(cmd.OutOrStdout())
+				return subscriptionTable(all, time.Now()).Print(cmd.OutOrStdout())
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-func subscriptionTable(all []operator.Subscription, now time.Time) *grid {
-	t := newGrid(text("NAME", 40), text("QUEUE", 40), text("URL", 80), spare(word("CREATED")))
+func subscriptionTable(all []operator.Subscription, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Text("NAME", 40), term.Text("QUEUE", 40), term.Text("URL", 80), term.Spare(term.Word("CREATED")))
 	for _, s := range all {
-		t.add(s.Name, s.Queue, s.URL, ago(s.CreatedAt, now))
+		t.Add(s.Name, s.Queue, s.URL, term.Ago(s.CreatedAt, now))
 	}
 	return t
 }
 
-func (p *program) unsubscribeCommand() *cobra.Command {
+func unsubscribeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "unsubscribe NAME...",
 		Short:   "End subscriptions: their queues' jobs stay where they are",
@@ -221,12 +212,12 @@ func (p *program) unsubscribeCommand() *cobra.Command {
 		Example: "  sqlqueue unsubscribe shop",
 		Args:    between(1, -1, "NAME"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				var errs []error
 				for _, name := range names {
-					err := operator.New(q).Unsubscribe(cmd.Context(), name)
+					err := o.Unsubscribe(cmd.Context(), name)
 					if err == nil {
-						_, err = fmt.Fprintln(cmd.OutOrStdout(), printable("unsubscribed "+name))
+						_, err = fmt.Fprintln(cmd.OutOrStdout(), term.Printable("unsubscribed "+name))
 					}
 					errs = append(errs, err)
 				}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -69,14 +69,16 @@ func TestE9_SubscribeAgain(t *testing.T) {
 	s := migrated(t)
 	secretIs := func() (text string) {
 		t.Helper()
-		err := (&program{dsn: s.dsn}).withQueue(t.Context(), func(q *sqlqueue.Queue) error {
-			all, err := operator.New(q).Subscriptions(t.Context())
-			text = all[0].Secret
-			return err
-		})
+		d, err := open.Open(open.Settings{DSN: s.dsn}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer d.Close()
+		all, err := operator.New(d.Queue).Subscriptions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = all[0].Secret
 		return text
 	}
 	first := s.subscribe("shop", "http://localhost:1", "orders")
@@ -191,7 +193,7 @@ func TestE9_WhichQueuesArePosted(t *testing.T) {
 	if len(jobs) != 1 || jobs[0].Attempts != 0 {
 		t.Fatalf("left are %+v", jobs)
 	}
-	checkWait(t, jobs[0], unsubscribedDelay)
+	checkWait(t, jobs[0], 10*time.Second)
 	s.fails(2, []string{"no queue of --queue has a subscription: give --exec COMMAND", "or --handlers FILE, or use subscribe"}, "work", "--queue", "default")
 }
 

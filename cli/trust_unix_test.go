@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 )
 
 // runIn runs a command of the stock program in a process of its own, in a working directory and with more in its environment.
@@ -37,7 +39,7 @@ func must(t *testing.T, errs ...error) {
 // A file that nobody has named is used only if nobody else may have written it.
 func TestAConfigurationOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
-	const file = defaultConfigFile
+	const file = settings.DefaultFile
 	writeIn := func(t *testing.T, dir string) {
 		must(t, os.Chmod(dir, 0o755), os.WriteFile(filepath.Join(dir, file), []byte("work: {exec: echo >ran, stop-when-empty: true}\n"), 0o600))
 	}
@@ -119,7 +121,7 @@ func TestAConfigurationOfOthersIsNotInTheWay(t *testing.T) {
 		t.Errorf("without a file: %+v", got)
 	}
 	own := write(t, "own.yaml", "queue: own\n")
-	must(t, os.WriteFile(dir+"/"+defaultConfigFile, []byte("queue: theirs\n"), 0o600))
+	must(t, os.WriteFile(dir+"/"+settings.DefaultFile, []byte("queue: theirs\n"), 0o600))
 	for _, got := range []result{s.runIn(dir, nil, "push", "a", "--config", own), s.runIn(dir, []string{"SQLQUEUE_CONFIG=" + own}, "push", "a")} {
 		if got.code != 0 {
 			t.Errorf("%+v", got)

@@ -11,7 +11,7 @@ import (
 
 const modulePath = "github.com/sqlqueue/sqlqueue"
 
-func (p *program) versionCommand() *cobra.Command {
+func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the versions of sqlqueue, of its tables and of Go",

@@ -1,23 +1,6 @@
 package cli
 
-import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
-	"time"
-
-	"github.com/spf13/cobra"
-
-	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/worker"
-)
+import "github.com/spf13/cobra"
 
 const workLong = `Run jobs until TERM, INT, QUIT or HUP: then no more are taken, and those that run have --grace to finish. A second signal ends it at
 once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are taken until CONT. A server that is away is waited
@@ -41,10 +24,32 @@ Without --exec and --handlers, a program that has no handlers of its own posts e
 queues that have one, or those of --queue: see subscribe --help. A subscription that comes, changes or goes is heeded within seconds.
 ` + processesLong
 
-const megabyte = 1 << 20
+const handlersHelp = `
+With --handlers each name has its own handler, from a file in YAML or JSON:
+  send_invoice:
+    command: ./send-invoice           # a line for sh -c, as --exec
+  resize:
+    command: [python3, resize.py]     # a list runs without a shell
+    timeout: 10m
+    tries: 3
+    backoff: [1, 5, 10]
+  notify:
+    url: https://example.com/jobs     # the job is posted there
+    secret_env: NOTIFY_SECRET         # signs it, as does secret: whsec_…
+    headers: {Authorization: Bearer …}
+  "*":                                # all other names; without it they are put back
+    command: php artisan handle "$SQLQUEUE_JOB_NAME"
+A job's own tries, timeout and backoff beat its handler's, and these beat those given here.
+`
 
-func (p *program) workCommand() *cobra.Command {
-	w := &working{program: p}
+const processesLong = `
+With --processes N, N worker processes run under this one, each with the options given here: limits hold for each. It passes on TERM, INT,
+QUIT, HUP, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that
+grows when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
+highest of the last exit codes. No worker is left behind when this process is killed.`
+
+func workCommand(e *env) *cobra.Command {
+	w := e.working()
 	cmd := &cobra.Command{
 		Use:   "work",
 		Short: "Run jobs",
@@ -56,346 +61,9 @@ func (p *program) workCommand() *cobra.Command {
   sqlqueue work --once --exec 'cat >&2'
   sqlqueue work --stop-when-empty --tries 3 --backoff 1,5,10 --exec 'curl -fsS --data-binary @- https://example.com/jobs'`,
 		Args: between(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return w.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return w.Run(cmd) },
 	}
-	w.flags(cmd)
-	cmd.Flags().Var(counter{&w.processes, 1}, "processes", "how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
-	cmd.Flags().Lookup("processes").DefValue = ""
+	w.Flags(cmd)
+	w.ProcessFlags(cmd)
 	return cmd
-}
-
-// working is one run of work.
-type working struct {
-	*program
-	children  childFlags
-	config    worker.Config // of the Options; flags that were given are put in by settings
-	logFormat string
-	processes int // 0: none
-
-	queuesGiven bool   // by --queue
-	identity    string // of the database
-
-	tries   int
-	backoff []time.Duration
-	delay   time.Duration
-	expire  time.Duration
-	timeout time.Duration
-	sleep   time.Duration
-	grace   time.Duration
-	memory  int
-}
-
-// flags adds work's flags. Their defaults are those of the Options, or else worker.Config's.
-func (w *working) flags(cmd *cobra.Command) {
-	w.config = w.options.Worker
-	if len(w.config.Queues) == 0 {
-		w.config.Queues = []string{w.options.Config.Queue}
-	}
-	w.config.Concurrency = cmp.Or(w.config.Concurrency, 10)
-	w.tries = max(cmp.Or(w.config.Tries, 25), 0)
-	w.timeout = max(cmp.Or(w.config.Timeout, time.Minute), 0)
-	w.expire = cmp.Or(w.config.Expire, time.Minute)
-	w.sleep = cmp.Or(w.config.Sleep, 3*time.Second)
-	w.grace = cmp.Or(w.config.Grace, 30*time.Second)
-	w.memory = int(cmp.Or(w.config.MaxMemory, 128*megabyte) / megabyte)
-
-	w.children.flags(cmd)
-	flags := cmd.Flags()
-	queueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
-	flags.BoolVar(&w.config.Fair, "fair", w.config.Fair, "serve the queues in turn instead of in strict order")
-	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0 whatever its outcome; with nothing there, sleep once and exit")
-	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
-	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
-	flags.Var(counter{&w.config.Concurrency, 1}, "concurrency", "how many jobs run at once")
-	flags.Var(counter{value: &w.tries}, "tries", "how often a job runs at most, 0 for no limit")
-	flags.Var(secondsList{&w.backoff}, "backoff", "waits after the 1st, 2nd, … error, such as 1,5,10; the last repeats (default: from 1s, doubling up to 1h)")
-	flags.Var(seconds{&w.delay, notNegative}, "delay", "the same wait after every error; instead of --backoff")
-	flags.Var(seconds{&w.timeout, notNegative}, "timeout", "how long a job may run, 0 for no limit")
-	flags.Var(expiry{&w.expire}, "expire", "how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
-	flags.Var(seconds{&w.sleep, notNegative}, "sleep", "how long to wait, when no job is due, before looking again")
-	flags.Var(seconds{&w.config.Rest, notNegative}, "rest", "how long to rest after each job")
-	flags.Var(seconds{&w.grace, notNegative}, "grace", "how long jobs may go on after a signal")
-	flags.Var(counter{value: &w.memory}, "memory", "megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
-	flags.Var(counter{value: &w.config.MaxStuck}, "max-stuck", "exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
-	flags.Var(counter{value: &w.config.MaxJobs}, "max-jobs", "exit after so many jobs, 0 for no limit")
-	flags.Var(seconds{&w.config.MaxTime, notNegative}, "max-time", "exit after so long, 0 for no limit")
-	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
-	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
-	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")
-	for _, name := range []string{"delay", "rest", "max-stuck"} {
-		flags.Lookup(name).DefValue = ""
-	}
-}
-
-// expiry is a flag that takes a positive duration or off, which is -1.
-type expiry struct{ value *time.Duration }
-
-func (e expiry) String() string {
-	if e.value == nil {
-		return ""
-	}
-	if *e.value < 0 {
-		return "off"
-	}
-	return formatDuration(*e.value)
-}
-
-func (e expiry) Type() string { return "duration" }
-
-func (e expiry) Set(text string) error {
-	if text == "off" {
-		*e.value = -1
-		return nil
-	}
-	d, err := parseDuration(text)
-	if err != nil {
-		return err
-	}
-	if d <= 0 {
-		return fmt.Errorf("%s is not positive: use more than 0, or off for never", formatDuration(d))
-	}
-	*e.value = d
-	return nil
-}
-
-// settings returns what the worker is to do.
-func (w *working) settings(cmd *cobra.Command, logger *slog.Logger) (worker.Config, error) {
-	const none = -1 // where 0 is the default
-	config := w.config
-	changed := cmd.Flags().Changed
-	w.queuesGiven = changed("queue")
-	config.Tries, config.Timeout, config.Expire, config.Logger = w.tries, w.timeout, w.expire, logger
-	if config.Tries == 0 {
-		config.Tries = none
-	}
-	if config.Timeout == 0 {
-		config.Timeout = none
-	}
-	config.Sleep = max(w.sleep, time.Millisecond)
-	config.Grace = w.grace
-	if config.Grace == 0 {
-		config.Grace = 1
-	}
-	if changed("max-stuck") && config.MaxStuck == 0 {
-		config.MaxStuck = none
-	}
-	config.MaxMemory = int64(w.memory) * megabyte
-	switch {
-	case w.children.listens, !w.own():
-		config.StuckAfter = w.children.killAfter + 3*time.Second // the kill comes before
-	case changed("kill-after"):
-		config.StuckAfter = max(w.children.killAfter, time.Millisecond)
-	}
-	switch {
-	case changed("delay") && changed("backoff"):
-		return config, usagef("give --delay or --backoff, not both")
-	case changed("delay"):
-		config.Backoff = worker.FixedBackoff(w.delay)
-	case changed("backoff"):
-		config.Backoff = worker.ListBackoff(w.backoff...)
-	case config.Backoff == nil:
-		config.Backoff = worker.ExponentialBackoff(time.Second, time.Hour)
-	}
-	return config, nil
-}
-
-func (w *working) run(cmd *cobra.Command) error {
-	if err := w.checkChildren(cmd); err != nil {
-		return err
-	}
-	if w.processes > 0 && !canRunProcesses {
-		return usagef("--processes needs Unix")
-	}
-	loggerTo, escape := textLogger, printableTabs
-	switch w.logFormat {
-	case "text":
-	case "json":
-		loggerTo, escape = jsonLogger, printableJSON
-	default:
-		return usagef("unknown log format %q: use text or json", w.logFormat)
-	}
-	if !isTerminal(cmd.ErrOrStderr()) {
-		escape = nil
-	}
-	outlivePipes()
-	out := newLogWriter(cmd.ErrOrStderr(), escape, loggerTo)
-	defer out.close()
-	logger := loggerTo(out)
-	config, err := w.settings(cmd, logger)
-	if err != nil {
-		return err
-	}
-	d, err := w.open(false)
-	if err != nil {
-		return err
-	}
-	defer within(toClose, d.close)
-	began := time.Now()
-	if err := d.connectWithin(cmd.Context(), config.MaxTime); isRefused(err) {
-		return err // others are waited for by the worker
-	}
-	if config.MaxTime > 0 {
-		config.MaxTime = max(config.MaxTime-time.Since(began), 1)
-	}
-	if w.processes > 0 {
-		return w.runProcesses(cmd.Context(), d, config)
-	}
-
-	moment := 2 * time.Second // to kill what runs
-	if w.own() && !w.children.listens {
-		moment = 0 // nothing ends a handler
-	}
-	return untilSignal(cmd.Context(), logger, toEndAfter(config), moment, func(ctx, atOnce context.Context) error {
-		ctx, timedOut := w.children.untilTimeout(ctx, &config)
-		runner, end, err := w.runner(atOnce, d, &config, out)
-		if err != nil {
-			return err
-		}
-		defer end()
-		defer pauseOnSignals(runner)()
-		if err := runner.Run(ctx); err != nil {
-			return err
-		}
-		return timedOut()
-	})
-}
-
-const (
-	defaultStuckAfter = 5 * time.Second // worker.Config's
-
-	toEnd   = 5 * time.Second // that a worker may take at its end besides its grace, and what its handlers may take after it
-	toClose = 2 * time.Second // of it, how long it waits for connections that a handler has not given back
-)
-
-// toEndAfter is how long a worker may take after a signal; negative: there is no limit.
-func toEndAfter(config worker.Config) time.Duration {
-	if config.Grace < 0 {
-		return -1
-	}
-	return config.Grace + cmp.Or(config.StuckAfter, defaultStuckAfter) + toEnd
-}
-
-// runProcesses runs workers in processes of their own. What is wrong with the tables is an error here, and not of each of them.
-func (w *working) runProcesses(ctx context.Context, d *database, config worker.Config) error {
-	if err := d.checkTables(ctx); err != nil {
-		return err
-	}
-	d.close()
-	f, err := newFleet(w.processes, config)
-	if err != nil {
-		return err
-	}
-	return f.run(ctx)
-}
-
-// checkTables says why there is no use in waiting for a database that is there. Of one that is away it says nothing.
-func (d *database) checkTables(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	err := d.queue.Check(ctx)
-	_, version := errors.AsType[*sqlqueue.SchemaError](err)
-	_, refused := errors.AsType[*sqlqueue.RefusedError](err)
-	if version || refused || errors.Is(err, sqlqueue.ErrNotMigrated) || errors.Is(err, sqlqueue.ErrUnsupportedServer) {
-		return err
-	}
-	return nil
-}
-
-// runner is a worker, or what stands for several.
-type runner interface {
-	Run(ctx context.Context) error
-	Pause()
-	Resume()
-}
-
-// runner returns what runs the jobs, and a function for its end.
-func (w *working) runner(atOnce context.Context, d *database, config *worker.Config, out io.Writer) (runner, func(), error) {
-	if w.children.delivers {
-		client := deliver.New(w.children.publicly)
-		return newDelivery(atOnce, d, client, *config, w.queuesGiven), client.Close, nil
-	}
-	w.identity = d.identity()
-	mux, endChildren, err := w.handlers(atOnce, config, out)
-	if err != nil {
-		return nil, nil, err
-	}
-	return worker.New(d.queue, mux, *config), endChildren, nil
-}
-
-var errAtOnce = errors.New("stopped at once by a second signal: jobs that were running run again when their reservations expire")
-
-func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
-func jsonLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
-
-var errNoEnd = errors.New("the worker did not end within its grace: jobs that were running run again when their reservations expire")
-
-// untilSignal runs run with a context that ends at the first TERM, INT, QUIT or HUP. The second one ends atOnce, and gives run a moment, and
-// so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second: a
-// terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
-// kill the process on its way out.
-func untilSignal(ctx context.Context, logger *slog.Logger, longest, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, endSignals()...)
-
-	ctx, drain := context.WithCancel(ctx)
-	defer drain()
-	atOnce, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer end(nil)
-	var result error
-	done := make(chan struct{})
-	go func() {
-		result = run(ctx, atOnce)
-		close(done)
-	}()
-
-	ended := ctx.Done()
-	var over <-chan time.Time
-	caught, second := false, false // second: the next signal is the second one
-	why := errAtOnce
-wait:
-	for {
-		select {
-		case <-done:
-			if !caught {
-				signal.Stop(signals)
-			}
-			return result
-		case s := <-signals:
-			if second && s != syscall.SIGHUP {
-				break wait
-			}
-			if !caught {
-				logger.Info("signal: finishing; a second one ends it at once", "signal", s.String())
-				drain()
-			}
-			caught, second = true, second || s != syscall.SIGHUP
-		case <-ended:
-			ended = nil
-			if longest >= 0 {
-				over = time.After(longest)
-			}
-		case <-over:
-			why = errNoEnd
-			break wait
-		}
-	}
-	end(worker.ErrStopped)
-	select {
-	case <-done:
-	case <-time.After(moment):
-	}
-	return why
-}
-
-// within calls f, and returns when it has, or when it takes longer than that.
-func within(limit time.Duration, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(limit):
-	}
 }

@@ -8,11 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-func (p *program) workersCommand() *cobra.Command {
+func workersCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "workers",
@@ -24,47 +26,31 @@ func (p *program) workersCommand() *cobra.Command {
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				workers, err := operator.New(q).Workers(cmd.Context())
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				workers, err := o.Workers(cmd.Context())
 				if err != nil {
 					return err
 				}
-				now, err := clock(cmd.Context(), q) // of the workers' rows
+				now, err := o.Now(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return writeArray(cmd.OutOrStdout(), listed(workers, now))
+					return term.WriteArray(cmd.OutOrStdout(), workers)
 				}
-				return workerTable(listed(workers, now), now).writeTo(cmd.OutOrStdout())
+				return workerTable(workers, now).Print(cmd.OutOrStdout())
 			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
-	cmd.AddCommand(p.workersSetCommand())
+	settings.JSONFlag(cmd, &asJSON)
+	cmd.AddCommand(workersSetCommand(e))
 	return cmd
 }
 
-// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
-const aliveFor = 30 * time.Second
-
-// listedWorker is a row of `workers --json`.
-type listedWorker struct {
-	operator.Worker
-	Dead bool `json:"dead"`
-}
-
-func listed(workers []operator.Worker, now time.Time) []listedWorker {
-	rows := make([]listedWorker, len(workers))
-	for i, w := range workers {
-		rows[i] = listedWorker{w, now.Sub(w.SeenAt) > aliveFor}
-	}
-	return rows
-}
-
-func workerTable(workers []listedWorker, now time.Time) *grid {
-	t := newGrid(word("ID"), text("NAME", 40), text("HOST", 40), spare(number("PID")), text("QUEUES", 40), number("CONCURRENCY"), spare(word("WANTED")),
-		word("STATE"), spare(word("STARTED")), spare(word("SEEN")))
+func workerTable(workers []operator.Worker, now time.Time) *term.Grid {
+	t := term.NewGrid(term.Word("ID"), term.Text("NAME", 40), term.Text("HOST", 40), term.Spare(term.Number("PID")),
+		term.Text("QUEUES", 40), term.Number("CONCURRENCY"), term.Spare(term.Word("WANTED")),
+		term.Word("STATE"), term.Spare(term.Word("STARTED")), term.Spare(term.Word("SEEN")))
 	for _, w := range workers {
 		wanted, state := "-", "running"
 		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
@@ -73,16 +59,16 @@ func workerTable(workers []listedWorker, now time.Time) *grid {
 		if w.Dead {
 			state = "dead"
 		}
-		t.add(w.ID, w.Name, w.Host, strconv.Itoa(w.PID), strings.Join(w.Queues, ","), strconv.Itoa(w.Concurrency), wanted, state,
-			ago(w.StartedAt, now), ago(w.SeenAt, now))
+		t.Add(w.ID, w.Name, w.Host, strconv.Itoa(w.PID), strings.Join(w.Queues, ","), strconv.Itoa(w.Concurrency), wanted, state,
+			term.Ago(w.StartedAt, now), term.Ago(w.SeenAt, now))
 		if w.Dead {
-			t.paint("STATE", yellow)
+			t.Paint("STATE", term.Yellow)
 		}
 	}
 	return t
 }
 
-func (p *program) workersSetCommand() *cobra.Command {
+func workersSetCommand(e *env) *cobra.Command {
 	var concurrency int
 	cmd := &cobra.Command{
 		Use:   "set ID",
@@ -93,22 +79,22 @@ func (p *program) workersSetCommand() *cobra.Command {
 		Args: between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("concurrency") {
-				return usagef("%s needs --concurrency N", cmd.CommandPath())
+				return exit.Usagef("%s needs --concurrency N", cmd.CommandPath())
 			}
-			return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				if err := operator.New(q).SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				if err := o.SetConcurrency(cmd.Context(), args[0], concurrency); err != nil {
 					return err
 				}
 				says := fmt.Sprintf("worker %s: concurrency %d", args[0], concurrency)
 				if concurrency == 0 {
 					says = fmt.Sprintf("worker %s: its own concurrency", args[0])
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(says))
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), term.Printable(says))
 				return err
 			})
 		},
 	}
-	cmd.Flags().Var(counter{value: &concurrency}, "concurrency", "how many jobs it is to run at once, 0 for its own number")
+	cmd.Flags().Var(settings.Counter(&concurrency, 0), "concurrency", "how many jobs it is to run at once, 0 for its own number")
 	cmd.Flags().Lookup("concurrency").DefValue = ""
 	return cmd
 }

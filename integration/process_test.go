@@ -281,7 +281,7 @@ func (s *site) workers() map[int]driver.Worker {
 	}
 	workers := map[int]driver.Worker{}
 	for _, w := range listed {
-		workers[w.PID] = w
+		workers[w.PID] = w.Worker
 	}
 	return workers
 }

@@ -5,7 +5,13 @@ import (
 	"context"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sqlqueue/sqlqueue/cli"
+	"github.com/sqlqueue/sqlqueue/cmd/sqlqueue/internal/demo"
 )
 
-func main() { os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Options{})) }
+func main() {
+	options := cli.Options{Commands: func() []*cobra.Command { return []*cobra.Command{demo.Command()} }}
+	os.Exit(cli.Main(context.Background(), os.Args[1:], options))
+}

@@ -16,7 +16,7 @@ var (
 	// ErrNotReserved: no worker has the job, so there is nothing to release. From Release.
 	ErrNotReserved = errors.New("no worker has reserved the job")
 
-	// ErrNoSubscription: no subscription has the name. From Unsubscribe.
+	// ErrNoSubscription: no subscription has the name. From Subscription and Unsubscribe.
 	ErrNoSubscription = errors.New("no such subscription")
 
 	// ErrNoWorker: no worker has the id. From SetConcurrency.

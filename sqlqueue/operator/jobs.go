@@ -6,50 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/jsonobject"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/rule"
 )
-
-// State is where a job stands.
-type State string
-
-// The states.
-const (
-	Ready    State = "ready"    // not reserved, available
-	Delayed  State = "delayed"  // not reserved, available later
-	Reserved State = "reserved" // a worker has it
-)
-
-// JobFilter selects jobs. Conditions left at their zero value do not restrict.
-type JobFilter struct {
-	IDs           []int64 // at most 1,000
-	Queue         string
-	State         State
-	NotReserved   bool
-	Name          string        // the handler's name in the payload
-	Fields        []Field       // of the payload's data; each must be there
-	OlderThan     time.Duration // pushed at least so long ago
-	CreatedAfter  time.Time     // inclusive
-	CreatedBefore time.Time     // exclusive
-	After         int64         // only ids greater than this: the last id of the page before
-	Until         int64         // only ids up to this: see Queue.Window
-	Limit         int           // default 100, at most 1,000
-
-	// PayloadMax cuts the payloads that Jobs returns to so many characters: what is left of a longer one is no JSON. 0: they are whole.
-	PayloadMax int
-}
-
-// Field is a condition on the data of a job: the value at the path of keys of objects, as text, is Value. The text of a string is the
-// string itself, that of a number, true, false or null its JSON; that of an object or an array is different from database to database.
-type Field struct {
-	Path  []string // at least one key, none empty
-	Value string
-}
 
 // jobChange is what ChangeJobs does. Fields left nil stay as they are.
 type jobChange struct {
@@ -75,8 +37,9 @@ func (o *Operator) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	return jobs, wrap("jobs", err)
 }
 
-// CountJobs counts the jobs that pass the filter, up to most. The filter's Limit is not used.
-func (o *Operator) CountJobs(ctx context.Context, f JobFilter, most int) (int, error) {
+// CountJobs counts the jobs that pass the filter, up to most, window by window where no index helps: see SearchJobs. The filter's Limit is
+// not used. Progress is told after each statement how many it was until then.
+func (o *Operator) CountJobs(ctx context.Context, f JobFilter, most int, progress ...func(counted int)) (int, error) {
 	t, err := o.open(ctx)
 	if err != nil {
 		return 0, wrap("count jobs", err)
@@ -88,9 +51,15 @@ func (o *Operator) CountJobs(ctx context.Context, f JobFilter, most int) (int, e
 	if err := f.check(); err != nil {
 		return 0, wrap("count jobs", err)
 	}
-	f.Limit = most
-	n, err := t.countJobs(ctx, f)
-	return n, wrap("count jobs", err)
+	total := 0
+	err = t.inWindows(ctx, f, func(f JobFilter) (bool, error) {
+		f.Limit = most - total
+		n, err := t.countJobs(ctx, f)
+		total += n
+		tell(progress, total)
+		return total >= most, err
+	})
+	return total, wrap("count jobs", err)
 }
 
 // Window returns the id of the nth job after an id, or of the last if there are fewer, or 0 if there are none. A search among millions of
@@ -269,17 +238,20 @@ func (o *Operator) ReleaseAll(ctx context.Context, f JobFilter, progress ...func
 	return total, wrap("release", err)
 }
 
-// changeAll changes what passes the filter, page by page.
+// changeAll changes what passes the filter, page by page, and window by window where no index helps.
 func changeAll(ctx context.Context, t *tables, f JobFilter, c jobChange, progress []func(int)) (total int, err error) {
-	for {
-		changed, err := t.changeJobs(ctx, f, c)
-		total += len(changed)
-		tell(progress, total)
-		if err != nil || len(changed) < f.Limit {
-			return total, err
+	err = t.inWindows(ctx, f, func(f JobFilter) (bool, error) {
+		for {
+			changed, err := t.changeJobs(ctx, f, c)
+			total += len(changed)
+			tell(progress, total)
+			if err != nil || len(changed) < f.Limit {
+				return false, err
+			}
+			f.After = slices.Max(changed)
 		}
-		f.After = slices.Max(changed)
-	}
+	})
+	return total, err
 }
 
 // why tells whether a job that was not changed is not there at all.
@@ -303,29 +275,4 @@ func (o *Operator) Clear(ctx context.Context, queue string, includeReserved bool
 	}
 	total, err := changeAll(ctx, t, JobFilter{Queue: queue, NotReserved: !includeReserved, Limit: batch}, jobChange{Delete: true}, progress)
 	return total, wrap("clear", err)
-}
-
-func (f *JobFilter) check() error {
-	if err := checkFilter(&f.Limit, f.IDs); err != nil {
-		return err
-	}
-	switch f.State {
-	case "", Ready, Delayed, Reserved:
-	default:
-		return fmt.Errorf("unknown state %q: use ready, delayed or reserved", f.State)
-	}
-	if f.PayloadMax < 0 {
-		return fmt.Errorf("payloads of %d characters: it must be at least 1, or 0 for no limit", f.PayloadMax)
-	}
-	for _, field := range f.Fields {
-		if len(field.Path) == 0 {
-			return errors.New("a condition on a field of the data names none")
-		}
-		for _, key := range field.Path {
-			if key == "" || strings.ContainsAny(key, "\"\\\x00") || !utf8.ValidString(key) {
-				return fmt.Errorf("no field of the data is looked for by the key %q: it must not be empty or have a quote or a backslash", key)
-			}
-		}
-	}
-	return nil
 }

@@ -1,10 +1,11 @@
-// Package operator is what people and programs ask that watch over queues: it lists, counts and changes jobs, failed jobs, queues, workers and
-// subscriptions, and tells workers what to do.
+// Package operator is what people and programs ask that watch over queues: it lists, counts and changes jobs, failed jobs, queues, workers
+// and subscriptions, and tells workers what to do.
 package operator
 
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -16,6 +17,16 @@ type Operator struct{ queue *sqlqueue.Queue }
 
 // New returns the Operator of a Queue.
 func New(q *sqlqueue.Queue) *Operator { return &Operator{q} }
+
+// Now returns the time by the database's clock, which has written all times that operators see.
+func (o *Operator) Now(ctx context.Context) (time.Time, error) {
+	t, err := o.open(ctx)
+	if err != nil {
+		return time.Time{}, wrap("now", err)
+	}
+	now, err := t.Clock(ctx)
+	return now, wrap("now", err)
+}
 
 // tables are those of the Operator's database.
 type tables struct{ *sqldb.Database }
@@ -36,12 +47,15 @@ func (t *tables) statement(format string, a ...any) *statement {
 	return &statement{t.Statement(format, a...)}
 }
 
-// What operators see is what workers and producers have written.
 type (
-	Job     = driver.Job
-	Worker  = driver.Worker
+	// Job is a row of the table of jobs.
+	Job = driver.Job
+
+	// Control is what operators have said about a queue.
 	Control = driver.Control
-	Count   = driver.Count
+
+	// Count is what happened in a queue in one minute.
+	Count = driver.Count
 )
 
 const (

@@ -11,6 +11,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -33,6 +34,28 @@ func openSQLite(t *testing.T) *sqlqueue.Queue {
 		t.Fatal(err)
 	}
 	return q
+}
+
+// execute runs a statement on the database of a queue.
+func execute(t *testing.T, q *sqlqueue.Queue, statement string) {
+	t.Helper()
+	var store driver.Store
+	q.Bind(func(s driver.Store) (driver.Store, error) { store = s; return s, nil })
+	db, err := sqldb.Of(store)
+	if err == nil {
+		_, err = db.DB.Exec(t.Context(), statement)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// register writes the row of a worker.
+func register(t *testing.T, q *sqlqueue.Queue, id, queue string) {
+	t.Helper()
+	if _, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: id, Name: id, Host: "host", PID: 1, Queues: []string{queue}, Concurrency: 1}}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // reserve reserves n jobs of the queue default.

@@ -56,6 +56,20 @@ func (o *Operator) Queues(ctx context.Context, most int64) ([]QueueInfo, error) 
 	return queues, wrap("queues", err)
 }
 
+// IsControlled reports whether an operator has said something about the queue that holds now.
+func (i QueueInfo) IsControlled() bool {
+	return i.Control.Paused || i.Control.Maintenance || i.Control.Expire != nil
+}
+
+// HeldQueues is Queues without the row of all queues if nothing was said about all of them.
+func (o *Operator) HeldQueues(ctx context.Context, most int64) ([]QueueInfo, error) {
+	queues, err := o.Queues(ctx, most)
+	if len(queues) > 0 && queues[0].Queue == "" && !queues[0].IsControlled() {
+		queues = queues[1:]
+	}
+	return queues, err
+}
+
 // Control tells the workers of a queue, or under the empty name all workers, what an operator wants.
 func (o *Operator) Control(ctx context.Context, queue string, c ControlChange) error {
 	t, err := o.open(ctx)

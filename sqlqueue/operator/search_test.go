@@ -1,6 +1,9 @@
 package operator_test
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,4 +149,75 @@ func failWith(t *testing.T, q *sqlqueue.Queue, text string) {
 	if _, err := q.Exchange(t.Context(), driver.Exchange{Settle: settle}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What few of very many jobs pass is found, counted and changed, also where no index helps.
+func TestSearchAmongManyJobs(t *testing.T) {
+	q := openSQLite(t)
+	o := operator.New(q)
+	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
+	rare := operator.JobFilter{Name: "rare"}
+	for _, test := range []struct {
+		filter operator.JobFilter
+		limit  int
+		want   []int64
+		more   operator.More
+		told   []int
+	}{
+		{rare, 10, []int64{17, 50_017, 100_017}, operator.NoMore, []int{2, 3}},
+		{rare, 3, []int64{17, 50_017, 100_017}, operator.MaybeMore, []int{2, 3}},
+		{rare, 2, []int64{17, 50_017}, operator.MaybeMore, []int{2}},
+		{rare, 1, []int64{17}, operator.HasMore, []int{1}},
+		{operator.JobFilter{Name: "rare", Until: 100_016}, 10, []int64{17, 50_017}, operator.NoMore, []int{2, 2}},
+		{operator.JobFilter{Name: "rare", Until: 50_016}, 10, []int64{17}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Name: "rare", After: 50_017}, 10, []int64{100_017}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Name: "rare", IDs: []int64{16, 17}}, 10, []int64{17}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Fields: []operator.Field{{Path: []string{"n"}, Value: "1"}}}, 10, []int64{17, 50_017, 100_017}, operator.NoMore, []int{2, 3}},
+		{operator.JobFilter{Queue: "q", After: 119_999}, 10, []int64{120_000}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Name: "nobody"}, 10, nil, operator.NoMore, []int{0, 0}},
+	} {
+		var told []int
+		jobs, more, err := o.SearchJobs(t.Context(), test.filter, test.limit, func(n int) { told = append(told, n) })
+		if got := idsOf(jobs); err != nil || !slices.Equal(got, test.want) || more != test.more || !slices.Equal(told, test.told) {
+			t.Errorf("%+v, %d: %v, %v, told %v, %v; want %v, %v, told %v", test.filter, test.limit, got, more, told, err, test.want, test.more, test.told)
+		}
+	}
+	if jobs, more, err := o.SearchJobs(t.Context(), operator.JobFilter{Queue: "q"}, 2500); err != nil || len(jobs) != 2500 || more != operator.HasMore || jobs[2499].ID != 2500 {
+		t.Errorf("of many: %d, %v, %v", len(jobs), more, err)
+	}
+	var told []int
+	note := func(n int) { told = append(told, n) }
+	if n, err := o.CountJobs(t.Context(), operator.JobFilter{Name: "a"}, 110_000, note); n != 110_000 || err != nil || !slices.Equal(told, []int{99_998, 110_000}) {
+		t.Errorf("counted %d, %v, told %v", n, err, told)
+	}
+	told = nil
+	if n, err := o.CancelAll(t.Context(), rare, note); n != 3 || err != nil || !slices.Equal(told, []int{2, 3}) {
+		t.Errorf("cancelled %d, %v, told %v", n, err, told)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if n, err := o.CancelAll(ctx, operator.JobFilter{Name: "a"}, func(int) { cancel() }); n != 1000 || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled %d after the context had ended, %v", n, err)
+	}
+}
+
+// A search for failed jobs takes any limit.
+func TestSearchFailed(t *testing.T) {
+	q := openSQLite(t)
+	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+		INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) SELECT i, 'q', 0, '{"job":"a"}', 1, '', '', 1, 1 FROM n`)
+	for limit, want := range map[int]operator.More{2499: operator.HasMore, 2500: operator.NoMore, 5000: operator.NoMore} {
+		last := 0
+		jobs, more, err := operator.New(q).SearchFailed(t.Context(), operator.FailedFilter{}, limit, func(n int) { last = n })
+		if n := min(limit, 2500); err != nil || len(jobs) != n || last != n || more != want || jobs[0].ID != 2500 {
+			t.Errorf("%d: %d, told %d, %v, %v", limit, len(jobs), last, more, err)
+		}
+	}
+}
+
+func idsOf(jobs []operator.Job) (ids []int64) {
+	for _, j := range jobs {
+		ids = append(ids, j.ID)
+	}
+	return ids
 }

@@ -79,6 +79,20 @@ func (o *Operator) Subscriptions(ctx context.Context) ([]Subscription, error) {
 	return found, wrap("subscriptions", err)
 }
 
+// Subscription returns the subscription of a name, or ErrNoSubscription.
+func (o *Operator) Subscription(ctx context.Context, name string) (Subscription, error) {
+	all, err := o.Subscriptions(ctx)
+	if err != nil {
+		return Subscription{}, err
+	}
+	for _, s := range all {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return Subscription{}, wrap("subscription", fmt.Errorf("%q: %w", name, ErrNoSubscription))
+}
+
 // subscriptions:
 func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
 	s := t.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name", fmt.Sprintf(t.Dialect.Micros, "created_at"), t.Table("job_subscriptions"))

@@ -5,11 +5,23 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Workers returns the workers that have registered, by start.
+// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
+const aliveFor = 30 * time.Second
+
+// Worker is a worker that has registered.
+type Worker struct {
+	driver.Worker
+	Dead bool `json:"dead"` // it has not written its row for 30 s, though it does so every 5 s
+}
+
+// Workers returns the workers that have registered, by start. A worker that ends takes itself off; one that was killed is dead for some
+// minutes before it is taken off.
 func (o *Operator) Workers(ctx context.Context) ([]Worker, error) {
 	t, err := o.open(ctx)
 	if err != nil {
@@ -57,14 +69,18 @@ func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found
 
 // workers:
 func (t *tables) workers(ctx context.Context) ([]Worker, error) {
+	now, err := t.Clock(ctx) // it has written their rows
+	if err != nil {
+		return nil, err
+	}
 	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
 		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("job_workers"))
 	var workers []Worker
-	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var w Worker
 		var queues string
 		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt)...)
-		w.Queues = strings.Split(queues, ",")
+		w.Queues, w.Dead = strings.Split(queues, ","), now.Sub(w.SeenAt) > aliveFor
 		workers = append(workers, w)
 		return err
 	})

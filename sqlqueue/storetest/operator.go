@@ -179,11 +179,11 @@ var operatorCases = []testCase{
 				f.Helper()
 				all, err := operator.New(other.Queue).Workers(f.Context())
 				f.must(err)
-				i := slices.IndexFunc(all, func(w driver.Worker) bool { return w.ID == c.worker })
+				i := slices.IndexFunc(all, func(w operator.Worker) bool { return w.ID == c.worker })
 				if i < 0 {
 					f.Fatalf("no row of worker %s in %+v", c.worker, all)
 				}
-				return all[i]
+				return all[i].Worker
 			}
 			first := read()
 			f.between("started_at", first.StartedAt, before, after)

@@ -25,6 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	supervise.Become()
 	if Serves() {
 		if slices.Contains(os.Args, "early") {
 			fmt.Println(answer(context.Background(), "sh "+lookAround))

@@ -17,9 +17,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
-// control is this process's end of the socket if it is a Pool's child, or nil. It is taken before anything else can happen, so that what
-// this process starts inherits neither the socket nor the variable.
-var control = takeControl()
+// control is this process's end of the socket if it is a Pool's child, or nil. From the first call on, what this process starts inherits
+// neither the socket nor the variable.
+var control = sync.OnceValue(takeControl)
 
 func takeControl() *os.File {
 	text, ok := os.LookupEnv(variable)
@@ -35,8 +35,8 @@ func takeControl() *os.File {
 	return os.NewFile(uintptr(fd), "socket")
 }
 
-// Serves reports whether this process is a Pool's child, which is to call Serve.
-func Serves() bool { return control != nil }
+// Serves reports whether this process is a Pool's child, which is to call Serve. A program asks it before it starts anything.
+func Serves() bool { return control() != nil }
 
 // Serve answers the Pool's requests, one at a time, until the Pool wants no more. The context of answer ends with an error of the same
 // text as that of Pool.Call. TERM, INT, QUIT and HUP are for the parent, and do nothing here from now on.
@@ -46,7 +46,7 @@ func Serve(ctx context.Context, answer func(ctx context.Context, request []byte)
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
-	conn, err := supervise.Socket(control)
+	conn, err := supervise.Socket(control())
 	if err != nil {
 		return fmt.Errorf("%s is internal: %w", variable, err)
 	}

@@ -44,8 +44,8 @@ var metadata = prefixes(
 	"fd00:42::42/128",    // Scaleway
 )
 
-// embedding are ranges of IPv6 whose addresses stand for one of IPv4, and where in the 16 bytes that is. Of 64:ff9b:1::/48 it depends on the
-// network, as of Teredo on a server: all of them are refused.
+// embedding are ranges of IPv6 whose addresses stand for one of IPv4, and where in the 16 bytes that is. Of 64:ff9b:1::/48 it depends on
+// the network, as of Teredo on a server: all of them are refused.
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int

@@ -1,8 +1,8 @@
 // Package deliver posts jobs to URLs.
 //
 // The body is JSON: {"id": 1, "queue": "mail", "name": "send_invoice", "attempts": 1, "data": {…}}. With a secret the request is signed as
-// Standard Webhooks says: the header webhook-id is the same at every attempt of a job, and no other job's (see ID), webhook-timestamp has seconds of Unix
-// time, and webhook-signature has "v1," and the base64 of the HMAC-SHA256 of id.timestamp.body.
+// Standard Webhooks says: the header webhook-id is the same at every attempt of a job, and no other job's (see ID), webhook-timestamp has
+// seconds of Unix time, and webhook-signature has "v1," and the base64 of the HMAC-SHA256 of id.timestamp.body.
 //
 // The status of the answer says what becomes of the job: 2xx done, 410 fail for good, anything else an error; 429 and 503 with Retry-After
 // put the job back for so long, if that is longer than it waits after an error, and an hour at most. Redirects are not followed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,15 +14,15 @@ import (
 	"time"
 )
 
-// init makes this process a supervisor if it was started as one.
-//
-// The main goroutine runs on the process's main thread during init, which lives as long as the process: signals that a process asks to
-// get when the thread that started it ends come when the supervisor ends.
-func init() {
+// Become makes this process a supervisor if it was started as one: then it does not return. A program that starts processes calls it before
+// it does anything else.
+func Become() {
 	socket, ok := os.LookupEnv(variable)
 	if !ok {
 		return
 	}
+	// Signals that a process asks to get when the thread that started it ends must come when the supervisor ends, and no sooner.
+	runtime.LockOSThread()
 	if err := supervise(socket); err != nil {
 		fmt.Fprintln(os.Stderr, "sqlqueue: supervisor of child processes:", err)
 		os.Exit(1)

@@ -1,8 +1,8 @@
 // Package supervise starts processes that cannot outlive this one, whatever happens to it.
 //
 // They are started by a small process between the two, the supervisor, which is this program's own binary: when it finds a variable in its
-// environment, an init of this package never returns, so that none of the application's main runs. The two talk over a socket. When the
-// socket closes, because this process has ended or was killed, the supervisor kills all that it has started, and ends.
+// environment, Become never returns. The two talk over a socket. When the socket closes, because this process has ended or was killed, the
+// supervisor kills all that it has started, and ends.
 //
 // Each process leads a session of its own. On Linux the supervisor is also the new parent of whatever loses its parent, so that it finds
 // everything that descends from a process, also what has left the process's session: by its parents, by its session, and by a variable in

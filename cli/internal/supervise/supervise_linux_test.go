@@ -23,6 +23,7 @@ import (
 const asParent = "SUPERVISE_TEST_PARENT"
 
 func TestMain(m *testing.M) {
+	Become()
 	if line := os.Getenv(asParent); line != "" {
 		parent(line)
 	}

@@ -25,6 +25,7 @@ import (
 var version = "old"
 
 func main() {
+	cli.Begin()
 	dir := os.Getenv("CHAOS_HISTORY")
 	if dir == "" { // an operator's command
 		os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Options{Name: "worker"}))

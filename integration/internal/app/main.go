@@ -28,6 +28,7 @@ import (
 )
 
 func main() {
+	cli.Begin()
 	if os.Getenv("APP_LEASH") != "" {
 		go leash()
 	}

@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
+	"github.com/sqlqueue/sqlqueue/cli/internal/run"
+	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+// env is what the commands of one tree share.
+type env struct {
+	options  Options
+	settings *settings.Settings
+}
+
+// open opens the database of the flags, the environment or the Options, without connecting. With create, SQLite's file need not be
+// there.
+func (e *env) open(create bool) (*open.Database, error) {
+	config := e.options.Config
+	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
+	return open.Open(open.Settings{DSN: e.settings.DSN, FromFile: e.settings.DSNFromFile(), Config: config}, create)
+}
+
+// working returns what runs jobs, before its flags are made.
+func (e *env) working() *run.Work {
+	return run.New(run.Program{
+		Mux: e.options.Mux, Codec: e.options.Config.Codec, Worker: e.options.Worker, Queue: e.settings.Queue,
+		Open: func() (*open.Database, error) { return e.open(false) },
+	})
+}
+
+// withQueue runs do with the queue of a database that answers and has the right tables.
+func (e *env) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error) error {
+	d, err := e.open(false)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Connect(ctx); err != nil {
+		return err
+	}
+	if err := d.Queue.Check(ctx); err != nil {
+		return err
+	}
+	return do(d.Queue)
+}
+
+// withOperator runs do with the Operator of a database that answers and has the right tables.
+func (e *env) withOperator(ctx context.Context, do func(*operator.Operator) error) error {
+	return e.withQueue(ctx, func(q *sqlqueue.Queue) error { return do(operator.New(q)) })
+}

@@ -1,0 +1,60 @@
+package open
+
+import (
+	"context"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+)
+
+// openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
+// pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql.
+func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
+	pgConfig, err := pgxpool.ParseConfig(a.url.String())
+	if err != nil {
+		return nil, err
+	}
+	connConfig := pgConfig.ConnConfig
+	a.hide(connConfig.Password)
+	if a.fromFile && connConfig.Password != "" && connConfig.Password == os.Getenv("PGPASSWORD") && takesClear(connConfig.RequireAuth) {
+		connConfig.RequireAuth = "!password"
+	}
+	a.database = connConfig.Database
+	if a.url.Host == "" {
+		a.server = net.JoinHostPort(connConfig.Host, strconv.Itoa(int(connConfig.Port)))
+	}
+	if connConfig.RuntimeParams["application_name"] == "" {
+		connConfig.RuntimeParams["application_name"] = "sqlqueue"
+	}
+	connConfig.RuntimeParams["client_encoding"] = "UTF8"               // whatever the database or the role sets
+	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
+	if err != nil {
+		return nil, err
+	}
+	queue, err := pgqueue.New(pool, config)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	return &Database{Address: a, Queue: queue, DB: db, Close: func() {
+		_ = db.Close()
+		pool.Close()
+	}}, nil
+}
+
+// takesClear reports whether a list of require_auth lets a server ask for the password itself. The host that a file names does not get
+// PGPASSWORD so: who wrote the file need not be who knows the password.
+func takesClear(requireAuth string) bool {
+	requireAuth = strings.ReplaceAll(requireAuth, " ", "")
+	methods := strings.Split(requireAuth, ",")
+	return requireAuth == "" || slices.Contains(methods, "password") || strings.HasPrefix(requireAuth, "!") && !slices.Contains(methods, "!password")
+}

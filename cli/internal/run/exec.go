@@ -1,0 +1,59 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/child"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// execHandler returns a handler that runs each job as a command, and makes of the command's end what becomes of the job. A job that the
+// command releases waits as after an error. The end of atOnce ends the handlers' contexts too.
+func execHandler(atOnce context.Context, command child.Command, backoff worker.Backoff) worker.Handler {
+	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
+		ctx, end := endsWith(ctx, atOnce)
+		defer end()
+		err := command.Run(ctx, child.Job{
+			ID: job.ID, Name: job.Name, Queue: job.Queue, Attempts: job.Attempts, Payload: job.Payload, Data: job.Data,
+		})
+		var failed *child.FailError
+		switch {
+		case errors.Is(err, child.ErrRelease):
+			return worker.Release(releaseDelay(job.JobInfo, backoff))
+		case errors.As(err, &failed):
+			return worker.Fail(failed)
+		case errors.Is(err, child.ErrNotStarted):
+			return worker.CannotStart(err)
+		}
+		return err
+	}
+}
+
+// endsWith returns a context that also ends when the other one does.
+func endsWith(ctx, other context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+func releaseDelay(job worker.JobInfo, backoff worker.Backoff) time.Duration {
+	if payload, err := sqlqueue.ParsePayload(job.Payload); err == nil && payload.Backoff != nil {
+		return payload.Backoff.After(job.Attempts)
+	}
+	return backoff(job.Attempts)
+}
+
+// passOn returns what prints a command's lines: as they are, with the job's id before them, or as JSON like the rest of the log.
+func passOn(w io.Writer, logFormat string, logger *slog.Logger) func(child.Job, string) {
+	if logFormat == "json" {
+		return func(job child.Job, line string) { logger.Info("output", "id", job.ID, "line", line) }
+	}
+	return func(job child.Job, line string) { fmt.Fprintf(w, "job %d: %s\n", job.ID, line) }
+}
