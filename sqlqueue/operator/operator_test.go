@@ -53,7 +53,9 @@ func execute(t *testing.T, q *sqlqueue.Queue, statement string) {
 // register writes the row of a worker.
 func register(t *testing.T, q *sqlqueue.Queue, id, queue string) {
 	t.Helper()
-	if _, err := q.Exchange(t.Context(), driver.Exchange{Worker: &driver.Worker{ID: id, Name: id, Host: "host", PID: 1, Queues: []string{queue}, Concurrency: 1}}); err != nil {
+	if err := q.Beat(t.Context(), driver.Beat{Worker: driver.Worker{
+		ID: id, Name: id, Host: "host", PID: 1, Queues: []string{queue}, Concurrency: 1,
+	}}); err != nil {
 		t.Fatal(err)
 	}
 }
