@@ -3,7 +3,7 @@ package operator
 import "context"
 
 // windowSize is how many jobs one statement looks at where no index helps.
-const windowSize = 100_000
+var windowSize int64 = 100_000 // tests make it smaller
 
 // More says whether there are more rows behind those that a search has returned.
 type More int
@@ -86,7 +86,7 @@ func (t *tables) inWindows(ctx context.Context, f JobFilter, do func(JobFilter) 
 		return err
 	}
 	for end := f.Until; ; f.After = f.Until {
-		last, err := t.window(ctx, f.After, windowSize)
+		last, err := t.window(ctx, f.After, int(windowSize))
 		if err != nil || last == 0 {
 			return err
 		}

@@ -153,10 +153,11 @@ func failWith(t *testing.T, q *sqlqueue.Queue, text string) {
 
 // What few of very many jobs pass is found, counted and changed, also where no index helps.
 func TestSearchAmongManyJobs(t *testing.T) {
+	operator.SetWindow(t, 1000)
 	q := openSQLite(t)
 	o := operator.New(q)
-	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
-		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
+	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 500 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
 	rare := operator.JobFilter{Name: "rare"}
 	for _, test := range []struct {
 		filter operator.JobFilter
@@ -165,16 +166,16 @@ func TestSearchAmongManyJobs(t *testing.T) {
 		more   operator.More
 		told   []int
 	}{
-		{rare, 10, []int64{17, 50_017, 100_017}, operator.NoMore, []int{2, 3}},
-		{rare, 3, []int64{17, 50_017, 100_017}, operator.MaybeMore, []int{2, 3}},
-		{rare, 2, []int64{17, 50_017}, operator.MaybeMore, []int{2}},
+		{rare, 10, []int64{17, 517, 1_017}, operator.NoMore, []int{2, 3}},
+		{rare, 3, []int64{17, 517, 1_017}, operator.MaybeMore, []int{2, 3}},
+		{rare, 2, []int64{17, 517}, operator.MaybeMore, []int{2}},
 		{rare, 1, []int64{17}, operator.HasMore, []int{1}},
-		{operator.JobFilter{Name: "rare", Until: 100_016}, 10, []int64{17, 50_017}, operator.NoMore, []int{2, 2}},
-		{operator.JobFilter{Name: "rare", Until: 50_016}, 10, []int64{17}, operator.NoMore, []int{1}},
-		{operator.JobFilter{Name: "rare", After: 50_017}, 10, []int64{100_017}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Name: "rare", Until: 1_016}, 10, []int64{17, 517}, operator.NoMore, []int{2, 2}},
+		{operator.JobFilter{Name: "rare", Until: 516}, 10, []int64{17}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Name: "rare", After: 517}, 10, []int64{1_017}, operator.NoMore, []int{1}},
 		{operator.JobFilter{Name: "rare", IDs: []int64{16, 17}}, 10, []int64{17}, operator.NoMore, []int{1}},
-		{operator.JobFilter{Fields: []operator.Field{{Path: []string{"n"}, Value: "1"}}}, 10, []int64{17, 50_017, 100_017}, operator.NoMore, []int{2, 3}},
-		{operator.JobFilter{Queue: "q", After: 119_999}, 10, []int64{120_000}, operator.NoMore, []int{1}},
+		{operator.JobFilter{Fields: []operator.Field{{Path: []string{"n"}, Value: "1"}}}, 10, []int64{17, 517, 1_017}, operator.NoMore, []int{2, 3}},
+		{operator.JobFilter{Queue: "q", After: 1_199}, 10, []int64{1_200}, operator.NoMore, []int{1}},
 		{operator.JobFilter{Name: "nobody"}, 10, nil, operator.NoMore, []int{0, 0}},
 	} {
 		var told []int
@@ -183,12 +184,12 @@ func TestSearchAmongManyJobs(t *testing.T) {
 			t.Errorf("%+v, %d: %v, %v, told %v, %v; want %v, %v, told %v", test.filter, test.limit, got, more, told, err, test.want, test.more, test.told)
 		}
 	}
-	if jobs, more, err := o.SearchJobs(t.Context(), operator.JobFilter{Queue: "q"}, 2500); err != nil || len(jobs) != 2500 || more != operator.HasMore || jobs[2499].ID != 2500 {
+	if jobs, more, err := o.SearchJobs(t.Context(), operator.JobFilter{Queue: "q"}, 1100); err != nil || len(jobs) != 1100 || more != operator.HasMore || jobs[1099].ID != 1100 {
 		t.Errorf("of many: %d, %v, %v", len(jobs), more, err)
 	}
 	var told []int
 	note := func(n int) { told = append(told, n) }
-	if n, err := o.CountJobs(t.Context(), operator.JobFilter{Name: "a"}, 110_000, note); n != 110_000 || err != nil || !slices.Equal(told, []int{99_998, 110_000}) {
+	if n, err := o.CountJobs(t.Context(), operator.JobFilter{Name: "a"}, 1_100, note); n != 1_100 || err != nil || !slices.Equal(told, []int{998, 1_100}) {
 		t.Errorf("counted %d, %v, told %v", n, err, told)
 	}
 	told = nil
