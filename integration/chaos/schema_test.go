@@ -35,9 +35,13 @@ func TestSchema(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.settle()
 
-		version := "UPDATE sqlqueue_migrations SET version_id = 99 WHERE version_id = 1"
-		if _, err := database.ExecContext(t.Context(), version); err != nil {
-			t.Fatal(err)
+		for _, newer := range []string{
+			"UPDATE sqlqueue_migrations SET version_id = 99 WHERE version_id = 1",
+			"INSERT INTO job_schema (compatible_from) VALUES (99)",
+		} {
+			if _, err := database.ExecContext(t.Context(), newer); err != nil {
+				t.Fatal(err)
+			}
 		}
 		cmd := exec.CommandContext(t.Context(), binaries["old"], "work", "--once")
 		cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+w.direct)
