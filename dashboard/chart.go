@@ -82,7 +82,7 @@ func chartOf(s series) chart {
 		}
 		return strings.TrimSpace(b.String())
 	}
-	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: say("chart.unit", roughly(s.Step))}
+	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: unit(s.Step)}
 	for v := 0.0; v <= most; v += float64(step) {
 		y := height - height*v/most
 		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
@@ -99,6 +99,13 @@ func chartOf(s series) chart {
 	}
 	c.Label = say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), roughly(time.Duration(n)*s.Step))
 	return c
+}
+
+func unit(step time.Duration) string {
+	if step == time.Minute {
+		return say("chart.minute")
+	}
+	return say("chart.unit", roughly(step))
 }
 
 // niceStep is 1, 2 or 5 times a power of ten, such that at most five steps reach most.

@@ -73,6 +73,7 @@ type Dashboard struct {
 
 	now     shared[snapshot]
 	history shared[operator.Counts]
+	groups  shared[[]operator.FailedGroup] // of all failed jobs
 }
 
 // New returns the dashboard of a Queue. The error says what is wrong with the Config.
@@ -111,6 +112,7 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	d.routes = routes()
 	d.now = shared[snapshot]{fresh: config.Refresh * 9 / 10, load: d.loadSnapshot} // a little less than a page's own interval
 	d.history = shared[operator.Counts]{fresh: time.Minute, load: d.loadHistory}
+	d.groups = shared[[]operator.FailedGroup]{fresh: groupsFresh, load: d.loadGroups}
 	return d, nil
 }
 

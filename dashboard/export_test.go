@@ -4,6 +4,7 @@ package dashboard
 func (d *Dashboard) Spoil() {
 	d.now.spoil()
 	d.history.spoil()
+	d.groups.spoil()
 }
 
 // Route is one of the table.

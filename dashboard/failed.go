@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// grouped failed jobs are the newest so many.
+// mostGrouped is how many of the newest failed jobs are grouped.
 const mostGrouped = 10_000
 
 type failedRow struct {
@@ -41,7 +41,12 @@ func (v *visit) failedPage() error {
 		return v.render(http.StatusOK, "failed", p)
 	}
 	if d.First {
-		groups, err := v.operator.FailedGroups(v.ctx(), filter, mostGrouped)
+		var groups []operator.FailedGroup
+		if p.Live = d.Q == ""; p.Live {
+			groups, err = v.groups.get(v.ctx())
+		} else {
+			groups, err = v.operator.FailedGroups(v.ctx(), filter, mostGrouped)
+		}
 		if err != nil {
 			return err
 		}

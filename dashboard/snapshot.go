@@ -20,6 +20,7 @@ const (
 	countedTo     = 1000 // how far jobs of a queue and state are counted
 	amongWaiting  = 5000 // how many waiting jobs are looked at to tell what was pushed
 	retryInterval = time.Second
+	groupsFresh   = 5 * time.Second // it takes longer to group ten thousand errors than all else
 )
 
 func (d *Dashboard) loadSnapshot(ctx context.Context) (s snapshot, err error) {
@@ -39,6 +40,10 @@ func (d *Dashboard) loadSnapshot(ctx context.Context) (s snapshot, err error) {
 
 func (d *Dashboard) loadHistory(ctx context.Context) (operator.Counts, error) {
 	return d.operator.CountsAmong(ctx, operator.CountsKept, amongWaiting)
+}
+
+func (d *Dashboard) loadGroups(ctx context.Context) ([]operator.FailedGroup, error) {
+	return d.operator.FailedGroups(ctx, operator.FailedFilter{}, mostGrouped)
 }
 
 // shared is something that is read once for all who look, and not at all while nobody does.

@@ -96,7 +96,10 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			v.refuse(&problem{http.StatusRequestEntityTooLarge, say("refused.body", maxBody>>20)})
 			return
 		}
-		defer d.now.spoil()
+		defer func() {
+			d.now.spoil()
+			d.groups.spoil()
+		}()
 	}
 	if err := found.serve(v); err != nil {
 		v.refuse(err)
