@@ -88,10 +88,10 @@ func chartOf(s series) chart {
 		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
 	}
 	n := len(s.Done)
-	apart := n / 6
-	for i := apart / 2; i < n && apart > 0; i += apart {
-		at := s.Begin.Add(time.Duration(i) * s.Step)
-		c.Xs = append(c.Xs, tick{At: fmt.Sprintf("%.2f%%", 100*float64(i)/float64(n-1)), Text: at.UTC().Format("15:04")})
+	span := time.Duration(n-1) * s.Step
+	apart := time.Duration(n) * s.Step / 6
+	for at := s.Begin.Truncate(apart).Add(apart); at.Sub(s.Begin) <= span; at = at.Add(apart) {
+		c.Xs = append(c.Xs, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(s.Begin))/float64(span)), Text: at.UTC().Format("15:04")})
 	}
 	for i := range s.Done {
 		at := s.Begin.Add(time.Duration(i) * s.Step)
