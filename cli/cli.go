@@ -111,6 +111,7 @@ func newTree(options Options) *program {
 		p.queuesCommand(),
 		p.statsCommand(),
 		p.workersCommand(),
+		p.dashboardCommand(),
 		p.monitorCommand(),
 		p.failedCommand(),
 		p.retryCommand(),

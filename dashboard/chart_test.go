@@ -25,13 +25,15 @@ func TestChart(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	c := chartOf(s)
-	if !strings.HasPrefix(c.Done, "0,140 16.949,140 ") || !strings.HasSuffix(c.Done, " 1000,0") || len(c.Ys) != 5 || c.Ys[4].Text != "80" || c.Ys[4].At != "0" {
+	if !strings.HasPrefix(c.Done, "0,140 16.949,140 ") || !strings.HasSuffix(c.Done, " 1000,0") || len(c.Ys) != 5 ||
+		c.Ys[4].Text != "80" || c.Ys[4].At != "0" {
 		t.Errorf("%+v", c)
 	}
 	if len(c.Xs) != 5 || c.Xs[0].Text != "11:10" || c.Xs[0].At != "16.95%" {
 		t.Errorf("%+v", c.Xs)
 	}
-	if p := sparkOf(s); len(p.Errs) != 1 || p.Errs[0].X != "178" || !strings.HasPrefix(p.Area, "0,30 0,29 ") || !strings.HasSuffix(p.Area, " 180,1 180,30") {
+	if p := sparkOf(s); len(p.Errs) != 1 || p.Errs[0].X != "178" || !strings.HasPrefix(p.Area, "0,30 0,29 ") ||
+		!strings.HasSuffix(p.Area, " 180,1 180,30") {
 		t.Errorf("%+v", p)
 	}
 	for _, done := range []int64{0, 1, 3, 7, 1e9, math.MaxInt64} {
@@ -53,10 +55,12 @@ func TestNiceStep(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	for got, wanted := range map[string]string{
-		grouped(0): "0", grouped(-1234567): "-1,234,567", grouped(999): "999", upTo(1000, 1000): "1,000+", short(12_000): "12k", short(9_999): "9,999",
+		grouped(0): "0", grouped(-1234567): "-1,234,567", grouped(999): "999", upTo(1000, 1000): "1,000+", short(12_000): "12k",
+		short(9_999):     "9,999",
 		short(2_500_000): "2.5M", perMinute(0, time.Minute): "0", perMinute(1, time.Hour): "<0.1", perMinute(7, 5*time.Minute): "1.4",
 		roughly(-time.Second): "0s", roughly(59 * time.Second): "59s", roughly(90 * time.Minute): "1h 30m", roughly(50 * time.Hour): "2d 2h",
-		roughly(300 * time.Hour): "12d", relative(noon.Add(time.Hour), noon): "in 1h", relative(noon, noon): "now", relative(time.Time{}, noon): "–",
+		roughly(300 * time.Hour): "12d", relative(noon.Add(time.Hour), noon): "in 1h", relative(noon, noon): "now",
+		relative(time.Time{}, noon):   "–",
 		visible("a\u202eb\x00\xff\n"): "a\\u202eb\\x00\\xff\n", brief(3, "a  b\ncd"): "a …", brief(5, "日本語"): "日本語",
 	} {
 		if got != wanted {
@@ -101,7 +105,8 @@ func TestRedactAndRestore(t *testing.T) {
 		}
 	}
 	for i := range original { // what was cut shows no secret
-		if cut := string(d.redactData("", original[:i])); strings.Contains(cut, `s\`) || strings.Contains(cut, ":p") || strings.Contains(cut, `"]"`) {
+		if cut := string(d.redactData("", original[:i])); strings.Contains(cut, `s\`) || strings.Contains(cut, ":p") ||
+			strings.Contains(cut, `"]"`) {
 			t.Errorf("%s of %s", cut, original[:i])
 		}
 	}
