@@ -252,7 +252,8 @@ func TestQueueActions(t *testing.T) {
 	if c := info("mail").Control; !c.Paused || c.PausedUntil.IsZero() {
 		t.Errorf("not paused for a while: %+v", c)
 	}
-	s.has(s.get("/queue?name=mail&said=paused"), "Paused.", "paused, 29m left")
+	s.has(s.get("/queue?name=mail&said=paused"), ">Paused.</p>", "paused, 29m left")
+	s.has(s.get("/failed?said=retried&n=1234"), ">Back in its queue: 1,234.</p>")
 	s.post(303, "/queue/resume?name=mail", nil)
 	if info("mail").Control.Paused {
 		t.Error("not resumed")

@@ -82,7 +82,16 @@ func TestSecretsAreHidden(t *testing.T) {
 		s.hasNot(page, "hunter", "4242", "joe:")
 		s.has(page, "••••")
 	}
-	s.has(s.get(fmt.Sprintf("/jobs/%d", id)), "Ulm")
+	page := s.get(fmt.Sprintf("/jobs/%d", id))
+	s.has(page, "Ulm")
+	form := url.Values{ // under another name it would be seen
+		"queue": {"mail"}, "name": {"other"}, "priority": {"0"}, "at": {"now"}, "version": {versionIn(page)},
+		"data": {`{"customer": {"name": "••••"}}`},
+	}
+	s.has(s.post(422, fmt.Sprintf("/jobs/%d", id), form).Body.String(), "would be seen")
+	form.Set("job", fmt.Sprint(id))
+	form.Del("at")
+	s.has(s.post(422, "/push", form).Body.String(), "would be seen")
 	s.has(s.get("/jobs?q="+url.QueryEscape(`name:send data.customer.name:"\"hunter2 Miller\""`)), "cannot be searched")
 	s.has(s.get("/jobs?q=data.access_token:hunter2"), "cannot be searched")
 	s.has(s.get("/failed?q=error:token=••••"), "cannot be searched")

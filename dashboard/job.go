@@ -205,16 +205,19 @@ func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change 
 		}
 		change.Name = &typed.Name
 	}
+	parsed, _ := sqlqueue.ParsePayload(job.Payload)
+	data := []byte(parsed.Data)
 	if typed.Data != was.Data {
 		if err := checkJSON(typed.Data); err != nil {
 			return change, err
 		}
-		parsed, _ := sqlqueue.ParsePayload(job.Payload)
-		data, err := restore([]byte(typed.Data), parsed.Data, v.redactData(parsed.Job, parsed.Data))
-		if err != nil {
+		if data, err = restore([]byte(typed.Data), parsed.Data, v.redactData(parsed.Job, parsed.Data)); err != nil {
 			return change, err
 		}
 		change.Data = json.RawMessage(data)
+	}
+	if !v.keepsHidden(typed.Name, typed.Data, data) {
+		return change, errors.New(say("edit.shows"))
 	}
 	return change, nil
 }

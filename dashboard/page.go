@@ -137,9 +137,9 @@ func (v *visit) render(status int, name string, p *page) error {
 		}
 	}
 	if said := v.query.Get("said"); said != "" {
-		if _, ok := english["said."+said]; ok {
+		if text, ok := english["said."+said]; ok {
 			n, _ := strconv.ParseInt(v.query.Get("n"), 10, 64)
-			p.Said = say("said."+said, grouped(n))
+			p.Said = strings.ReplaceAll(text, "%s", grouped(n))
 		}
 	}
 	part := "layout"

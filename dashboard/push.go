@@ -100,6 +100,9 @@ func (v *visit) pushJob() error {
 		if data, err = restore(data, parsed.Data, v.redactData(parsed.Job, parsed.Data)); err != nil {
 			return keep(err.Error())
 		}
+		if !v.keepsHidden(form.Name, form.Data, data) {
+			return keep(say("edit.shows"))
+		}
 	}
 	id, err := v.queue.Push(v.ctx(), sqlqueue.Named(form.Name, json.RawMessage(data)), options...)
 	switch {
@@ -109,6 +112,8 @@ func (v *visit) pushJob() error {
 		return keep(said(err))
 	case err != nil:
 		return err
+	case id == 0: // the queue runs jobs at once
+		return v.done("jobs", nil, "pushed", -1)
 	}
 	return v.done("jobs/"+strconv.FormatInt(id, 10), nil, "pushed", -1)
 }

@@ -175,6 +175,12 @@ func restore(edited, original, masked []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// keepsHidden reports whether what was hidden in an edited text is hidden in what it became, under the job's name that it will have:
+// Config.Redact may hide it only for the old name.
+func (d *Dashboard) keepsHidden(name, edited string, data []byte) bool {
+	return strings.Count(string(d.redactData(name, data)), mask) >= strings.Count(edited, mask)
+}
+
 type element struct {
 	name  string // of an element of an array: its place
 	value json.RawMessage

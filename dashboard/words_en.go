@@ -184,6 +184,7 @@ var english = map[string]string{
 	"edit.json":      "The data is not JSON: %s, at line %d, character %d.",
 	"edit.when":      "%q is not a time: write 2026-01-31 08:00:00 in UTC, a time span from now such as 10m, or now.",
 	"edit.mask":      "•••• stands where nothing was hidden, or where more was changed: write the value itself.",
+	"edit.shows":     "Under this name what is hidden would be seen: write the value itself, or keep the name.",
 	"edit.changed": "Meanwhile this was changed by somebody else: %s. Your text is still here; save again to write it over " +
 		"that.",
 	"edit.parts": "queue,priority,time,name or data",

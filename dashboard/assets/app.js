@@ -70,7 +70,7 @@
     const total = Number(form.dataset.total); let on = true;
     if (total > 0) bar.max = total;
     bar.hidden = stop.hidden = false; go.disabled = true; stop.onclick = () => { on = false; };
-    const tell = (end) => { const left = Number(form.elements.left.value); out.textContent = doneText.replace("0", form.elements.done.value) + (left ? ", " + leftText.replace("0", left) : "") + (end ? " " + end : ""); };
+    const tell = (end) => { const left = Number(form.elements.left.value); out.textContent = doneText.replace("0", form.elements.done.value) + (left ? ", " + leftText.replace("0", left) : "") + (end ? ". " + end : ""); };
     try {
       for (;;) {
         const answer = await fetch(url, { method: "POST", body: new URLSearchParams(new FormData(form)) }), step = await answer.json();
