@@ -29,6 +29,7 @@ type page struct {
 	// What follows is filled in for every page.
 	Base    string
 	System  string
+	Frozen  bool // nobody may change anything
 	Colour  string
 	User    User
 	Said    string
@@ -117,7 +118,7 @@ func (d *Dashboard) parsePages() (map[string]*template.Template, error) {
 
 // render answers with a page, or, when it is asked to renew itself, with the part of it that changes.
 func (v *visit) render(status int, name string, p *page) error {
-	p.v, p.Base, p.System, p.Colour, p.User = v, v.base, v.config.Name, v.config.Colour, v.user
+	p.v, p.Base, p.System, p.Colour, p.User, p.Frozen = v, v.base, v.config.Name, v.config.Colour, v.user, v.config.ReadOnly
 	p.Refresh = v.config.Refresh.Milliseconds()
 	p.Now = time.Now()
 	if name != "error" {

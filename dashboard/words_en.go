@@ -65,7 +65,6 @@ var english = map[string]string{
 	"clear":          "Clear…",
 	"retryall":       "Retry failed…",
 	"pause.for":      "Pause for",
-	"pause.until":    "until resumed",
 	"pause.hint":     "such as 30m or 2h; empty: until resumed",
 	"control.down":   "down",
 	"control.until":  "paused, %s left",
@@ -74,7 +73,6 @@ var english = map[string]string{
 	"queue.expire":   "Reservations expire after",
 	"queue.workers":  "Workers that serve it",
 	"queue.unknown":  "No queue of this name holds a job, and nothing was said about one.",
-	"queue.again":    "runs again/min",
 
 	"throughput":    "Throughput",
 	"chart.minute":  "jobs per minute, UTC",
@@ -103,7 +101,6 @@ var english = map[string]string{
 	"jobs.attempts":     "Attempts",
 	"jobs.data":         "Data",
 	"jobs.due":          "Due",
-	"jobs.pushed":       "Pushed",
 	"jobs.none":         "No job matches.",
 	"jobs.empty":        "No jobs wait.",
 	"jobs.all":          "Show all",
@@ -163,7 +160,6 @@ var english = map[string]string{
 	"field.tries":    "Tries",
 	"field.timeout":  "Timeout",
 	"field.when":     "When",
-	"field.settings": "Settings",
 	"field.failed":   "Failed",
 	"field.job":      "Was job",
 	"hint.priority":  "smaller runs first",
@@ -227,7 +223,6 @@ var english = map[string]string{
 	"workers.set":         "Set",
 	"workers.label":       "Concurrency of %s, 0 for its own",
 	"workers.wanted":      "own: %d",
-	"workers.count":       "%d",
 
 	"bulk.cancel.title":  "Cancel jobs",
 	"bulk.release.title": "Release jobs",
@@ -292,5 +287,4 @@ var english = map[string]string{
 	"refused.body":    "The form is too large, or is none: at most %d MB.",
 	"refused.form":    "The form is not one of this page.",
 	"refused.back":    "To the overview",
-	"retry.again":     "Try again",
 }
