@@ -25,8 +25,8 @@ func (p *program) dashboardCommand() *cobra.Command {
 		Aliases: []string{"ui"},
 		Short:   "Show queues, jobs, failures and workers in a browser",
 		Long: "Show queues, jobs, failures and workers in a browser on this machine, and act on them, until Ctrl-C.\n\n" +
-			"It answers nobody else: no other machine, no proxy, and no other name than localhost. For more, mount the dashboard in an application\n" +
-			"that knows who its users are.",
+			"It answers nobody else: no other machine, no proxy, and no other name than localhost. For more, mount the dashboard in an\n" +
+			"application that knows who its users are.",
 		Example: `  sqlqueue dashboard
   sqlqueue dashboard --read-only --name 'shop, production' --colour red
   sqlqueue ui --listen 127.0.0.1:9000`,
@@ -61,7 +61,7 @@ func checkLoopback(address string) error {
 		return usagef("--listen %q: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return usagef("--listen %q: the dashboard has no login, so it listens only at this machine's own addresses, such as 127.0.0.1:8080", address)
+		return usagef("--listen %q: the dashboard has no login, so it listens at this machine's own addresses only: 127.0.0.1:8080", address)
 	}
 	return nil
 }

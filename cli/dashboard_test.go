@@ -58,7 +58,8 @@ func TestDashboardServesUntilItsContextEnds(t *testing.T) {
 	}
 	page, err := io.ReadAll(answer.Body)
 	_ = answer.Body.Close()
-	if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(page), "shop") || strings.Contains(string(page), ">Pause") {
+	if err != nil || answer.StatusCode != http.StatusOK ||
+		!strings.Contains(string(page), "shop") || strings.Contains(string(page), ">Pause") {
 		t.Errorf("%d %s, %v", answer.StatusCode, page, err)
 	}
 	stop()

@@ -73,7 +73,7 @@ func TestButtons(t *testing.T) {
 	id := s.push("mail", "a", "{}")
 	s.push("images", "b", "{}")
 	s.fail("images", 1, "boom", "")
-	s.beat("w1")
+	s.beat()
 	target := regexp.MustCompile(`(?:action|formaction|href)="([^"#]*)"`)
 	for role := dashboard.Viewer; role <= dashboard.Admin; role++ {
 		s := serve(t, s.q, s.d, as(role))
@@ -199,7 +199,10 @@ func TestHeaders(t *testing.T) {
 		t.Errorf("not to be framed: %v", h)
 	}
 	for _, wrong := range []dashboard.Config{
-		{FrameAncestors: []string{"https://a; script-src *"}}, {Colour: "pink"}, {Refresh: time.Millisecond}, {Path: "admin"},
+		{FrameAncestors: []string{"https://a; script-src *"}},
+		{Colour: "pink"},
+		{Refresh: time.Millisecond},
+		{Path: "admin"},
 		{TrustedOrigins: []string{"admin"}},
 	} {
 		if _, err := dashboard.New(s.q, wrong); err == nil {
@@ -228,9 +231,12 @@ func TestMounted(t *testing.T) {
 		name, at string
 		h        http.Handler
 	}{
-		{"at the root", "/", s.h}, {"stripped", "/admin/queue/", stripped}, {"not stripped", "/admin/queue/", plain},
+		{"at the root", "/", s.h},
+		{"stripped", "/admin/queue/", stripped},
+		{"not stripped", "/admin/queue/", plain},
 		{"called like a page", "/jobs/", jobs},
-		{"nested", "/admin/queue/", nested}, {"another router", "/x/y/", withPath.h},
+		{"nested", "/admin/queue/", nested},
+		{"another router", "/x/y/", withPath.h},
 	} {
 		for _, page := range []string{"", "jobs", "jobs/1", "queue?name=mail", "api/v1/queues", "bulk/cancel?q=name:a"} {
 			w := httptest.NewRecorder()

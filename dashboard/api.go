@@ -155,7 +155,7 @@ func (v *visit) apiJobs() error {
 			return err
 		}
 	}
-	jobs, looked, err := v.search(filter, limit)
+	jobs, looked, err := v.search(v.ctx(), filter, limit)
 	if err != nil {
 		return err
 	}

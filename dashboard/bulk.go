@@ -135,7 +135,7 @@ func (v *visit) previewJobs(ctx context.Context, b *bulk, d *bulkData, now time.
 	f := b.jobs
 	f.PayloadMax = startOfData
 	const shown = 3
-	jobs, _, err := v.search(f, shown)
+	jobs, _, err := v.search(ctx, f, shown)
 	for _, j := range jobs {
 		name, data := v.nameAndData(j.Payload)
 		d.Sample = append(d.Sample, jobRow{j, name, brief(120, data), stateOf(j, now)})

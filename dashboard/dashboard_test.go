@@ -1,8 +1,6 @@
 package dashboard_test
 
 import (
-	_ "modernc.org/sqlite"
-
 	"compress/gzip"
 	"context"
 	"database/sql"
@@ -16,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite"
 
 	"go.uber.org/goleak"
 
@@ -80,7 +80,7 @@ func request(method, target string, form url.Values) *http.Request {
 	if form != nil {
 		body = strings.NewReader(form.Encode())
 	}
-	r := httptest.NewRequest(method, "http://localhost"+target, body)
+	r := httptest.NewRequestWithContext(context.Background(), method, "http://localhost"+target, body)
 	r.RemoteAddr = "127.0.0.1:5555"
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -181,10 +181,10 @@ func (s *site) fail(queue string, n int, text, stack string) {
 	}
 }
 
-// beat registers a worker, with what it has counted.
-func (s *site) beat(id string, counts ...operator.Count) {
+// beat registers the worker w1, with what it has counted.
+func (s *site) beat(counts ...operator.Count) {
 	s.t.Helper()
-	w := operator.Worker{ID: id, Name: "app-1/worker", Host: "app-1", PID: 42, Queues: []string{"mail", "default"}, Concurrency: 10}
+	w := operator.Worker{ID: "w1", Name: "app-1/worker", Host: "app-1", PID: 42, Queues: []string{"mail", "default"}, Concurrency: 10}
 	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestPages(t *testing.T) {
 	s.push("images", "resize", `[1,2]`)
 	s.fail("images", 1, "boom at 10.0.0.17", "main.go:1\nmain.go:2")
 	minute := time.Now().UTC().Truncate(time.Minute).Add(-2 * time.Minute)
-	s.beat("w1", operator.Count{Minute: minute, Queue: "mail", Done: 500, Failed: 3, Pushed: 400})
+	s.beat(operator.Count{Minute: minute, Queue: "mail", Done: 500, Failed: 3, Pushed: 400})
 
 	page := s.get("/")
 	s.has(page, `href="queue?name=mail"`, "of 10 slots, 1 workers", ">100<small>per minute", "<polyline")
@@ -219,8 +219,10 @@ func TestPages(t *testing.T) {
 	s.has(s.get(fmt.Sprintf("/push?job=%d", id)), "12345678901234567890", `value="send_invoice"`)
 	s.has(s.get("/bulk/cancel?q=queue:mail"), "<b>2</b>", "Type “cancel” to go on")
 	s.has(s.get("/bulk/retry"), "everything", "boom")
-	for _, wrong := range []string{"/jobs/0", "/jobs/-1", "/jobs/99999999999999999999", "/jobs/1x", "/jobs/01", "/jobs/1/",
-		"/nothing", "/api/v1/", "/assets/../dashboard.go", "/assets/nothing.js"} {
+	for _, wrong := range []string{
+		"/jobs/0", "/jobs/-1", "/jobs/99999999999999999999", "/jobs/1x", "/jobs/01", "/jobs/1/",
+		"/nothing", "/api/v1/", "/assets/../dashboard.go", "/assets/nothing.js",
+	} {
 		if w := s.do(request("GET", wrong, nil)); w.Code != 404 {
 			t.Errorf("%s: %d", wrong, w.Code)
 		}
@@ -270,7 +272,7 @@ func TestQueueActions(t *testing.T) {
 	s.post(400, "/queue/pause", nil)
 	s.has(s.post(400, "/queue/pause?name=mail", url.Values{"for": {"soon"}}).Body.String(), "is not a time span")
 
-	s.beat("w1")
+	s.beat()
 	s.post(303, "/workers/concurrency?worker=w1", url.Values{"n": {"50"}})
 	s.has(s.get("/workers"), `value="50"`, "own: 10")
 	s.post(422, "/workers/concurrency?worker=w1", url.Values{"n": {"many"}})
@@ -531,7 +533,7 @@ func TestAPI(t *testing.T) {
 	s.push("mail", "b", `{}`)
 	s.push("images", "c", `{}`)
 	s.fail("images", 1, "postgres://u:p@h/db refused; password=abc", "")
-	s.beat("w1", operator.Count{Minute: time.Now().UTC().Truncate(time.Minute).Add(-time.Minute), Queue: "mail", Done: 10})
+	s.beat(operator.Count{Minute: time.Now().UTC().Truncate(time.Minute).Add(-time.Minute), Queue: "mail", Done: 10})
 	for target, wanted := range map[string]string{
 		"queues":                   `"queue":"mail","ready":2`,
 		"counts?since=1h":          `"rates":[{"minutes":1,"pushed":0,"done":10`,
@@ -587,10 +589,12 @@ func TestSizes(t *testing.T) {
 		s.push(queue, "send", "{}")
 		var counts []operator.Count
 		for m := range 60 {
-			counts = append(counts, operator.Count{Minute: minute.Add(-time.Duration(m) * time.Minute), Queue: queue,
-				Done: int64(m * m % 97), Pushed: int64(m * 7 % 89), Failed: int64(m % 3)})
+			counts = append(counts, operator.Count{
+				Minute: minute.Add(-time.Duration(m) * time.Minute), Queue: queue,
+				Done: int64(m * m % 97), Pushed: int64(m * 7 % 89), Failed: int64(m % 3),
+			})
 		}
-		s.beat("w1", counts...)
+		s.beat(counts...)
 	}
 	size := func(target string) (n int) {
 		r := request("GET", target, nil)

@@ -15,8 +15,10 @@ type Route struct {
 
 // Routes returns the table.
 func Routes() (all []Route) {
-	least := map[permission]Role{view: Viewer, retry: Operator, cancel: Operator, edit: Operator, push: Operator,
-		control: Operator, destroy: Admin}
+	least := map[permission]Role{
+		view: Viewer, retry: Operator, cancel: Operator, edit: Operator, push: Operator,
+		control: Operator, destroy: Admin,
+	}
 	for _, r := range routes() {
 		all = append(all, Route{r.method, r.pattern, least[r.needs]})
 	}

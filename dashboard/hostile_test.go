@@ -51,8 +51,10 @@ func TestHostileNamesAndData(t *testing.T) {
 		s.hasNot(s.get(fmt.Sprintf("/failed/%d", id)), "<svg onload", "<script>stack", "\x1b", "\u202E")
 	}
 	s.hasNot(s.get("/failed")+s.get("/bulk/forget"), "<svg onload", "<script>alert", "\u202E")
-	for _, q := range []string{"/jobs?q=<script>", "/failed?q=%22%3E<b>", "/jobs?q=%00", "/queue?name=%3Cscript%3E",
-		"/queue?name=%ff%00", "/?said=<b>&n=<b>", "/?range=<b>", "/jobs?q=queue:%ff", "/failed?q=name:%00%ff"} {
+	for _, q := range []string{
+		"/jobs?q=<script>", "/failed?q=%22%3E<b>", "/jobs?q=%00", "/queue?name=%3Cscript%3E",
+		"/queue?name=%ff%00", "/?said=<b>&n=<b>", "/?range=<b>", "/jobs?q=queue:%ff", "/failed?q=name:%00%ff",
+	} {
 		w := s.do(request("GET", strings.ReplaceAll(strings.ReplaceAll(q, "<", "%3C"), ">", "%3E"), nil))
 		if w.Code != 200 || strings.Contains(w.Body.String(), "<script>") || strings.Contains(w.Body.String(), "<b>&") {
 			t.Errorf("%s: %d %s", q, w.Code, start(w.Body.String()))

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -53,7 +54,7 @@ func (v *visit) jobsPage() error {
 		}
 	}
 	filter.PayloadMax = startOfData
-	jobs, looked, err := v.search(filter, rowsOfPage+1)
+	jobs, looked, err := v.search(v.ctx(), filter, rowsOfPage+1)
 	if err != nil {
 		return err
 	}
@@ -81,18 +82,18 @@ func (v *visit) jobQuery(text string, now time.Time) (operator.JobFilter, error)
 
 // search returns up to limit jobs. Where no index helps it looks at one window after the other and stops after a while: looked is then as
 // far as it came, else 0.
-func (v *visit) search(f operator.JobFilter, limit int) (jobs []operator.Job, looked int64, err error) {
+func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jobs []operator.Job, looked int64, err error) {
 	f.Limit = limit
 	if !isCostly(f) {
-		jobs, err = v.operator.Jobs(v.ctx(), f)
+		jobs, err = v.operator.Jobs(ctx, f)
 		return jobs, 0, err
 	}
 	for begin := time.Now(); ; {
-		if f.Until, err = v.operator.Window(v.ctx(), f.After, window); err != nil || f.Until == 0 {
+		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
 			return jobs, 0, err
 		}
 		f.Limit = limit - len(jobs)
-		found, err := v.operator.Jobs(v.ctx(), f)
+		found, err := v.operator.Jobs(ctx, f)
 		if err != nil {
 			return jobs, 0, err
 		}

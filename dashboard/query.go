@@ -102,8 +102,10 @@ func (d *Dashboard) jobFilter(text string, now time.Time) (f operator.JobFilter,
 		case t.key == "name":
 			f.Name = t.value
 		case t.key == "state":
-			if f.State = operator.State(t.value); !slices.Contains([]operator.State{operator.Ready, operator.Delayed,
-				operator.Reserved}, f.State) {
+			if f.State = operator.State(t.value); !slices.Contains([]operator.State{
+				operator.Ready, operator.Delayed,
+				operator.Reserved,
+			}, f.State) {
 				return f, &problem{400, say("query.state", t.value)}
 			}
 		case t.key == "id":

@@ -16,7 +16,7 @@ func TestSharedIsReadOnceForAll(t *testing.T) {
 		var reads atomic.Int64
 		var fails atomic.Bool
 		s := &shared[int64]{fresh: 2 * time.Second, load: func(context.Context) (int64, error) {
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			if fails.Load() {
 				return 0, errors.New("away")
 			}
@@ -36,15 +36,15 @@ func TestSharedIsReadOnceForAll(t *testing.T) {
 		}
 		look(100, 1)
 		look(100, 1)
-		time.Sleep(time.Hour) // nobody looks
+		<-time.After(time.Hour) // nobody looks
 		look(100, 2)
 		s.spoil()
 		look(100, 3)
 
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		got := make(chan int64)
 		go func() { n, _ := s.get(t.Context()); got <- n }()
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 		s.spoil() // while it is read
 		look(1, 5)
 		if n := <-got; n != 4 {
@@ -52,17 +52,17 @@ func TestSharedIsReadOnceForAll(t *testing.T) {
 		}
 		look(1, 5)
 
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		ctx, stop := context.WithTimeout(t.Context(), time.Millisecond)
 		defer stop()
 		if _, err := s.get(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("who gives up gets %v", err)
 		}
-		time.Sleep(200 * time.Millisecond)
+		<-time.After(200 * time.Millisecond)
 		look(1, 6) // what was begun for who gave up
 
 		fails.Store(true)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if _, err := s.get(t.Context()); err == nil {
 			t.Error("no error")
 		}
@@ -71,7 +71,7 @@ func TestSharedIsReadOnceForAll(t *testing.T) {
 			t.Errorf("%v after %v: an error is told at once for a while", err, time.Since(begin))
 		}
 		fails.Store(false)
-		time.Sleep(retryInterval)
+		<-time.After(retryInterval)
 		look(100, 7)
 	})
 }

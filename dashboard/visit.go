@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,58 +53,58 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.setHeaders(w.Header())
 	v := &visit{Dashboard: d, w: w, r: r, query: r.URL.Query(), path: d.localPath(r)}
 	v.base = baseOf(v.path)
-	var refused string
-	if v.user, refused = d.admit(r); refused != "" {
-		v.refuse(&problem{http.StatusForbidden, say(refused, r.Host)})
-		return
+	if err := v.serve(); err != nil { //nolint:contextcheck // the visit has the request, and with it the context
+		v.r = r       // its own context, without the time limit
+		v.refuse(err) //nolint:contextcheck // the same
 	}
-	if err := d.origins.Check(r); err != nil {
-		v.refuse(&problem{http.StatusForbidden, say("refused.origin")})
-		return
+}
+
+// serve lets in who may come in, and answers by the route.
+func (v *visit) serve() error {
+	var refused string
+	if v.user, refused = v.admit(v.r); refused != "" {
+		return &problem{http.StatusForbidden, strings.ReplaceAll(say(refused), "%q", strconv.Quote(v.r.Host))}
+	}
+	if err := v.origins.Check(v.r); err != nil {
+		return v.wrong(http.StatusForbidden, "refused.origin")
 	}
 	if v.path == "" {
-		v.redirect(path.Base(r.URL.Path) + "/")
-		return
+		v.redirect(path.Base(v.r.URL.Path) + "/")
+		return nil
 	}
 	if name, ok := strings.CutPrefix(v.path, "/assets/"); ok {
-		d.serveAsset(w, r, name)
-		return
+		v.serveAsset(v.w, v.r, name)
+		return nil
 	}
-	found, id, allowed := d.find(r.Method, v.path)
+	found, id, allowed := v.find(v.r.Method, v.path)
+	if len(allowed) > 0 {
+		v.w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return v.wrong(http.StatusMethodNotAllowed, "refused.method")
+	}
 	if found == nil {
-		if len(allowed) > 0 {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			v.refuse(&problem{http.StatusMethodNotAllowed, say("refused.method")})
-			return
-		}
-		v.refuse(&problem{http.StatusNotFound, say("refused.nothing")})
-		return
+		return v.wrong(http.StatusNotFound, "refused.nothing")
 	}
-	if !d.may(v.user, found.needs) {
-		v.refuse(&problem{http.StatusForbidden, say("refused.right")})
-		return
+	if !v.may(found.needs) {
+		return v.wrong(http.StatusForbidden, "refused.right")
 	}
 	limit := patience
 	if strings.HasPrefix(v.path, "/steps/") || strings.HasPrefix(v.path, "/bulk/") {
 		limit = stepPatience
 	}
-	ctx, stop := context.WithTimeout(r.Context(), limit)
+	ctx, stop := context.WithTimeout(v.r.Context(), limit)
 	defer stop()
-	v.id, v.r = id, r.WithContext(ctx)
-	if r.Method == http.MethodPost {
-		v.r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	v.id, v.r = id, v.r.WithContext(ctx)
+	if v.r.Method == http.MethodPost {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
 		if err := v.r.ParseForm(); err != nil {
-			v.refuse(&problem{http.StatusRequestEntityTooLarge, say("refused.body", maxBody>>20)})
-			return
+			return v.wrong(http.StatusRequestEntityTooLarge, "refused.body", maxBody>>20)
 		}
 		defer func() {
-			d.now.spoil()
-			d.groups.spoil()
+			v.now.spoil()
+			v.groups.spoil()
 		}()
 	}
-	if err := found.serve(v); err != nil {
-		v.refuse(err)
-	}
+	return found.serve(v)
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
