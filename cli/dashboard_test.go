@@ -26,7 +26,7 @@ func TestDashboardListensAtThisMachineOnly(t *testing.T) {
 func TestDashboardServesUntilItsContextEnds(t *testing.T) {
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "test.db")
 	run := func(ctx context.Context, out io.Writer, args ...string) error {
-		root := Command(Options{DSN: dsn})
+		root := Command(Options{DSN: dsn}) //nolint:contextcheck // commands get theirs from cobra
 		root.SetArgs(args)
 		root.SetOut(out)
 		root.SetErr(io.Discard)
