@@ -21,7 +21,7 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{nil, "sqlqueue needs a command: bench, clear, completion, config, down, failed,"},
+		{nil, "sqlqueue needs a command: bench, clear, completion, config, dashboard, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
 		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},

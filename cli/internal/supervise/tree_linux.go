@@ -14,7 +14,8 @@ const CanLimitMemory = true
 
 const (
 	lookEvery = 100 * time.Millisecond
-	lookShare = 50 // at most one part in so many of the time is spent on looking
+	lookShare = 50          // at most one part in so many of the time is spent on looking,
+	lookMost  = time.Second // unless the next look would be later than this: on a busy machine a look may take long
 )
 
 // ownBinary is the file that runs, also when another has taken its place.
@@ -163,7 +164,7 @@ func (s *server) checkMemory() time.Duration {
 			s.kill(c)
 		}
 	}
-	return max(lookEvery, lookShare*time.Since(before))
+	return min(max(lookEvery, lookShare*time.Since(before)), lookMost)
 }
 
 // list returns all processes, by their numbers.

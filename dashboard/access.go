@@ -1,0 +1,103 @@
+package dashboard
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// User is who sends a request.
+type User struct {
+	Name string // shown on the page; may be empty
+	Role Role
+}
+
+// Role is what a user may do. The zero value may do nothing.
+type Role int
+
+// The roles, each with the rights of those before it.
+const (
+	Viewer   Role = iota + 1 // looks
+	Operator                 // retries, cancels, edits and pushes jobs, and controls queues and workers
+	Admin                    // deletes for good: clears queues and forgets failed jobs
+)
+
+// permission is the right that a route needs.
+type permission int
+
+const (
+	view permission = iota + 1
+	retry
+	cancel
+	edit
+	push
+	control
+	destroy
+)
+
+// may reports whether a user has a right.
+func (d *Dashboard) may(u User, p permission) bool {
+	switch {
+	case u.Role < Viewer || u.Role > Admin:
+		return false
+	case p == view:
+		return true
+	case d.config.ReadOnly:
+		return false
+	case p == destroy:
+		return u.Role == Admin
+	}
+	return u.Role >= Operator
+}
+
+// admit says who sends a request, or why it is not served, as the key of a text.
+func (d *Dashboard) admit(r *http.Request) (user User, refused string) {
+	local := isLoopbackPeer(r) && !isForwarded(r)
+	if local && !d.isOwnHost(r.Host) {
+		return User{}, "refused.host"
+	}
+	if d.config.Access == nil {
+		if !local {
+			return User{}, "refused.closed"
+		}
+		return User{Role: Admin}, ""
+	}
+	user, err := d.config.Access(r)
+	if err != nil || user.Role < Viewer {
+		return User{}, "refused.access"
+	}
+	return user, ""
+}
+
+func isLoopbackPeer(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// isForwarded reports whether a proxy says that it passed the request on.
+func isForwarded(r *http.Request) bool {
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
+		}
+	}
+	return false
+}
+
+// isOwnHost reports whether a Host header names this machine, and not a name that somebody else points at it.
+func (d *Dashboard) isOwnHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || slices.ContainsFunc(d.config.Hosts, func(own string) bool { return strings.EqualFold(own, host) })
+}

@@ -1,0 +1,160 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+// series is what happened in a queue, or in all, in whole steps of time,
+// the oldest first. The minute that runs is not in it: it would look
+// like a fall to nothing.
+type series struct {
+	Begin  time.Time
+	Step   time.Duration
+	Pushed []int64
+	Done   []int64
+	Failed []int64
+	Again  []int64 // runs that ended with an error or a release, and whose jobs run again
+}
+
+// seriesOf sums the counts of the last span. Queue nil: of all queues.
+func seriesOf(counts operator.Counts, queue *string, span, step time.Duration) series {
+	end := counts.Now.Truncate(time.Minute)
+	n := int(span / step)
+	s := series{end.Add(-span), step, make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)}
+	for _, c := range counts.Minutes {
+		if c.Minute.Before(s.Begin) || !c.Minute.Before(end) || queue != nil && c.Queue != *queue {
+			continue
+		}
+		i := int(c.Minute.Sub(s.Begin) / step)
+		add(&s.Pushed[i], c.Pushed)
+		add(&s.Done[i], c.Done)
+		add(&s.Failed[i], c.Failed)
+		add(&s.Again[i], c.Released)
+	}
+	return s
+}
+
+// add keeps a sum from overflowing.
+func add(to *int64, n int64) { *to = min(*to, math.MaxInt64-max(n, 0)) + max(n, 0) }
+
+// chart is what the template draws, 1000 wide and 140 high.
+type chart struct {
+	Label                string
+	Done, Pushed, Failed string // points
+	Ys                   []tick
+	Xs                   []tick
+	Rows                 []chartRow
+	Unit                 string
+}
+
+type tick struct {
+	At     string // in the drawing, or in percent
+	TextAt string
+	Text   string
+}
+
+type chartRow struct {
+	At                   time.Time
+	Minute               string
+	Done, Failed, Pushed int64
+}
+
+func chartOf(s series) chart {
+	const width, height = 1000.0, 140.0
+	top := int64(1)
+	for _, numbers := range [][]int64{s.Pushed, s.Done, s.Failed} {
+		for _, n := range numbers {
+			top = max(top, n)
+		}
+	}
+	step := niceStep(top)
+	most := float64(step) * math.Ceil(float64(top)/float64(step))
+	line := func(numbers []int64) string {
+		var b strings.Builder
+		for i, n := range numbers {
+			x, y := width*float64(i)/float64(max(len(numbers)-1, 1)), height-height*float64(n)/most
+			fmt.Fprintf(&b, "%.5g,%.4g ", x, y)
+		}
+		return strings.TrimSpace(b.String())
+	}
+	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: unit(s.Step)}
+	for v := 0.0; v <= most; v += float64(step) {
+		y := height - height*v/most
+		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
+	}
+	n := len(s.Done)
+	span := time.Duration(n-1) * s.Step
+	apart := time.Duration(n) * s.Step / 6
+	for at := s.Begin.Truncate(apart).Add(apart); at.Sub(s.Begin) <= span; at = at.Add(apart) {
+		c.Xs = append(c.Xs, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(s.Begin))/float64(span)), Text: at.UTC().Format("15:04")})
+	}
+	for i := range s.Done {
+		at := s.Begin.Add(time.Duration(i) * s.Step)
+		c.Rows = append(c.Rows, chartRow{at, at.UTC().Format("15:04"), s.Done[i], s.Failed[i], s.Pushed[i]})
+	}
+	c.Label = say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), roughly(time.Duration(n)*s.Step))
+	return c
+}
+
+func unit(step time.Duration) string {
+	if step == time.Minute {
+		return say("chart.minute")
+	}
+	return say("chart.unit", roughly(step))
+}
+
+// niceStep is 1, 2 or 5 times a power of ten, such that at most five steps reach most.
+func niceStep(most int64) int64 {
+	step := int64(1)
+	for i := 0; (most-1)/step+1 > 5; i++ {
+		if i%3 == 1 {
+			step = step / 2 * 5
+		} else {
+			step *= 2
+		}
+	}
+	return step
+}
+
+func sum(numbers []int64) (total int64) {
+	for _, n := range numbers {
+		add(&total, n)
+	}
+	return total
+}
+
+// spark is a small chart of what was done, 180 wide and 30 high, with a mark for each step in which something failed.
+type spark struct {
+	Line, Area string
+	Errs       []mark
+	Label      string
+}
+
+type mark struct{ X, Y, H string }
+
+func sparkOf(s series) spark {
+	const width, height, errors = 180.0, 30.0, 8.0
+	top, worst := int64(1), int64(1)
+	for i := range s.Done {
+		top, worst = max(top, s.Done[i]), max(worst, s.Failed[i])
+	}
+	var line strings.Builder
+	var p spark
+	for i, n := range s.Done {
+		x := width * float64(i) / float64(max(len(s.Done)-1, 1))
+		fmt.Fprintf(&line, "%.4g,%.3g ", x, height-1-(height-2)*float64(n)/float64(top))
+		if s.Failed[i] > 0 {
+			h := max(3, errors*float64(s.Failed[i])/float64(worst))
+			p.Errs = append(p.Errs, mark{fmt.Sprintf("%.4g", min(x, width-2)), fmt.Sprintf("%.3g", height-h), fmt.Sprintf("%.3g", h)})
+		}
+	}
+	p.Line = strings.TrimSpace(line.String())
+	p.Area = fmt.Sprintf("0,%g %s %g,%g", height, p.Line, width, height)
+	p.Label = say("spark.label", sum(s.Done), sum(s.Failed))
+	return p
+}

@@ -1,0 +1,119 @@
+// Package dashboard shows queues, jobs, failures and workers in a browser, and lets people act on them.
+//
+// It is an http.Handler that an application mounts wherever it likes:
+//
+//	h, err := dashboard.New(q, dashboard.Config{Access: access})
+//	http.Handle("/admin/queue/", http.StripPrefix("/admin/queue", h))
+//
+// Without an Access function it answers only a browser on the same machine. Pages work without JavaScript; with it they refresh
+// themselves. The same data is served as JSON under api/v1/.
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+// Config holds a dashboard's settings. Its zero value serves browsers on the same machine, with all rights.
+type Config struct {
+	// Access says who sends a request, and so what they may do. An error is answered with 403; its text is not shown. Default nil: only
+	// requests from this machine, for this machine (see Hosts) and through no proxy are served, and they may do everything.
+	Access func(*http.Request) (User, error)
+
+	// Hosts are names, without a port, by which browsers on this machine may call the dashboard, beside localhost and loopback addresses.
+	// A page elsewhere could otherwise point a name of its own at this machine (DNS rebinding) and act as the user.
+	Hosts []string
+
+	// Name says which system this is, such as "shop staging". Default none.
+	Name string
+
+	// Colour marks the system: red, orange, green, blue, purple or grey. Default none.
+	Colour string
+
+	// ReadOnly takes everything but looking from everyone.
+	ReadOnly bool
+
+	// Refresh is how often a page that is looked at renews itself, and how old what it shows may be. Default 2 s, at least 500 ms.
+	Refresh time.Duration
+
+	// Redact hides a value in jobs' data, beside those that are always hidden: members whose names contain password, secret, token and
+	// the like. It is asked for each value, with the job's name (empty in a search for all names) and the path of member names that leads
+	// to the value. Default nil. Hidden values can be neither seen nor searched, and an edit keeps them.
+	Redact func(job string, path []string, value []byte) bool
+
+	// TrustedOrigins are other sites, such as "https://admin.example.com", whose pages may send forms here. Default none.
+	TrustedOrigins []string
+
+	// FrameAncestors are the sites that may show the dashboard in a frame, as in Content-Security-Policy. Default none.
+	FrameAncestors []string
+
+	// Path is where the dashboard is mounted, such as "/admin/queue/", if the request's path still has it and a router other than
+	// http.ServeMux hides it. Default: found from the request.
+	Path string
+}
+
+// Dashboard is the handler. It is safe for concurrent use; there is nothing to close.
+type Dashboard struct {
+	config   Config
+	queue    *sqlqueue.Queue
+	operator *operator.Operator
+	origins  *http.CrossOriginProtection
+	routes   []route
+	pages    map[string]*template.Template
+	assets   map[string]asset
+	policy   string // Content-Security-Policy
+	health   health
+
+	now     shared[snapshot]
+	history shared[operator.Counts]
+	groups  shared[[]operator.FailedGroup] // of all failed jobs
+}
+
+// New returns the dashboard of a Queue. The error says what is wrong with the Config.
+func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
+	if q == nil {
+		return nil, errors.New("dashboard: the queue is nil")
+	}
+	if config.Refresh == 0 {
+		config.Refresh = 2 * time.Second
+	}
+	if config.Refresh < 500*time.Millisecond {
+		return nil, fmt.Errorf("dashboard: a refresh every %v: it must be at least 500ms", config.Refresh)
+	}
+	if !colours[config.Colour] {
+		return nil, fmt.Errorf("dashboard: the colour %q is unknown: use red, orange, green, blue, purple or grey", config.Colour)
+	}
+	if config.Path != "" && (!strings.HasPrefix(config.Path, "/") || !strings.HasSuffix(config.Path, "/")) {
+		return nil, fmt.Errorf("dashboard: the path %q: it must begin and end with a slash", config.Path)
+	}
+	d := &Dashboard{config: config, queue: q, operator: operator.New(q), origins: http.NewCrossOriginProtection()}
+	for _, origin := range config.TrustedOrigins {
+		if err := d.origins.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("dashboard: trusted origin: %w", err)
+		}
+	}
+	var err error
+	if d.policy, err = contentPolicy(config.FrameAncestors); err != nil {
+		return nil, err
+	}
+	if d.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if d.pages, err = d.parsePages(); err != nil {
+		return nil, err
+	}
+	d.routes = routes()
+	d.now = shared[snapshot]{fresh: config.Refresh * 9 / 10, load: d.loadSnapshot} // a little less than a page's own interval
+	d.history = shared[operator.Counts]{fresh: time.Minute, load: d.loadHistory}
+	d.groups = shared[[]operator.FailedGroup]{fresh: groupsFresh, load: d.loadGroups}
+	return d, nil
+}
+
+var colours = map[string]bool{"": true, "red": true, "orange": true, "green": true, "blue": true, "purple": true, "grey": true}

@@ -1,0 +1,32 @@
+package dashboard
+
+// Spoil has the next look read everything anew.
+func (d *Dashboard) Spoil() {
+	d.now.spoil()
+	d.history.spoil()
+	d.groups.spoil()
+}
+
+// Route is one of the table.
+type Route struct {
+	Method, Pattern string
+	Least           Role // the least role that may ask
+}
+
+// Routes returns the table.
+func Routes() (all []Route) {
+	least := map[permission]Role{
+		view: Viewer, retry: Operator, cancel: Operator, edit: Operator, push: Operator,
+		control: Operator, destroy: Admin,
+	}
+	for _, r := range routes() {
+		all = append(all, Route{r.method, r.pattern, least[r.needs]})
+	}
+	return all
+}
+
+// HasText reports whether there is a text.
+func HasText(key string) bool {
+	_, ok := english[key]
+	return ok
+}

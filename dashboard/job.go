@@ -1,0 +1,308 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+type jobData struct {
+	operator.Job
+	Name    string
+	State   operator.State
+	Tree    node
+	Raw     string // the data, with what is secret hidden
+	Cut     int    // so many bytes of Raw are not shown
+	Odd     string // what is wrong with the payload
+	Worker  string // the id of the one that has it
+	Setting []setting
+	Edit    jobForm
+	Open    bool // the form
+}
+
+// setting is what a job asks of workers, such as its tries.
+type setting struct{ Name, Value string }
+
+// jobForm is what can be changed of a job, as it was typed.
+type jobForm struct {
+	Queue, Name, Priority, At, Data string
+	Version                         string // of the job that was shown
+	Wrong                           string
+}
+
+const mostShown = 100_000 // bytes of data
+
+func (v *visit) jobPage() error { return v.showJob(http.StatusOK, nil) }
+
+// showJob shows a job; with a form, what was typed is kept.
+func (v *visit) showJob(status int, typed *jobForm) error {
+	job, err := v.operator.Job(v.ctx(), v.id)
+	if errors.Is(err, operator.ErrNotFound) {
+		if typed == nil {
+			return v.wrong(http.StatusNotFound, "job.gone", v.id)
+		}
+		typed.Wrong = say("job.gone", v.id)
+		p := &page{Title: say("job.title", v.id), Here: "jobs", D: &jobData{Job: operator.Job{ID: v.id}, Edit: *typed, Open: true}}
+		return v.render(http.StatusNotFound, "lost", p)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := v.look()
+	if err != nil {
+		return err
+	}
+	d := &jobData{Job: job, State: stateOf(job, s.Now), Edit: v.formOf(job)}
+	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
+	if d.Reserved {
+		d.Worker, _, _ = strings.Cut(job.ReservedBy, "-")
+	}
+	if typed != nil {
+		version := d.Edit.Version
+		d.Edit, d.Open = *typed, true
+		d.Edit.Version = version // who saves again has been told
+	}
+	return v.render(status, "job", &page{Title: say("job.title", v.id), Here: "jobs", Live: true, D: d})
+}
+
+// shown reads a payload for a page.
+func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut int, odd string, settings []setting) {
+	parsed, err := sqlqueue.ParsePayload(payload)
+	name = parsed.Job
+	data := v.redact(name, payload)
+	if err != nil {
+		odd = hideCredentials(err.Error())
+	} else {
+		data = v.redactData(name, parsed.Data)
+	}
+	if json.Valid(data) {
+		tree = treeOf(data)
+	}
+	if raw = indented(data); len(raw) > mostShown {
+		cut = len(raw) - mostShown
+		raw = strings.ToValidUTF8(raw[:mostShown], "")
+	}
+	for _, e := range elements(payload) {
+		if e.name != "job" && e.name != "data" {
+			value := v.redacted(e.value, nil)
+			if isSecret(e.name) {
+				value = []byte(mask)
+			}
+			settings = append(settings, setting{e.name, brief(200, string(value))})
+		}
+	}
+	return name, tree, raw, cut, odd, settings
+}
+
+func (v *visit) formOf(job operator.Job) jobForm {
+	parsed, _ := sqlqueue.ParsePayload(job.Payload)
+	return jobForm{
+		Queue: job.Queue, Name: parsed.Job, Priority: strconv.Itoa(int(job.Priority)), At: job.AvailableAt.UTC().Format(timeLayout),
+		Data: indented(v.redactData(parsed.Job, parsed.Data)), Version: versionOf(job),
+	}
+}
+
+const timeLayout = "2006-01-02 15:04:05"
+
+// versionOf tells, part by part, one state of a job from another.
+func versionOf(job operator.Job) string {
+	parts := []string{job.Queue, fmt.Sprint(job.Priority), fmt.Sprint(job.AvailableAt.UnixMicro()), string(job.Payload)}
+	for i, part := range parts {
+		sum := fnv.New64a()
+		_, _ = sum.Write([]byte(part))
+		parts[i] = strconv.FormatUint(sum.Sum64(), 36)
+	}
+	return strings.Join(parts, ".")
+}
+
+// changed names the parts in which two versions differ.
+func changed(before, now string) string {
+	names := strings.Split(say("edit.parts"), ",")
+	was, is := strings.Split(before, "."), strings.Split(now, ".")
+	var differ []string
+	for i, name := range names {
+		if i >= len(was) || i >= len(is) || was[i] != is[i] {
+			differ = append(differ, name)
+		}
+	}
+	return strings.Join(differ, ", ")
+}
+
+func (v *visit) editJob() error {
+	typed := &jobForm{
+		Queue: v.form("queue"), Name: v.form("name"), Priority: v.form("priority"), At: v.form("at"), Data: v.form("data"),
+		Version: v.form("version"),
+	}
+	keep := func(text string) error {
+		typed.Wrong = text
+		return v.showJob(http.StatusUnprocessableEntity, typed)
+	}
+	job, err := v.operator.Job(v.ctx(), v.id)
+	if errors.Is(err, operator.ErrNotFound) {
+		return v.showJob(http.StatusNotFound, typed)
+	}
+	if err != nil {
+		return err
+	}
+	if now := versionOf(job); now != typed.Version {
+		return keep(say("edit.changed", changed(typed.Version, now)))
+	}
+	s, err := v.look()
+	if err != nil {
+		return err
+	}
+	change, err := v.editOf(job, typed, s.Now)
+	if err != nil {
+		return keep(err.Error())
+	}
+	if err := v.operator.Edit(v.ctx(), v.id, change); err != nil {
+		if errors.Is(err, operator.ErrNotFound) {
+			return v.showJob(http.StatusNotFound, typed)
+		}
+		if v.isAsked(err) {
+			return keep(said(err))
+		}
+		return err
+	}
+	return v.done("jobs/"+strconv.FormatInt(v.id, 10), nil, "edited", -1)
+}
+
+// editOf reads what was typed, and changes only what is different.
+func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change operator.JobEdit, err error) {
+	was := v.formOf(job)
+	if typed.Queue != was.Queue {
+		if err := sqlqueue.CheckQueueName(typed.Queue); err != nil {
+			return change, err
+		}
+		change.Queue = &typed.Queue
+	}
+	if typed.Priority != was.Priority {
+		n, err := number(typed.Priority, -1<<15, 1<<15-1)
+		if err != nil {
+			return change, err
+		}
+		priority := int(n)
+		change.Priority = &priority
+	}
+	if typed.At != was.At {
+		at, err := parseWhen(typed.At, now)
+		if err != nil {
+			return change, err
+		}
+		change.At = &at
+	}
+	if typed.Name != was.Name {
+		if strings.TrimSpace(typed.Name) == "" {
+			return change, errors.New(say("edit.name"))
+		}
+		change.Name = &typed.Name
+	}
+	parsed, _ := sqlqueue.ParsePayload(job.Payload)
+	data := []byte(parsed.Data)
+	if typed.Data != was.Data {
+		if err := checkJSON(typed.Data); err != nil {
+			return change, err
+		}
+		if data, err = restore([]byte(typed.Data), parsed.Data, v.redactData(parsed.Job, parsed.Data)); err != nil {
+			return change, err
+		}
+		change.Data = json.RawMessage(data)
+	}
+	if !v.keepsHidden(typed.Name, typed.Data, data) {
+		return change, errors.New(say("edit.shows"))
+	}
+	return change, nil
+}
+
+// parseWhen reads a time: now, a duration from now on, or a date with a time, in UTC unless it says otherwise.
+func parseWhen(text string, now time.Time) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	if text == "" || text == say("time.now") {
+		return now, nil
+	}
+	if d, err := parseDuration(strings.TrimPrefix(text, "in ")); err == nil {
+		return now.Add(d), nil
+	}
+	for _, layout := range []string{timeLayout, "2006-01-02 15:04", "2006-01-02T15:04", time.RFC3339Nano, "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			if t.Year() < 1970 || t.Year() > 9998 {
+				break
+			}
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New(say("edit.when", brief(40, text)))
+}
+
+// checkJSON says where text stops being JSON.
+func checkJSON(text string) error {
+	var value json.RawMessage
+	err := json.Unmarshal([]byte(text), &value)
+	var syntax *json.SyntaxError
+	if strings.TrimSpace(text) == "" {
+		return errors.New(say("edit.empty"))
+	}
+	if errors.As(err, &syntax) {
+		before := text[:min(max(int(syntax.Offset)-1, 0), len(text))]
+		line := 1 + strings.Count(before, "\n")
+		column := 1 + len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
+		return errors.New(say("edit.json", err.Error(), line, column))
+	}
+	return err
+}
+
+// said is an error of the queue as people read it.
+func said(err error) string {
+	var duplicate *sqlqueue.DuplicateError
+	switch {
+	case errors.Is(err, operator.ErrReserved):
+		return say("job.reserved")
+	case errors.Is(err, operator.ErrNotReserved):
+		return say("job.notreserved")
+	case errors.Is(err, operator.ErrNotFound):
+		return say("refused.gone")
+	case errors.As(err, &duplicate) && len(duplicate.Duplicates) > 0:
+		return say("job.duplicate", visible(duplicate.Duplicates[0].Key))
+	}
+	return hideCredentials(strings.TrimPrefix(err.Error(), "sqlqueue: "))
+}
+
+// change runs a change of one job, and goes to a page that says so, or back to the job with the reason.
+func (v *visit) change(err error, to, word string) error {
+	if err == nil {
+		return v.done(to, nil, word, -1)
+	}
+	if errors.Is(err, operator.ErrNotFound) {
+		return v.wrong(http.StatusNotFound, "job.gone", v.id)
+	}
+	if v.isAsked(err) {
+		return &problem{http.StatusConflict, said(err)}
+	}
+	return err
+}
+
+func (v *visit) runJob() error {
+	s, err := v.look()
+	if err != nil {
+		return err
+	}
+	return v.change(v.operator.Edit(v.ctx(), v.id, operator.JobEdit{At: &s.Now}), "jobs/"+strconv.FormatInt(v.id, 10), "run")
+}
+
+func (v *visit) cancelJob() error {
+	_, err := v.operator.Cancel(v.ctx(), v.id)
+	return v.change(err, "jobs", "cancelled")
+}
+
+func (v *visit) releaseJob() error {
+	_, err := v.operator.Release(v.ctx(), v.id)
+	return v.change(err, "jobs/"+strconv.FormatInt(v.id, 10), "released")
+}

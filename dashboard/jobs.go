@@ -1,0 +1,121 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+const (
+	rowsOfPage   = 50
+	startOfData  = 600     // characters of a payload that a list reads
+	window       = 100_000 // how many jobs are searched by one statement where no index helps
+	searchFor    = 1500 * time.Millisecond
+	longestQuery = 4000
+)
+
+// jobRow is a job in a list.
+type jobRow struct {
+	operator.Job
+	Name  string
+	Data  string
+	State operator.State
+}
+
+type jobsData struct {
+	Q      string
+	Wrong  string // what is wrong with Q
+	Jobs   []jobRow
+	Next   string // the page that follows
+	Looked string // the search has come as far as this id, and has not looked at all jobs
+	First  bool
+}
+
+func (v *visit) jobsPage() error {
+	s, err := v.look()
+	if err != nil {
+		return err
+	}
+	d := jobsData{Q: v.query.Get("q"), First: v.query.Get("after") == ""}
+	p := &page{Title: say("jobs"), Here: "jobs"}
+	filter, err := v.jobQuery(d.Q, s.Now)
+	if err != nil {
+		d.Wrong, p.D = err.Error(), &d
+		return v.render(http.StatusOK, "jobs", p)
+	}
+	p.Live = !isCostly(filter)
+	if !d.First {
+		if filter.After, err = number(v.query.Get("after"), 0, 1<<62); err != nil {
+			return err
+		}
+	}
+	filter.PayloadMax = startOfData
+	jobs, looked, err := v.search(v.ctx(), filter, rowsOfPage+1)
+	if err != nil {
+		return err
+	}
+	if len(jobs) > rowsOfPage {
+		jobs, looked = jobs[:rowsOfPage], 0
+		d.Next = strconv.FormatInt(jobs[rowsOfPage-1].ID, 10)
+	}
+	if looked > 0 {
+		d.Looked = strconv.FormatInt(looked, 10)
+	}
+	for _, j := range jobs {
+		name, data := v.nameAndData(j.Payload)
+		d.Jobs = append(d.Jobs, jobRow{j, name, brief(200, data), stateOf(j, s.Now)})
+	}
+	p.D = &d
+	return v.render(http.StatusOK, "jobs", p)
+}
+
+func (v *visit) jobQuery(text string, now time.Time) (operator.JobFilter, error) {
+	if len(text) > longestQuery {
+		return operator.JobFilter{}, v.wrong(http.StatusBadRequest, "query.long")
+	}
+	return v.jobFilter(text, now)
+}
+
+// search returns up to limit jobs. Where no index helps it looks at one window after the other and stops after a while: looked is then as
+// far as it came, else 0.
+func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jobs []operator.Job, looked int64, err error) {
+	f.Limit = limit
+	if !isCostly(f) {
+		jobs, err = v.operator.Jobs(ctx, f)
+		return jobs, 0, err
+	}
+	for begin := time.Now(); ; {
+		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
+			return jobs, 0, err
+		}
+		f.Limit = limit - len(jobs)
+		found, err := v.operator.Jobs(ctx, f)
+		if err != nil {
+			return jobs, 0, err
+		}
+		if jobs = append(jobs, found...); len(jobs) >= limit {
+			return jobs, 0, nil
+		}
+		if f.Until-f.After < window { // what is pushed meanwhile is not waited for
+			return jobs, 0, nil
+		}
+		f.After = f.Until
+		if time.Since(begin) > searchFor {
+			return jobs, f.After, nil
+		}
+	}
+}
+
+func stateOf(j sqlqueue.Job, now time.Time) operator.State {
+	switch {
+	case j.Reserved:
+		return operator.Reserved
+	case j.AvailableAt.After(now):
+		return operator.Delayed
+	}
+	return operator.Ready
+}

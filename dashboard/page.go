@@ -1,0 +1,213 @@
+package dashboard
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"fmt"
+	"hash/fnv"
+	"html/template"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed assets templates
+var files embed.FS
+
+// page is what a template is given.
+type page struct {
+	Title string
+	Here  string // the key of the place in the navigation
+	Error string
+	Live  bool // it renews itself
+	D     any  // what is on it
+
+	// What follows is filled in for every page.
+	Base    string
+	System  string
+	Frozen  bool // nobody may change anything
+	Colour  string
+	User    User
+	Said    string
+	Failed  string // how many failed jobs there are, for the navigation
+	Now     time.Time
+	Refresh int64 // milliseconds
+	v       *visit
+}
+
+// May reports whether the visitor may do what a button does, by the route that it leads to.
+func (p *page) May(method, pattern string) (bool, error) {
+	for _, r := range p.v.routes {
+		if r.method == method && r.pattern == pattern {
+			return p.v.may(r.needs), nil
+		}
+	}
+	return false, fmt.Errorf("there is no route %s %s", method, pattern)
+}
+
+// Ago tells a time as seen by the database's clock.
+func (p *page) Ago(t time.Time) string { return relative(t, p.Now) }
+
+// Age is how long ago a time was.
+func (p *page) Age(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return roughly(p.Now.Sub(t))
+}
+
+// Asset is the address of a file, which changes with its content.
+func (p *page) Asset(name string) (string, error) {
+	a, ok := p.v.assets[name]
+	if !ok {
+		return "", fmt.Errorf("there is no asset %s", name)
+	}
+	return p.Base + "assets/" + name + "?" + a.tag, nil
+}
+
+var functions = template.FuncMap{
+	"t": say, "num": grouped, "upto": upTo, "visible": visible, "brief": brief, "stamp": stamp, "query": joined,
+	"num64":     func(n int) string { return grouped(int64(n)) },
+	"chartpart": newChartPart,
+	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+}
+
+// chartPart is what the chart's template is given. Name is the queue's, if it is the chart of one.
+type chartPart struct {
+	C      chart
+	Range  string
+	Ranges []string
+	Q      bool
+	Name   string
+}
+
+func newChartPart(c chart, span string, spans []string, ofQueue bool, name string) chartPart {
+	return chartPart{c, span, spans, ofQueue, name}
+}
+
+// parsePages reads the templates: each page with the layout and the parts that pages share.
+func (d *Dashboard) parsePages() (map[string]*template.Template, error) {
+	shared, err := template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := files.ReadDir("templates")
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string]*template.Template{}
+	for _, e := range entries {
+		if e.Name() == "layout.html" || e.Name() == "parts.html" {
+			continue
+		}
+		t, err := shared.Clone()
+		if err == nil {
+			t, err = t.ParseFS(files, "templates/"+e.Name())
+		}
+		if err != nil {
+			return nil, err
+		}
+		pages[strings.TrimSuffix(e.Name(), ".html")] = t
+	}
+	return pages, nil
+}
+
+// render answers with a page, or, when it is asked to renew itself, with the part of it that changes.
+func (v *visit) render(status int, name string, p *page) error {
+	p.v, p.Base, p.System, p.Colour, p.User, p.Frozen = v, v.base, v.config.Name, v.config.Colour, v.user, v.config.ReadOnly
+	p.Refresh = v.config.Refresh.Milliseconds()
+	p.Now = time.Now()
+	if name != "error" {
+		if s, err := v.look(); err == nil {
+			p.Now = s.Now
+			var failed int64
+			more := ""
+			for _, q := range s.Queues {
+				add(&failed, q.Failed)
+				if q.CountedTo > 0 && q.Failed >= q.CountedTo {
+					more = "+"
+				}
+			}
+			if failed > 0 {
+				p.Failed = grouped(failed) + more
+			}
+		}
+	}
+	if said := v.query.Get("said"); said != "" {
+		if text, ok := english["said."+said]; ok {
+			n, _ := strconv.ParseInt(v.query.Get("n"), 10, 64)
+			p.Said = strings.ReplaceAll(text, "%s", grouped(n))
+		}
+	}
+	part := "layout"
+	if v.query.Get("part") == "live" {
+		part = "live"
+	}
+	var body bytes.Buffer
+	if err := v.pages[name].ExecuteTemplate(&body, part, p); err != nil {
+		return &problem{http.StatusInternalServerError, fmt.Sprintf("page %s: %v", name, err)}
+	}
+	v.write(status, "text/html; charset=utf-8", body.Bytes())
+	return nil
+}
+
+// asset is a file of the dashboard's own.
+type asset struct {
+	kind   string
+	body   []byte
+	zipped []byte
+	tag    string
+}
+
+func readAssets() (map[string]asset, error) {
+	entries, err := files.ReadDir("assets")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]asset{}
+	for _, e := range entries {
+		body, err := files.ReadFile("assets/" + e.Name())
+		if err != nil {
+			return nil, err
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write(body)
+		all[e.Name()] = asset{mime.TypeByExtension(path.Ext(e.Name())), body, compress(body), fmt.Sprintf("%016x", sum.Sum64())}
+	}
+	return all, nil
+}
+
+func (d *Dashboard) serveAsset(w http.ResponseWriter, r *http.Request, name string) {
+	a, ok := d.assets[name]
+	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", a.kind)
+	h.Set("Cache-Control", "no-cache")
+	if r.URL.RawQuery == a.tag {
+		h.Set("Cache-Control", "max-age=31536000, immutable")
+	}
+	h.Set("Vary", "Accept-Encoding")
+	body := a.body
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = a.zipped
+	}
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body)
+	}
+}
+
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(body)
+	_ = z.Close()
+	return b.Bytes()
+}

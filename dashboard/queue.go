@@ -1,0 +1,104 @@
+package dashboard
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+type queueData struct {
+	queueRow
+	Known   bool // it holds something, or something was said about it
+	Workers int
+	Expire  string
+	Chart   chart
+	Range   string
+	Ranges  []string
+}
+
+func (v *visit) queuePage() error {
+	name := v.query.Get("name")
+	s, err := v.look()
+	if err != nil {
+		return err
+	}
+	d := queueData{queueRow: rowOf(operator.QueueInfo{Queue: name, CountedTo: countedTo}, s)}
+	for _, info := range s.Queues {
+		if info.Queue == name {
+			d.queueRow, d.Known = rowOf(info, s), true
+		}
+	}
+	if e := d.Control.Expire; e != nil {
+		if d.Expire = roughly(*e); *e == 0 {
+			d.Expire = say("never")
+		}
+	}
+	for _, w := range s.Workers {
+		for _, queue := range w.Queues {
+			if queue == name && s.Now.Sub(w.SeenAt) <= workerAlive {
+				d.Workers++
+			}
+		}
+	}
+	if d.Chart, d.Range, err = v.chart(s, &name); err != nil {
+		return err
+	}
+	d.Ranges = []string{"1h", "24h", "48h"}
+	return v.render(http.StatusOK, "queue", &page{Title: brief(80, name), Here: "overview", Live: true, D: d})
+}
+
+func (v *visit) pause() error {
+	change := operator.ControlChange{Pause: true}
+	if text := v.form("for"); text != "" {
+		var err error
+		if change.PauseFor, err = parseDuration(text); err != nil {
+			return err
+		}
+	}
+	return v.tell("paused", change)
+}
+
+func (v *visit) resume() error { return v.tell("resumed", operator.ControlChange{Resume: true}) }
+
+func (v *visit) restart() error { return v.tell("restarted", operator.ControlChange{Restart: true}) }
+
+func (v *visit) down() error {
+	yes := true
+	return v.tell("down", operator.ControlChange{Maintenance: &yes})
+}
+
+func (v *visit) up() error {
+	no := false
+	return v.tell("up", operator.ControlChange{Maintenance: &no})
+}
+
+// tell tells the workers of the queue that ?name= gives, or of all queues, and goes back to where the button was.
+func (v *visit) tell(said string, change operator.ControlChange) error {
+	name := v.query.Get("name")
+	if name != "" {
+		if err := sqlqueue.CheckQueueName(name); err != nil {
+			return &problem{http.StatusUnprocessableEntity, err.Error()}
+		}
+	}
+	if !v.query.Has("name") {
+		return v.wrong(http.StatusBadRequest, "queue.which")
+	}
+	const most = 100 * 365 * 24 * time.Hour
+	if change.PauseFor > most {
+		return v.wrong(http.StatusUnprocessableEntity, "query.duration", v.form("for"))
+	}
+	if err := v.operator.Control(v.ctx(), name, change); err != nil {
+		return err
+	}
+	v.now.spoil()
+	switch v.query.Get("from") {
+	case "queue":
+		return v.done("queue", url.Values{"name": {name}}, said, -1)
+	case "workers":
+		return v.done("workers", nil, said, -1)
+	}
+	return v.done("", nil, said, -1)
+}

@@ -1,0 +1,112 @@
+package dashboard
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// route is one thing that can be asked. Names of queues, jobs and workers never stand in a path, where they could lead to another route:
+// they are in the query. {id} is a positive number.
+type route struct {
+	method  string
+	pattern string
+	needs   permission
+	serve   func(*visit) error
+}
+
+// routes are all of them. A right that is not written here is not needed: there is no other check.
+func routes() []route {
+	return []route{
+		{"GET", "/", view, (*visit).overview},
+		{"GET", "/queue", view, (*visit).queuePage},
+		{"POST", "/queue/pause", control, (*visit).pause},
+		{"POST", "/queue/resume", control, (*visit).resume},
+		{"POST", "/queue/restart", control, (*visit).restart},
+		{"POST", "/queue/down", control, (*visit).down},
+		{"POST", "/queue/up", control, (*visit).up},
+		{"GET", "/jobs", view, (*visit).jobsPage},
+		{"GET", "/jobs/{id}", view, (*visit).jobPage},
+		{"POST", "/jobs/{id}", edit, (*visit).editJob},
+		{"POST", "/jobs/{id}/run", edit, (*visit).runJob},
+		{"POST", "/jobs/{id}/cancel", cancel, (*visit).cancelJob},
+		{"POST", "/jobs/{id}/release", cancel, (*visit).releaseJob},
+		{"GET", "/failed", view, (*visit).failedPage},
+		{"GET", "/failed/{id}", view, (*visit).failedJobPage},
+		{"POST", "/failed/{id}/retry", retry, (*visit).retryFailed},
+		{"POST", "/failed/{id}/forget", destroy, (*visit).forgetFailed},
+		{"GET", "/workers", view, (*visit).workersPage},
+		{"POST", "/workers/concurrency", control, (*visit).setConcurrency},
+		{"GET", "/push", push, (*visit).pushPage},
+		{"POST", "/push", push, (*visit).pushJob},
+
+		{"GET", "/bulk/cancel", cancel, (*visit).previewBulk},
+		{"POST", "/bulk/cancel", cancel, (*visit).runBulk},
+		{"POST", "/steps/cancel", cancel, (*visit).stepBulk},
+		{"GET", "/bulk/release", cancel, (*visit).previewBulk},
+		{"POST", "/bulk/release", cancel, (*visit).runBulk},
+		{"POST", "/steps/release", cancel, (*visit).stepBulk},
+		{"GET", "/bulk/clear", destroy, (*visit).previewBulk},
+		{"POST", "/bulk/clear", destroy, (*visit).runBulk},
+		{"POST", "/steps/clear", destroy, (*visit).stepBulk},
+		{"GET", "/bulk/retry", retry, (*visit).previewBulk},
+		{"POST", "/bulk/retry", retry, (*visit).runBulk},
+		{"POST", "/steps/retry", retry, (*visit).stepBulk},
+		{"GET", "/bulk/forget", destroy, (*visit).previewBulk},
+		{"POST", "/bulk/forget", destroy, (*visit).runBulk},
+		{"POST", "/steps/forget", destroy, (*visit).stepBulk},
+
+		{"GET", "/api/v1/queues", view, (*visit).apiQueues},
+		{"GET", "/api/v1/counts", view, (*visit).apiCounts},
+		{"GET", "/api/v1/jobs", view, (*visit).apiJobs},
+		{"GET", "/api/v1/jobs/{id}", view, (*visit).apiJob},
+		{"GET", "/api/v1/failed", view, (*visit).apiFailed},
+		{"GET", "/api/v1/failed/{id}", view, (*visit).apiFailedJob},
+		{"GET", "/api/v1/groups", view, (*visit).apiGroups},
+		{"GET", "/api/v1/workers", view, (*visit).apiWorkers},
+	}
+}
+
+// find returns the route of a request, with the id in its path, or the methods that there are instead.
+func (d *Dashboard) find(method, path string) (found *route, id int64, allowed []string) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for i := range d.routes {
+		r := &d.routes[i]
+		n, ok := match(r.pattern, path)
+		if !ok {
+			continue
+		}
+		if r.method == method {
+			return r, n, nil
+		}
+		allowed = append(allowed, r.method)
+	}
+	return nil, 0, allowed
+}
+
+// match compares a path with a pattern part by part.
+func match(pattern, path string) (id int64, ok bool) {
+	for {
+		want, moreWanted, _ := strings.Cut(pattern, "/")
+		got, more, _ := strings.Cut(path, "/")
+		switch {
+		case want == "{id}":
+			n, err := strconv.ParseInt(got, 10, 64)
+			if err != nil || n < 1 || strconv.FormatInt(n, 10) != got {
+				return 0, false
+			}
+			id = n
+		case want != got:
+			return 0, false
+		}
+		if (len(want) == len(pattern)) != (len(got) == len(path)) {
+			return 0, false // one of them goes on
+		}
+		if len(want) == len(pattern) {
+			return id, true
+		}
+		pattern, path = moreWanted, more
+	}
+}

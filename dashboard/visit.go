@@ -1,0 +1,216 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+// visit is one request: who sends it, from where, and what for.
+type visit struct {
+	*Dashboard
+	w     http.ResponseWriter
+	r     *http.Request
+	query url.Values // of the URL: names are here, byte for byte
+	user  User
+	path  string // below the dashboard
+	base  string // leads back to its root
+	id    int64  // from the path
+}
+
+const (
+	maxBody      = 1 << 20 // bytes of a form
+	patience     = 5 * time.Second
+	stepPatience = 30 * time.Second // of a request that changes many rows
+)
+
+// problem is what is wrong with a request, for the one who sent it.
+type problem struct {
+	status int
+	text   string
+}
+
+func (p *problem) Error() string { return p.text }
+
+func (v *visit) wrong(status int, key string, a ...any) error {
+	return &problem{status, say(key, a...)}
+}
+
+// ServeHTTP answers a request.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.setHeaders(w.Header())
+	v := &visit{Dashboard: d, w: w, r: r, query: r.URL.Query(), path: d.localPath(r)}
+	v.base = baseOf(v.path)
+	if err := v.serve(); err != nil { //nolint:contextcheck // the visit has the request, and with it the context
+		v.r = r       // its own context, without the time limit
+		v.refuse(err) //nolint:contextcheck // the same
+	}
+}
+
+// serve lets in who may come in, and answers by the route.
+func (v *visit) serve() error {
+	var refused string
+	if v.user, refused = v.admit(v.r); refused != "" {
+		return &problem{http.StatusForbidden, strings.ReplaceAll(say(refused), "%q", strconv.Quote(v.r.Host))}
+	}
+	if err := v.origins.Check(v.r); err != nil {
+		return v.wrong(http.StatusForbidden, "refused.origin")
+	}
+	if v.path == "" {
+		v.redirect(path.Base(v.r.URL.Path) + "/")
+		return nil
+	}
+	if name, ok := strings.CutPrefix(v.path, "/assets/"); ok {
+		v.serveAsset(v.w, v.r, name)
+		return nil
+	}
+	found, id, allowed := v.find(v.r.Method, v.path)
+	if len(allowed) > 0 {
+		v.w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return v.wrong(http.StatusMethodNotAllowed, "refused.method")
+	}
+	if found == nil {
+		return v.wrong(http.StatusNotFound, "refused.nothing")
+	}
+	if !v.may(found.needs) {
+		return v.wrong(http.StatusForbidden, "refused.right")
+	}
+	limit := patience
+	if strings.HasPrefix(v.path, "/steps/") || strings.HasPrefix(v.path, "/bulk/") {
+		limit = stepPatience
+	}
+	ctx, stop := context.WithTimeout(v.r.Context(), limit)
+	defer stop()
+	v.id, v.r = id, v.r.WithContext(ctx)
+	if v.r.Method == http.MethodPost {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
+		if err := v.r.ParseForm(); err != nil {
+			return v.wrong(http.StatusRequestEntityTooLarge, "refused.body", maxBody>>20)
+		}
+		defer func() {
+			v.now.spoil()
+			v.groups.spoil()
+		}()
+	}
+	return found.serve(v)
+}
+
+func (v *visit) ctx() context.Context { return v.r.Context() }
+
+// form is a field of a posted form, as lines end elsewhere.
+func (v *visit) form(name string) string {
+	return strings.ReplaceAll(v.r.PostForm.Get(name), "\r\n", "\n")
+}
+
+// may reports whether the visitor has a right, for what a page shows.
+func (v *visit) may(p permission) bool { return v.Dashboard.may(v.user, p) }
+
+// refuse answers with what went wrong.
+func (v *visit) refuse(err error) {
+	var asked *problem
+	status, text := http.StatusServiceUnavailable, ""
+	switch {
+	case errors.As(err, &asked):
+		status, text = asked.status, asked.text
+	case errors.Is(err, operator.ErrNotFound), errors.Is(err, operator.ErrNoWorker):
+		status, text = http.StatusNotFound, say("refused.gone")
+	case v.r.Context().Err() != nil && errors.Is(context.Cause(v.r.Context()), context.Canceled):
+		return // nobody waits for an answer
+	default:
+		since := v.health.down()
+		text = say("away", stamp(since), roughly(time.Since(since)), hideCredentials(err.Error()))
+		v.w.Header().Set("Retry-After", "2")
+	}
+	if strings.HasPrefix(v.path, "/api/") || strings.HasPrefix(v.path, "/steps/") {
+		v.writeJSON(status, map[string]string{"error": text})
+		return
+	}
+	title := http.StatusText(status)
+	if asked == nil && status == http.StatusServiceUnavailable {
+		title = say("away.title")
+	}
+	page := &page{Title: title, Error: text, Live: status == http.StatusServiceUnavailable}
+	if err := v.render(status, "error", page); err != nil {
+		http.Error(v.w, text, status)
+	}
+}
+
+// redirect sends the browser to a page after a POST, by a path that is relative to this one.
+func (v *visit) redirect(to string) {
+	v.w.Header().Set("Location", to)
+	v.w.WriteHeader(http.StatusSeeOther)
+}
+
+// done goes to a page, which then says what was done.
+func (v *visit) done(to string, query url.Values, said string, n int) error {
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("said", said)
+	if n >= 0 {
+		query.Set("n", fmt.Sprint(n))
+	}
+	v.redirect(v.base + to + "?" + query.Encode())
+	return nil
+}
+
+// write sends a body, or only that it is still the one that the browser has.
+func (v *visit) write(status int, kind string, body []byte) {
+	h := v.w.Header()
+	h.Set("Content-Type", kind)
+	h.Add("Vary", "Accept-Encoding")
+	if status == http.StatusOK && v.r.Method != http.MethodPost {
+		sum := fnv.New64a()
+		_, _ = sum.Write(body)
+		tag := fmt.Sprintf(`W/"%016x"`, sum.Sum64())
+		h.Set("ETag", tag)
+		h.Set("Cache-Control", "private, no-cache, no-store")
+		if v.r.Header.Get("If-None-Match") == tag {
+			v.w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	if len(body) > 1000 && strings.Contains(v.r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = compress(body)
+	}
+	v.w.WriteHeader(status)
+	if v.r.Method != http.MethodHead {
+		_, _ = v.w.Write(body)
+	}
+}
+
+func (v *visit) writeJSON(status int, value any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(true)
+	if err := encoder.Encode(value); err != nil {
+		status = http.StatusInternalServerError
+		body.Reset()
+		body.WriteString(`{"error":"the answer could not be encoded"}` + "\n")
+	}
+	v.write(status, "application/json; charset=utf-8", body.Bytes())
+}
+
+// isAsked reports whether an error of a change is about what was asked, and not about the database: then the database answers.
+func (v *visit) isAsked(err error) bool {
+	var duplicate *sqlqueue.DuplicateError
+	if errors.As(err, &duplicate) || errors.Is(err, operator.ErrReserved) || errors.Is(err, operator.ErrNotReserved) ||
+		errors.Is(err, operator.ErrNotFound) {
+		return true
+	}
+	_, alive := v.operator.Workers(v.ctx())
+	return alive == nil
+}
