@@ -32,6 +32,7 @@ type Tables struct {
 type Left struct {
 	Job     int64
 	Attempt int
+	Error   string
 }
 
 // Check returns what is wrong: what the history and the tables say that must not be. The database is at rest.
@@ -169,12 +170,12 @@ func (c *checker) checkEnd(token string, j *job, ran bool) {
 			c.complain("%s ran %d times: it had %d tries", token, len(j.runs), DoomedTries)
 		}
 	case len(failed) > 0:
-		c.complain("%s (%s) has failed, and nothing was wrong with it", token, j.kind)
+		c.complain("%s (%s) has failed after %d attempts, and nothing was wrong with it: %s", token, j.kind, failed[0].Attempt, failed[0].Error)
 	}
 	if j.kind == Transfer && ran && effects != 1 {
 		c.complain("%s has %d effects", token, effects)
 	}
 	if j.ended != nil && j.kind != Doomed && j.ended.What == Failed {
-		c.complain("%s (%s) was told to have failed, and is not in failed_jobs", token, j.kind)
+		c.complain("%s (%s) was told to have failed, which such jobs never do", token, j.kind)
 	}
 }

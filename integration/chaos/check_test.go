@@ -18,7 +18,7 @@ func TestCheck(t *testing.T) {
 		return events
 	}
 	pushed, begun, done := event(Committed, 0), event(Begun, 1), event(Done, 1)
-	fails := Tables{Failed: map[string][]Left{token: {{7, 2}}}}
+	fails := Tables{Failed: map[string][]Left{token: {{7, 2, "no"}}}}
 	for name, c := range map[string]struct {
 		events []Event
 		tables Tables
@@ -51,11 +51,11 @@ func TestCheck(t *testing.T) {
 		"failed for nothing":            {of(Plain, pushed, begun, event(Failed, 1)), fails, "nothing was wrong"},
 		"failed and lost":               {of(Plain, pushed, begun, event(Failed, 1)), Tables{}, "is not in failed_jobs"},
 		"doomed and gone":               {of(Doomed, pushed, begun, done), Tables{}, "has failed 0 times"},
-		"doomed too early":              {of(Doomed, pushed, begun), Tables{Failed: map[string][]Left{token: {{7, 1}}}}, "failed after 1 attempts"},
+		"doomed too early":              {of(Doomed, pushed, begun), Tables{Failed: map[string][]Left{token: {{7, 1, "no"}}}}, "failed after 1 attempts"},
 		"doomed too often":              {of(Doomed, pushed, begun, event(Begun, 2), event(Begun, 3)), fails, "ran 3 times"},
 		"reserved when nobody works":    {nil, Tables{Reserved: 1}, "no worker runs"},
 		"the job of an unknown waits":   {of(Plain, event(Unknown, 0)), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
-		"a doomed job that fails twice": {of(Doomed, pushed, begun, event(Begun, 2)), Tables{Failed: map[string][]Left{token: {{7, 2}, {7, 2}}}}, "failed 2 times"},
+		"a doomed job that fails twice": {of(Doomed, pushed, begun, event(Begun, 2)), Tables{Failed: map[string][]Left{token: {{7, 2, "no"}, {7, 2, "no"}}}}, "failed 2 times"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := strings.Join(Check(c.events, c.tables), "\n")

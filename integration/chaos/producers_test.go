@@ -30,7 +30,10 @@ func (j pushJob) options(r *rand.Rand) []sqlqueue.PushOption {
 	switch {
 	case j.kind == Doomed:
 		options = append(options, sqlqueue.Tries(DoomedTries))
-	case r.IntN(10) == 0:
+	case j.kind == Transfer:
+		options = append(options, sqlqueue.Tries(0)) // its handler fails as often as a fault lasts
+	}
+	if j.kind != Doomed && r.IntN(10) == 0 {
 		options = append(options, sqlqueue.Delay(time.Duration(r.IntN(2000))*time.Millisecond))
 	}
 	if r.IntN(10) == 0 {

@@ -268,7 +268,7 @@ func (w *world) tables(database *opened.Database) Tables {
 		}
 		for _, j := range jobs {
 			before = j.ID
-			tables.Failed[token(j.Payload)] = append(tables.Failed[token(j.Payload)], Left{j.JobID, j.Attempts})
+			tables.Failed[token(j.Payload)] = append(tables.Failed[token(j.Payload)], Left{j.JobID, j.Attempts, j.Error})
 		}
 	}
 	rows, err := database.QueryContext(w.Context(), "SELECT token FROM effects")
