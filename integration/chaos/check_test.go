@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 		"no effect":                     {of(Transfer, pushed, begun, done), Tables{}, "has 0 effects"},
 		"two effects":                   {of(Transfer, pushed, begun, done), Tables{Effects: map[string]int{token: 2}}, "has 2 effects"},
 		"failed for nothing":            {of(Plain, pushed, begun, event(Failed, 1)), fails, "nothing was wrong"},
-		"failed and lost":               {of(Plain, pushed, begun, event(Failed, 1)), Tables{}, "is not in failed_jobs"},
+		"failed and lost":               {of(Plain, pushed, begun, event(Failed, 1)), Tables{}, "which such jobs never do"},
 		"doomed and gone":               {of(Doomed, pushed, begun, done), Tables{}, "has failed 0 times"},
 		"doomed too early":              {of(Doomed, pushed, begun), Tables{Failed: map[string][]Left{token: {{7, 1, "no"}}}}, "failed after 1 attempts"},
 		"doomed too often":              {of(Doomed, pushed, begun, event(Begun, 2), event(Begun, 3)), fails, "ran 3 times"},
