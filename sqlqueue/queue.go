@@ -103,7 +103,8 @@ type binder interface {
 	Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store, error)
 }
 
-// Store returns what the Queue stands on, for packages that serve it beside this one. The error says why there is none, or that ctx has ended.
+// Store returns what the Queue stands on, for packages that serve it beside this one. The error says why there is none, or that
+// ctx has ended.
 func (q *Queue) Store(ctx context.Context) (driver.Store, error) { return q.open(ctx) }
 
 // open gives an operation its store, or the reason why there is none.

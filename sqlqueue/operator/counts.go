@@ -30,10 +30,10 @@ type Counts struct {
 // countMost is how many of the newest jobs that wait Counts looks at.
 const countMost = 100_000
 
-// Counts returns what happened in the queues in the minutes of the last since, at most CountsKept, the present minute included. Workers
-// count what they do and write it every 10 s, so the newest numbers are a little late. A job is counted as pushed in the minute of its
-// created_at when it has ended, and while it waits if it is among the newest 100,000; one that was cancelled or cleared is not, and one that
-// is retried counts again.
+// Counts returns what happened in the queues in the minutes of the last since, at most CountsKept, the present minute included.
+// Workers count what they do and write it every 10 s, so the newest numbers are a little late. A job is counted as pushed in the
+// minute of its created_at when it has ended, and while it waits if it is among the newest 100,000; one that was cancelled or
+// cleared is not, and one that is retried counts again.
 func (o *Operator) Counts(ctx context.Context, since time.Duration) (Counts, error) {
 	return o.CountsAmong(ctx, since, countMost)
 }
@@ -74,7 +74,8 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		return found[k]
 	}
 
-	s := t.statement("SELECT "+t.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s", "minute", t.Table("job_counts"))
+	s := t.statement("SELECT "+t.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s",
+		"minute", t.Table("job_counts"))
 	s.Add(" WHERE minute >= %s GROUP BY minute, queue", s.Time(first))
 	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var minute int64
@@ -118,7 +119,8 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 	return counts, nil
 }
 
-// waiting counts the newest jobs of the table by the minute in which they were pushed, 0 for those before the first minute that is asked for.
+// waiting counts the newest jobs of the table by the minute in which they were pushed, 0 for those before the first minute that
+// is asked for.
 func (t *tables) waiting(first time.Time, most int) *statement {
 	s := t.statement("SELECT minute, queue, count(*), min(pushed) FROM (SELECT queue, pushed, ")
 	second := fmt.Sprintf(cmp.Or(t.Dialect.Remainder, "%s %% %d"), "pushed", time.Minute.Microseconds())

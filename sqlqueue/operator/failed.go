@@ -36,8 +36,8 @@ type FailedFilter struct {
 	Before    int64         // only ids smaller than this: the last id of the page before
 	Limit     int           // default 100, at most 1,000
 
-	// TextMax cuts the payload, the error and the stack of what FailedJobs returns to so many characters each: what is left of a longer payload
-	// is no JSON. 0: they are whole.
+	// TextMax cuts the payload, the error and the stack of what FailedJobs returns to so many characters each: what is left of a
+	// longer payload is no JSON. 0: they are whole.
 	TextMax int
 }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// failedJobs:
+// failedJobs returns the failed jobs that pass the filter, the newest first.
 func (t *tables) failedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, error) {
 	columns := fmt.Sprintf("id, job_id, queue, priority, %s, attempts, unique_key, %s, %s, %s, %s", t.start("payload", f.TextMax),
-		t.start("error", f.TextMax), t.start("stack", f.TextMax), fmt.Sprintf(t.Dialect.Micros, "created_at"), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
+		t.start("error", f.TextMax), t.start("stack", f.TextMax),
+		fmt.Sprintf(t.Dialect.Micros, "created_at"), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
 	cut := f.Name != "" && f.TextMax > 0
 	if cut {
 		columns += ", " + t.doubtful()
@@ -68,10 +69,11 @@ func (s *statement) whereFailed(f FailedFilter) {
 	}
 }
 
-// failedGroups: Each failed job is a group: most errors differ from each other somehow, and to find those that do
-// not would take the database longer than it takes to send them.
+// failedGroups returns the newest failed jobs that pass the filter, each as a group of its own: most errors differ from each
+// other somehow, and to find those that do not would take the database longer than it takes to send them.
 func (t *tables) failedGroups(ctx context.Context, f FailedFilter) ([]FailedGroup, error) {
-	columns := fmt.Sprintf("id, queue, %s, %s, substr(error, 1, 200), %s", t.plainName(), t.doubtful(), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
+	columns := fmt.Sprintf("id, queue, %s, %s, substr(error, 1, 200), %s",
+		t.plainName(), t.doubtful(), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
 	var groups []FailedGroup
 	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
 		s := t.statement("SELECT %s FROM %s", columns, t.Table("failed_jobs"))
@@ -104,7 +106,7 @@ func (t *tables) lockFailed(ctx context.Context, db sqldb.DB, f FailedFilter) ([
 	})
 }
 
-// changeFailed:
+// changeFailed retries or forgets failed jobs. It returns their ids, and those that stay because another job has their unique key.
 func (t *tables) changeFailed(ctx context.Context, f FailedFilter, c failedChange) ([]int64, []sqlqueue.Duplicate, error) {
 	if c == retryFailed {
 		return t.retry(ctx, f)

@@ -37,8 +37,8 @@ func likeErrors(groups []FailedGroup) []FailedGroup {
 	return merged
 }
 
-// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. Small numbers stay: they are more
-// likely a kind of error than one of many values (exit status 1, HTTP 404).
+// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. Small numbers stay:
+// they are more likely a kind of error than one of many values (exit status 1, HTTP 404).
 func like(text string) string {
 	var b strings.Builder
 	for text != "" {

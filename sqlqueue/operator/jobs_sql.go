@@ -13,7 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// jobs:
+// jobs returns the jobs that pass the filter, by ascending id.
 func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	at := func(column string) string { return fmt.Sprintf(t.Dialect.Micros, column) }
 	columns := fmt.Sprintf("id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key",
@@ -30,8 +30,10 @@ func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 		err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 			var j Job
 			var payload, doubtful []byte
-			dest := []any{&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &j.ReservedAt, &j.ReservedBy, &j.ExpiresAt,
-				&j.Started, &j.AvailableAt, &j.CreatedAt, &j.UniqueKey}
+			dest := []any{
+				&j.ID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.Reserved, &j.ReservedAt, &j.ReservedBy,
+				&j.ExpiresAt, &j.Started, &j.AvailableAt, &j.CreatedAt, &j.UniqueKey,
+			}
 			if cut {
 				dest = append(dest, &doubtful)
 			}
@@ -103,7 +105,7 @@ func (s *statement) whereJobs(f JobFilter) {
 	}
 }
 
-// window:
+// window returns the id of the nth job after an id, or of the last if there are fewer, or 0 if there are none.
 func (t *tables) window(ctx context.Context, after int64, n int) (int64, error) {
 	s := t.statement("SELECT max(id) FROM (SELECT id FROM %s%s", t.Table("jobs"), t.Dialect.ByID)
 	s.Add(" WHERE id > %s AND id <= %d ORDER BY id LIMIT %d) AS passed", s.Arg(after), math.MaxInt64, n)
@@ -112,7 +114,7 @@ func (t *tables) window(ctx context.Context, after int64, n int) (int64, error) 
 	return last.Int64, err
 }
 
-// countJobs:
+// countJobs counts the jobs that pass the filter, up to its limit.
 func (t *tables) countJobs(ctx context.Context, f JobFilter) (n int, err error) {
 	if f.Name != "" {
 		err = untilFull(f.Limit, func(most int) (int, int, error) {
@@ -129,8 +131,9 @@ func (t *tables) countJobs(ctx context.Context, f JobFilter) (n int, err error) 
 	return n, err
 }
 
-// changeJobs: A push that is made at the same time may get a key after it was found free: then the change is tried
-// again, and finds who has it. In a caller's transaction that may not be possible, and the holder stays unknown.
+// changeJobs changes, releases or deletes jobs, and returns their ids. A push that is made at the same time may get a key after
+// it was found free: then the change is tried again, and finds who has it. In a caller's transaction that may not be possible,
+// and the holder stays unknown.
 func (t *tables) changeJobs(ctx context.Context, f JobFilter, c jobChange) ([]int64, error) {
 	const tries = 3
 	var held *heldError
@@ -230,8 +233,8 @@ func (t *tables) checkKeys(ctx context.Context, db sqldb.DB, ids []int64, queue 
 	}); err != nil || keys == nil {
 		return nil, err
 	}
-	s := t.statement("SELECT holder.id, holder.unique_key FROM %[1]s mine JOIN %[1]s holder ON holder.unique_key = mine.unique_key AND holder.id <> mine.id",
-		t.Table("jobs"))
+	s := t.statement("SELECT holder.id, holder.unique_key FROM %[1]s mine JOIN %[1]s holder"+
+		" ON holder.unique_key = mine.unique_key AND holder.id <> mine.id", t.Table("jobs"))
 	s.Add(" WHERE holder.queue = %s", s.Arg(queue))
 	s.Add(" AND %s", s.In("mine.id", ids))
 	var taken []sqlqueue.Duplicate

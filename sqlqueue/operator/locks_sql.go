@@ -43,7 +43,8 @@ func (t *tables) lockIDs(ctx context.Context, db sqldb.DB, table string, ids []i
 ) ([]int64, error) {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
-	found, _, err := t.ids(ctx, db, t.Table(table)+t.Dialect.ByID, "id", len(ids), t.Dialect.ForUpdate, name, func(s *statement) { where(s, ids, 0) })
+	found, _, err := t.ids(ctx, db, t.Table(table)+t.Dialect.ByID, "id", len(ids), t.Dialect.ForUpdate, name,
+		func(s *statement) { where(s, ids, 0) })
 	return found, err
 }
 
@@ -54,7 +55,9 @@ type read struct {
 }
 
 // ids reads at most limit rows, and returns the ids of those that pass: with a name, not all do.
-func (t *tables) ids(ctx context.Context, db sqldb.DB, table, order string, limit int, lock, name string, where func(s *statement)) ([]int64, read, error) {
+func (t *tables) ids(ctx context.Context, db sqldb.DB, table, order string, limit int, lock, name string,
+	where func(s *statement),
+) ([]int64, read, error) {
 	columns := "id, queue"
 	if name != "" {
 		columns += ", " + t.doubtful()

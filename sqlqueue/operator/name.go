@@ -35,8 +35,8 @@ func nameOf(payload []byte) string {
 	return p.Job
 }
 
-// untilFull calls page until limit rows have passed, or there are no more. Page reads at most n rows, the next ones each time, and returns how
-// many it has read and how many have passed in all.
+// untilFull calls page until limit rows have passed, or there are no more. Page reads at most n rows, the next ones each time,
+// and returns how many it has read and how many have passed in all.
 func untilFull(limit int, page func(n int) (read, passed int, err error)) error {
 	const most = 1000
 	n := limit

@@ -94,7 +94,7 @@ func (o *Operator) Control(ctx context.Context, queue string, c ControlChange) e
 	return wrap("control", err)
 }
 
-// queues:
+// queues counts what each queue holds, up to most, and adds what was said about it. The entry for all queues comes first.
 func (t *tables) queues(ctx context.Context, most int64) ([]QueueInfo, error) {
 	queues := map[string]*QueueInfo{}
 	queue := func(name string) *QueueInfo {
@@ -159,7 +159,7 @@ func (t *tables) countAll(ctx context.Context, queue func(name string) *QueueInf
 	})
 }
 
-// control:
+// control writes what an operator says about a queue, or under the empty name about all queues.
 func (t *tables) control(ctx context.Context, queue string, c ControlChange) error {
 	return t.Tx(ctx, func(db sqldb.DB) error {
 		s := t.statement("INSERT INTO %s (queue) VALUES ", t.Table("job_queues"))

@@ -93,9 +93,10 @@ func (o *Operator) Subscription(ctx context.Context, name string) (Subscription,
 	return Subscription{}, wrap("subscription", fmt.Errorf("%q: %w", name, ErrNoSubscription))
 }
 
-// subscriptions:
+// subscriptions returns all subscriptions, by name.
 func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
-	s := t.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name", fmt.Sprintf(t.Dialect.Micros, "created_at"), t.Table("job_subscriptions"))
+	s := t.statement("SELECT name, url, queue, secret, %s FROM %s ORDER BY name",
+		fmt.Sprintf(t.Dialect.Micros, "created_at"), t.Table("job_subscriptions"))
 	var found []Subscription
 	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var of Subscription
@@ -106,7 +107,7 @@ func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
 	return found, err
 }
 
-// subscribe:
+// subscribe writes a subscription. The row is inserted first, so that it is locked while the queue of the other is checked.
 func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 	return t.Tx(ctx, func(db sqldb.DB) error {
 		s := t.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", t.Table("job_subscriptions"))
@@ -134,7 +135,7 @@ func (t *tables) subscribe(ctx context.Context, of Subscription) error {
 	})
 }
 
-// unsubscribe:
+// unsubscribe deletes a subscription, and reports whether it was there.
 func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err error) {
 	err = t.Tx(ctx, func(db sqldb.DB) error {
 		s := t.statement("DELETE FROM %s", t.Table("job_subscriptions"))

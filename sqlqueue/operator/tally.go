@@ -125,12 +125,13 @@ func (t *tally) entries(ctx context.Context, l lane, side, condition string, mos
 	return count, first, err
 }
 
-// endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are reserved first,
-// they are at the lane's beginning: it looks no further when most jobs there are not reserved.
+// endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are
+// reserved first, they are at the lane's beginning: it looks no further when most jobs there are not reserved.
 func (t *tally) endless(ctx context.Context, l lane) (count int64, err error) {
 	for look := int64(1000); ; look *= 4 {
 		s := t.statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
-		s.Add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s", s.Arg(l.queue), l.priority, look, t.Dialect.Endless)
+		s.Add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s",
+			s.Arg(l.queue), l.priority, look, t.Dialect.Endless)
 		err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
 		if err != nil || count+t.expiring[l] < look/2 {
 			return count, err

@@ -49,7 +49,8 @@ func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) err
 	return wrap("set concurrency", err)
 }
 
-// changeWorker: It counts by a SELECT: MySQL does not count a row that an UPDATE leaves as it was.
+// changeWorker writes the concurrency that is wanted of a worker, and reports whether there is such a worker. It counts by a
+// SELECT: MySQL does not count a row that an UPDATE leaves as it was.
 func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
 	err = t.Tx(ctx, func(db sqldb.DB) error {
 		found = false
@@ -67,7 +68,7 @@ func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found
 	return found, err
 }
 
-// workers:
+// workers returns the rows of the workers, by start.
 func (t *tables) workers(ctx context.Context) ([]Worker, error) {
 	now, err := t.Clock(ctx) // it has written their rows
 	if err != nil {
