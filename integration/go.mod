@@ -16,6 +16,9 @@ require (
 
 require (
 	github.com/Azure/go-ansiterm v0.0.0-20261006220739-8c912ac31dd4 // indirect
+	github.com/joho/godotenv v1.5.1 // indirect
+	github.com/mfridman/xflag v0.1.0 // indirect
+	github.com/ziutek/mymysql v1.5.4 // indirect
 	golang.org/x/term v0.48.0 // indirect
 )
 
