@@ -20,7 +20,7 @@ const deleteSQL = `
 WITH s AS MATERIALIZED (
     SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
     CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND (tableoid, ctid) IN (SELECT part, place FROM s)
+DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND ((tableoid, ctid) IN (SELECT part, place FROM s)) IS TRUE
 RETURNING id, reserved_by`
 
 // endReservation is what a statement writes that ends a reservation and leaves the job in the table.
