@@ -120,7 +120,8 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
 	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
-		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
+		INSERT INTO jobs (queue, created_at, payload) SELECT 'q', ?,
+			CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`, time.Now().UnixMicro())
 	want := []int64{17, 50_017, 100_017}
 	for _, filter := range []string{"--name rare", "--field n=1", "--name rare --newer-than 1h"} {
 		if got := s.ids(filter); !slices.Equal(got, want) {

@@ -72,12 +72,26 @@ type suite struct {
 	db      *sql.DB
 }
 
+// now is the database's clock, to the second.
+func (s suite) now(t *testing.T) time.Time {
+	t.Helper()
+	var seconds int64
+	if err := s.db.QueryRowContext(t.Context(), map[migrations.Dialect]string{
+		migrations.Postgres: "SELECT CAST(extract(epoch FROM clock_timestamp()) AS bigint)",
+		migrations.MySQL:    "SELECT UNIX_TIMESTAMP()",
+		migrations.SQLite:   "SELECT CAST(strftime('%s', 'now') AS INTEGER)",
+	}[s.dialect]).Scan(&seconds); err != nil {
+		t.Fatal(err)
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
 func (s suite) upAndDown(t *testing.T) {
 	m := s.migrator(t, s.db, "")
 	s.wantVersion(t, m, 0)
 
 	for range 2 {
-		start := time.Now().Add(-time.Minute)
+		start := s.now(t).Add(-time.Minute)
 		applied, err := m.Up(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -86,8 +100,8 @@ func (s suite) upAndDown(t *testing.T) {
 			t.Fatalf("Up applied %v, want versions 1 to %d", applied, migrations.Latest())
 		}
 		for i, a := range applied {
-			if a.Version != int64(i+1) || !a.Applied || a.Name == "" || a.AppliedAt.Before(start) || a.AppliedAt.After(time.Now().Add(time.Minute)) {
-				t.Errorf("Up applied %+v as number %d, now is %v", a, i+1, time.Now().UTC())
+			if a.Version != int64(i+1) || !a.Applied || a.Name == "" || a.AppliedAt.Before(start) || a.AppliedAt.After(s.now(t).Add(time.Minute)) {
+				t.Errorf("Up applied %+v as number %d, now is %v", a, i+1, s.now(t))
 			}
 		}
 		status, err := m.Status(t.Context())
@@ -147,8 +161,8 @@ func (s suite) plainInsert(t *testing.T) {
 	case migrations.MySQL:
 		late = `TIMESTAMPDIFF(MICROSECOND, available_at, UTC_TIMESTAMP(6)) / 1e6, TIMESTAMPDIFF(MICROSECOND, created_at, UTC_TIMESTAMP(6)) / 1e6`
 	case migrations.SQLite:
-		now := time.Now().UnixMicro()
-		late = fmt.Sprintf(`(%d - available_at) / 1e6, (%d - created_at) / 1e6`, now, now)
+		const now = `CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)`
+		late = fmt.Sprintf(`(%s - available_at) / 1e6, (%s - created_at) / 1e6`, now, now)
 	}
 	if _, err := db.ExecContext(t.Context(), `INSERT INTO jobs (queue, payload) VALUES ('mail', '{"job":"send_invoice","data":{"order_id":42}}')`); err != nil {
 		t.Fatal(err)
@@ -183,14 +197,14 @@ func (s suite) plainInsert(t *testing.T) {
 }
 
 func (s suite) appliedAtInLocalTime(t *testing.T) {
-	start := time.Now().Add(-time.Minute)
+	start := s.now(t).Add(-time.Minute)
 	applied, err := s.migrator(t, s.localTime(t), "").Up(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range applied {
-		if a.AppliedAt.Before(start) || a.AppliedAt.After(time.Now().Add(time.Minute)) {
-			t.Errorf("it says %v, now is %v", a.AppliedAt, time.Now().UTC())
+		if a.AppliedAt.Before(start) || a.AppliedAt.After(s.now(t).Add(time.Minute)) {
+			t.Errorf("it says %v, now is %v", a.AppliedAt, s.now(t))
 		}
 	}
 }

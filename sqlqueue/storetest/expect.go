@@ -18,6 +18,15 @@ func (f *fixture) between(what string, t, from, to time.Time) {
 	}
 }
 
+// defaultNow is the clock by which the tables' defaults go. A database in the process has its own, which need not be Go's.
+func (f *fixture) defaultNow(c *client) time.Time {
+	f.Helper()
+	if f.db.RowLocks {
+		return c.now()
+	}
+	return time.UnixMicro(int64(f.count("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)")))
+}
+
 func (f *fixture) samePayload(payload []byte, want string) {
 	f.Helper()
 	if !sameJSON(payload, want) {

@@ -135,10 +135,10 @@ var pushCases = []testCase{
 		"programs in other languages, and triggers, push without any library",
 		func(f *fixture) {
 			c := f.open()
-			before := c.now()
+			before := f.defaultNow(c)
 			f.insert("mail", `{"job":"send_invoice","data":{"order_id":42}}`)
 			j := c.reserve(1, "mail")[0]
-			after := c.now()
+			after := f.defaultNow(c)
 			f.samePayload(j.Payload, `{"job":"send_invoice","data":{"order_id":42}}`)
 			if j.Priority != 0 || j.Attempts != 1 || j.UniqueKey != "" {
 				f.Errorf("got %+v", j)
