@@ -11,7 +11,7 @@ func slowToChange(t *testing.T) *shell {
 	t.Helper()
 	s := migrated(t)
 	for _, event := range []string{"INSERT ON jobs WHEN new", "DELETE ON jobs WHEN old"} {
-		s.exec(fmt.Sprintf(`CREATE TRIGGER slow_%s AFTER %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`, event[:6], event, fmt.Sprintf(slowQuery, 50_000)))
+		s.exec(fmt.Sprintf(`CREATE TRIGGER slow_%s AFTER %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`, event[:6], event, fmt.Sprintf(slowQuery, 300_000)))
 	}
 	return s
 }
