@@ -20,30 +20,30 @@ tests:
 	cd integration && go build -o .bin/tests ./cmd/tests
 
 .PHONY: test
-test: tests ## vet and test everything, on every database engine: 15 to 20 minutes
+test: tests ## vet and test everything, on every database engine: 8 minutes
 	@$(TESTS)
 
 .PHONY: unit
-unit: ## vet and test the library alone, which needs no server: 6 minutes
+unit: ## vet and test the library alone, which needs no server: 3 minutes
 	go vet ./...
 	go test $(RACE) -count=$(COUNT) -timeout=4h ./...
 
 .PHONY: integration
-integration: tests ## vet and test on real servers: 10 minutes
+integration: tests ## vet and test on real servers: 6 minutes
 	@$(TESTS) integration
 
 .PHONY: versions
-versions: tests ## on the servers that are given, only what depends on their version: 15 minutes
+versions: tests ## on the servers that are given, only what depends on their version: 5 minutes
 	@$(TESTS) -versions
 
 .PHONY: race
-race: ## everything under the race detector, three times in a row: an hour
+race: ## everything under the race detector, three times in a row: half an hour
 	$(if $(RACE),,@echo "the race detector needs a C compiler" && exit 1)
 	@$(MAKE) --no-print-directory test COUNT=3
 
 # HOSTILE="'one core' Shanghai" runs these conditions alone; go run ./cmd/hostile -list, in integration/, prints all.
 .PHONY: test-hostile
-test-hostile: ## the library with other clocks, zones, users and environments, and on a busy machine: 45 minutes
+test-hostile: ## the library with other clocks, zones, users and environments, and on a busy machine: half an hour
 	go -C integration build -o .bin/hostile ./cmd/hostile
 	cd integration && .bin/hostile $(HOSTILE)
 
