@@ -19,6 +19,17 @@ type manyWriters struct{ driver.Store }
 
 func (m manyWriters) SQL() *sqldb.Database { database, _ := sqldb.Of(m.Store); return database }
 
+// hearing is a Store that hears of a push 5 ms after the jobs that a worker reserves first, and of no others.
+type hearing struct{ driver.Store }
+
+func (h hearing) Listen(ctx context.Context, _ []string, heard func()) error {
+	heard()
+	pass(105 * time.Millisecond)
+	heard()
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
 // traffic has exchanges take a while, and looks at which are under way at once.
 type traffic struct {
 	mu        sync.Mutex
@@ -28,7 +39,7 @@ type traffic struct {
 	settled   map[sqlqueue.Reservation]int
 	taken     int
 	atMost    int           // that may be taken; 0: any number
-	slow      time.Duration // what one takes that begins while another is under way
+	slow      time.Duration // what one takes that settles and begins while another is under way
 	wrong     []string
 	looked    time.Time // when a small one began while another was under way: once in a second the worker goes through all that it holds
 	loose     bool      // also small ones may begin then: something else is due
@@ -43,7 +54,7 @@ func (b *bench) watchTraffic(fails func(n int) (before, after error)) (*sqlqueue
 	b.store.intercept(func(ctx context.Context, x *driver.Exchange) error {
 		second, before := tr.begin(*x, fails, failing)
 		timer := time.NewTimer(takes)
-		if second {
+		if second && len(x.Settle) > 0 {
 			timer.Reset(tr.slow)
 		}
 		select {
@@ -232,6 +243,25 @@ func TestB1_AWorkerThatIsStoppedTakesInBothAnswers(t *testing.T) {
 			if job.Reserved || job.Attempts != 0 {
 				t.Fatalf("after the end, job %d has %d attempts, reserved %t", job.ID, job.Attempts, job.Reserved)
 			}
+		}
+	})
+}
+
+// The first exchange finds no job while the second one still settles the last. Nothing else happens then that would wake the worker.
+func TestB1_AWorkerNoticesTheEndAfterTheSecondExchange(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		const jobs = 100
+		q, tr := b.watchTraffic(nil)
+		tr.slow = 5 * time.Second
+		q = q.Bind(func(s driver.Store) (driver.Store, error) { return hearing{s}, nil })
+		b.handle(func(context.Context, *raw) error { pass(20 * time.Millisecond); return nil })
+		b.pushMany(jobs)
+		start := time.Now()
+		if err := b.startOn(q, worker.Config{Concurrency: 2 * jobs, StopWhenEmpty: true, Sleep: time.Hour}).ended(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Minute || tr.pipelined == 0 {
+			t.Errorf("the worker ended after %v, %d exchanges began beside another", took, tr.pipelined)
 		}
 	})
 }

@@ -14,8 +14,12 @@ const controlEvery = time.Second
 // rest returns how long the worker has nothing to do after an exchange, unless a handler ends.
 func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
 	now := time.Now()
+	quiet := len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil
 	if found, empty := l.wake.plan(x, answer, l.control.reopened, now); found || empty {
-		l.noteIdle(empty && len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil)
+		l.noteIdle(empty && quiet)
+	}
+	if quiet && x.Limit == 0 {
+		l.wake.confirmEmpty()
 	}
 	if l.done(ctx) {
 		return 0

@@ -54,8 +54,7 @@ func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, n
 	if asked {
 		w.foundNone = !found
 		answer.Everything = answer.Everything && len(x.Reserve) == len(w.config.Queues)
-		matters := w.config.StopWhenEmpty || w.config.Once || w.config.Events.Idle != nil && !w.idle
-		empty, again = w.empty.asked(x, answer, matters)
+		empty, again = w.empty.asked(x, answer, w.emptyMatters())
 	}
 	switch {
 	case found:
@@ -77,6 +76,18 @@ func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, n
 	}
 	w.lastDue = due
 	return found, empty
+}
+
+// emptyMatters reports whether it matters to somebody that no job is due.
+func (w *wake) emptyMatters() bool {
+	return w.config.StopWhenEmpty || w.config.Once || w.config.Events.Idle != nil && !w.idle
+}
+
+// confirmEmpty has jobs asked for once more if there were none while some still ran here, whose end nobody has told since.
+func (w *wake) confirmEmpty() {
+	if w.foundNone && !w.idle && w.emptyMatters() {
+		w.pollNow()
+	}
 }
 
 // pollInterval is how long the worker waits, after there were no jobs, until it asks again.
