@@ -33,7 +33,10 @@ func stopBrowser() error { return endBrowser() }
 
 // theBrowser is one Chromium for all tests of the package; each has contexts of its own in it, without common cookies or storage.
 var theBrowser = sync.OnceValues(func() (context.Context, error) {
-	path, err := program("chromium", "chromium")
+	path, err := exec.LookPath("google-chrome") // where Debian's is not to be had
+	if err != nil {
+		path, err = program("chromium", "chromium")
+	}
 	if err != nil {
 		return nil, err
 	}
