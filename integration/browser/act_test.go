@@ -264,10 +264,11 @@ func TestTwoOperators(t *testing.T) {
 		if data := string(job.Payload); job.Priority != 5 || !strings.Contains(data, `"n": 2`) && !strings.Contains(data, `"n":2`) {
 			t.Errorf("priority %d, %s", job.Priority, data)
 		}
+		first.open(s.url)
+		second.open(s.url)
 		if _, err := s.o.Cancel(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		first.open(s.url)
 		first.open(url)
 		first.shows("not there any more")
 		first.heard()

@@ -29,6 +29,9 @@ func TestEveryPage(t *testing.T) {
 			for _, theme := range []string{"light", "dark"} {
 				features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
 				for _, width := range []int64{390, 1280, 1920} {
+					if s.server && (width == 390) != (theme == "dark") {
+						continue // a page looks the same whatever database it is of
+					}
 					b.run(emulation.SetEmulatedMedia().WithFeatures(features), chromedp.EmulateViewport(width, 900))
 					b.accessible(fmt.Sprintf("/%s, %s, %d wide", path, theme, width))
 				}

@@ -27,6 +27,8 @@ type site struct {
 	q   *sqlqueue.Queue
 	o   *operator.Operator
 	url string // of the dashboard, ends with a slash
+
+	server bool // the database is one
 }
 
 // each runs a test on every database engine.
@@ -55,7 +57,7 @@ func newSite(t *testing.T, dsn string, dialect migrations.Dialect) *site {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	migrate(t, db.DB, dialect)
-	s := &site{t: t, q: db.Queue, o: operator.New(db.Queue)}
+	s := &site{t: t, q: db.Queue, o: operator.New(db.Queue), server: dialect != migrations.SQLite}
 	s.url = serve(t, s.handler(dashboard.Config{Name: "shop", Colour: "purple"}))
 	return s
 }

@@ -196,7 +196,7 @@ func (b *tab) keys(keys string) {
 func (b *tab) tabTo(expression string, a ...any) {
 	b.t.Helper()
 	expression = quoted(expression, a)
-	const most = 150
+	const most = 300
 	for range most {
 		b.keys("\t")
 		if is[bool](b, `((e) => !!(`+expression+`))(document.activeElement)`) {
