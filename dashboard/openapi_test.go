@@ -28,10 +28,16 @@ const aQuery, aLimit = "conditions, as in the page's field of search", "how many
 
 var answers = map[string]answer{
 	"/api/v1/queues":      {"Queues, with their sizes and rates", []apiQueue{}, nil},
-	"/api/v1/counts":      {"What was pushed, done and failed in each minute", []apiStats{}, []string{"since", "how far back, such as 1h", "queue", "its name"}},
-	"/api/v1/jobs":        {"Jobs, the oldest first", []operator.Job{}, []string{"q", aQuery, "after", "an id: only jobs after it", "limit", aLimit}},
+	"/api/v1/counts":      {"What was pushed, done and failed in each minute", []apiStats{}, []string{
+		"since", "how far back, such as 1h", "queue", "its name",
+	}},
+	"/api/v1/jobs":        {"Jobs, the oldest first", []operator.Job{}, []string{
+		"q", aQuery, "after", "an id: only jobs after it", "limit", aLimit,
+	}},
 	"/api/v1/jobs/{id}":   {"A job", operator.Job{}, nil},
-	"/api/v1/failed":      {"Failed jobs, the newest first", []operator.FailedJob{}, []string{"q", aQuery, "before", "an id: only those before it", "limit", aLimit}},
+	"/api/v1/failed":      {"Failed jobs, the newest first", []operator.FailedJob{}, []string{
+		"q", aQuery, "before", "an id: only those before it", "limit", aLimit,
+	}},
 	"/api/v1/failed/{id}": {"A failed job", operator.FailedJob{}, nil},
 	"/api/v1/groups":      {"Failed jobs, grouped by their errors", []operator.FailedGroup{}, []string{"q", aQuery}},
 	"/api/v1/workers":     {"Workers", []apiWorker{}, nil},
@@ -50,7 +56,9 @@ func TestOpenAPI(t *testing.T) {
 		}
 		parameters := []object{}
 		if strings.Contains(r.pattern, "{id}") {
-			parameters = append(parameters, object{"name": "id", "in": "path", "required": true, "schema": object{"type": "integer", "format": "int64"}})
+			parameters = append(parameters, object{
+				"name": "id", "in": "path", "required": true, "schema": object{"type": "integer", "format": "int64"},
+			})
 		}
 		for i := 0; i < len(a.query); i += 2 {
 			kind := map[bool]string{true: "integer", false: "string"}[a.query[i] == "limit" || a.query[i] == "after" || a.query[i] == "before"]

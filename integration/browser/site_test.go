@@ -159,7 +159,9 @@ func (s *site) beat(id, name string, queues ...string) {
 	minute := time.Now().UTC().Truncate(time.Minute)
 	for i := range 60 {
 		at := minute.Add(-time.Duration(i) * time.Minute)
-		counts = append(counts, operator.Count{Queue: queues[0], Minute: at, Done: int64(40 + i*i%37), Failed: int64(i % 7 / 6), Released: int64(i % 3)})
+		counts = append(counts, operator.Count{
+			Queue: queues[0], Minute: at, Done: int64(40 + i*i%37), Failed: int64(i % 7 / 6), Released: int64(i % 3),
+		})
 	}
 	w := driver.Worker{ID: id, Name: name, Host: "app-1", PID: 42, Queues: queues, Concurrency: 10}
 	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts}); err != nil {
@@ -213,7 +215,8 @@ func (s *site) fill() {
 	s.fail("exports", 2, "disk full", "")
 	s.push("exports", "export", `{"year": 2026}`)
 	s.reserve("exports", 1)
-	s.push("mail", "send_invoice", `{"order_id": 12345678901234567890, "customer": {"id": 17, "email": "a@b.example", "token": "x"}, "tags": ["a", "b"]}`)
+	s.push("mail", "send_invoice", `{"order_id": 12345678901234567890, "customer": {"id": 17, "email": "a@b.example", "token": "x"},
+		"tags": ["a", "b"]}`)
 	s.push("mail", "remind", `{"order_id": 43}`, sqlqueue.Delay(time.Hour), sqlqueue.Unique("order 43"), sqlqueue.Tries(3))
 	s.pushes(60, "mail", "send_newsletter")
 	s.beat("w1", "app-1/worker", "mail", "exports")

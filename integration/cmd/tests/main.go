@@ -1,5 +1,5 @@
-// The tests command vets and tests the library, while a database server of each engine starts, then the integration module on them, and then
-// the dashboard in a browser. It is what make test runs, in the repository's root:
+// The tests command vets and tests the library, while a database server of each engine starts, then the integration module on them, and
+// then the dashboard in a browser. It is what make test runs, in the repository's root:
 //
 //	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]
 //

@@ -34,9 +34,12 @@ type kind struct {
 
 var shop = []kind{
 	{"mail", "send_invoice", 90, 2, 1, []string{"smtp: 421 4.3.2 service not available", "smtp: 550 no such user"}, func(n int) map[string]any {
-		return map[string]any{"order_id": 40_000 + n, "customer": map[string]any{"id": n % 977, "email": fmt.Sprintf("c%d@shop.example", n%977)}}
+		customer := map[string]any{"id": n % 977, "email": fmt.Sprintf("c%d@shop.example", n%977)}
+		return map[string]any{"order_id": 40_000 + n, "customer": customer}
 	}},
-	{"mail", "send_newsletter", 240, 0, 1, nil, func(n int) map[string]any { return map[string]any{"customer_id": n, "issue": "2026-11"} }},
+	{"mail", "send_newsletter", 240, 0, 1, nil, func(n int) map[string]any {
+		return map[string]any{"customer_id": n, "issue": "2026-11"}
+	}},
 	{"images", "resize", 140, 1, 1, []string{"decode: unexpected EOF"}, func(n int) map[string]any {
 		return map[string]any{"path": fmt.Sprintf("/photos/%d.jpg", n), "sizes": []int{64, 640, 1920}}
 	}},
