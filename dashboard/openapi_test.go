@@ -27,15 +27,15 @@ type answer struct {
 const aQuery, aLimit = "conditions, as in the page's field of search", "how many at most: 1 to 100, default 50"
 
 var answers = map[string]answer{
-	"/api/v1/queues":      {"Queues, with their sizes and rates", []apiQueue{}, nil},
-	"/api/v1/counts":      {"What was pushed, done and failed in each minute", []apiStats{}, []string{
+	"/api/v1/queues": {"Queues, with their sizes and rates", []apiQueue{}, nil},
+	"/api/v1/counts": {"What was pushed, done and failed in each minute", []apiStats{}, []string{
 		"since", "how far back, such as 1h", "queue", "its name",
 	}},
-	"/api/v1/jobs":        {"Jobs, the oldest first", []operator.Job{}, []string{
+	"/api/v1/jobs": {"Jobs, the oldest first", []operator.Job{}, []string{
 		"q", aQuery, "after", "an id: only jobs after it", "limit", aLimit,
 	}},
-	"/api/v1/jobs/{id}":   {"A job", operator.Job{}, nil},
-	"/api/v1/failed":      {"Failed jobs, the newest first", []operator.FailedJob{}, []string{
+	"/api/v1/jobs/{id}": {"A job", operator.Job{}, nil},
+	"/api/v1/failed": {"Failed jobs, the newest first", []operator.FailedJob{}, []string{
 		"q", aQuery, "before", "an id: only those before it", "limit", aLimit,
 	}},
 	"/api/v1/failed/{id}": {"A failed job", operator.FailedJob{}, nil},

@@ -128,7 +128,7 @@ func TestKeyboard(t *testing.T) {
 		}
 
 		b.open(s.url + "jobs?q=name:send_newsletter")
-		b.tabTo(`e.textContent.startsWith("Cancel") && e.search.includes("send_newsletter")`)
+		b.tabTo(`e.textContent.startsWith("Cancel") && e.search?.includes("send_newsletter")`)
 		b.keys(kb.Enter)
 		b.shows("How many")
 		b.tabTo(`e.name === "confirm"`)

@@ -33,7 +33,7 @@ type kind struct {
 }
 
 var shop = []kind{
-	{"mail", "send_invoice", 90, 2, 1, []string{"smtp: 421 4.3.2 service not available", "smtp: 550 no such user"}, func(n int) map[string]any {
+	{"mail", "send_invoice", 90, 2, 1, []string{"smtp: 421 try again later", "smtp: 550 no such user"}, func(n int) map[string]any {
 		customer := map[string]any{"id": n % 977, "email": fmt.Sprintf("c%d@shop.example", n%977)}
 		return map[string]any{"order_id": 40_000 + n, "customer": customer}
 	}},
@@ -43,7 +43,7 @@ var shop = []kind{
 	{"images", "resize", 140, 1, 1, []string{"decode: unexpected EOF"}, func(n int) map[string]any {
 		return map[string]any{"path": fmt.Sprintf("/photos/%d.jpg", n), "sizes": []int{64, 640, 1920}}
 	}},
-	{"billing", "charge_card", 60, 4, 1, []string{"card declined: insufficient funds", "gateway: timeout after 10s"}, func(n int) map[string]any {
+	{"billing", "charge_card", 60, 4, 1, []string{"card declined", "gateway: timeout after 10s"}, func(n int) map[string]any {
 		return map[string]any{"order_id": 40_000 + n, "amount": "19.90", "card_token": "tok_1"}
 	}},
 	{"search", "reindex", 60, 0, 1, nil, func(n int) map[string]any { return map[string]any{"product_id": n} }},
