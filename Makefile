@@ -32,6 +32,14 @@ unit: ## vet and test the library alone, which needs no server: 3 minutes
 integration: tests ## vet and test on real servers: 6 minutes
 	@$(TESTS) integration
 
+.PHONY: browser
+browser: tests ## the dashboard in a real browser, on every database engine: 3 minutes
+	@$(TESTS) browser
+
+.PHONY: screenshots
+screenshots: ## the README's pictures, of the demo's dashboard
+	cd integration && go test -count=1 -run TestDemo ./browser -images "$(CURDIR)/docs/images"
+
 .PHONY: versions
 versions: tests ## on the servers that are given, only what depends on their version: 5 minutes
 	@$(TESTS) -versions

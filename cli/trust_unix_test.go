@@ -184,7 +184,7 @@ func TestAFileGetsNoPasswordOfTheEnvironmentInClear(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 			must(t, err)
 			told := make(chan bool, 100)
 			go func() {

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	_ "embed"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -11,6 +12,16 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
+
+// description is OpenAPI of the routes below, made of them by a test.
+//
+//go:embed openapi.json
+var description []byte
+
+func (v *visit) apiDescription() error {
+	v.write(http.StatusOK, "application/json; charset=utf-8", description)
+	return nil
+}
 
 // What follows has the shapes that the command line prints with --json.
 
@@ -242,7 +253,7 @@ func (v *visit) apiGroups() error {
 	if err != nil {
 		return err
 	}
-	groups, err := v.operator.FailedGroups(v.ctx(), filter, mostGrouped)
+	groups, err := v.failedGroups(v.ctx(), filter)
 	if err != nil {
 		return err
 	}

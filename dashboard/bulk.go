@@ -144,7 +144,7 @@ func (v *visit) previewJobs(ctx context.Context, b *bulk, d *bulkData, now time.
 }
 
 func (v *visit) previewFailed(ctx context.Context, b *bulk, d *bulkData) error {
-	groups, err := v.operator.FailedGroups(ctx, b.failed, mostCounted)
+	groups, err := v.failedGroups(ctx, b.failed)
 	if err != nil {
 		return err
 	}
@@ -180,6 +180,11 @@ func (v *visit) countJobs(ctx context.Context, f operator.JobFilter) (total int,
 		n, err := v.operator.CountJobs(ctx, f, mostCounted)
 		return n, n < mostCounted, err
 	}
+	leave, err := v.searchPlace()
+	if err != nil {
+		return 0, false, err
+	}
+	defer leave()
 	for begin := time.Now(); ; f.After = f.Until {
 		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
 			return total, true, err

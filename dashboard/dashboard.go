@@ -70,6 +70,7 @@ type Dashboard struct {
 	assets   map[string]asset
 	policy   string // Content-Security-Policy
 	health   health
+	searches chan struct{} // the places of costly searches
 
 	now     shared[snapshot]
 	history shared[operator.Counts]
@@ -94,6 +95,7 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 		return nil, fmt.Errorf("dashboard: the path %q: it must begin and end with a slash", config.Path)
 	}
 	d := &Dashboard{config: config, queue: q, operator: operator.New(q), origins: http.NewCrossOriginProtection()}
+	d.searches = make(chan struct{}, searchesAtOnce)
 	for _, origin := range config.TrustedOrigins {
 		if err := d.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("dashboard: trusted origin: %w", err)

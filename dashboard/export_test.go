@@ -30,3 +30,15 @@ func HasText(key string) bool {
 	_, ok := english[key]
 	return ok
 }
+
+// TakeSearches takes all places of costly searches, until leave.
+func (d *Dashboard) TakeSearches() (leave func()) {
+	for range searchesAtOnce {
+		d.searches <- struct{}{}
+	}
+	return func() {
+		for range searchesAtOnce {
+			<-d.searches
+		}
+	}
+}

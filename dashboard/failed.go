@@ -45,7 +45,7 @@ func (v *visit) failedPage() error {
 		if p.Live = d.Q == ""; p.Live {
 			groups, err = v.groups.get(v.ctx())
 		} else {
-			groups, err = v.operator.FailedGroups(v.ctx(), filter, mostGrouped)
+			groups, err = v.failedGroups(v.ctx(), filter)
 		}
 		if err != nil {
 			return err

@@ -16,6 +16,9 @@ const (
 	window       = 100_000 // how many jobs are searched by one statement where no index helps
 	searchFor    = 1500 * time.Millisecond
 	longestQuery = 4000
+
+	searchesAtOnce = 2 // of those that no index helps, of all visitors
+	searchWait     = time.Second
 )
 
 // jobRow is a job in a list.
@@ -88,6 +91,11 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 		jobs, err = v.operator.Jobs(ctx, f)
 		return jobs, 0, err
 	}
+	leave, err := v.searchPlace()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer leave()
 	for begin := time.Now(); ; {
 		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
 			return jobs, 0, err
@@ -108,6 +116,29 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 			return jobs, f.After, nil
 		}
 	}
+}
+
+// searchPlace waits a while for one of the places of costly searches. Many at once would take the database from those who work.
+func (v *visit) searchPlace() (leave func(), err error) {
+	select {
+	case v.searches <- struct{}{}:
+		return func() { <-v.searches }, nil
+	case <-time.After(searchWait):
+		v.w.Header().Set("Retry-After", "2")
+		return nil, v.wrong(http.StatusTooManyRequests, "search.busy", searchesAtOnce)
+	case <-v.ctx().Done():
+		return nil, context.Cause(v.ctx())
+	}
+}
+
+// failedGroups groups the failed jobs that pass a filter, which reads each of them.
+func (v *visit) failedGroups(ctx context.Context, f operator.FailedFilter) ([]operator.FailedGroup, error) {
+	leave, err := v.searchPlace()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return v.operator.FailedGroups(ctx, f, mostGrouped)
 }
 
 func stateOf(j sqlqueue.Job, now time.Time) operator.State {

@@ -56,6 +56,7 @@ func routes() []route {
 		{"POST", "/bulk/forget", destroy, (*visit).runBulk},
 		{"POST", "/steps/forget", destroy, (*visit).stepBulk},
 
+		{"GET", "/api/v1/openapi.json", view, (*visit).apiDescription},
 		{"GET", "/api/v1/queues", view, (*visit).apiQueues},
 		{"GET", "/api/v1/counts", view, (*visit).apiCounts},
 		{"GET", "/api/v1/jobs", view, (*visit).apiJobs},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 // node is a value of JSON as it stands there, byte for byte: numbers are never read.
@@ -92,35 +93,9 @@ func (d *Dashboard) nameAndData(payload []byte) (name, data string) {
 	name = parsed.Job
 	hidden := string(d.redact(name, payload))
 	if name == "" {
-		name, hidden = startOf(hidden)
+		name, hidden = operator.NameAndStart([]byte(hidden))
 	}
 	return name, hidden
-}
-
-// startOf reads the name from the start of a payload, and returns what follows "data": where both stand there in this order.
-func startOf(payload string) (name, data string) {
-	decoder := json.NewDecoder(strings.NewReader(payload))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return "", payload
-	}
-	data = payload
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			break
-		}
-		if key == "data" {
-			data = strings.TrimLeft(payload[decoder.InputOffset():], ": \t\r\n")
-		}
-		var value json.RawMessage
-		if decoder.Decode(&value) != nil {
-			break
-		}
-		if key == "job" {
-			_ = json.Unmarshal(value, &name)
-		}
-	}
-	return name, data
 }
 
 // indented writes JSON on lines, without touching its values. What is no JSON stays.

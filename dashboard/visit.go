@@ -104,7 +104,19 @@ func (v *visit) serve() error {
 			v.groups.spoil()
 		}()
 	}
-	return found.serve(v)
+	err := found.serve(v)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && v.answers() {
+		return v.wrong(http.StatusServiceUnavailable, "search.slow", limit)
+	}
+	return err
+}
+
+// answers reports whether the database answers, so that what took too long was too much for it.
+func (v *visit) answers() bool {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(v.ctx()), time.Second)
+	defer stop()
+	_, err := v.operator.Workers(ctx)
+	return err == nil
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
@@ -141,7 +153,7 @@ func (v *visit) refuse(err error) {
 	if asked == nil && status == http.StatusServiceUnavailable {
 		title = say("away.title")
 	}
-	page := &page{Title: title, Error: text, Live: status == http.StatusServiceUnavailable}
+	page := &page{Title: title, Error: text, Live: asked == nil && status == http.StatusServiceUnavailable}
 	if err := v.render(status, "error", page); err != nil {
 		http.Error(v.w, text, status)
 	}

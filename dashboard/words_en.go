@@ -95,6 +95,8 @@ var english = map[string]string{
 	"search.failed":     "Search failed jobs",
 	"search.hint":       "queue:mail  name:send_invoice  state:delayed  data.customer.id:42  older:1d",
 	"search.failedhint": `queue:mail  name:send_invoice  error:"timeout*"  older:1d`,
+	"search.busy":       "%d searches that no index helps run already: wait a moment, or search by queue, state or id.",
+	"search.slow":       "It took longer than %v and was given up. Search by queue, state or id, or for less.",
 	"jobs.id":           "Id",
 	"jobs.name":         "Job",
 	"jobs.state":        "State",

@@ -28,6 +28,9 @@ apt-get -qy install --no-install-recommends "$@"
 
 var installing sync.Mutex // apt-get refuses to run twice at once
 
+// Install installs Debian packages that tests need beside servers, as servers themselves are installed. It is safe for concurrent use.
+func Install(ctx context.Context, packages []string) error { return install(ctx, packages) }
+
 // install installs packages on Debian, as root or by a sudo that asks for no password. Where that cannot be it is a notHereError.
 func install(ctx context.Context, packages []string) error {
 	if _, err := os.Stat("/etc/debian_version"); err != nil {

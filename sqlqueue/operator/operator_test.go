@@ -1,12 +1,12 @@
 package operator_test
 
 import (
-	_ "modernc.org/sqlite"
-
 	"database/sql"
 	"path/filepath"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"

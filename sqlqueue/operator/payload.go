@@ -30,7 +30,7 @@ func Encodable(payload json.RawMessage) json.RawMessage {
 // was cut to StartOfPayload, or that no handler could read.
 func NameAndData(payload []byte) (name, data string) {
 	if IsCut(payload) && !json.Valid(payload) {
-		return startOf(payload)
+		return NameAndStart(payload)
 	}
 	parsed, err := sqlqueue.ParsePayload(payload)
 	if err != nil && parsed.Job == "" {
@@ -39,8 +39,9 @@ func NameAndData(payload []byte) (name, data string) {
 	return parsed.Job, string(parsed.Data)
 }
 
-// startOf reads the name and the beginning of the data from the start of a payload. With two names it has none: see sqlqueue.ParsePayload.
-func startOf(payload []byte) (name, data string) {
+// NameAndStart is NameAndData of a payload that was cut somewhere: the data may end in the middle. With two names it has none: see
+// sqlqueue.ParsePayload.
+func NameAndStart(payload []byte) (name, data string) {
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
 		return "?", string(payload)

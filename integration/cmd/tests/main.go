@@ -1,7 +1,7 @@
-// The tests command vets and tests the library, while a database server of each engine starts, and then the integration module on them. It is
-// what make test runs, in the repository's root:
+// The tests command vets and tests the library, while a database server of each engine starts, then the integration module on them, and
+// then the dashboard in a browser. It is what make test runs, in the repository's root:
 //
-//	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration]
+//	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]
 //
 // It prints what go test prints of packages and of tests that fail, what it is doing meanwhile, and at the end a table of
 // engines, the command that repeats each failure, and how many cases passed, failed and were skipped. It exits with 1 when one
@@ -44,10 +44,17 @@ func main() {
 	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=1h"} // who waits ends it sooner
 	parts := []*part{
 		{name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue", packages: []string{"./..."}},
-		{name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true, packages: []string{"./..."}},
+		{
+			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
+			packages: []string{".", "./chaos/...", "./cmd/...", "./internal/...", "./servers/..."},
+		},
+		{
+			name: "browser", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
+			packages: []string{"./browser"},
+		},
 	}
 	if *versions {
-		parts = parts[1:]
+		parts = parts[1:2]
 		parts[0].packages = []string{"."}
 		parts[0].more = []string{"-skip", independent}
 	} else if flag.NArg() > 0 {
@@ -64,7 +71,7 @@ func main() {
 		}
 	}
 	if len(parts) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration]")
+		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]")
 		os.Exit(2)
 	}
 	if !run(parts) {
@@ -91,7 +98,11 @@ func run(parts []*part) bool {
 		}
 	})
 
-	var set *servers.Set
+	var set *servers.Set // nil if no part needs servers
+	start := sync.OnceValue(func() (err error) {
+		set, err = servers.Start(ctx)
+		return err
+	})
 	var wg sync.WaitGroup
 	before := make(chan struct{}) // closed when the part before has ended: two at once would only slow each other down
 	close(before)
@@ -102,8 +113,7 @@ func run(parts []*part) bool {
 			defer close(ended)
 			var variables []string
 			if p.servers {
-				var err error
-				if set, err = servers.Start(ctx); err != nil {
+				if err := start(); err != nil {
 					r.failed(p, "servers: "+err.Error(), in(p.dir, "go run ./cmd/servers -- true"))
 					return
 				}

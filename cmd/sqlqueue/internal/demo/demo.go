@@ -32,25 +32,32 @@ const (
 
 // Command returns the command that runs the demo.
 func Command() *cobra.Command {
+	var browser bool
+	var listen string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: jobs of several kinds, a worker, a kill and a recovery",
 		Long: "See it work, in an SQLite file in a temporary directory, which is removed at the end: jobs of several kinds are pushed, a\n" +
 			"worker runs them, is killed in the middle of one, and another takes over. It checks what it claims, and exits 0 only if all\n" +
-			"of it held.",
-		Example: `  sqlqueue demo`,
-		Args:    cobra.NoArgs,
+			"of it held.\n\n" +
+			"With --dashboard it is a shop whose jobs come and are worked on until Ctrl-C, to be looked at in a browser.",
+		Example: `  sqlqueue demo
+  sqlqueue demo --dashboard`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, longest)
-			defer cancel()
 			dir, err := os.MkdirTemp("", "sqlqueue-demo-")
 			if err != nil {
 				return err
 			}
 			defer func() { _ = os.RemoveAll(dir) }()
 			file := filepath.Join(dir, "demo.db")
+			if browser {
+				return showDashboard(ctx, cmd.OutOrStdout(), file, listen)
+			}
+			ctx, cancel := context.WithTimeout(ctx, longest)
+			defer cancel()
 			demo := &demo{
 				file:   file,
 				out:    cmd.OutOrStdout(),
@@ -61,6 +68,8 @@ func Command() *cobra.Command {
 			return demo.run(ctx)
 		},
 	}
+	cmd.Flags().BoolVar(&browser, "dashboard", false, "show a shop's jobs in a browser, until Ctrl-C")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "with --dashboard: address of this machine to listen at; port 0 is a free one")
 	cmd.AddCommand(workerCommand())
 	return cmd
 }

@@ -1,0 +1,41 @@
+package browser
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// TestEveryPage: each page, at three widths and in both themes, breaks no rule of accessibility, scrolls in no wrong direction, and says
+// nothing in the console.
+func TestEveryPage(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing"}
+		b := newTab(t)
+		for _, path := range empty {
+			b.open(s.url + path)
+			b.accessible("empty " + path)
+		}
+		s.fill()
+		id := s.push("mail", "send_invoice", `{"order_id": 1, "lines": [{"sku": "a", "n": 1}]}`)
+		for _, path := range []string{
+			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
+			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
+			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail",
+		} {
+			b.open(s.url + path)
+			for _, theme := range []string{"light", "dark"} {
+				features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
+				for _, width := range []int64{390, 1280, 1920} {
+					if s.server && (width == 390) != (theme == "dark") {
+						continue // a page looks the same whatever database it is of
+					}
+					b.run(emulation.SetEmulatedMedia().WithFeatures(features), chromedp.EmulateViewport(width, 900))
+					b.accessible(fmt.Sprintf("/%s, %s, %d wide", path, theme, width))
+				}
+			}
+		}
+	})
+}
