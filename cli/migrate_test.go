@@ -4,9 +4,12 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // exec runs a statement on the database, beside the program.
@@ -138,7 +141,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	s.ok("push", "a") // nothing says that this program cannot work with them
 	s.exec("INSERT INTO job_schema (compatible_from) VALUES (99)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
-		s.fails(1, []string{"the tables are of version 99, this program knows version 1: use a newer sqlqueue"}, args...)
+		s.fails(1, []string{"the tables are of version 99, this program knows version " + strconv.Itoa(driver.SchemaVersion) + ": use a newer sqlqueue"}, args...)
 	}
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down"}, {"migrate", "validate"}} {
 		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)
