@@ -270,6 +270,15 @@ var uniqueModeCases = []testCase{
 			ended := make(chan struct{})
 			go func() { all.Wait(); close(ended) }()
 			var newest string
+			work := func() {
+				for _, j := range worker.take(5, "default") {
+					newest = string(j.Payload)
+					f.eventually("no push has the row locked", func() bool {
+						return len(worker.exchange(driver.Exchange{Settle: []driver.Settlement{done(j)}}).Locked) == 0
+					})
+				}
+			}
+			defer all.Wait()
 			for running := true; running; {
 				select {
 				case <-ended:
@@ -279,16 +288,10 @@ var uniqueModeCases = []testCase{
 				if n := f.count("SELECT count(*) FROM {jobs} WHERE unique_key IS NOT NULL"); n > 1 {
 					f.Errorf("%d jobs wait", n)
 				}
-				for _, j := range worker.take(5, "default") {
-					newest = string(j.Payload)
-					worker.settle(done(j))
-				}
+				work()
 			}
 			f.eventually("the last job runs", func() bool {
-				for _, j := range worker.take(5, "default") {
-					newest = string(j.Payload)
-					worker.settle(done(j))
-				}
+				work()
 				return f.count("SELECT count(*) FROM {jobs}") == 0
 			})
 			found := false
@@ -366,8 +369,11 @@ var uniqueModeCases = []testCase{
 					}
 				})
 			}
+			defer all.Wait()
 			for _, j := range worker.reserve(1, "default") {
-				worker.settle(done(j))
+				f.eventually("no push has the key locked", func() bool {
+					return len(worker.exchange(driver.Exchange{Settle: []driver.Settlement{done(j)}}).Locked) == 0
+				})
 			}
 			all.Wait()
 			if won != 1 || len(ids) != 1 {
