@@ -16,7 +16,7 @@ CREATE TABLE `job_once` (
   COMMENT = 'Unique keys that are held for a time, also after their job is done. Workers delete rows whose time has passed';
 
 ALTER TABLE `jobs` ADD COLUMN unique_until TINYINT NOT NULL DEFAULT 0
-    COMMENT '0: the job keeps its unique_key until it is deleted or has failed; 1: a worker that reserves the job sets the key to NULL';
+    COMMENT '0: the job keeps its unique_key until it is deleted or has failed. 1: a worker that reserves the job sets the key to NULL';
 
 -- +goose Down
 DROP TABLE `job_once`;
