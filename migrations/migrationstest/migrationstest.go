@@ -528,7 +528,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	}
 	m := s.migrator(t, db, "")
 	go func() {
-		_, err := m.Down(ctx)
+		_, err := m.DownAll(ctx)
 		down.done <- err
 	}()
 	if s.dialect == migrations.SQLite {
