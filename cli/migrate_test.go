@@ -2,11 +2,15 @@ package cli
 
 import (
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // exec runs a statement on the database, beside the program.
@@ -41,22 +45,42 @@ func (s *shell) file() string { return strings.TrimPrefix(s.dsn, "sqlite:") }
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
+	var known []struct {
+		Version int64
+		Name    string
+	}
+	other := migrated(t)
+	fromJSON(t, other.ok("migrate", "status", "--json"), &known)
+	var applied, takenBack, waiting []string // a line each
+	width := len("create_jobs")
+	for _, m := range known {
+		width = max(width, len(m.Name))
+		waiting = append(waiting, fmt.Sprintf(`{"version":%d,"name":%q,"applied":false}`, m.Version, m.Name))
+		applied = append(applied, fmt.Sprintf("applied %d %s\n", m.Version, m.Name))
+		takenBack = append([]string{fmt.Sprintf("took back %d %s\n", m.Version, m.Name)}, takenBack...)
+	}
+	status := fmt.Sprintf("VERSION  %-*s  APPLIED\n", width, "NAME")
+	for _, m := range known {
+		status += fmt.Sprintf("%7d  %-*s  no\n", m.Version, width, m.Name)
+	}
+	up, version := strings.Join(applied, ""), fmt.Sprintln(len(known))
 	for _, step := range []struct {
 		args string
 		want string
 	}{
-		{"up", "applied 1 create_jobs\n"},
+		{"up", up},
 		{"up", "nothing to do: the tables are up to date\n"},
-		{"version", "1\n"},
+		{"version", version},
 		{"validate", "valid\n"},
-		{"down", "took back 1 create_jobs\n"},
+		{"down", takenBack[0]},
+		{"down --all --yes", strings.Join(takenBack[1:], "")},
 		{"down", "nothing to do: no step is applied\n"},
 		{"down --all", "nothing to do: no step is applied\n"},
 		{"version", "0\n"},
-		{"status --json", "[{\"version\":1,\"name\":\"create_jobs\",\"applied\":false}]\n"},
-		{"status", "VERSION  NAME         APPLIED\n      1  create_jobs  no\n"},
-		{"up", "applied 1 create_jobs\n"},
-		{"down --all --yes", "took back 1 create_jobs\n"},
+		{"status --json", "[" + strings.Join(waiting, ",\n ") + "]\n"},
+		{"status", status},
+		{"up", up},
+		{"down --all --yes", strings.Join(takenBack, "")},
 	} {
 		if got := s.run(append([]string{"migrate"}, strings.Fields(step.args)...)...); got != (result{stdout: step.want}) {
 			t.Fatalf("migrate %s: %+v, want %q", step.args, got, step.want)
@@ -138,7 +162,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	s.ok("push", "a") // nothing says that this program cannot work with them
 	s.exec("INSERT INTO job_schema (compatible_from) VALUES (99)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
-		s.fails(1, []string{"the tables are of version 99, this program knows version 1: use a newer sqlqueue"}, args...)
+		s.fails(1, []string{"the tables are of version 99, this program knows version " + strconv.Itoa(driver.SchemaVersion) + ": use a newer sqlqueue"}, args...)
 	}
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down"}, {"migrate", "validate"}} {
 		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)

@@ -18,7 +18,12 @@ import (
 const pushLong = `DATA is a JSON value: an argument, @FILE, or - for standard input. Default {}.
 
 With --queue a,b the job goes to each queue, in one transaction. With --unique, nothing is pushed while a job of the queue has the
-key: that job's id is printed, standard error says so, and the exit code is 0, because the job is there, which is what was asked for.`
+key: that job's id is printed, standard error says so, and the exit code is 0, because the job is there, which is what was asked for.
+--unique-by makes the key of the job's name and members of its data.
+
+A job has its key until it is done, or with --until started until a worker reserves it. --replace gives the job that waits with the key
+the new data, priority and time. --debounce 5s does that and has the job wait until there was no such push for 5 s; --max bounds the
+wait. --once 1h holds the key for an hour also when the job is done before.`
 
 func pushCommand(e *env) *cobra.Command {
 	push := &pushing{env: e}
@@ -29,6 +34,8 @@ func pushCommand(e *env) *cobra.Command {
 		Example: `  sqlqueue push send_invoice '{"order_id":42}'
   sqlqueue push send_invoice @order.json --queue mail --priority -5 --tries 3 --backoff 1,5,10
   jq -c .order <request.json | sqlqueue push send_invoice - --unique order-42
+  sqlqueue push reindex '{"shop":7}' --unique-by shop --debounce 5s --max 1m
+  sqlqueue push daily_report --unique daily_report --once 20h
   sqlqueue push warm_cache --at '2030-01-01 06:00'
   sqlqueue push ping --count 1000 --json`,
 		Args: between(1, 2, "NAME"),
@@ -54,6 +61,7 @@ type pushing struct {
 	timeout  time.Duration
 	backoff  []time.Duration
 	unique   string
+	keys     uniqueFlags
 
 	maxExceptions int
 	retryUntil    time.Time
@@ -78,6 +86,7 @@ func (p *pushing) flags(cmd *cobra.Command) {
 		"after how many errors the job fails, however many tries it has left, 0 for no limit")
 	flags.Var(settings.Moment(&p.retryUntil), "retry-until", "when the job fails instead of running again")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
+	p.keys.add(flags)
 	flags.Var(settings.Counter(&p.count, 1), "count", "push the job so many times")
 	settings.JSONFlag(cmd, &p.asJSON)
 	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
@@ -88,8 +97,12 @@ func (p *pushing) flags(cmd *cobra.Command) {
 // run pushes the job of the arguments.
 func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	changed := cmd.Flags().Changed
-	if changed("unique") && p.count > 1 {
+	if (changed("unique") || changed("unique-by")) && p.count > 1 {
 		return exit.Usagef("--count %d with --unique makes no sense: only one of the jobs could have the key", p.count)
+	}
+	unique, err := p.keys.options(cmd.Flags())
+	if err != nil {
+		return err
 	}
 	if changed("delay") && changed("at") {
 		return exit.Usagef("give --delay or --at, not both")
@@ -104,7 +117,7 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	if args[0] == "" {
 		return exit.Usagef("the job's name is empty: it finds the handler")
 	}
-	options := []sqlqueue.PushOption{sqlqueue.OnQueue(p.queues...), sqlqueue.Priority(p.priority)}
+	options := append(unique, sqlqueue.OnQueue(p.queues...), sqlqueue.Priority(p.priority))
 	if p.at.IsZero() {
 		options = append(options, sqlqueue.Delay(p.delay))
 	} else {

@@ -130,9 +130,10 @@ func TestEmbeddedFiles(t *testing.T) {
 			ends := len(regexp.MustCompile(`(?m);$`).FindAllString(half, -1))
 			made := repeatableMySQL("\n" + half)
 			repeatable := strings.Count(made, "\nCREATE TABLE IF NOT EXISTS") + strings.Count(made, "\nDROP TABLE IF EXISTS")
+			repeatable += strings.Count(made, "\nSET @sqlqueue_step = ")
 			if ends != 1 && ends != repeatable {
-				t.Errorf("mysql/%s: %d statements, %d of which can be repeated: have one statement in a file, or only CREATE TABLE and DROP TABLE",
-					name, ends, repeatable)
+				t.Errorf("mysql/%s: %d statements, %d of which can be repeated: have one statement in a file, or only CREATE TABLE, DROP TABLE, "+
+					"and ALTER TABLE that adds or drops one column", name, ends, repeatable)
 			}
 		}
 	}

@@ -87,8 +87,18 @@ func mysqlLockName(database, table string) string {
 
 // repeatableMySQL makes up for DDL that commits by itself.
 func repeatableMySQL(sql string) string {
+	sql = alterColumn.ReplaceAllStringFunc(sql, func(statement string) string {
+		part := alterColumn.FindStringSubmatch(statement)
+		there := map[string]string{"ADD": "=", "DROP": "<>"}[part[2]] + " 0"
+		return fmt.Sprintf("\nSET @sqlqueue_step = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()"+
+			" AND table_name = '%s' AND column_name = '%s') %s, '%s', 'DO 0');\nPREPARE sqlqueue_step FROM @sqlqueue_step;\nEXECUTE sqlqueue_step;\n"+
+			"DEALLOCATE PREPARE sqlqueue_step;", part[1], part[3], there, strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(statement, ";")), "'", "''"))
+	})
 	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
 }
+
+// alterColumn is a statement that adds or drops one column.
+var alterColumn = regexp.MustCompile("\nALTER TABLE `(\\w+)` (ADD|DROP) COLUMN (\\w+)[^;]*;")
 
 // prepareMySQL refuses servers that are too old.
 func prepareMySQL(ctx context.Context, db *sql.DB) error {

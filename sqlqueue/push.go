@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -49,6 +48,7 @@ type push struct {
 	at       time.Time
 	noTime   bool // At was given the zero time
 	unique   *string
+	uniquely uniquely
 	sync     bool
 }
 
@@ -89,10 +89,6 @@ func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExcep
 // RetryUntil is when the job fails instead of running again. Default, and the zero time: never.
 func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
 
-// Unique makes the push a no-op while a job of the same queue has this key: the push then returns that job's id, and a
-// *DuplicateError. A key is 1 to 191 characters, without space at either end; a job keeps it until it is deleted or has failed.
-func Unique(key string) PushOption { return func(p *push) { p.unique = &key } }
-
 // Sync runs the job's handler at once, in this goroutine, instead of storing the job: see Config.Sync.
 func Sync() PushOption { return func(p *push) { p.sync = true } }
 
@@ -122,47 +118,10 @@ func (q *Queue) Later(ctx context.Context, delay time.Duration, job Pushable, op
 // Unlike every other error, a *DuplicateError does not mean that nothing was stored: it names the jobs that were left out, in whose
 // places the ids of the keys' holders stand.
 func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOption) ([]int64, error) {
-	store, err := q.open(ctx)
-	if err != nil {
-		return nil, wrap("push", err)
+	rows, pushed, err := q.pushRows(ctx, jobs, options)
+	if pushed == nil {
+		return nil, err
 	}
-	rows := make([]driver.NewJob, 0, len(jobs))
-	var inline []Job
-	for i, job := range jobs {
-		p, made, err := q.prepare(job, options)
-		if err != nil {
-			if len(jobs) > 1 {
-				err = fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err)
-			}
-			return nil, wrap("push", err)
-		}
-		if !p.sync {
-			rows = append(rows, made...)
-			continue
-		}
-		for _, row := range made {
-			inline = append(inline, Job{Queue: row.Queue, Priority: row.Priority, Payload: row.Payload, Attempts: 1})
-		}
-	}
-	if len(inline) > 0 {
-		if len(rows) > 0 {
-			return nil, wrap("push", errors.New("some jobs are to run in sync mode and others to be stored: push them in two calls"))
-		}
-		return nil, q.runInline(ctx, inline)
-	}
-	if len(rows) == 0 {
-		return nil, nil
-	}
-
-	push := store.Push
-	if q.gatherer != nil && gathers(rows) {
-		push = q.gatherer.push
-	}
-	pushed, err := push(ctx, rows)
-	if err != nil {
-		return nil, wrap("push", err)
-	}
-	q.pushes.ring(rows)
 	ids := make([]int64, len(pushed))
 	var duplicates []Duplicate
 	for i, p := range pushed {
@@ -175,6 +134,52 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 		return ids, wrap("push", &DuplicateError{Duplicates: duplicates})
 	}
 	return ids, nil
+}
+
+// pushRows stores jobs, and returns their rows and what became of each. In sync mode nothing is stored, and both are nil.
+func (q *Queue) pushRows(ctx context.Context, jobs []Pushable, options []PushOption) ([]driver.NewJob, []Pushed, error) {
+	store, err := q.open(ctx)
+	if err != nil {
+		return nil, nil, wrap("push", err)
+	}
+	rows := make([]driver.NewJob, 0, len(jobs))
+	var inline []Job
+	for i, job := range jobs {
+		p, made, err := q.prepare(job, options)
+		if err != nil {
+			if len(jobs) > 1 {
+				err = fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err)
+			}
+			return nil, nil, wrap("push", err)
+		}
+		if !p.sync {
+			rows = append(rows, made...)
+			continue
+		}
+		for _, row := range made {
+			inline = append(inline, Job{Queue: row.Queue, Priority: row.Priority, Payload: row.Payload, Attempts: 1})
+		}
+	}
+	if len(inline) > 0 {
+		if len(rows) > 0 {
+			return nil, nil, wrap("push", errors.New("some jobs are to run in sync mode and others to be stored: push them in two calls"))
+		}
+		return nil, nil, q.runInline(ctx, inline)
+	}
+	if len(rows) == 0 {
+		return nil, nil, nil
+	}
+
+	push := store.Push
+	if q.gatherer != nil && gathers(rows) {
+		push = q.gatherer.push
+	}
+	pushed, err := push(ctx, rows)
+	if err != nil {
+		return nil, nil, wrap("push", err)
+	}
+	q.pushes.ring(rows)
+	return rows, pushed, nil
 }
 
 func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
@@ -233,6 +238,9 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	if p.payload.Data, err = q.config.Codec.Marshal(data); err != nil {
 		return nil, fmt.Errorf("data of job %q: %w", p.payload.Job, err)
 	}
+	if err := p.uniquely.key(p); err != nil {
+		return nil, err
+	}
 	if len(p.queues) == 0 {
 		return nil, errors.New("OnQueue names no queue")
 	}
@@ -265,6 +273,9 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 			return nil, err
 		}
 	}
+	if err := p.uniquely.check(p); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -284,7 +295,7 @@ func (p *push) rows(dense bool) ([]driver.NewJob, error) {
 	for i, queue := range p.queues {
 		rows[i] = driver.NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
 		if p.unique != nil {
-			rows[i].UniqueKey = *p.unique
+			p.uniquely.set(&rows[i], *p.unique)
 		}
 	}
 	return rows, nil
@@ -295,9 +306,4 @@ func (p *push) rows(dense bool) ([]driver.NewJob, error) {
 func CheckQueueName(name string) error {
 	const says = "a queue's name has 1 to 191 characters, no comma and no space at either end"
 	return rule.Name("queue", name, says)
-}
-
-func checkUniqueKey(key string) error {
-	const says = "a unique key has 1 to 191 characters and no space at either end"
-	return rule.Name("unique key", strings.ReplaceAll(key, ",", "."), says)
 }

@@ -528,7 +528,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	}
 	m := s.migrator(t, db, "")
 	go func() {
-		_, err := m.Down(ctx)
+		_, err := m.DownAll(ctx)
 		down.done <- err
 	}()
 	if s.dialect == migrations.SQLite {
@@ -554,12 +554,12 @@ func isLocked(file string) bool {
 	return err == nil && !mine
 }
 
-// findDrop selects the session whose DROP TABLE waits.
+// findDrop selects the session whose DROP TABLE or ALTER TABLE waits.
 func (s suite) findDrop() string {
 	if s.dialect == migrations.Postgres {
-		return `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DROP TABLE%'`
+		return `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND (query LIKE 'DROP TABLE%' OR query LIKE 'ALTER TABLE%')`
 	}
-	return `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%' AND info LIKE 'DROP TABLE%'`
+	return `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%' AND (info LIKE 'DROP TABLE%' OR info LIKE '%ALTER TABLE%')`
 }
 
 func (s suite) endSession() string {

@@ -90,6 +90,7 @@ type exchange struct {
 	answer driver.Exchanged
 
 	freed   map[lane.Lane]bool // the lanes of what was requeued
+	giveUp  []int64            // jobs that were fetched and give up their keys
 	bytes   int64              // of the payloads that were fetched
 	fetched int                // how many jobs were, if Exchange.Bytes bounds them
 	full    bool               // the next payload does not fit

@@ -29,7 +29,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	if err != nil {
 		return nil, err
 	}
-	p := &push{store: s, packet: int(packet), jobs: jobs, pushed: make([]driver.Pushed, len(jobs))}
+	p := &push{store: s, packet: int(packet), jobs: jobs, pushed: make([]driver.Pushed, len(jobs)), once: sqldb.Once(jobs)}
 	if err := p.plan(); err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	case s.bound != nil:
 		p.on, p.alone = s.bound, false
 		err = p.run(ctx)
-	case len(p.plain)+len(p.keyed) == 1:
+	case len(p.plain)+len(p.keyed) == 1 && !p.once && !jobs[0].Replace:
 		err = p.commitEach(ctx)
 	default:
 		err = s.own(ctx, func(on connection) error {
@@ -68,6 +68,7 @@ type push struct {
 	keyed  []int   // the others, in the order of their keys: no two producers wait for each other in a circle
 	on     connection
 	alone  bool // each statement commits by itself
+	once   bool // some keys are held for a time
 }
 
 // plan divides the jobs into statements.
@@ -116,12 +117,7 @@ func (p *push) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, i := range p.keyed {
-		if err := p.insertKeyed(ctx, i); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.pushKeyed(ctx)
 }
 
 // insertMany inserts jobs without keys. Their ids follow from the first one, in steps of the session's auto_increment_increment: an INSERT
@@ -180,7 +176,7 @@ func (p *push) holder(ctx context.Context, i int) (id int64, err error) {
 	return id, err
 }
 
-const pushSQL = `INSERT INTO {jobs} (queue, priority, payload, available_at, unique_key) VALUES `
+const pushSQL = `INSERT INTO {jobs} (queue, priority, payload, available_at, unique_key, unique_until) VALUES `
 
 // insert runs one INSERT and returns the id of its first row.
 func (p *push) insert(ctx context.Context, which []int) (int64, error) {
@@ -225,10 +221,13 @@ func (p *push) rows(which []int, payload func(b []byte, i int) []byte) []byte {
 			at = momentOf(job.At)
 		}
 		b = append(append(append(b, ','), at...), ',')
-		if job.UniqueKey == "" {
-			b = append(b, "NULL)"...)
-		} else {
-			b = append(appendText(b, job.UniqueKey), ')')
+		switch {
+		case job.UniqueKey == "":
+			b = append(b, "NULL,0)"...)
+		case job.UntilStarted:
+			b = append(appendText(b, job.UniqueKey), ",1)"...)
+		default:
+			b = append(appendText(b, job.UniqueKey), ",0)"...)
 		}
 	}
 	return b

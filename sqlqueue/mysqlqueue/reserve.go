@@ -42,7 +42,7 @@ ORDER BY available_at, id LIMIT %[4]d`
 
 // %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL if it is read later.
 const fetchSQL = `
-SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
+SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, unique_until = 1, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
@@ -96,6 +96,7 @@ func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n in
 		const short = 4 << 10
 		payload = fmt.Sprintf("IF(LENGTH(payload) <= %d, payload, NULL)", max(short, (c.x.Bytes-c.bytes)/int64(len(ids))))
 	}
+	var giveUp []int64 // those whose keys end with the reservation
 	jobs, lengths := make([]sqlqueue.Job, 0, len(ids)), make(map[int64]int64, len(ids))
 	statement := c.store.sql(fetchSQL, text(l.Queue), l.Priority, integers(ids), n, payload)
 	if err := each(ctx, c.db, statement, func(scan func(...any) error) error {
@@ -104,14 +105,27 @@ func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n in
 		var uniqueKey sql.NullString
 		var availableAt, createdAt sql.NullInt64
 		var length, reservedAt int64
-		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &availableAt, &createdAt, &reservedAt)
+		var untilStarted bool
+		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &untilStarted, &availableAt, &createdAt, &reservedAt)
 		j.Payload, j.UniqueKey = valid(payload), strings.ToValidUTF8(uniqueKey.String, "\uFFFD")
 		j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOrZero(availableAt), timeOrZero(createdAt), timeOf(reservedAt)
 		j.Attempts = min(j.Attempts+1, mostAttempts)
 		jobs, lengths[j.ID] = append(jobs, j), length
+		if untilStarted && uniqueKey.Valid {
+			giveUp = append(giveUp, j.ID)
+		}
 		return err
-	}); err != nil || c.x.Bytes == 0 || len(jobs) == 0 {
+	}); err != nil || len(jobs) == 0 {
 		return jobs, err
+	}
+	if giveUp != nil {
+		var err error
+		if jobs, err = c.lockKeys(ctx, jobs, giveUp); err != nil || len(jobs) == 0 {
+			return jobs, err
+		}
+	}
+	if c.x.Bytes == 0 {
+		return jobs, nil
 	}
 	slices.SortFunc(jobs, inOrder)
 	var total int64
@@ -219,5 +233,5 @@ func (c *exchange) reserve(ctx context.Context) error {
 			})
 		}
 	}
-	return nil
+	return c.clearKeys(ctx)
 }

@@ -90,9 +90,9 @@ WHERE id IN (%[1]s) AND reserved = 1 AND reserved_by IN (%[2]s)
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
 // A push of the same key locks only the entry in this index, until its transaction ends, which may be long. A DELETE of the job would wait
-// for that. %[1]s conditions.
+// for that. %[1]s conditions, %[2]d whether the jobs are reserved.
 const lockKeysSQL = `
-SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = 1 FOR UPDATE SKIP LOCKED`
+SELECT id FROM {jobs} FORCE INDEX ({jobs_unique}) WHERE (%[1]s) AND reserved = %[2]d FOR UPDATE SKIP LOCKED`
 
 // %[1]s ids, %[2]s numbers.
 const stillSQL = `
@@ -118,7 +118,7 @@ func (c *exchange) lockPart(ctx context.Context, part []sqlqueue.Reservation, as
 		return err
 	}
 	if len(keys) > 0 {
-		free, err := c.ids(ctx, c.store.sql(lockKeysSQL, strings.Join(keys, " OR ")))
+		free, err := c.ids(ctx, c.store.sql(lockKeysSQL, strings.Join(keys, " OR "), 1))
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package pgqueue
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,13 +22,14 @@ FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
 ORDER BY r.n
 RETURNING id`
 
-// As pushSQL, and $6 unique keys. Every producer inserts keys in the same order, so that they cannot wait for each other in a circle.
+// As pushSQL, and $6 unique keys, $7 unique_until. Every producer inserts keys in the same order, so that they cannot wait for each other in a circle.
 const pushKeyedSQL = `
-INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key)
+INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key, unique_until)
 SELECT r.queue, r.priority, r.payload::json,
-       coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond'), r.unique_key
-FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
-     WITH ORDINALITY AS r(queue, priority, payload, at, delay, unique_key, n)
+       coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond'),
+       r.unique_key, r.until
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::smallint[])
+     WITH ORDINALITY AS r(queue, priority, payload, at, delay, unique_key, until, n)
 ORDER BY r.queue COLLATE "C", r.unique_key COLLATE "C", r.n
 ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
 RETURNING id, queue, unique_key`
@@ -69,7 +71,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 			if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
 				return err
 			}
-			if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil || notify == nil {
+			if err := s.pushUnique(ctx, db, jobs, keyed, pushed); err != nil || notify == nil {
 				return err
 			}
 			_, err := db.Exec(ctx, notifySQL, s.notifier.channel, notify)
@@ -162,11 +164,7 @@ func keyOf(job driver.NewJob) uniqueKey { return uniqueKey{job.Queue, job.Unique
 func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob, which []int, pushed []driver.Pushed) error {
 	const tries = 3
 	for try := 1; len(which) > 0; try++ {
-		keys := make([]string, len(which))
-		for i, index := range which {
-			keys[i] = jobs[index].UniqueKey
-		}
-		inserted, err := s.byKey(ctx, db, pushKeyedSQL, append(columns(jobs, which), keys)...)
+		inserted, err := s.byKey(ctx, db, pushKeyedSQL, append(columns(jobs, which), keyColumns(jobs, which)...)...)
 		if err != nil {
 			return err
 		}
@@ -229,10 +227,16 @@ func columns(jobs []driver.NewJob, which []int) []any {
 	for i, index := range which {
 		job := &jobs[index]
 		queues[i], priorities[i], payloads[i], delays[i] = job.Queue, job.Priority, string(job.Payload), job.Delay.Microseconds()
-		if !job.At.IsZero() {
-			at := min(max(job.At.Unix(), firstSecond), lastSecond)*1e6 + int64(job.At.Nanosecond()/1e3)
-			times[i] = &at
-		}
+		times[i] = micros(job.At)
 	}
 	return []any{queues, priorities, payloads, times, delays}
+}
+
+// micros is a time in microseconds since 1970, nil for the zero time.
+func micros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	at := min(max(t.Unix(), firstSecond), lastSecond)*1e6 + int64(t.Nanosecond()/1e3)
+	return &at
 }

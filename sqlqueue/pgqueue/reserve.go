@@ -37,7 +37,8 @@ RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint 
 
 const reserveUpdate = `
 UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = $4,
-    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond'`
+    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond',
+    unique_key = CASE WHEN unique_until = 0 THEN unique_key END`
 
 const findStart = `
     SELECT j.id`

@@ -112,6 +112,9 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
+	if err := d.deleteOnce(ctx, db); err != nil {
+		return err
+	}
 	var old []int64
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_counts"), d.Force("job_counts_minute"))
 	s.Add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.Ago(b.OldCounts), d.Dialect.SkipLocked)

@@ -33,6 +33,8 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectSequence: {},
 		selectInserted: {"SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		selectHolder:   {"SEARCH jobs USING COVERING INDEX jobs_unique (queue=? AND unique_key=?)"},
+		replaceJob:     {"SEARCH jobs USING INDEX jobs_unique (queue=? AND unique_key=?)"},
+		clearKeys:      {byID},
 		selectLost:     {byID + " LEFT-JOIN"},
 		deleteJobs:     {byID},
 		releaseJobs:    {byID},

@@ -17,11 +17,17 @@ const mostPayload = 8 << 20
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	pushed := make([]driver.Pushed, 0, len(jobs))
 	write := s.promptly
-	if len(jobs) == 1 && !s.bound {
+	once := sqldb.Once(jobs)
+	if len(jobs) == 1 && !s.bound && !once && !jobs[0].Replace {
 		write = s.writeOne
 	}
 	err := write(ctx, func(db sqldb.Executor) error {
 		pushed = pushed[:0]
+		if once {
+			var err error
+			pushed, err = s.pushOnce(ctx, db, jobs)
+			return err
+		}
 		now := time.Now()
 		for left := jobs; len(left) > 0; {
 			n := alike(left)
@@ -74,9 +80,9 @@ func (s *store) pushAlike(ctx context.Context, db sqldb.Executor, jobs []driver.
 }
 
 // insertJob inserts one job, unless another has its unique key: ?1 queue, ?2 priority, ?3 payload, ?4 available_at, ?5 created_at,
-// ?6 unique_key.
+// ?6 unique_key, ?7 unique_until.
 var insertJob = newStatement(`
-INSERT INTO "jobs" (queue, priority, payload, available_at, created_at, unique_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO "jobs" (queue, priority, payload, available_at, created_at, unique_key, unique_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING`)
 
 // selectHolder returns the job of the queue ?1 that has the unique key ?2.
@@ -87,7 +93,12 @@ func (s *store) pushOne(ctx context.Context, db sqldb.Executor, job driver.NewJo
 	if job.UniqueKey != "" {
 		key = job.UniqueKey
 	}
-	id, inserted, err := s.insert(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key)
+	if job.Replace {
+		if pushed, err := s.replace(ctx, db, job, at, now); err != nil || pushed.ID != 0 {
+			return pushed, err
+		}
+	}
+	id, inserted, err := s.insert(ctx, db, insertJob, job.Queue, job.Priority, string(job.Payload), at, now, key, job.UntilStarted)
 	if err != nil || inserted == 1 {
 		return driver.Pushed{ID: id}, err
 	}

@@ -21,15 +21,16 @@ UPDATE "jobs" SET reserved = 1, attempts = min(attempts, 2147483646) + 1, reserv
 WHERE id IN (
 	SELECT id FROM "jobs" WHERE NOT reserved AND queue = ?4 AND priority = ?5 AND available_at <= ?1 ORDER BY available_at, id LIMIT ?6
 )
-RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key`)
+RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key, unique_until = 1 AND unique_key IS NOT NULL`)
 
 func (e *exchange) reserve(ctx context.Context) error {
 	// All rows are read into these. The numbers are int64, as database/sql has them: it converts others by way of text.
 	var id, attempts, exceptions, availableAt, createdAt int64
 	var payload []byte
-	var started bool
+	var started, giveUp bool
 	var uniqueKey sql.NullString
-	columns := []any{&id, &payload, &attempts, &exceptions, &started, &availableAt, &createdAt, &uniqueKey}
+	var gaveUp []int64 // the jobs whose keys end with the reservation
+	columns := []any{&id, &payload, &attempts, &exceptions, &started, &availableAt, &createdAt, &uniqueKey, &giveUp}
 	for _, l := range e.lanes {
 		left := e.asked.Limit - len(e.answer.Reserved)
 		if left > 0 && e.asked.Bytes > 0 {
@@ -61,6 +62,9 @@ func (e *exchange) reserve(ctx context.Context) error {
 			}
 			job.Attempts, job.Exceptions = int(attempts), int(exceptions)
 			job.AvailableAt, job.CreatedAt = sqldb.Time(availableAt), sqldb.Time(createdAt)
+			if giveUp {
+				gaveUp, job.UniqueKey = append(gaveUp, id), ""
+			}
 			e.answer.Reserved = append(e.answer.Reserved, job)
 			return err
 		}); err != nil {
@@ -74,7 +78,11 @@ func (e *exchange) reserve(ctx context.Context) error {
 			break
 		}
 	}
-	return nil
+	if gaveUp == nil {
+		return nil
+	}
+	_, err := e.db.Exec(ctx, e.sql.text[clearKeys], toJSON(gaveUp))
+	return err
 }
 
 // selectSizes returns the lengths in bytes of the payloads that reserveJobs would reserve, in its order: of the lane (?2, ?3) at ?1, at

@@ -60,7 +60,7 @@ func (r *recorder) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pus
 		r.history.complain("a push of %d jobs was answered with %d ids", len(jobs), len(answer))
 	}
 	for _, p := range answer {
-		if !p.Duplicate {
+		if !p.Duplicate && !p.Replaced {
 			r.add(begin, event{what: pushed, id: p.ID})
 		}
 	}

@@ -97,7 +97,7 @@ var subjects = []struct {
 	{"settle", settleCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
-	{"unique", uniqueCases},
+	{"unique", append(uniqueCases, uniqueModeCases...)},
 	{"failed", failedCases},
 	{"operator", operatorCases},
 	{"search", searchCases},
