@@ -95,6 +95,7 @@ var subjects = []struct {
 	{"push", pushCases},
 	{"reserve", reserveCases},
 	{"settle", settleCases},
+	{"next", nextCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
 	{"unique", uniqueCases},
