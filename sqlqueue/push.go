@@ -165,6 +165,11 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 		return nil, wrap("push", err)
 	}
 	q.pushes.ring(rows)
+	return idsOf(rows, pushed)
+}
+
+// idsOf are the ids of what was pushed, and the error of what was not.
+func idsOf(rows []driver.NewJob, pushed []driver.Pushed) ([]int64, error) {
 	ids := make([]int64, len(pushed))
 	var duplicates []Duplicate
 	for i, p := range pushed {

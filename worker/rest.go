@@ -15,12 +15,13 @@ const controlEvery = time.Second
 func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
 	now := time.Now()
 	if found, empty := l.wake.plan(x, answer, l.control.reopened, now); found || empty {
-		l.noteIdle(empty && len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil)
+		l.noteIdle(ctx, empty && len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil)
 	}
 	if l.done(ctx) {
 		return 0
 	}
 	next := now.Add(controlEvery)
+	next = l.batches.restUntil(next)
 	if l.talk.second != nil && len(l.talk.unsettled) < pipelineFrom {
 		return earlier(next, l.keeper.dueAt).Sub(now)
 	}
@@ -48,12 +49,16 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 }
 
 // noteIdle notes whether no job is due and none is running here.
-func (l *loop) noteIdle(idle bool) {
+func (l *loop) noteIdle(ctx context.Context, idle bool) {
 	if f := l.config.Events.Idle; f != nil && idle && !l.wake.idle {
 		l.emitter.call("Idle", f)
 	}
 	l.wake.idle = idle
-	if idle && l.config.StopWhenEmpty {
+	switch {
+	case !idle || !l.config.StopWhenEmpty:
+	case l.batches.last(ctx): // there may be jobs again
+		l.wake.pollNow()
+	default:
 		l.stop("empty")
 	}
 }

@@ -151,6 +151,7 @@ var dialect = sqldb.Dialect{
 	Reserved:   "reserved",
 	ForUpdate:  "FOR UPDATE",
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
+	ByIndex:    byIndexSQL,
 	OnConflict: " ON CONFLICT DO NOTHING",
 	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 	KeyHeld:    keyHeld,

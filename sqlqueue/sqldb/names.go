@@ -13,6 +13,7 @@ var names = []string{
 	"job_workers",
 	"job_counts", "job_counts_minute",
 	"job_subscriptions", "job_subscriptions_queue",
+	"job_batches", "job_batches_open",
 	"job_schema", "sqlqueue_migrations",
 }
 
