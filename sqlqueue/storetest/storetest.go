@@ -96,6 +96,7 @@ var subjects = []struct {
 	{"reserve", reserveCases},
 	{"settle", settleCases},
 	{"next", nextCases},
+	{"batches", batchCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
 	{"unique", uniqueCases},
