@@ -34,6 +34,9 @@ type Next struct {
 	Steps []Next `json:"-"`
 }
 
+// JobName makes it a Pushable for what is pushed when something ends.
+func (n Next) JobName() string { return n.Job }
+
 // Parent is how the job before ended that has pushed this one.
 type Parent struct {
 	ID     int64           `json:"id,omitzero"`     // of the job before
@@ -54,6 +57,22 @@ func Catch(jobs ...Pushable) PushOption { return func(p *push) { p.catch = appen
 // Chain is a job that is followed by others, one after the other: each is pushed when the one before it is done. If one fails, the chain
 // stands still, until that one is retried. Chain(a, b, c) is a with Then(b), where b has Then(c), but may be as long as its payload has room.
 func Chain(first Pushable, then ...Pushable) Pushable { return With(first, Then(steps(then))) }
+
+// ParseNext reads a job, such as {"job": "name", "data": {}, "queue": "mail", "delay": 60, "then": []}, or a list of jobs, in which a list
+// stands for jobs one after the other. Then, Catch and callbacks of batches take them. The error says what is wrong.
+func ParseNext(text []byte) ([]Next, error) {
+	if err := checkDepth(text); err != nil {
+		return nil, err
+	}
+	if trimmed := bytes.TrimSpace(text); !bytes.HasPrefix(trimmed, []byte("[")) {
+		text = slices.Concat([]byte("["), trimmed, []byte("]"))
+	}
+	var jobs []Next
+	if err := json.Unmarshal(text, &jobs); err != nil {
+		return nil, err
+	}
+	return jobs, checkList(jobs, 1)
+}
 
 // steps is a list of jobs, one after the other, in the place of a job.
 type steps []Pushable
@@ -86,6 +105,9 @@ func (q *Queue) next(jobs []Pushable, where string) ([]Next, error) {
 }
 
 func (q *Queue) nextOne(job Pushable) (Next, error) {
+	if next, ok := job.(Next); ok {
+		return next, nil
+	}
 	p := &push{}
 	if err := q.complete(p, job, nil); err != nil {
 		return Next{}, err

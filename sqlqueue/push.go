@@ -233,6 +233,10 @@ func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 	if job == nil {
 		return errors.New("the job is nil")
 	}
+	switch job.(type) {
+	case Next, steps:
+		return errors.New("a Next is for Then, Catch and the callbacks of a batch, without options: push a job with Named")
+	}
 	if v := reflect.ValueOf(job); v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("the job is a nil %T", job)
 	}
