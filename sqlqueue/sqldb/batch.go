@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -83,7 +84,15 @@ func eachBatch(ctx context.Context, s *Statement, db DB) (states []batchState, e
 		var success, finish, failure []byte
 		err := scan(Reading(&b.ID, &b.Queue, &b.Name, &b.Total, &success, &finish, &failure,
 			&b.CreatedAt, &b.SealedAt, &b.FailedAt, &b.FinishedAt, &b.SucceededAt, &b.ClosedAt, &b.waits, &reserved, &b.failed)...)
-		b.OnSuccess, b.OnFinish, b.OnFailure, b.waits = success, finish, failure, b.waits || reserved
+		for _, of := range []struct {
+			to   *json.RawMessage
+			text []byte
+		}{{&b.OnSuccess, success}, {&b.OnFinish, finish}, {&b.OnFailure, failure}} {
+			if len(of.text) > 0 {
+				*of.to = of.text
+			}
+		}
+		b.waits = b.waits || reserved
 		states = append(states, b)
 		return err
 	})
@@ -141,7 +150,7 @@ func (d *Database) SealBatch(ctx context.Context, b driver.Batch, look driver.Ba
 			column string
 			job    []byte
 		}{{"on_success", b.OnSuccess}, {"on_finish", b.OnFinish}, {"on_failure", b.OnFailure}} {
-			if of.job == nil {
+			if len(of.job) == 0 {
 				s.Add("%s = NULL, ", of.column)
 			} else {
 				s.Add("%s = %s, ", of.column, s.Arg(string(of.job)))

@@ -116,11 +116,12 @@ var batchCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			b := c.Batch("import")
-			_, err := b.Create(f.Context())
+			id, err := b.Create(f.Context())
 			f.must(err)
 			c.look()
 			f.called(0, 0, 0)
-			_, err = b.Seal(f.Context(), callbacks()...)
+			all := callbacks()
+			_, err = c.BatchOf(id).Seal(f.Context(), all[0], all[1]) // as another process does
 			f.must(err)
 			c.f.history.inserted(2)
 			f.called(1, 1, 0)
