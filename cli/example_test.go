@@ -45,6 +45,7 @@ func Example() {
 	shop("work", "--once")
 	// Output:
 	// applied 1 create_jobs
+	// applied 2 create_job_batches
 	// 1
 	// invoice for order 42
 }
