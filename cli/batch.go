@@ -44,9 +44,10 @@ func batchesListCommand(e *env) *cobra.Command {
 	var asJSON bool
 	limit := 100
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the newest batches",
-		Args:  between(0, 0),
+		Use:     "list",
+		Example: `  sqlqueue batches list --limit 10`,
+		Short:   "List the newest batches",
+		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 				batches, err := o.Batches(cmd.Context(), 0, limit)
@@ -87,9 +88,10 @@ func batchTable(batches []operator.Batch, now time.Time) *term.Grid {
 func batchesShowCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show how far a batch is",
-		Args:  between(1, 1, "ID"),
+		Use:     "show ID",
+		Example: `  sqlqueue batches show 7`,
+		Short:   "Show how far a batch is",
+		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])
 			if err != nil {
@@ -113,9 +115,10 @@ func batchesShowCommand(e *env) *cobra.Command {
 
 func batchesCreateCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "create NAME",
-		Short: "Make a batch and print its id",
-		Args:  between(1, 1, "NAME"),
+		Use:     "create NAME",
+		Example: `  sqlqueue batches create import`,
+		Short:   "Make a batch and print its id",
+		Args:    between(1, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 				id, err := q.Batch(args[0]).Create(cmd.Context())
@@ -134,10 +137,11 @@ func printID(w io.Writer, id int64, err error) error {
 
 func batchesPushCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "push ID NAME [DATA]",
-		Short: "Push a job into a batch and print its id",
-		Long:  "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or -. Default {}.",
-		Args:  between(2, 3, "ID", "NAME"),
+		Use:     "push ID NAME [DATA]",
+		Example: `  sqlqueue batches push 7 import_row '{"row":1}'`,
+		Short:   "Push a job into a batch and print its id",
+		Long:    "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or -. Default {}.",
+		Args:    between(2, 3, "ID", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])
 			if err != nil {
@@ -163,8 +167,9 @@ func batchesPushCommand(e *env) *cobra.Command {
 func batchesSealCommand(e *env) *cobra.Command {
 	on := [3]string{}
 	cmd := &cobra.Command{
-		Use:   "seal ID",
-		Short: "Say that all jobs of a batch were pushed, and what to push when it ends",
+		Use:     "seal ID",
+		Example: `  sqlqueue batches seal 7 --on-success '{"job":"report"}'`,
+		Short:   "Say that all jobs of a batch were pushed, and what to push when it ends",
 		Long: "Say that all jobs of a batch were pushed, and what to push when it ends. Callbacks are jobs such as\n" +
 			`{"job":"report","data":{},"queue":"mail"}: an argument, @FILE, or -. Without a queue they go to that of --queue.`,
 		Args: between(1, 1, "ID"),
@@ -210,9 +215,10 @@ func batchesSealCommand(e *env) *cobra.Command {
 
 func batchesCancelCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "cancel ID",
-		Short: "Cancel a batch: delete its jobs that wait, and push no callbacks",
-		Args:  between(1, 1, "ID"),
+		Use:     "cancel ID",
+		Example: `  sqlqueue batches cancel 7`,
+		Short:   "Cancel a batch: delete its jobs that wait, and push no callbacks",
+		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])
 			if err != nil {

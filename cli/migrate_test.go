@@ -145,7 +145,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	s.ok("push", "a") // nothing says that this program cannot work with them
 	s.exec("INSERT INTO job_schema (compatible_from) VALUES (99)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
-		s.fails(1, []string{"the tables are of version 99, this program knows version 1: use a newer sqlqueue"}, args...)
+		s.fails(1, []string{fmt.Sprintf("the tables are of version 99, this program knows version %d: use a newer sqlqueue", driver.SchemaVersion)}, args...)
 	}
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down"}, {"migrate", "validate"}} {
 		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)
