@@ -46,6 +46,7 @@ func Example() {
 	// Output:
 	// applied 1 create_jobs
 	// applied 2 unique_until
+	// applied 3 create_job_batches
 	// 1
 	// invoice for order 42
 }

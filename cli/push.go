@@ -66,6 +66,8 @@ type pushing struct {
 	maxExceptions int
 	retryUntil    time.Time
 
+	then, catch string // a job, or a list of jobs, as in a payload
+
 	count  int
 	asJSON bool
 }
@@ -87,6 +89,8 @@ func (p *pushing) flags(cmd *cobra.Command) {
 	flags.Var(settings.Moment(&p.retryUntil), "retry-until", "when the job fails instead of running again")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
 	p.keys.add(flags)
+	flags.StringVar(&p.then, "then", "", "job to push when this one is done, or a list of jobs: JSON as in a payload, @FILE, or -")
+	flags.StringVar(&p.catch, "catch", "", "the same, when it has failed for good")
 	flags.Var(settings.Counter(&p.count, 1), "count", "push the job so many times")
 	settings.JSONFlag(cmd, &p.asJSON)
 	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
@@ -140,6 +144,25 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	}
 	if changed("unique") {
 		options = append(options, sqlqueue.Unique(p.unique))
+	}
+	for _, of := range []struct {
+		flag, text string
+		option     func(...sqlqueue.Pushable) sqlqueue.PushOption
+	}{{"then", p.then, sqlqueue.Then}, {"catch", p.catch, sqlqueue.Catch}} {
+		if !changed(of.flag) {
+			continue
+		}
+		text, err := settings.ReadData(of.text, cmd.InOrStdin())
+		if err != nil {
+			return fmt.Errorf("--%s: %w", of.flag, err)
+		}
+		next, err := sqlqueue.ParseNext(text)
+		if err != nil {
+			return exit.Usagef("--%s: %w", of.flag, err)
+		}
+		for _, job := range next {
+			options = append(options, of.option(job))
+		}
 	}
 	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
 		ids, err := p.push(cmd, q, sqlqueue.Named(args[0], data), options)

@@ -37,6 +37,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		workCommand(e),
 		listenCommand(e),
 		jobsCommand(e),
+		batchesCommand(e),
 		queuesCommand(e),
 		statsCommand(e),
 		workersCommand(e),

@@ -20,6 +20,12 @@ var (
 
 	// ErrReservationLost: the reservation is no longer the caller's; nothing was changed. From Hold and Delete.
 	ErrReservationLost = driver.ErrReservationLost
+
+	// ErrNoBatch: there is no batch of this id. From the methods of Batch.
+	ErrNoBatch = driver.ErrNoBatch
+
+	// ErrBatchEnded: the batch has finished, was cancelled, or, for Seal, was sealed before. Nothing was changed. From Batch.Push and Seal.
+	ErrBatchEnded = driver.ErrBatchEnded
 )
 
 // SchemaError says that the tables are of a version that this program does not work with. From Check.

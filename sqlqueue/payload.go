@@ -26,6 +26,10 @@ type Payload struct {
 
 	// MaxExceptions is after how many errors the job fails, however many tries it has left; 0: no limit. Releases do not count.
 	MaxExceptions int `json:"max_exceptions,omitzero"`
+
+	Then   []Next  `json:"then,omitzero"`   // pushed when the job is done
+	Catch  []Next  `json:"catch,omitzero"`  // pushed when it has failed for good
+	Parent *Parent `json:"parent,omitzero"` // how the job ended whose Then or Catch this one was; nil: it was pushed by itself
 }
 
 // ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
@@ -45,11 +49,17 @@ func ParsePayload(payload []byte) (Payload, error) {
 	}
 	all := jsonobject.Parse(payload)
 	name := all.Text("job")
-	settings, err := known(all)
+	settings, err := known(all, members)
 	if err != nil {
 		return Payload{Job: name}, err
 	}
-	if err := json.Unmarshal(settings, &p); err != nil {
+	if all.Count("then")+all.Count("catch") > 0 {
+		err = checkDepth(settings)
+	}
+	if err == nil {
+		err = json.Unmarshal(settings, &p)
+	}
+	if err != nil {
 		p.Job = name
 		return p, fmt.Errorf("payload: %w", err)
 	}
@@ -61,7 +71,7 @@ func ParsePayload(payload []byte) (Payload, error) {
 
 // known is a payload without the members that Payload does not have. encoding/json by itself would take others that differ in case, and
 // the last of those that are there twice.
-func known(all jsonobject.Object) ([]byte, error) {
+func known(all jsonobject.Object, members []string) ([]byte, error) {
 	var some jsonobject.Object
 	for _, one := range all {
 		if !slices.Contains(members, one.Name) {
@@ -76,7 +86,9 @@ func known(all jsonobject.Object) ([]byte, error) {
 }
 
 // members are the names in Payload.
-var members = []string{"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions"}
+var members = []string{
+	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent",
+}
 
 // What stands around the parts of a plain payload.
 const plainName, plainData = `{"job":"`, `","data":`
@@ -110,7 +122,10 @@ func parsePlain(payload []byte) (p Payload, ok bool) {
 	return p, true
 }
 
-func (p *Payload) check() error {
+func (p *Payload) check() error { return p.checkAt(1) }
+
+// checkAt checks a payload that stands in so many others, itself included.
+func (p *Payload) checkAt(level int) error {
 	switch {
 	case p.Job == "":
 		return errors.New(`payload has no "job": the name of the handler`)
@@ -127,20 +142,31 @@ func (p *Payload) check() error {
 			return fmt.Errorf("backoff has %v: it must be 0 (at once) or more", d)
 		}
 	}
-	return nil
+	return p.checkNext(level)
 }
 
 func (p *Payload) encode() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return valid(jsonobject.Marshal(p))
+	payload, err := p.encodeAny()
+	switch {
+	case err != nil || p.Then == nil && p.Catch == nil:
+		return payload, err
+	case len(payload) > mostNext:
+		return nil, fmt.Errorf("the payload has %d bytes: with jobs in Then, Catch or a Chain it may have %d", len(payload), mostNext)
+	}
+	return payload, checkDepth(payload)
 }
+
+// encodeAny encodes without a check.
+func (p *Payload) encodeAny() ([]byte, error) { return valid(jsonobject.Marshal(p)) }
 
 // encodePlain is encode of what nearly all payloads are, a name in plain ASCII and data, which must be JSON without space. Of anything else
 // it says so.
 func (p *Payload) encodePlain() ([]byte, bool) {
-	settings := p.Tries != nil || p.Timeout != nil || p.Backoff != nil || !p.RetryUntil.IsZero() || p.MaxExceptions != 0
+	settings := p.Tries != nil || p.Timeout != nil || p.Backoff != nil || !p.RetryUntil.IsZero() || p.MaxExceptions != 0 ||
+		p.Then != nil || p.Catch != nil || p.Parent != nil
 	if settings || p.Job == "" || !plain(p.Job) || !utf8.Valid(p.Data) {
 		return nil, false
 	}

@@ -53,6 +53,10 @@ func distinct(t *testing.T, of reflect.Type) reflect.Value {
 		return reflect.ValueOf(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	case reflect.TypeFor[json.RawMessage]():
 		return reflect.ValueOf(json.RawMessage(`[7]`))
+	case reflect.TypeFor[Next]():
+		return reflect.ValueOf(Next{Payload: Payload{Job: "next", Data: json.RawMessage(`7`)}})
+	case reflect.TypeFor[Parent]():
+		return reflect.ValueOf(Parent{ID: 7})
 	}
 	v := reflect.New(of).Elem()
 	switch of.Kind() {

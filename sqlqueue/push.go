@@ -50,6 +50,8 @@ type push struct {
 	unique   *string
 	uniquely uniquely
 	sync     bool
+
+	then, catch []Pushable // jobs that are pushed when this one has ended
 }
 
 // OnQueue names the queue, or several: the job is then pushed to each, in one transaction, and each has its own id. Default: the
@@ -122,6 +124,11 @@ func (q *Queue) PushMany(ctx context.Context, jobs []Pushable, options ...PushOp
 	if pushed == nil {
 		return nil, err
 	}
+	return idsOf(rows, pushed)
+}
+
+// idsOf are the ids of what was pushed, and the error of what was not.
+func idsOf(rows []driver.NewJob, pushed []driver.Pushed) ([]int64, error) {
 	ids := make([]int64, len(pushed))
 	var duplicates []Duplicate
 	for i, p := range pushed {
@@ -204,6 +211,21 @@ func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []driver.New
 // apply applies the options and checks them.
 func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	p := &push{queues: []string{q.config.Queue}, sync: q.config.Sync}
+	switch err := q.complete(p, job, options); {
+	case err != nil:
+		return nil, err
+	case len(p.queues) == 0:
+		return nil, errors.New("OnQueue names no queue")
+	case p.sync && q.config.Runner == nil:
+		return nil, errors.New("sync mode needs handlers: set Config.Runner")
+	case p.sync && (p.delay > 0 || !p.at.IsZero()):
+		return nil, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
+	}
+	return p, nil
+}
+
+// complete applies the options to p and checks what holds of every job, also of one that is to come.
+func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 	var own []PushOption
 	for {
 		w, ok := job.(with)
@@ -214,14 +236,18 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 		job = w.Pushable
 	}
 	if job == nil {
-		return nil, errors.New("the job is nil")
+		return errors.New("the job is nil")
+	}
+	switch job.(type) {
+	case Next, steps:
+		return errors.New("a Next is for Then, Catch and the callbacks of a batch, without options: push a job with Named")
 	}
 	if v := reflect.ValueOf(job); v.Kind() == reflect.Pointer && v.IsNil() {
-		return nil, fmt.Errorf("the job is a nil %T", job)
+		return fmt.Errorf("the job is a nil %T", job)
 	}
 	for _, option := range append(append([]PushOption{}, options...), own...) {
 		if option == nil {
-			return nil, errors.New("an option of the push is nil: leave it out")
+			return errors.New("an option of the push is nil: leave it out")
 		}
 		option(p)
 	}
@@ -232,51 +258,48 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	}
 	p.payload.Job = job.JobName()
 	if p.payload.Job == "" {
-		return nil, fmt.Errorf("the job of type %T has an empty name", job)
+		return fmt.Errorf("the job of type %T has an empty name", job)
 	}
 	var err error
 	if p.payload.Data, err = q.config.Codec.Marshal(data); err != nil {
-		return nil, fmt.Errorf("data of job %q: %w", p.payload.Job, err)
+		return fmt.Errorf("data of job %q: %w", p.payload.Job, err)
 	}
 	if err := p.uniquely.key(p); err != nil {
-		return nil, err
-	}
-	if len(p.queues) == 0 {
-		return nil, errors.New("OnQueue names no queue")
+		return err
 	}
 	for _, queue := range p.queues {
 		if err := CheckQueueName(queue); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	switch {
 	case p.priority != int(int16(p.priority)):
-		return nil, fmt.Errorf("priority is %d: it must be from -32768 to 32767", p.priority)
+		return fmt.Errorf("priority is %d: it must be from -32768 to 32767", p.priority)
 	case p.noTime:
-		return nil, errors.New("At has the zero time: give the time when the job is to be available, or leave it out for now")
+		return errors.New("At has the zero time: give the time when the job is to be available, or leave it out for now")
 	case p.payload.Backoff != nil && len(p.payload.Backoff) == 0:
-		return nil, errors.New("BackoffList names no wait: give at least one, 0 to try again at once")
+		return errors.New("BackoffList names no wait: give at least one, 0 to try again at once")
 	case p.delay > rule.MaxDelay:
-		return nil, fmt.Errorf("delay is %v: it must be at most a hundred years", p.delay)
-	case p.sync && q.config.Runner == nil:
-		return nil, errors.New("sync mode needs handlers: set Config.Runner")
-	case p.sync && (p.delay > 0 || !p.at.IsZero()):
-		return nil, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
+		return fmt.Errorf("delay is %v: it must be at most a hundred years", p.delay)
 	}
 	if !p.at.IsZero() {
 		if err := rule.Time(p.at); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if p.unique != nil {
 		if err := checkUniqueKey(*p.unique); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := p.uniquely.check(p); err != nil {
-		return nil, err
+		return err
 	}
-	return p, nil
+	if p.payload.Then, err = q.next(p.then, "Then"); err != nil {
+		return err
+	}
+	p.payload.Catch, err = q.next(p.catch, "Catch")
+	return err
 }
 
 // rows are what is stored of the job; dense: its data is JSON without space.

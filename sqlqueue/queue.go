@@ -143,7 +143,19 @@ func (q *Queue) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		return driver.Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
 	}
 	answer, err := store.Exchange(ctx, x)
+	if err == nil {
+		q.ringNext(x.Settle)
+	}
 	return answer, wrap("exchange", err)
+}
+
+// ringNext tells of jobs that were pushed because others have ended.
+func (q *Queue) ringNext(settled []driver.Settlement) {
+	for _, s := range settled {
+		if s.Push != nil {
+			q.pushes.ring(s.Push)
+		}
+	}
 }
 
 // Beat writes what a worker tells of itself: see driver.Store.
@@ -159,7 +171,8 @@ func (q *Queue) Beat(ctx context.Context, b driver.Beat) error {
 var inline Reservation
 
 // HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job. If it also has a method
-// Completed(), Delete calls it when it has removed the row: that is how a worker learns that its handler has completed the job.
+// Completed(), Delete calls it when it has removed the row: that is how a worker learns that its handler has completed the job. If it has
+// a method NextJobs() ([]driver.NewJob, error), Delete pushes these in the same transaction: they are those of the job's Then.
 type HasReservation interface {
 	Reservation() Reservation
 }
@@ -187,12 +200,23 @@ func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 	if r == inline {
 		return nil
 	}
+	settle := []driver.Settlement{{Reservation: r, Outcome: driver.Delete}}
+	if has, ok := job.(interface {
+		NextJobs() ([]driver.NewJob, error)
+	}); ok {
+		if settle[0].Push, err = has.NextJobs(); err != nil {
+			return wrap("delete", err)
+		}
+	}
 	if err := store.Hold(ctx, r); err != nil {
 		return wrap("delete", err)
 	}
-	answer, err := store.Exchange(ctx, driver.Exchange{Settle: []driver.Settlement{{Reservation: r, Outcome: driver.Delete}}})
+	answer, err := store.Exchange(ctx, driver.Exchange{Settle: settle})
 	if err == nil && len(answer.Lost)+len(answer.Locked) > 0 {
 		err = ErrReservationLost
+	}
+	if err == nil {
+		q.ringNext(settle)
 	}
 	if completed, ok := job.(interface{ Completed() }); ok && err == nil {
 		completed.Completed()

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -83,6 +84,13 @@ const refusedText = "the database refused to store the error: see the worker's l
 // drops the outcome. Such a job runs again when its reservation expires.
 func (t *talk) refuse(r *run) {
 	t.log.refused(r, t.settling.reason)
+	if r.next != nil {
+		// Perhaps it is the jobs after this one that the database does not take: then this one fails, and a retry pushes them.
+		failure := fmt.Errorf("the end of the job, with the jobs that it pushes, cannot be written: %w", t.settling.reason)
+		r.next, r.verdict = nil, verdict{kind: failed, err: failure}
+		r.verdict.write()
+		return
+	}
 	if r.verdict.kind == failed && r.verdict.text != refusedText {
 		r.verdict.text, r.verdict.stack = refusedText, ""
 		return

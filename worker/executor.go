@@ -31,10 +31,14 @@ type executor struct {
 func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
 	r.ahead = now.Sub(r.reservedAt)
-	r.info.completed = &r.completed
+	r.info.completed, r.info.result = &r.completed, &r.result
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	r.info.Name = payload.Job
 	r.data = payload.Data
+	if err == nil && (payload.Then != nil || payload.Catch != nil) {
+		next := payload // a copy, so that only such a payload is kept
+		r.next = &next
+	}
 	found := e.mux.find(payload.Job)
 	r.rules = rulesOf(payload, found.settings, e.config)
 	switch {

@@ -32,6 +32,7 @@ type JobInfo struct {
 	by        string
 	codec     sqlqueue.Codec
 	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
+	result    *result      // nil: nobody asks for it
 }
 
 // Reservation names the job's reservation, for Queue.Hold and Queue.Delete.

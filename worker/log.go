@@ -227,3 +227,7 @@ func why(v *verdict) []slog.Attr {
 	}
 	return attrs
 }
+
+func (j *journal) batchesFailed(err error) {
+	j.say(j.to.Warn, "cannot look at the batches: their callbacks wait", slog.String("error", textOf(err)))
+}

@@ -30,6 +30,7 @@ type loop struct {
 	keeper   *keeper   // the jobs that are held
 	talk     *talk     // the conversation with the database
 	presence presence  // the worker's row in the database
+	batches  *batches  // which batches have ended
 	wake     *wake     // when to ask for jobs again
 	limits   *limits   // the reasons to stop
 	demand   demand    // how many jobs to ask for
@@ -61,6 +62,8 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		deadline: l.deadline, late: ends.late, hangUp: ends.hangUp,
 		settling: settleBisect{most: unlimited}, fetching: fetchBisect{most: unlimited},
 	}
+	l.batches = &batches{talk: l.talk, log: l.log}
+	l.reports.batches = l.batches
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),
 		listener: listener{queue: q, queues: config.Queues, log: l.log, pushed: make(chan struct{}, 1)},
@@ -101,6 +104,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	}
 	l.receiveSecond()
 	l.beatFailed(l.presence.await())
+	l.batches.last(ctx)
 	l.presence.leave(ctx)
 	return l.leftover()
 }
@@ -112,6 +116,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 			return l.failed(driver.Exchange{}, err)
 		}
 		l.beatFailed(err)
+	}
+	if !l.talk.outage.on() {
+		l.batches.turn(ctx, time.Now())
 	}
 	l.giveBackWaiting(time.Now())
 	l.keeper.heartbeat(ctx, time.Now())

@@ -70,6 +70,9 @@ func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], 
 	if answer.Completed {
 		job.Completed()
 	}
+	if answer.Result != nil && job.result != nil {
+		job.result.Store(&answer.Result)
+	}
 	return answer.Error.unpack()
 }
 
@@ -81,7 +84,7 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 	if codec == nil {
 		codec = sqlqueue.JSON
 	}
-	completed := new(atomic.Bool)
+	completed, given := new(atomic.Bool), new(result)
 	err := apart(func() error {
 		var p packedJob
 		if err := json.Unmarshal(request, &p); err != nil {
@@ -96,6 +99,7 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 		}
 		job := &Job[json.RawMessage]{Data: payload.Data, JobInfo: p.JobInfo}
 		job.Payload, job.by, job.codec, job.completed = p.Payload, p.By, codec, completed
+		job.result = given
 		ctx, end := p.context(ctx)
 		defer end()
 
@@ -112,8 +116,12 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 	if broken := apart(func() error { packed = packError(err); return nil }); broken != nil { // by a method of the handler's error
 		packed = packError(broken)
 	}
-	answer, _ := json.Marshal(packedAnswer{Error: packed, Completed: completed.Load()}) // texts and numbers: it cannot fail
-	return answer
+	answer := packedAnswer{Error: packed, Completed: completed.Load()}
+	if text := given.Load(); text != nil && json.Valid(*text) {
+		answer.Result = *text
+	}
+	packedAnswer, _ := json.Marshal(answer) // texts, numbers and JSON: it cannot fail
+	return packedAnswer
 }
 
 // tellPacked asks the callbacks, in order, until one says what is to become of the job, and returns that, or else what went wrong.
@@ -150,6 +158,8 @@ type packedJob struct {
 type packedAnswer struct {
 	Error     *packedError `json:"error,omitempty"`
 	Completed bool         `json:"completed,omitempty"`
+
+	Result json.RawMessage `json:"result,omitempty"` // of SetResult
 }
 
 // packedError is an error, as far as it matters elsewhere.

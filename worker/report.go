@@ -10,6 +10,7 @@ type reporter struct {
 	log       *journal
 	emitter   *emitter
 	counts    counts
+	batches   *batches
 	unhandled int // how often a job was put back because there is no handler of its name
 }
 
@@ -21,6 +22,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	}
 	p.log.ended(r, p.unhandled)
 	p.counts.ended(r, now)
+	p.batches.note(r.info.Queue)
 
 	if r.timedOut {
 		p.emitter.job("TimedOut", on.TimedOut, r)

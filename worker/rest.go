@@ -16,7 +16,7 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 	now := time.Now()
 	quiet := len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil
 	if found, empty := l.wake.plan(x, answer, l.control.reopened, now); found || empty {
-		l.noteIdle(empty && quiet)
+		l.noteIdle(ctx, empty && quiet)
 	}
 	if quiet && x.Limit == 0 {
 		l.wake.confirmEmpty()
@@ -25,6 +25,7 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 		return 0
 	}
 	next := now.Add(controlEvery)
+	next = l.batches.restUntil(next)
 	if l.talk.second != nil && len(l.talk.unsettled) < pipelineFrom {
 		return earlier(next, l.keeper.dueAt).Sub(now)
 	}
@@ -52,12 +53,16 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 }
 
 // noteIdle notes whether no job is due and none is running here.
-func (l *loop) noteIdle(idle bool) {
+func (l *loop) noteIdle(ctx context.Context, idle bool) {
 	if f := l.config.Events.Idle; f != nil && idle && !l.wake.idle {
 		l.emitter.call("Idle", f)
 	}
 	l.wake.idle = idle
-	if idle && l.config.StopWhenEmpty {
+	switch {
+	case !idle || !l.config.StopWhenEmpty:
+	case l.batches.last(ctx): // there may be jobs again
+		l.wake.pollNow()
+	default:
 		l.stop("empty")
 	}
 }

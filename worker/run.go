@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"sync/atomic"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // run is one reserved job on its way from the reservation to its settlement. The goroutine of Run reads and writes it until it
@@ -15,8 +17,9 @@ type run struct {
 	rules  rules
 	handle Handler
 	failed []FailedFunc
-	starts bool          // a handler runs; otherwise the job was refused
-	ahead  time.Duration // by how much the database's clock is ahead of ours
+	next   *sqlqueue.Payload // has the jobs to push when this one has ended; nil: there are none
+	starts bool              // a handler runs; otherwise the job was refused
+	ahead  time.Duration     // by how much the database's clock is ahead of ours
 
 	// The slots' part.
 	slot    *slot        // where it runs, or has run
@@ -40,6 +43,7 @@ type run struct {
 
 	// Its slot's part.
 	completed   atomic.Bool // the handler has deleted the row itself
+	result      result
 	verdict     verdict
 	took        time.Duration
 	timedOut    bool

@@ -27,9 +27,12 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 		return fmt.Errorf("worker: job %q: %w", payload.Job, ErrNoHandler)
 	}
 	info := infoOf(job, q.Config().Codec)
-	info.Name = payload.Job
+	info.Name, info.result = payload.Job, new(result)
 	err = protect(func() error { return handle(ctx, &Job[json.RawMessage]{Data: payload.Data, JobInfo: info}) })
 
+	if err == nil {
+		return m.runNext(ctx, q, payload, info)
+	}
 	said := outcomeOf(err)
 	if said == nil || said.kind == kept {
 		return err
@@ -45,4 +48,19 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 	default:
 		return fmt.Errorf("worker: job %q was %w: a job in sync mode cannot be put back", payload.Job, errors.New(said.Error()))
 	}
+}
+
+// runNext runs the jobs after one that is done, at once and one after the other. What they return is the error of the push.
+func (m *Mux) runNext(ctx context.Context, q *sqlqueue.Queue, done sqlqueue.Payload, info JobInfo) error {
+	jobs, err := done.NextJobs(info.Queue, info.asParent(""))
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	for _, job := range jobs {
+		next := sqlqueue.Job{Queue: job.Queue, Priority: job.Priority, Payload: job.Payload, Attempts: 1}
+		if err := m.RunJob(ctx, q, next); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -132,6 +132,9 @@ func settlements(of []*run) []driver.Settlement {
 	for _, r := range of {
 		if s, ok := r.verdict.settlement(r.info.Reservation()); ok {
 			s.KeepStarted = (r.verdict.kind == unstarted || r.verdict.kind == neverBegan) && r.wasStarted
+			if r.next != nil {
+				s.Push = r.nextJobs()
+			}
 			settle = append(settle, s)
 		}
 	}

@@ -20,6 +20,12 @@ var (
 
 	// ErrReservationLost: the reservation is no longer the caller's; nothing was changed. From Hold and Delete.
 	ErrReservationLost = errors.New("reservation lost")
+
+	// ErrNoBatch: there is no batch of this id.
+	ErrNoBatch = errors.New("there is no such batch")
+
+	// ErrBatchEnded: the batch has finished, was cancelled, or, for Seal, was sealed before. Nothing was changed.
+	ErrBatchEnded = errors.New("the batch has ended, or is sealed already")
 )
 
 // SchemaError says that the tables are of a version that this program does not work with. From Check.

@@ -106,6 +106,9 @@ type Settlement struct {
 	// For Fail, in valid UTF-8 without NUL:
 	Error string // why the job failed
 	Stack string // where, or empty
+
+	// Push are jobs to insert if, and only if, this ends the job: for Delete and Fail, in the same transaction. They have no unique keys.
+	Push []NewJob
 }
 
 // Outcome is how a Settlement ends a reservation.

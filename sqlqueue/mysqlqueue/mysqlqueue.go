@@ -25,7 +25,7 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
 	s := &store{db: db, known: &known{}}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx, Insert: s.pushIn}
 	s.names = s.Names("{", "}") // nothing else in this package's SQL stands in braces
 	return sqlqueue.New(s, config)
 }
@@ -75,7 +75,7 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bind(tx *sql.Tx) *store {
 	b := *s
 	b.bound = tx
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Tx: b.tx}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Tx: b.tx, Insert: b.pushIn}
 	return &b
 }
 

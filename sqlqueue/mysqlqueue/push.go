@@ -48,6 +48,34 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	if err != nil {
 		return nil, translate(err)
 	}
+	s.learn(jobs)
+	return p.pushed, nil
+}
+
+// pushIn is sqldb.Database.Insert.
+func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	executor, _ := sqldb.ExecutorOf(db)
+	on, ok := executor.(connection)
+	if !ok {
+		return nil, errors.New("jobs can be inserted in a transaction only")
+	}
+	packet, err := s.session(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	p := &push{store: s, packet: int(packet), jobs: jobs, pushed: make([]driver.Pushed, len(jobs)), on: on}
+	if err := p.plan(); err != nil {
+		return nil, err
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, translate(err)
+	}
+	s.learn(jobs)
+	return p.pushed, nil
+}
+
+// learn remembers where jobs were pushed to.
+func (s *store) learn(jobs []driver.NewJob) {
 	for _, job := range jobs {
 		s.known.lanes.Learn(job.Queue, job.Priority)
 		s.known.places.pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
@@ -55,7 +83,6 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}
 	}
-	return p.pushed, nil
 }
 
 // push is a Push under way.

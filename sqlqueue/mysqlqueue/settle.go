@@ -51,6 +51,9 @@ func (c *exchange) settle(ctx context.Context) error {
 	if err := c.delete(ctx, ends); err != nil {
 		return err
 	}
+	if err := c.pushNext(ctx, ends); err != nil {
+		return err
+	}
 	if err := c.release(ctx, releases); err != nil {
 		return err
 	}
@@ -164,6 +167,19 @@ func (c *exchange) delete(ctx context.Context, settlements []driver.Settlement) 
 		}
 	}
 	return nil
+}
+
+// pushNext pushes what comes after jobs that have ended.
+func (c *exchange) pushNext(ctx context.Context, ended []driver.Settlement) error {
+	var jobs []driver.NewJob
+	for _, s := range ended {
+		jobs = append(jobs, s.Push...)
+	}
+	if jobs == nil {
+		return nil
+	}
+	_, err := c.store.pushIn(ctx, c.db, jobs)
+	return err
 }
 
 // endReservation is what a statement writes that ends a reservation and leaves the job in the table.

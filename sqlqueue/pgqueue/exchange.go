@@ -56,6 +56,7 @@ type exchange struct {
 	queues []string
 	answer driver.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
+	next   []driver.NewJob        // what is pushed because jobs have ended
 	scan   lane.Scan
 	expiry lane.Scan // in the lane Expiring
 	left   time.Time // when the first had expired that was not released; zero: all were
@@ -69,7 +70,7 @@ type exchange struct {
 
 // run sends everything in one batch, on one connection.
 func (c *exchange) run(ctx context.Context) error {
-	c.answer, c.done, c.left, c.cut = driver.Exchanged{}, nil, time.Time{}, false
+	c.answer, c.done, c.next, c.left, c.cut = driver.Exchanged{}, nil, nil, time.Time{}, false
 	c.began, c.requeued, c.reserved = time.Time{}, time.Time{}, time.Time{}
 	conn, err := c.store.acquire(ctx)
 	if err != nil {
@@ -83,6 +84,10 @@ func (c *exchange) run(ctx context.Context) error {
 	batch.Queue(byIndexSQL)
 	for _, step := range c.settle() {
 		c.collect(batch.Queue(c.store.names.In(step.query), step.args...))
+	}
+	notify, later := c.store.toNotifyNext(c.next)
+	if notify != nil {
+		batch.Queue(notifySQL, c.store.notifier.channel, notify)
 	}
 	c.touch(batch)
 	c.giveBack(batch)
@@ -98,6 +103,7 @@ func (c *exchange) run(ctx context.Context) error {
 		rollBack(ctx, conn)
 		return outcome(readOnly(conn.Conn(), translate(err)))
 	}
+	c.store.pushed(c.next, later)
 	return nil
 }
 
@@ -117,6 +123,12 @@ func (c *exchange) settleBound(ctx context.Context) (driver.Exchanged, error) {
 			return driver.Exchanged{}, err
 		}
 	}
+	if notify, _ := c.store.toNotifyNext(c.next); notify != nil {
+		if _, err := c.store.DB.Exec(ctx, notifySQL, c.store.notifier.channel, notify); err != nil {
+			return driver.Exchanged{}, err
+		}
+	}
+	c.store.pushed(c.next, nil)
 	c.explain(ctx, c.store.DB)
 	return c.answer, nil
 }

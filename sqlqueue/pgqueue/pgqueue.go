@@ -31,7 +31,7 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		pool: pool, lanes: &lane.Set{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Insert: s.pushIn}
 	s.names = s.Names(dialect.Quote, dialect.Quote) // nothing else in this package's SQL stands in double quotes
 	return sqlqueue.New(s, config)
 }
@@ -103,7 +103,7 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
 	b.pool, b.notified = nil, map[string]bool{}
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx, Insert: b.pushIn}
 	return &b
 }
 
@@ -151,6 +151,7 @@ var dialect = sqldb.Dialect{
 	Reserved:   "reserved",
 	ForUpdate:  "FOR UPDATE",
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
+	ByIndex:    byIndexSQL,
 	OnConflict: " ON CONFLICT DO NOTHING",
 	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 	KeyHeld:    keyHeld,

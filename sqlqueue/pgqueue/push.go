@@ -81,6 +81,39 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	if err != nil {
 		return nil, err
 	}
+	s.pushed(jobs, later)
+	return pushed, nil
+}
+
+// pushIn is sqldb.Database.Insert.
+func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	var plain, keyed []int
+	for i, job := range jobs {
+		if job.UniqueKey == "" {
+			plain = append(plain, i)
+		} else {
+			keyed = append(keyed, i)
+		}
+	}
+	pushed := make([]driver.Pushed, len(jobs))
+	if err := s.pushPlain(ctx, db, jobs, plain, pushed); err != nil {
+		return nil, err
+	}
+	if err := s.pushKeyed(ctx, db, jobs, keyed, pushed); err != nil {
+		return nil, err
+	}
+	notify, later := s.toNotifyNext(jobs)
+	if notify != nil {
+		if _, err := db.Exec(ctx, notifySQL, s.notifier.channel, notify); err != nil {
+			return nil, err
+		}
+	}
+	s.pushed(jobs, later)
+	return pushed, nil
+}
+
+// pushed notes what was pushed. Of the queues later, idle workers are notified later.
+func (s *store) pushed(jobs []driver.NewJob, later []string) {
 	if later != nil {
 		s.notifier.later(s.pool, later)
 	}
@@ -90,7 +123,14 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}
 	}
-	return pushed, nil
+}
+
+// toNotifyNext is toNotify, also of no jobs.
+func (s *store) toNotifyNext(jobs []driver.NewJob) (now, later []string) {
+	if jobs == nil {
+		return nil, nil
+	}
+	return s.toNotify(jobs)
 }
 
 // toNotify lists the queues of which the push is to notify in its transaction, and those of which the notifier does so later.

@@ -2,6 +2,8 @@ package pgqueue
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -57,6 +59,31 @@ f AS (
     SELECT id, ` + keptColumns + ` FROM d)
 SELECT id, by FROM d`
 
+// What to push when the jobs of d have ended, as for pushSQL, and the ids and numbers of those. IS TRUE as in deleteSQL.
+const nextSQL = `,
+n AS (
+    INSERT INTO "jobs" (queue, priority, payload, available_at)
+    SELECT r.queue, r.priority, r.payload::json,
+           coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond')
+    FROM unnest(%s::text[], %s::smallint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
+         WITH ORDINALITY AS r(queue, priority, payload, at, delay, parent, by, n)
+    WHERE ((r.parent, r.by) IN (SELECT id, by FROM d)) IS TRUE
+    ORDER BY r.n)`
+
+// The statements that end jobs, and push what comes next.
+var (
+	deleteThenSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
+d AS (
+    DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND ((tableoid, ctid) IN (SELECT part, place FROM s)) IS TRUE
+    RETURNING id, reserved_by AS by)` + fmt.Sprintf(nextSQL, "$3", "$4", "$5", "$6", "$7", "$8", "$9") + `
+SELECT id, by FROM d`
+	failThenSQL = strings.Replace(failSQL, "\nSELECT id, by FROM d",
+		fmt.Sprintf(nextSQL, "$5", "$6", "$7", "$8", "$9", "$10", "$11")+"\nSELECT id, by FROM d", 1)
+)
+
 // step is a statement that returns the reservations that it has settled.
 type step struct {
 	query string
@@ -85,15 +112,40 @@ func (c *exchange) settle() []step {
 	}
 	var steps []step
 	if of := driver.Delete; ids[of] != nil {
-		steps = append(steps, step{deleteSQL, []any{ids[of], numbers[of]}})
+		steps = append(steps, c.thenPush(of, step{deleteSQL, []any{ids[of], numbers[of]}}, deleteThenSQL))
 	}
 	if of := driver.Release; ids[of] != nil {
 		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions, started}})
 	}
 	if of := driver.Fail; ids[of] != nil {
-		steps = append(steps, step{failSQL, []any{ids[of], numbers[of], errs, stacks}})
+		steps = append(steps, c.thenPush(of, step{failSQL, []any{ids[of], numbers[of], errs, stacks}}, failThenSQL))
 	}
 	return steps
+}
+
+// thenPush makes a step that ends jobs push what comes next, by the statement then, if there is anything.
+func (c *exchange) thenPush(of driver.Outcome, end step, then string) step {
+	var jobs []driver.NewJob
+	var parents []int64
+	var numbers []string
+	var which []int
+	seen := map[sqlqueue.Reservation]bool{}
+	for _, s := range c.x.Settle {
+		if s.Push == nil || s.Outcome != of || seen[s.Reservation] {
+			continue
+		}
+		seen[s.Reservation] = true
+		for _, job := range s.Push {
+			which = append(which, len(jobs))
+			jobs = append(jobs, job)
+			parents, numbers = append(parents, s.ID), append(numbers, s.By)
+		}
+	}
+	if jobs == nil {
+		return end
+	}
+	c.next = append(c.next, jobs...)
+	return step{then, append(append(end.args, columns(jobs, which)...), parents, numbers)}
 }
 
 func oneIf(b bool) int16 {

@@ -18,6 +18,9 @@ type Database struct {
 
 	// Tx runs f in a transaction at READ COMMITTED: in one of the store's own, which is repeated after a deadlock, or in the caller's.
 	Tx func(ctx context.Context, f func(DB) error) error
+
+	// Insert is the store's push, in a transaction that Tx has begun.
+	Insert func(ctx context.Context, db DB, jobs []driver.NewJob) ([]driver.Pushed, error)
 }
 
 // Store is a driver.Store that works on a Database. Package operator needs one.

@@ -44,6 +44,12 @@ type Executor interface {
 // SQL makes a DB of an Executor. Errors go through translate, which makes of a driver's errors those of package driver.
 func SQL(db Executor, translate func(error) error) DB { return sqlDB{db, translate} }
 
+// ExecutorOf returns the Executor that a DB was made of by SQL.
+func ExecutorOf(db DB) (Executor, bool) {
+	made, ok := db.(sqlDB)
+	return made.db, ok
+}
+
 type sqlDB struct {
 	db        Executor
 	translate func(error) error

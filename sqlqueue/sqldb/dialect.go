@@ -45,6 +45,9 @@ type Dialect struct {
 	// itself.
 	ByID, Delete string
 
+	// ByIndex is a statement after which the planner takes only paths by index, until the transaction ends. Empty: it need not be told.
+	ByIndex string
+
 	// Force stands after a table's name and makes the database use the index %s. Empty: it does so by itself.
 	Force string
 

@@ -14,6 +14,7 @@ var names = []string{
 	"job_counts", "job_counts_minute",
 	"job_subscriptions", "job_subscriptions_queue",
 	"job_once", "job_once_key", "job_once_until",
+	"job_batches", "job_batches_open",
 	"job_schema", "sqlqueue_migrations",
 }
 

@@ -3,6 +3,7 @@ package sqlitequeue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,39 +16,62 @@ const mostPayload = 8 << 20
 
 // Push implements driver.Store.
 func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
-	pushed := make([]driver.Pushed, 0, len(jobs))
+	var pushed []driver.Pushed
 	write := s.promptly
 	once := sqldb.Once(jobs)
 	if len(jobs) == 1 && !s.bound && !once && !jobs[0].Replace {
 		write = s.writeOne
 	}
 	err := write(ctx, func(db sqldb.Executor) error {
-		pushed = pushed[:0]
+		var err error
 		if once {
-			var err error
 			pushed, err = s.pushOnce(ctx, db, jobs)
-			return err
+		} else {
+			pushed, err = s.pushAll(ctx, db, jobs)
 		}
-		now := time.Now()
-		for left := jobs; len(left) > 0; {
-			n := alike(left)
-			made, err := s.pushAlike(ctx, db, left[:n], now)
-			if err != nil {
-				return err
-			}
-			pushed, left = append(pushed, made...), left[n:]
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.learn(jobs)
+	return pushed, nil
+}
+
+// pushIn is sqldb.Database.Insert.
+func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	tx, ok := sqldb.ExecutorOf(db)
+	if !ok {
+		return nil, errors.New("jobs can be inserted in a transaction only")
+	}
+	pushed, err := s.pushAll(ctx, tx, jobs)
+	if err == nil {
+		s.learn(jobs)
+	}
+	return pushed, err
+}
+
+func (s *store) pushAll(ctx context.Context, db sqldb.Executor, jobs []driver.NewJob) ([]driver.Pushed, error) {
+	pushed := make([]driver.Pushed, 0, len(jobs))
+	now := time.Now()
+	for left := jobs; len(left) > 0; {
+		n := alike(left)
+		made, err := s.pushAlike(ctx, db, left[:n], now)
+		if err != nil {
+			return nil, err
+		}
+		pushed, left = append(pushed, made...), left[n:]
+	}
+	return pushed, nil
+}
+
+// learn remembers where jobs were pushed to.
+func (s *store) learn(jobs []driver.NewJob) {
 	for i, job := range jobs {
 		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
 			s.lanes.Learn(job.Queue, job.Priority)
 		}
 	}
-	return pushed, nil
 }
 
 // alike returns how many jobs, from the first on, one statement can insert: jobs without a unique key that differ only by payload. All jobs

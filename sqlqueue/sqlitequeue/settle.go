@@ -21,6 +21,7 @@ func (e *exchange) settle(ctx context.Context) error {
 		return err
 	}
 	var done []int64
+	var next []driver.NewJob
 	var released [][5]any
 	var failed [][3]any
 	for i, settlement := range e.asked.Settle {
@@ -30,14 +31,14 @@ func (e *exchange) settle(ctx context.Context) error {
 		}
 		switch id := settlement.ID; settlement.Outcome {
 		case driver.Delete:
-			done = append(done, id)
+			done, next = append(done, id), append(next, settlement.Push...)
 		case driver.Release:
 			released = append(released, [5]any{
 				id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception, settlement.KeepStarted,
 			})
 		case driver.Fail:
 			failed = append(failed, [3]any{id, settlement.Error, settlement.Stack})
-			done = append(done, id)
+			done, next = append(done, id), append(next, settlement.Push...)
 		default:
 			return fmt.Errorf("job %d: %s %d: use Delete, Release or Fail", id, settlement.Outcome, int(settlement.Outcome))
 		}
@@ -48,7 +49,11 @@ func (e *exchange) settle(ctx context.Context) error {
 	if err := e.fail(ctx, failed); err != nil {
 		return err
 	}
-	return e.delete(ctx, done)
+	if err := e.delete(ctx, done); err != nil || next == nil {
+		return err
+	}
+	_, err = e.pushIn(ctx, e.db, next)
+	return err
 }
 
 // selectLost returns which of the reservations of ?1, ["<id> <reserved_by>", …], are not held, by their index. Texts take half the time of

@@ -108,7 +108,7 @@ func (*store) SingleWriter() {}
 func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx)}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Insert: s.pushIn}
 	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
 	return s
 }
@@ -122,7 +122,7 @@ func (s *store) bind(tx *sql.Tx) *store {
 	bound.tx = func(ctx context.Context, f func(sqldb.Executor) error) error { return s.asWriter(ctx, tx, f) }
 	database := *s.Database
 	database.DB = sqldb.SQL(tx, translate)
-	database.Tx = onDB(bound.tx)
+	database.Tx, database.Insert = onDB(bound.tx), bound.pushIn
 	bound.Database = &database
 	return &bound
 }

@@ -153,6 +153,9 @@ func exchanged(x driver.Exchange, answer driver.Exchanged, err error) []event {
 			e.what = released
 		}
 		events = append(events, e)
+		if s.Outcome != driver.Release && len(s.Push) > 0 {
+			events = append(events, event{what: inserted, count: len(s.Push)})
+		}
 	}
 	for _, t := range x.Touch {
 		if refused[t.Reservation] {

@@ -95,6 +95,8 @@ var subjects = []struct {
 	{"push", pushCases},
 	{"reserve", reserveCases},
 	{"settle", settleCases},
+	{"next", nextCases},
+	{"batches", batchCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
 	{"unique", append(uniqueCases, uniqueModeCases...)},
