@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Run runs every case. Each call of open returns a new pool on the same database, which must be empty, is emptied before each case,
@@ -511,7 +513,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	down := blocked{done: make(chan error, 1), cancel: cancel, unblock: func() { _ = tx.Rollback() }}
 	t.Cleanup(down.unblock)
 	t.Cleanup(cancel)
-	hold := `SELECT 1 FROM job_workers`
+	hold := `SELECT 1 FROM ` + s.firstToGo(t)
 	if s.dialect == migrations.SQLite {
 		hold = `UPDATE jobs SET attempts = 0` // of no row, but it takes the database's write lock
 	}
@@ -528,7 +530,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	}
 	m := s.migrator(t, db, "")
 	go func() {
-		_, err := m.DownAll(ctx)
+		_, err := m.Down(ctx)
 		down.done <- err
 	}()
 	if s.dialect == migrations.SQLite {
@@ -541,6 +543,28 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	}
 	s.eventually(t, func() bool { return s.db.QueryRowContext(t.Context(), s.findDrop()).Scan(&down.session) == nil })
 	return down
+}
+
+// firstToGo is the table that Down changes first.
+func (s suite) firstToGo(t *testing.T) string {
+	files, err := migrations.Files(s.dialect, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := fs.ReadFile(files, slices.Max(names))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, down, _ := strings.Cut(string(text), "-- +goose Down")
+	found := regexp.MustCompile(`(?:DROP|ALTER) TABLE ["` + "`" + `]?(\w+)`).FindStringSubmatch(down)
+	if found == nil {
+		t.Fatalf("Down of the last step changes no table:\n%s", down)
+	}
+	return found[1]
 }
 
 // isLocked reports whether a file is there and somebody has locked it.
@@ -604,7 +628,7 @@ func (s suite) tablesOfOthers(t *testing.T) {
 	others := map[string][]string{
 		"the view job_queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW job_queues AS SELECT id FROM theirs"},
 	}
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_batches", "job_schema"} {
+	for _, table := range sqldb.Tables() {
 		others["the table "+table+" "] = []string{"CREATE TABLE " + table + " (" + columns + ")"}
 	}
 	if s.dialect != migrations.MySQL { // where an index belongs to its table

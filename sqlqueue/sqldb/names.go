@@ -1,22 +1,29 @@
 package sqldb
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
 
-// names are the tables and indexes that a prefix stands before. A test of package migrations finds a name that is missing here.
-var names = []string{
-	"jobs", "jobs_ready", "jobs_expiry", "jobs_unique",
-	"failed_jobs", "failed_jobs_queue", "failed_jobs_failed_at",
-	"job_queues",
-	"job_workers",
-	"job_counts", "job_counts_minute",
-	"job_subscriptions", "job_subscriptions_queue",
-	"job_once", "job_once_key", "job_once_until",
-	"job_batches", "job_batches_open",
-	"job_schema", "sqlqueue_migrations",
-}
+// Tables and indexes, which a prefix stands before. A test of package migrations finds a name that is missing here.
+var (
+	tables = []string{
+		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_schema",
+	}
+	indexes = []string{
+		"jobs_ready", "jobs_expiry", "jobs_unique",
+		"failed_jobs_queue", "failed_jobs_failed_at",
+		"job_counts_minute",
+		"job_subscriptions_queue",
+		"job_once_key", "job_once_until",
+		"job_batches_open",
+	}
+	names = slices.Concat(tables, indexes, []string{"sqlqueue_migrations"})
+)
+
+// Tables are the names of all tables, without a prefix, but for that of package migrations.
+func Tables() []string { return slices.Clone(tables) }
 
 // Table returns the real name of a table or an index, quoted: with the prefix before it.
 func (d *Database) Table(name string) string {
