@@ -237,6 +237,10 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 		return nil, errors.New("OnQueue names no queue")
 	}
 	for _, queue := range p.queues {
+		if driver.IsPattern(queue) {
+			return nil, fmt.Errorf("queue %q stands for all queues below %s: push to one of them, such as %q",
+				queue, driver.Level(queue), driver.Level(queue)+"1")
+		}
 		if err := CheckQueueName(queue); err != nil {
 			return nil, err
 		}

@@ -50,6 +50,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	}
 	for _, job := range jobs {
 		s.known.lanes.Learn(job.Queue, job.Priority)
+		s.known.turns.Learn(job.Queue)
 		s.known.places.pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)

@@ -84,6 +84,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	}
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)
+		s.turns.Learn(job.Queue)
 		if !job.At.IsZero() {
 			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

@@ -39,6 +39,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	for i, job := range jobs {
 		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
 			s.lanes.Learn(job.Queue, job.Priority)
+			s.turns.Learn(job.Queue)
 		}
 	}
 	return pushed, nil
