@@ -1,15 +1,21 @@
--- Limits of queues, and of all queues below a level of names.
+-- Limits of queues, and of all queues below a level of names. Every statement can be repeated.
 
 -- +goose Up
-ALTER TABLE `job_queues`
-    ADD COLUMN max_running INT NULL
-        COMMENT 'How many jobs may run at once: of the queue and all below it, or of each queue if the name ends in /*; NULL for any number',
-    ADD COLUMN rate        INT NULL
+CREATE TABLE `job_limits` (
+    queue       VARCHAR(191) NOT NULL PRIMARY KEY
+        COMMENT 'A queue, with all below it together; or a name that ends in /*, for each queue below by itself',
+    max_running INT NULL
+        COMMENT 'How many jobs may run at once; NULL for any number',
+    rate        INT NULL
         COMMENT 'How many jobs may begin in rate_ms; NULL for any number',
-    ADD COLUMN rate_ms     BIGINT NULL
+    rate_ms     BIGINT NULL
         COMMENT 'The time of rate in milliseconds; NULL if there is no rate',
-    ADD COLUMN burst       INT NULL
-        COMMENT 'How many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1';
+    burst       INT NULL
+        COMMENT 'How many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1',
+    CHECK (max_running >= 1 AND rate >= 1 AND rate_ms >= 1 AND burst >= 1),
+    CHECK ((rate IS NULL) = (rate_ms IS NULL))
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+  COMMENT = 'What operators have said about how many jobs may run. A queue needs no row here';
 
 CREATE TABLE `job_permits` (
     queue VARCHAR(191) NOT NULL PRIMARY KEY
@@ -20,9 +26,9 @@ CREATE TABLE `job_permits` (
   COMMENT = 'One row for each queue with a limit, locked by the exchange that reserves from it. Rows can be deleted at any time';
 
 -- Older workers would run more than the limits allow.
-INSERT INTO `job_schema` (compatible_from) VALUES (2);
+REPLACE INTO `job_schema` (compatible_from) VALUES (2);
 
 -- +goose Down
 DELETE FROM `job_schema` WHERE compatible_from = 2;
 DROP TABLE `job_permits`;
-ALTER TABLE `job_queues` DROP COLUMN max_running, DROP COLUMN rate, DROP COLUMN rate_ms, DROP COLUMN burst;
+DROP TABLE `job_limits`;

@@ -1,16 +1,21 @@
 -- Limits of queues, and of all queues below a level of names.
 
 -- +goose Up
-ALTER TABLE "job_queues"
-    ADD COLUMN max_running integer CHECK (max_running >= 1),
-    ADD COLUMN rate        integer CHECK (rate >= 1),
-    ADD COLUMN rate_ms     bigint  CHECK (rate_ms >= 1),
-    ADD COLUMN burst       integer CHECK (burst >= 1);
+CREATE TABLE "job_limits" (
+    queue       text    COLLATE "C" PRIMARY KEY,
+    max_running integer CHECK (max_running >= 1),
+    rate        integer CHECK (rate >= 1),
+    rate_ms     bigint  CHECK (rate_ms >= 1),
+    burst       integer CHECK (burst >= 1),
+    CHECK ((rate IS NULL) = (rate_ms IS NULL))
+);
 
-COMMENT ON COLUMN "job_queues".max_running IS 'How many jobs may run at once: of the queue and all below it, or of each queue if the name ends in /*; NULL for any number';
-COMMENT ON COLUMN "job_queues".rate IS 'How many jobs may begin in rate_ms; NULL for any number';
-COMMENT ON COLUMN "job_queues".rate_ms IS 'The time of rate in milliseconds; NULL if there is no rate';
-COMMENT ON COLUMN "job_queues".burst IS 'How many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1';
+COMMENT ON TABLE "job_limits" IS 'What operators have said about how many jobs may run. A queue needs no row here';
+COMMENT ON COLUMN "job_limits".queue IS 'A queue, with all below it together; or a name that ends in /*, for each queue below by itself';
+COMMENT ON COLUMN "job_limits".max_running IS 'How many jobs may run at once; NULL for any number';
+COMMENT ON COLUMN "job_limits".rate IS 'How many jobs may begin in rate_ms; NULL for any number';
+COMMENT ON COLUMN "job_limits".rate_ms IS 'The time of rate in milliseconds; NULL if there is no rate';
+COMMENT ON COLUMN "job_limits".burst IS 'How many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1';
 
 CREATE TABLE "job_permits" (
     queue text   COLLATE "C" PRIMARY KEY,
@@ -30,4 +35,4 @@ INSERT INTO "job_schema" (compatible_from) VALUES (2);
 DELETE FROM "job_schema" WHERE compatible_from = 2;
 DROP INDEX "jobs_running";
 DROP TABLE "job_permits";
-ALTER TABLE "job_queues" DROP COLUMN max_running, DROP COLUMN rate, DROP COLUMN rate_ms, DROP COLUMN burst;
+DROP TABLE "job_limits";

@@ -1,13 +1,16 @@
 -- Limits of queues, and of all queues below a level of names.
 
 -- +goose Up
--- How many jobs may run at once: of the queue and all below it, or of each queue if the name ends in /*; NULL for any number.
-ALTER TABLE "job_queues" ADD COLUMN max_running INTEGER CHECK (max_running >= 1);
--- How many jobs may begin in rate_ms milliseconds; NULL for any number.
-ALTER TABLE "job_queues" ADD COLUMN rate INTEGER CHECK (rate >= 1);
-ALTER TABLE "job_queues" ADD COLUMN rate_ms INTEGER CHECK (rate_ms >= 1);
--- How many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1.
-ALTER TABLE "job_queues" ADD COLUMN burst INTEGER CHECK (burst >= 1);
+-- What operators have said about how many jobs may run. A queue needs no row here.
+CREATE TABLE "job_limits" (
+    queue       TEXT NOT NULL PRIMARY KEY,         -- a queue, with all below it together; or a name that ends in /*, for each queue below by itself
+    max_running INTEGER CHECK (max_running >= 1),  -- how many jobs may run at once; NULL for any number
+    rate        INTEGER CHECK (rate >= 1),         -- how many jobs may begin in rate_ms; NULL for any number
+    rate_ms     INTEGER CHECK (rate_ms >= 1),      -- the time of rate in milliseconds; NULL if there is no rate
+    burst       INTEGER CHECK (burst >= 1),        -- how many jobs may begin at once after a quiet time; NULL for what one second brings, at least 1
+    CHECK ((rate IS NULL) = (rate_ms IS NULL)),
+    CHECK (typeof(queue) = 'text')
+);
 
 -- One row for each queue with a limit. Rows can be deleted at any time.
 CREATE TABLE "job_permits" (
@@ -25,7 +28,4 @@ INSERT INTO "job_schema" (compatible_from) VALUES (2);
 DELETE FROM "job_schema" WHERE compatible_from = 2;
 DROP INDEX "jobs_running";
 DROP TABLE "job_permits";
-ALTER TABLE "job_queues" DROP COLUMN max_running;
-ALTER TABLE "job_queues" DROP COLUMN rate;
-ALTER TABLE "job_queues" DROP COLUMN rate_ms;
-ALTER TABLE "job_queues" DROP COLUMN burst;
+DROP TABLE "job_limits";

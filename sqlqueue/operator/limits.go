@@ -63,25 +63,23 @@ func checkLimit(l Limit) error {
 }
 
 func (t *tables) setLimit(ctx context.Context, l Limit) error {
+	if l.Rate == 0 {
+		l.Per = 0
+	}
+	orNull := func(v int64) string {
+		if v == 0 {
+			return "NULL"
+		}
+		return fmt.Sprint(v)
+	}
 	return t.Tx(ctx, func(db sqldb.DB) error {
-		s := t.statement("INSERT INTO %s (queue) VALUES ", t.Table("job_queues"))
-		s.Add("(%s)%s", s.Arg(l.Queue), t.Dialect.OnConflict)
-		if _, err := s.Exec(ctx, db); err != nil {
+		s := t.statement("DELETE FROM %s WHERE ", t.Table("job_limits"))
+		s.Add("queue = %s", s.Arg(l.Queue))
+		if _, err := s.Exec(ctx, db); err != nil || l.Running == 0 && l.Rate == 0 {
 			return err
 		}
-		s = t.statement("UPDATE %s SET ", t.Table("job_queues"))
-		orNull := func(v int64) string {
-			if v == 0 {
-				return "NULL"
-			}
-			return fmt.Sprint(v)
-		}
-		per := l.Per.Milliseconds()
-		if l.Rate == 0 {
-			per = 0
-		}
-		s.Add("max_running = %s, rate = %s, rate_ms = %s, burst = %s", orNull(l.Running), orNull(l.Rate), orNull(per), orNull(l.Burst))
-		s.Add(" WHERE queue = %s", s.Arg(l.Queue))
+		s = t.statement("INSERT INTO %s (queue, max_running, rate, rate_ms, burst) VALUES (", t.Table("job_limits"))
+		s.Add("%s, %s, %s, %s, %s)", s.Arg(l.Queue), orNull(l.Running), orNull(l.Rate), orNull(l.Per.Milliseconds()), orNull(l.Burst))
 		_, err := s.Exec(ctx, db)
 		return err
 	})

@@ -13,7 +13,7 @@ var names = []string{
 	"job_workers",
 	"job_counts", "job_counts_minute",
 	"job_subscriptions", "job_subscriptions_queue",
-	"job_schema", "job_permits", "jobs_running", "sqlqueue_migrations",
+	"job_schema", "job_limits", "job_permits", "jobs_running", "sqlqueue_migrations",
 }
 
 // Table returns the real name of a table or an index, quoted: with the prefix before it.

@@ -35,8 +35,7 @@ func (l Limit) Tokens(tat, now int64) (n int, wait time.Duration) {
 // Limits returns all limits.
 func (d *Database) Limits(ctx context.Context) ([]Limit, error) {
 	var limits []Limit
-	s := d.Statement("SELECT queue, max_running, rate, rate_ms, burst FROM %s WHERE max_running IS NOT NULL OR rate IS NOT NULL ORDER BY queue",
-		d.Table("job_queues"))
+	s := d.Statement("SELECT queue, max_running, rate, rate_ms, burst FROM %s ORDER BY queue", d.Table("job_limits"))
 	err := s.Each(ctx, d.DB, func(scan func(...any) error) error {
 		var l Limit
 		var ms int64
