@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -167,6 +168,80 @@ var limitsCases = []testCase{
 			f.exec(fmt.Sprintf("UPDATE {job_permits} SET tat = tat - %d", (2 * time.Hour).Microseconds()))
 			if n := len(f.open().take(9, "mail")); n != 2 {
 				f.Errorf("%d jobs begin two hours later, want 2", n)
+			}
+		},
+	},
+	{
+		"F3 eight processes together never have more jobs than the limits allow",
+		"two that count at the same moment must not both find a free place",
+		func(f *fixture) {
+			const processes, queues, each = 8, 4, 20
+			c := f.open()
+			for i := range queues {
+				c.pushMany(each, sqlqueue.OnQueue(fmt.Sprintf("mail/%d", i)))
+			}
+			c.limit(operator.Limit{Queue: "mail/*", Running: 2})
+			c.limit(operator.Limit{Queue: "mail", Running: 5})
+			var mu sync.Mutex
+			var wait sync.WaitGroup
+			running, all, finished := map[string]int{}, 0, 0
+			ctx, cancel := context.WithTimeout(f.Context(), f.db.patience)
+			defer cancel()
+			worker := func(c *client) {
+				defer wait.Done()
+				store, err := c.Store(ctx)
+				if err != nil {
+					f.Error(err)
+					return
+				}
+				for {
+					mu.Lock()
+					over := finished == queues*each
+					mu.Unlock()
+					if over {
+						return
+					}
+					answer, err := store.Exchange(ctx, driver.Exchange{Number: c.number(), Limit: 3, Reserve: from("mail/*")})
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					mu.Lock()
+					for _, j := range answer.Reserved {
+						running[j.Queue]++
+						if all++; running[j.Queue] > 2 || all > 5 {
+							f.Errorf("%d of %s run at once, and %d in all", running[j.Queue], j.Queue, all)
+						}
+					}
+					mu.Unlock()
+					if len(answer.Reserved) == 0 {
+						continue
+					}
+					var settle []driver.Settlement
+					mu.Lock() // before the rows are gone: then others may have their places
+					for _, j := range answer.Reserved {
+						settle = append(settle, done(j))
+						running[j.Queue]--
+						all--
+					}
+					mu.Unlock()
+					settled, err := store.Exchange(ctx, driver.Exchange{Settle: settle})
+					if err != nil || len(settled.Lost)+len(settled.Locked) > 0 {
+						f.Errorf("settling: %v, %+v", err, settled)
+						return
+					}
+					mu.Lock()
+					finished += len(settle)
+					mu.Unlock()
+				}
+			}
+			for range processes {
+				wait.Add(1)
+				go worker(f.open())
+			}
+			wait.Wait()
+			if finished != queues*each {
+				f.Errorf("%d of %d jobs have run", finished, queues*each)
 			}
 		},
 	},
