@@ -51,6 +51,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		clearCommand(e),
 		pauseCommand(e),
 		resumeCommand(e),
+		limitCommand(e),
 		restartCommand(e),
 		downCommand(e),
 		upCommand(e),

@@ -57,7 +57,9 @@ func (b *bell) ring(jobs []driver.NewJob) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, h := range b.hearers {
-		if slices.ContainsFunc(jobs, func(j driver.NewJob) bool { return slices.Contains(h.queues, j.Queue) }) {
+		if slices.ContainsFunc(jobs, func(j driver.NewJob) bool {
+			return slices.ContainsFunc(h.queues, func(queue string) bool { return queue == j.Queue || driver.InPattern(queue, j.Queue) })
+		}) {
 			h.heard()
 		}
 	}

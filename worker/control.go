@@ -75,10 +75,18 @@ func (c *control) apply(x driver.Exchange, answer driver.Exchanged) (changed cha
 
 // expire is how long a reservation of the queue lasts; 0: for ever.
 func (c *control) expire(queue string) time.Duration {
-	for _, name := range []string{queue, ""} {
-		if expire, ok := c.expires[name]; ok {
-			return expire
+	if expire, ok := c.expires[queue]; ok {
+		return expire
+	}
+	if !slices.Contains(c.config.Queues, queue) {
+		for _, pattern := range c.config.Queues {
+			if expire, ok := c.expires[pattern]; ok && driver.InPattern(pattern, queue) {
+				return expire
+			}
 		}
+	}
+	if expire, ok := c.expires[""]; ok {
+		return expire
 	}
 	return c.config.Expire
 }

@@ -33,11 +33,13 @@ func (d *demand) ask(now time.Time, others int, reserves bool) driver.Exchange {
 	queues := d.order()
 	if reserves {
 		x.Limit = d.jobs(now, others)
+		x.Ahead = min(max(x.Limit-max(d.keeper.free()-others, 0), 0), x.Limit)
 	}
 	x.Everything = d.wake.empty.everything && x.Limit > 0
 	if x.Limit > 0 {
 		queues = d.talk.fetching.queues(queues, now)
 		x.Limit = min(x.Limit, d.talk.fetching.most)
+		x.Ahead = min(x.Ahead, x.Limit)
 	}
 	if len(queues) == 0 { // all are skipped
 		x.Limit, queues = 0, d.order()

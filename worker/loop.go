@@ -245,6 +245,13 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		expires[r.Queue] = r.Expire
 	}
 	for _, job := range answer.Reserved {
+		for _, r := range x.Reserve {
+			if _, ok := expires[job.Queue]; !ok && driver.InPattern(r.Queue, job.Queue) {
+				expires[job.Queue] = r.Expire
+			}
+		}
+	}
+	for _, job := range answer.Reserved {
 		r := l.executor.prepare(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
 		l.emitter.job("Reserved", l.config.Events.Reserved, r)

@@ -28,8 +28,15 @@ type Exchange struct {
 	// Limit is how many jobs to reserve at most. 0: none.
 	Limit int
 
+	// Ahead is how many of Limit are not needed at once. They are not taken from queues that have a limit. 0: all are needed.
+	Ahead int
+
 	// Reserve are the queues to take jobs from, each once. A queue is looked at only when the ones before it have no more jobs that are
 	// available. Within a queue the order is that of priority, then AvailableAt, then ID.
+	//
+	// A name that IsPattern stands for all queues below its level. They take turns: the more urgent priority comes first, and among equals
+	// a queue that has given jobs goes to the end of the line. A queue that begins to have jobs is found within two seconds, if there are
+	// no more than some hundred, and at once if this store pushes to it.
 	Reserve []Reserve
 
 	// Number is written into Job.ReservedBy of the jobs that are reserved, and names their reservations from then on. It has 1 to 64 ASCII

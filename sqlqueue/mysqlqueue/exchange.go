@@ -30,7 +30,14 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		slices.ContainsFunc(x.Touch, func(t driver.Touch) bool { return t.Expire == 0 }) {
 		s.known.endless.Store(true)
 	}
-	where, err := s.search(ctx, x)
+	plan, err := s.known.turns.Prepare(ctx, s.Database, x)
+	if err != nil {
+		return driver.Exchanged{}, err
+	}
+	if plan != nil {
+		x.Reserve = plan.Reserve
+	}
+	where, err := s.search(ctx, x, plan)
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
@@ -42,6 +49,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		if !seen.work(x) {
 			seen.answer.Everything = where.everything() && !seen.left
 			s.mark(where, x, &seen.answer)
+			plan.Done(&seen.answer)
 			return seen.answer, nil
 		}
 	}
@@ -57,6 +65,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		return driver.Exchanged{}, err
 	}
 	s.mark(where, x, &answer)
+	plan.Done(&answer)
 	return answer, nil
 }
 
@@ -123,20 +132,35 @@ func (c *exchange) lookAndReserve(ctx context.Context) error {
 		}
 		lanes = c.withFreed(v)
 	}
+	if c.where.plan.Limited() {
+		if err := c.where.plan.Permit(ctx, c.store.Database, c.db); err != nil {
+			return err
+		}
+	}
 	for _, l := range lanes {
 		if len(c.answer.Reserved) >= c.x.Limit || c.full {
 			break
 		}
-		jobs, err := c.fetch(ctx, l, c.x.Limit-len(c.answer.Reserved))
+		n := min(c.x.Limit-len(c.answer.Reserved), c.where.plan.Left(l.Queue))
+		if n == 0 {
+			continue
+		}
+		jobs, err := c.fetch(ctx, l, n)
 		if err != nil {
 			return err
 		}
+		c.where.plan.Took(l.Queue, len(jobs))
 		c.answer.Reserved = append(c.answer.Reserved, jobs...)
 	}
 	if c.full {
 		c.answer.NextDue = c.answer.Now
 	}
 	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
+	if c.where.plan.Limited() {
+		if err := c.where.plan.Spend(ctx, c.store.Database, c.db); err != nil {
+			return err
+		}
+	}
 	return c.reserve(ctx)
 }
 

@@ -16,11 +16,12 @@ const mostLanes = 100
 
 // view is what there is to do, as it was seen without locks.
 type view struct {
-	answer  driver.Exchanged // with what every answer has
-	expired bool
-	lanes   []lane.Lane // those that have a job that is due and may be reserved from
-	left    bool        // the lanes from one on were not asked
-	from    lane.Lane
+	answer   driver.Exchanged // with what every answer has
+	expired  bool
+	controls []driver.Control // also of patterns that have the queues
+	lanes    []lane.Lane      // those that have a job that is due and may be reserved from
+	left     bool             // the lanes from one on were not asked
+	from     lane.Lane
 }
 
 // leave notes that the lanes from this one on were not asked, and that the next exchange should come at once.
@@ -69,9 +70,14 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 	worker, _, _ := strings.Cut(x.Number, "-")
 	if len(x.Reserve) > 0 {
 		var err error
-		if v.answer.Controls, err = s.controls(ctx, db, queues); err != nil {
+		names := queues
+		if where.plan != nil {
+			names = where.plan.Stopping()
+		}
+		if v.controls, err = s.controls(ctx, db, names); err != nil {
 			return nil, err
 		}
+		v.answer.Controls = where.plan.Asked(v.controls)
 	}
 	asked := 0
 	for first := true; first || len(lanes) > 0; first = false {
@@ -113,7 +119,7 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 			if then := timeOf(next[i].Int64); next[i].Valid && (at.next.IsZero() || then.Before(at.next)) {
 				at.next = then
 			}
-			if due[i] && !sqldb.Stopped(v.answer.Controls, l.Queue, x.Force) {
+			if due[i] && !sqldb.Stopped(v.controls, l.Queue, x.Force) {
 				v.lanes = append(v.lanes, l)
 			}
 		}

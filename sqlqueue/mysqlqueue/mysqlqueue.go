@@ -15,6 +15,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -62,6 +63,7 @@ type known struct {
 	lanes  lane.Set
 	expiry lane.Set
 	places places
+	turns  turn.Turns
 	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
 
 	endless atomic.Bool // an exchange has asked for a reservation that never expires

@@ -21,7 +21,7 @@ func (c *exchange) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
 	compare, lanes := before(queues), slices.Clone(v.lanes)
 	for l := range c.freed {
-		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.answer.Controls, l.Queue, c.x.Force) {
+		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.controls, l.Queue, c.x.Force) {
 			continue
 		}
 		if !v.left || compare(l, v.from) < 0 { // otherwise lanes that were not asked come first
@@ -29,7 +29,7 @@ func (c *exchange) withFreed(v *view) []lane.Lane {
 		}
 	}
 	slices.SortFunc(lanes, compare)
-	return slices.Compact(lanes)
+	return c.where.plan.Sort(slices.Compact(lanes))
 }
 
 // The index does not have reserved, because every reservation and release would change it then: a drain was a third slower with it, and

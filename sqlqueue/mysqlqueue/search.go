@@ -7,10 +7,12 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 )
 
 // search is where an exchange looks for jobs and for what has expired, and how long that took. It begins at the marks of lane.Set.
 type search struct {
+	plan  *turn.Plan  // if queues take turns or have limits
 	lanes []lane.Lane // in order, with those that this exchange has found
 	found bool        // this exchange has found all that there are
 	scan  lane.Scan
@@ -23,9 +25,9 @@ type search struct {
 }
 
 // search returns where an exchange looks. It first finds the lanes that other processes have opened, if it is time.
-func (s *store) search(ctx context.Context, x driver.Exchange) (*search, error) {
+func (s *store) search(ctx context.Context, x driver.Exchange, plan *turn.Plan) (*search, error) {
 	queues, at := queuesOf(x), time.Now()
-	f := &search{}
+	f := &search{plan: plan}
 	if x.Requeue > 0 {
 		f.expiry = s.known.expiry.Scan([]string{lane.Expiring.Queue}, at)
 	}
@@ -52,7 +54,7 @@ func (s *store) search(ctx context.Context, x driver.Exchange) (*search, error) 
 			f.found = all && len(stale) == len(queues)
 		}
 	}
-	f.lanes = s.known.lanes.Of(queues)
+	f.lanes = plan.Sort(s.known.lanes.Of(queues))
 	if x.Everything || len(f.lanes) > mostAsked {
 		f.scan.From = nil
 	}

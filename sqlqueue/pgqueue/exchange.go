@@ -11,20 +11,26 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 )
 
 // Exchange implements driver.Store, in one round trip: BEGIN, the statements and COMMIT are sent together. Two things take a round trip
 // more: the search for lanes, before the exchange and once per lane.Interval, and afterwards the question why something was not settled or
 // touched.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	c := &exchange{store: s, x: x, queues: make([]string, len(x.Reserve))}
-	for i, r := range x.Reserve {
-		c.queues[i] = r.Queue
-	}
+	c := &exchange{store: s, x: x, queues: queueNames(x.Reserve), asked: queueNames(x.Reserve)}
 	if s.pool == nil {
 		return c.settleBound(ctx)
 	}
 	if x.Limit > 0 {
+		var err error
+		if c.plan, err = s.turns.Prepare(ctx, s.Database, x); err != nil {
+			return driver.Exchanged{}, err
+		}
+		if c.plan != nil {
+			x.Reserve = c.plan.Reserve
+			c.x.Reserve, c.queues = x.Reserve, queueNames(x.Reserve)
+		}
 		now := time.Now()
 		stale := s.lanes.Stale(c.queues, now)
 		if x.Everything {
@@ -45,8 +51,17 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	c.sort()
 	c.mark()
+	c.plan.Done(&c.answer)
 	c.explain(ctx, s.DB)
 	return c.answer, nil
+}
+
+func queueNames(reserve []driver.Reserve) []string {
+	queues := make([]string, len(reserve))
+	for i, r := range reserve {
+		queues[i] = r.Queue
+	}
+	return queues
 }
 
 // exchange is an Exchange under way.
@@ -54,6 +69,8 @@ type exchange struct {
 	store  *store
 	x      driver.Exchange
 	queues []string
+	asked  []string   // as they were given, with patterns
+	plan   *turn.Plan // if queues take turns or have limits
 	answer driver.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
 	next   []driver.NewJob        // what is pushed because jobs have ended
@@ -94,7 +111,14 @@ func (c *exchange) run(ctx context.Context) error {
 	c.clock(batch, &c.began)
 	c.requeue(batch)
 	c.clock(batch, &c.requeued)
-	c.reserve(batch, legible(conn.Conn()))
+	if c.plan.Limited() {
+		if batch, err = c.limited(ctx, conn, batch, legible(conn.Conn())); err != nil {
+			rollBack(ctx, conn)
+			return outcome(readOnly(conn.Conn(), translate(err)))
+		}
+	} else {
+		c.reserve(batch, legible(conn.Conn()))
+	}
 	c.clock(batch, &c.reserved)
 	c.look(batch)
 	batch.Queue("COMMIT")

@@ -39,7 +39,8 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 		if err != nil {
 			return translate(err)
 		}
-		if slices.Contains(queues, said.Payload) {
+		if slices.ContainsFunc(queues, func(queue string) bool { return queue == said.Payload || driver.InPattern(queue, said.Payload) }) {
+			s.turns.Learn(said.Payload)
 			heard()
 		}
 	}

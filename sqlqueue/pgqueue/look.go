@@ -45,10 +45,10 @@ func (c *exchange) look(batch *pgx.Batch) {
 		}
 		return nil
 	})
-	if len(c.queues) == 0 {
+	if len(c.asked) == 0 {
 		return
 	}
-	batch.Queue(c.store.SelectControls()+" WHERE queue = ANY ($1::text[])", append([]string{""}, c.queues...)).
+	batch.Queue(c.store.SelectControls()+" WHERE queue = ANY ($1::text[])", append([]string{""}, c.asked...)).
 		Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				control, err := sqldb.ScanControl(rows.Scan)

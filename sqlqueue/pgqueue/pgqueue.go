@@ -17,6 +17,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -28,7 +29,7 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
 	}
 	s := &store{
-		pool: pool, lanes: &lane.Set{}, expiry: &lane.Set{},
+		pool: pool, lanes: &lane.Set{}, turns: &turn.Turns{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Insert: s.pushIn}
@@ -87,6 +88,7 @@ type store struct {
 	*sqldb.Database
 	names  *sqldb.Names
 	lanes  *lane.Set
+	turns  *turn.Turns
 	expiry *lane.Set     // with the lane Expiring
 	pool   *pgxpool.Pool // nil when bound to a transaction
 
@@ -128,6 +130,7 @@ const plain = extractable + ` AND length(payload::text) - length(replace(payload
 
 var dialect = sqldb.Dialect{
 	Quote:       `"`,
+	Level:       "strpos(queue, '/') > 0",
 	Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) },
 	Now:         "clock_timestamp()",
 	Began:       "statement_timestamp()",

@@ -119,6 +119,7 @@ func (s *store) pushed(jobs []driver.NewJob, later []string) {
 	}
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)
+		s.turns.Learn(job.Queue)
 		if !job.At.IsZero() {
 			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -67,16 +68,24 @@ func (c *exchange) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Limit <= 0 {
 		return
 	}
-	queues, priorities, since := split(c.store.lanes.Of(c.queues), c.scan.From)
+	lanes := c.plan.Sort(c.store.lanes.Of(c.queues))
+	queues, priorities, since := split(lanes, c.scan.From)
 	expires := make([]*int64, len(c.x.Reserve))
 	for i, r := range c.x.Reserve {
 		expires[i] = orNever(r.Expire)
 	}
 	query, args := reserveSQL, []any{queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since}
-	if c.x.Bytes > 0 {
+	if c.plan != nil {
+		query, args = reserveTurnsSQL, append(args, c.bytes(), c.shares(lanes), turn.ParentsOf(lanes))
+	} else if c.x.Bytes > 0 {
 		query, args = reserveBytesSQL, append(args, c.x.Bytes)
 	}
-	batch.Queue(c.store.names.In(query), args...).Query(func(rows pgx.Rows) error {
+	c.read(batch.Queue(c.store.names.In(query), args...), legible)
+}
+
+// read takes the jobs that were reserved into the answer.
+func (c *exchange) read(query *pgx.QueuedQuery, legible func(string) string) {
+	query.Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var queue, payload pgtype.DriverBytes
 		var expiresAt pgtype.Timestamptz
@@ -116,7 +125,7 @@ func (c *exchange) sort() {
 		place[queue] = i
 	}
 	slices.SortFunc(c.answer.Reserved, func(a, b sqlqueue.Job) int {
-		return cmp.Or(cmp.Compare(place[a.Queue], place[b.Queue]), cmp.Compare(a.Priority, b.Priority),
+		return cmp.Or(c.plan.Compare(a.Queue, b.Queue, a.Priority, b.Priority), cmp.Compare(place[a.Queue], place[b.Queue]), cmp.Compare(a.Priority, b.Priority),
 			a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 	})
 }

@@ -55,10 +55,11 @@ func StoppedSQL(row, now, force string) string {
 	return "(" + paused(row, now) + " OR " + row + "maintenance AND NOT " + force + ")"
 }
 
-// Stopped reports whether nothing may be reserved from a queue, because of its own control or that of all queues. Force is Exchange.Force.
+// Stopped reports whether nothing may be reserved from a queue, because of its own control, that of a pattern that has it, or that of all
+// queues. Force is Exchange.Force.
 func Stopped(controls []driver.Control, queue string, force bool) bool {
 	return slices.ContainsFunc(controls, func(c driver.Control) bool {
-		return (c.Queue == "" || c.Queue == queue) && (c.Paused || c.Maintenance && !force)
+		return (c.Queue == "" || c.Queue == queue || driver.InPattern(c.Queue, queue)) && (c.Paused || c.Maintenance && !force)
 	})
 }
 

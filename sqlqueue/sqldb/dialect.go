@@ -60,6 +60,10 @@ type Dialect struct {
 	// reserved". Reserved is the condition for a search for reserved jobs in the index jobs_expiry. Endless is the condition for the
 	// reserved jobs that Reserved leaves out; empty: there are none.
 	Waiting, Reserved, Endless string
+
+	// Level is the condition of the index jobs_running, beside reserved: the queue has a slash in its name. Empty: there is no such index,
+	// and the database finds the queues of a level one by one.
+	Level string
 }
 
 // LikePattern is a Dialect's Pattern for LIKE with ESCAPE '!'.

@@ -9,10 +9,11 @@ import (
 // Tables and indexes, which a prefix stands before. A test of package migrations finds a name that is missing here.
 var (
 	tables = []string{
-		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_schema",
+		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
+		"job_schema",
 	}
 	indexes = []string{
-		"jobs_ready", "jobs_expiry", "jobs_unique",
+		"jobs_ready", "jobs_expiry", "jobs_unique", "jobs_running",
 		"failed_jobs_queue", "failed_jobs_failed_at",
 		"job_counts_minute",
 		"job_subscriptions_queue",

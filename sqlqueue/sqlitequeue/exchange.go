@@ -7,6 +7,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -18,15 +19,27 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		return driver.Exchanged{}, errors.New("in a transaction of the caller's, an exchange can only settle")
 	case x.Limit > 0 && x.Number == "":
 		return driver.Exchanged{}, errors.New("an exchange that reserves needs a number")
-	case !s.bound && !changes && len(x.Settle) == 0:
-		answer, work, err := s.look(ctx, x)
+	}
+	var plan *turn.Plan
+	if !s.bound {
+		var err error
+		if plan, err = s.turns.Prepare(ctx, s.Database, x); err != nil {
+			return driver.Exchanged{}, err
+		}
+		if plan != nil {
+			x.Reserve = plan.Reserve
+		}
+	}
+	if !s.bound && !changes && len(x.Settle) == 0 {
+		answer, work, err := s.look(ctx, x, plan)
 		if err != nil || !work {
+			plan.Done(&answer)
 			return answer, err
 		}
 	}
 	var e *exchange
 	err := s.promptly(ctx, func(tx sqldb.Executor) error {
-		e = s.newExchange(sqldb.SQL(tx, translate), x)
+		e = s.newExchange(sqldb.SQL(tx, translate), x, plan)
 		for _, step := range []func(context.Context) error{
 			e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
 		} {
@@ -39,6 +52,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
+	plan.Done(&e.answer)
 	return e.answer, nil
 }
 
@@ -46,6 +60,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 type exchange struct {
 	*store
 	db     sqldb.DB
+	plan   *turn.Plan // if queues take turns or have limits
 	asked  driver.Exchange
 	answer driver.Exchanged
 	now    int64
@@ -55,9 +70,9 @@ type exchange struct {
 	full   bool                      // the next payload does not fit
 }
 
-func (s *store) newExchange(db sqldb.DB, x driver.Exchange) *exchange {
+func (s *store) newExchange(db sqldb.DB, x driver.Exchange, plan *turn.Plan) *exchange {
 	now := time.Now().UnixMicro()
-	return &exchange{store: s, db: db, asked: x, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
+	return &exchange{store: s, db: db, plan: plan, asked: x, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

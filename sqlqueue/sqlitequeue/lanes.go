@@ -40,6 +40,6 @@ func (e *exchange) findLanes(ctx context.Context) error {
 		}
 		e.store.lanes.Found(queue, priorities, e.answer.Now)
 	}
-	e.lanes = e.store.lanes.Of(queues)
+	e.lanes = e.plan.Sort(e.store.lanes.Of(queues))
 	return nil
 }

@@ -3,15 +3,17 @@ package sqlitequeue
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // look answers an exchange that settles and touches nothing, and reports whether there is anything to write. It only reads.
-func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exchanged, work bool, err error) {
+func (s *store) look(ctx context.Context, x driver.Exchange, plan *turn.Plan) (answer driver.Exchanged, work bool, err error) {
 	if err := whileBusy(ctx, time.Now(), func() error {
 		if err := s.sql.prepare(ctx, s.pool); err != nil {
 			return err
@@ -20,14 +22,14 @@ func (s *store) look(ctx context.Context, x driver.Exchange) (answer driver.Exch
 	}); err != nil {
 		return answer, false, err
 	}
-	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x)
+	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x, plan)
 	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
 		if err := step(ctx); err != nil {
 			return answer, false, err
 		}
 	}
 	if due := e.answer.NextDue; x.Limit > 0 && !due.IsZero() && !due.After(e.answer.Now) {
-		return answer, true, nil
+		return e.answer, true, nil
 	}
 	expired, err := e.anyExpired(ctx)
 	return e.answer, expired, err
@@ -63,6 +65,11 @@ func (e *exchange) control(ctx context.Context) error {
 	for _, r := range e.asked.Reserve {
 		names = append(names, r.Queue)
 	}
+	if e.plan != nil {
+		names = append(names, e.plan.Stopping()...)
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
 	if err := sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
 		c, err := sqldb.ScanControl(scan)
 		e.answer.Controls = append(e.answer.Controls, c)
@@ -76,6 +83,7 @@ func (e *exchange) control(ctx context.Context) error {
 			e.open[r.Queue] = r
 		}
 	}
+	e.answer.Controls = e.plan.Asked(e.answer.Controls)
 	return nil
 }
 

@@ -70,6 +70,7 @@ func (s *store) learn(jobs []driver.NewJob) {
 	for i, job := range jobs {
 		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
 			s.lanes.Learn(job.Queue, job.Priority)
+			s.turns.Learn(job.Queue)
 		}
 	}
 }

@@ -24,6 +24,19 @@ WHERE id IN (
 RETURNING id, payload, attempts, exceptions, started, available_at, created_at, unique_key, unique_until = 1 AND unique_key IS NOT NULL`)
 
 func (e *exchange) reserve(ctx context.Context) error {
+	if !e.plan.Limited() {
+		return e.take(ctx)
+	}
+	if err := e.plan.Permit(ctx, e.Database, e.db); err != nil {
+		return err
+	}
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	return e.plan.Spend(ctx, e.Database, e.db)
+}
+
+func (e *exchange) take(ctx context.Context) error {
 	// All rows are read into these. The numbers are int64, as database/sql has them: it converts others by way of text.
 	var id, attempts, exceptions, availableAt, createdAt int64
 	var payload []byte
@@ -33,6 +46,11 @@ func (e *exchange) reserve(ctx context.Context) error {
 	columns := []any{&id, &payload, &attempts, &exceptions, &started, &availableAt, &createdAt, &uniqueKey, &giveUp}
 	for _, l := range e.lanes {
 		left := e.asked.Limit - len(e.answer.Reserved)
+		if left > 0 {
+			if left = min(left, e.plan.Left(l.Queue)); left == 0 {
+				continue
+			}
+		}
 		if left > 0 && e.asked.Bytes > 0 {
 			var err error
 			if left, err = e.fit(ctx, l, left); err != nil {
@@ -70,6 +88,7 @@ func (e *exchange) reserve(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
+		e.plan.Took(l.Queue, len(e.answer.Reserved)-from)
 		// RETURNING has no order.
 		slices.SortFunc(e.answer.Reserved[from:], func(a, b sqlqueue.Job) int {
 			return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))

@@ -50,6 +50,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -92,6 +93,7 @@ type store struct {
 	pool   *sql.DB
 	sql    *statements
 	lanes  *lane.Set
+	turns  *turn.Turns
 	writer chan struct{} // holds one element while a transaction of the store's own is under way
 	bound  bool          // to a caller's transaction
 	file   *file
@@ -106,7 +108,7 @@ var (
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
-	s := &store{pool: db, lanes: &lane.Set{}, writer: make(chan struct{}, 1), file: &file{}}
+	s := &store{pool: db, lanes: &lane.Set{}, turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Insert: s.pushIn}
 	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
@@ -135,6 +137,7 @@ func onDB(tx func(context.Context, func(sqldb.Executor) error) error) func(conte
 
 var dialect = sqldb.Dialect{
 	Quote:       `"`,
+	Level:       "instr(queue, '/') > 0",
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
 	Micros:      "%s",

@@ -218,6 +218,11 @@ func checkAnswer(x driver.Exchange, answer driver.Exchanged) []string {
 		}
 		twice[j.ID] = true
 		expire, ok := expires[j.Queue]
+		for _, r := range x.Reserve {
+			if !ok && driver.InPattern(r.Queue, j.Queue) {
+				expire, ok = r.Expire != 0, true
+			}
+		}
 		switch {
 		case !ok:
 			complain("job %d is of queue %q, from which nothing was asked", j.ID, j.Queue)

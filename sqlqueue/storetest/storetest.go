@@ -106,6 +106,7 @@ var subjects = []struct {
 	{"counts", countsCases},
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
+	{"limits", limitsCases},
 	{"badrows", badRowsCases},
 	{"extremes", extremesCases},
 	{"bounds", boundsCases},

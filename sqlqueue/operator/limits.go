@@ -1,0 +1,86 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
+)
+
+// Limit is how many jobs may run, or begin in a time. Without Running and Rate it is none.
+//
+// Under the name mail it is of the queue mail and all queues below it together, under mail/* of each queue below mail by itself, and under
+// mail/42 of that queue, instead of what mail/* says.
+type Limit = sqldb.Limit
+
+// Limits returns all limits, by name.
+func (o *Operator) Limits(ctx context.Context) ([]Limit, error) {
+	t, err := o.open(ctx)
+	if err != nil {
+		return nil, wrap("limits", err)
+	}
+	limits, err := t.Limits(ctx)
+	return limits, wrap("limits", err)
+}
+
+// SetLimit sets the whole limit of a queue or a pattern, or with neither Running nor Rate removes it. Workers obey within a second. What
+// runs above a lower limit is not ended.
+func (o *Operator) SetLimit(ctx context.Context, l Limit) error {
+	t, err := o.open(ctx)
+	if err == nil {
+		err = checkLimit(l)
+	}
+	if err == nil {
+		err = t.setLimit(ctx, l)
+	}
+	return wrap("limit", err)
+}
+
+func checkLimit(l Limit) error {
+	const mostPer = 24 * time.Hour
+	if err := sqlqueue.CheckQueueName(l.Queue); err != nil {
+		return err
+	}
+	switch star := strings.Index(l.Queue, "*"); {
+	case star >= 0 && l.Queue[star:] != "*" || l.Queue == "*":
+		return fmt.Errorf("a limit of %q: a pattern ends in /*, such as mail/*", l.Queue)
+	case l.Running < 0 || l.Running > math.MaxInt32:
+		return fmt.Errorf("%d jobs running: it must be at least 1, or 0 for any number (pause stops a queue)", l.Running)
+	case l.Rate < 0 || l.Rate > math.MaxInt32:
+		return fmt.Errorf("a rate of %d: it must be at least 1, or 0 for any number", l.Rate)
+	case l.Rate > 0 && (l.Per < time.Millisecond || l.Per > mostPer):
+		return fmt.Errorf("a rate per %v: the time must be from 1 ms to 24 h", l.Per)
+	case l.Burst < 0 || l.Burst > math.MaxInt32:
+		return fmt.Errorf("a burst of %d: it must be at least 1, or 0 for what one second brings", l.Burst)
+	case l.Burst > 0 && l.Rate == 0:
+		return fmt.Errorf("a burst of %d without a rate", l.Burst)
+	}
+	return nil
+}
+
+func (t *tables) setLimit(ctx context.Context, l Limit) error {
+	if l.Rate == 0 {
+		l.Per = 0
+	}
+	orNull := func(v int64) string {
+		if v == 0 {
+			return "NULL"
+		}
+		return fmt.Sprint(v)
+	}
+	return t.Tx(ctx, func(db sqldb.DB) error {
+		s := t.statement("DELETE FROM %s WHERE ", t.Table("job_limits"))
+		s.Add("queue = %s", s.Arg(l.Queue))
+		if _, err := s.Exec(ctx, db); err != nil || l.Running == 0 && l.Rate == 0 {
+			return err
+		}
+		s = t.statement("INSERT INTO %s (queue, max_running, rate, rate_ms, burst) VALUES (", t.Table("job_limits"))
+		s.Add("%s, %s, %s, %s, %s)", s.Arg(l.Queue), orNull(l.Running), orNull(l.Rate), orNull(l.Per.Milliseconds()), orNull(l.Burst))
+		_, err := s.Exec(ctx, db)
+		return err
+	})
+}

@@ -1,0 +1,196 @@
+package sqldb
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limit is what an operator has said about how many jobs of a queue, or of each queue of a pattern, may run.
+type Limit struct {
+	Queue   string        // or a pattern
+	Running int64         // how many may run at once; 0: any number
+	Rate    int64         // how many may begin in Per; 0: any number
+	Per     time.Duration // at least 1 ms
+	Burst   int64         // how many may begin at once after a quiet time; 0: what one second brings, at least 1
+}
+
+// Interval is the time from one job to the next, in microseconds.
+func (l Limit) Interval() int64 { return max(1, l.Per.Microseconds()/max(l.Rate, 1)) }
+
+// Tokens returns how many jobs may begin now, and if none may, when the next may. Tat, the theoretical arrival time of GCRA, is the time up
+// to which what began is paid for. Both times are in microseconds.
+func (l Limit) Tokens(tat, now int64) (n int, wait time.Duration) {
+	burst := cmp.Or(l.Burst, max(1, int64(time.Second/time.Microsecond)/l.Interval()))
+	free := now + burst*l.Interval() - max(tat, now)
+	if free >= l.Interval() {
+		return int(min(free/l.Interval(), 1<<30)), 0
+	}
+	return 0, time.Duration(l.Interval()-free) * time.Microsecond
+}
+
+// Limits returns all limits.
+func (d *Database) Limits(ctx context.Context) ([]Limit, error) {
+	var limits []Limit
+	s := d.Statement("SELECT queue, max_running, rate, rate_ms, burst FROM %s ORDER BY queue", d.Table("job_limits"))
+	err := s.Each(ctx, d.DB, func(scan func(...any) error) error {
+		var l Limit
+		var ms int64
+		err := scan(Reading(&l.Queue, &l.Running, &l.Rate, &ms, &l.Burst)...)
+		l.Per = Milliseconds(max(ms, 1))
+		limits = append(limits, l)
+		return err
+	})
+	return limits, err
+}
+
+// clock is the database's time as microseconds since 1970.
+func (s *Statement) clock() string {
+	if s.Dialect.Now == "" {
+		return fmt.Sprint(time.Now().UnixMicro())
+	}
+	return fmt.Sprintf(s.Dialect.Micros, s.Dialect.Now)
+}
+
+// MakePermits makes rows for the names that have none. Nothing is inserted where a row is: an INSERT that meets a row waits for whoever has
+// locked it, also with ON CONFLICT DO NOTHING.
+func (d *Database) MakePermits(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := d.Tx(ctx, func(db DB) error {
+			there := false
+			s := d.Statement("SELECT 1 FROM %s WHERE ", d.Table("job_permits"))
+			s.Add("queue = %s", s.Arg(name))
+			if err := s.Each(ctx, db, func(scan func(...any) error) error { there = true; return scan(new(any)) }); err != nil || there {
+				return err
+			}
+			s = d.Statement("INSERT INTO %s (queue, tat) VALUES (", d.Table("job_permits"))
+			s.Add("%s, %s)%s", s.Arg(name), s.clock(), d.Dialect.OnConflict)
+			_, err := s.Exec(ctx, db)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TakePermits locks the rows that no other transaction has locked, and returns their tat, and the database's clock.
+func (d *Database) TakePermits(ctx context.Context, db DB, names []string) (map[string]int64, int64, error) {
+	const most = 200
+	tats, now := map[string]int64{}, time.Now().UnixMicro()
+	for part := range slices.Chunk(names, most) {
+		s := d.Statement("SELECT queue, tat, ")
+		s.Add("%s FROM %s%s WHERE queue IN (", s.clock(), d.Table("job_permits"), d.Dialect.ByID)
+		places := make([]string, len(part))
+		for i, name := range part {
+			places[i] = s.Arg(name)
+		}
+		s.Add("%s) ORDER BY queue %s", strings.Join(places, ", "), d.Dialect.SkipLocked)
+		if err := s.Each(ctx, db, func(scan func(...any) error) error {
+			var name string
+			var tat int64
+			err := scan(Reading(&name, &tat, &now)...)
+			tats[name] = tat
+			return err
+		}); err != nil {
+			return nil, 0, err
+		}
+	}
+	return tats, now, nil
+}
+
+// SpendPermit writes the tat of a permit that TakePermits has locked.
+func (d *Database) SpendPermit(ctx context.Context, db DB, name string, tat int64) error {
+	s := d.Statement("UPDATE %s SET ", d.Table("job_permits"))
+	s.Add("tat = %s", s.Arg(tat))
+	s.Add(" WHERE queue = %s", s.Arg(name))
+	_, err := s.Exec(ctx, db)
+	return err
+}
+
+// SweepPermits deletes permits whose tat is so long ago. One that is needed is made again.
+func (d *Database) SweepPermits(ctx context.Context, ago time.Duration) error {
+	return d.Tx(ctx, func(db DB) error {
+		s := d.Statement("SELECT queue FROM %s WHERE tat < ", d.Table("job_permits"))
+		s.Add("%s - %d LIMIT 1000 %s", s.clock(), ago.Microseconds(), d.Dialect.SkipLocked)
+		var idle []string
+		if err := s.Each(ctx, db, func(scan func(...any) error) error {
+			var name string
+			err := scan(Reading(&name)...)
+			idle = append(idle, name)
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, name := range idle {
+			s := d.Statement("DELETE FROM %s WHERE ", d.Table("job_permits"))
+			s.Add("queue = %s", s.Arg(name))
+			if _, err := s.Exec(ctx, db); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Level is a queue of which to count the reserved jobs, alone or with all queues below it.
+type Level struct {
+	Queue string
+	Below bool
+}
+
+// Running counts reserved jobs, by Level.Queue. It must be a statement after the one that took the permits: a statement counts what was
+// committed before it began.
+func (d *Database) Running(ctx context.Context, db DB, levels []Level) (map[string]int64, error) {
+	running := map[string]int64{}
+	if len(levels) == 0 {
+		return running, nil
+	}
+	if d.Dialect.Level == "" { // no index has the queues of reserved jobs: all of them are read, once
+		s := d.Statement("SELECT queue, count(*) FROM %s%s WHERE %s AND reserved GROUP BY queue", d.Table("jobs"), d.Force("jobs_expiry"),
+			d.Dialect.Reserved)
+		return running, s.Each(ctx, db, func(scan func(...any) error) error {
+			var queue string
+			var n int64
+			err := scan(Reading(&queue, &n)...)
+			for _, l := range levels {
+				if queue == l.Queue || l.Below && strings.HasPrefix(queue, l.Queue+"/") {
+					running[l.Queue] += n
+				}
+			}
+			return err
+		})
+	}
+	const most = 50
+	for part := range slices.Chunk(levels, most) {
+		s := d.Statement("")
+		for i, l := range part {
+			if i > 0 {
+				s.Add(" UNION ALL ")
+			}
+			level := ""
+			if strings.Contains(l.Queue, "/") {
+				level = " AND " + d.Dialect.Level
+			}
+			s.Add("SELECT %d, count(*) FROM %s WHERE reserved%s", i, d.Table("jobs"), level)
+			s.Add(" AND queue = %s", s.Arg(l.Queue))
+			if l.Below {
+				s.Add(" UNION ALL SELECT %d, count(*) FROM %s WHERE reserved AND %s", i, d.Table("jobs"), d.Dialect.Level)
+				s.Add(" AND queue > %s", s.Arg(l.Queue+"/"))
+				s.Add(" AND queue < %s", s.Arg(l.Queue+"0"))
+			}
+		}
+		if err := s.Each(ctx, db, func(scan func(...any) error) error {
+			var i, n int64
+			err := scan(Reading(&i, &n)...)
+			running[part[i].Queue] += n
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return running, nil
+}
