@@ -47,6 +47,7 @@ func Example() {
 	// applied 1 create_jobs
 	// applied 2 unique_until
 	// applied 3 create_job_batches
+	// applied 4 limits
 	// 1
 	// invoice for order 42
 }
