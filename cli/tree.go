@@ -38,6 +38,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		listenCommand(e),
 		jobsCommand(e),
 		batchesCommand(e),
+		scheduleCommand(e),
 		queuesCommand(e),
 		statsCommand(e),
 		workersCommand(e),

@@ -30,6 +30,9 @@ type Payload struct {
 	Then   []Next  `json:"then,omitzero"`   // pushed when the job is done
 	Catch  []Next  `json:"catch,omitzero"`  // pushed when it has failed for good
 	Parent *Parent `json:"parent,omitzero"` // how the job ended whose Then or Catch this one was; nil: it was pushed by itself
+
+	// Tick is the time for which a schedule has pushed the job, in the schedule's zone.
+	Tick time.Time `json:"tick,omitzero"`
 }
 
 // ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
@@ -87,7 +90,7 @@ func known(all jsonobject.Object, members []string) ([]byte, error) {
 
 // members are the names in Payload.
 var members = []string{
-	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent",
+	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent", "tick",
 }
 
 // What stands around the parts of a plain payload.
@@ -166,7 +169,7 @@ func (p *Payload) encodeAny() ([]byte, error) { return valid(jsonobject.Marshal(
 // it says so.
 func (p *Payload) encodePlain() ([]byte, bool) {
 	settings := p.Tries != nil || p.Timeout != nil || p.Backoff != nil || !p.RetryUntil.IsZero() || p.MaxExceptions != 0 ||
-		p.Then != nil || p.Catch != nil || p.Parent != nil
+		p.Then != nil || p.Catch != nil || p.Parent != nil || !p.Tick.IsZero()
 	if settings || p.Job == "" || !plain(p.Job) || !utf8.Valid(p.Data) {
 		return nil, false
 	}

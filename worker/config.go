@@ -81,6 +81,10 @@ type Config struct {
 	// limit.
 	MaxMemory int64
 
+	// Schedules are set when Run begins, by Queue.Schedule. One that is left out later stays in the table: two versions of a program may run
+	// beside each other. Workers run all schedules of the table, whoever has set them. Default: none.
+	Schedules []sqlqueue.Schedule
+
 	// Force goes on under maintenance.
 	Force bool
 

@@ -38,6 +38,15 @@ type JobInfo struct {
 // Reservation names the job's reservation, for Queue.Hold and Queue.Delete.
 func (j JobInfo) Reservation() sqlqueue.Reservation { return sqlqueue.Reservation{ID: j.ID, By: j.by} }
 
+// Tick is the time for which a schedule has pushed the job, in the schedule's zone; zero: it was not pushed by a schedule.
+func (j JobInfo) Tick() time.Time {
+	payload, err := sqlqueue.ParsePayload(j.Payload)
+	if err != nil {
+		return time.Time{}
+	}
+	return payload.Tick
+}
+
 // Completed is called by Queue.Delete when it has removed the job's row: the worker then does not take the missing row for a lost
 // reservation. If the transaction of Delete rolls back, the worker settles the job as always.
 func (j JobInfo) Completed() {

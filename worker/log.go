@@ -228,6 +228,10 @@ func why(v *verdict) []slog.Attr {
 	return attrs
 }
 
+func (j *journal) schedulesFailed(err error) {
+	j.say(j.to.Warn, "a schedule has not come", slog.String("error", textOf(err)))
+}
+
 func (j *journal) batchesFailed(err error) {
 	j.say(j.to.Warn, "cannot look at the batches: their callbacks wait", slog.String("error", textOf(err)))
 }

@@ -31,6 +31,7 @@ type loop struct {
 	talk     *talk     // the conversation with the database
 	presence presence  // the worker's row in the database
 	batches  *batches  // which batches have ended
+	schedule *schedules
 	wake     *wake     // when to ask for jobs again
 	limits   *limits   // the reasons to stop
 	demand   demand    // how many jobs to ask for
@@ -64,6 +65,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	}
 	l.batches = &batches{talk: l.talk, log: l.log}
 	l.reports.batches = l.batches
+	l.schedule = &schedules{talk: l.talk, log: l.log}
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),
 		listener: listener{queue: q, queues: config.Queues, log: l.log, pushed: make(chan struct{}, 1)},
@@ -104,6 +106,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	}
 	l.receiveSecond()
 	l.beatFailed(l.presence.await())
+	l.schedule.await()
 	l.batches.last(ctx)
 	l.presence.leave(ctx)
 	return l.leftover()
@@ -119,6 +122,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	if !l.talk.outage.on() {
 		l.batches.turn(ctx, time.Now())
+		if l.stopping.reason == "" {
+			l.schedule.turn(ctx, time.Now())
+		}
 	}
 	l.giveBackWaiting(time.Now())
 	l.keeper.heartbeat(ctx, time.Now())

@@ -25,7 +25,7 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 		return 0
 	}
 	next := now.Add(controlEvery)
-	next = l.batches.restUntil(next)
+	next = l.schedule.restUntil(l.batches.restUntil(next))
 	if l.talk.second != nil && len(l.talk.unsettled) < pipelineFrom {
 		return earlier(next, l.keeper.dueAt).Sub(now)
 	}

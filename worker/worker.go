@@ -117,11 +117,15 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 func (l *loop) awaitDatabase(ctx context.Context) error {
 	for {
 		err := l.talk.check(ctx)
+		if err == nil {
+			err = l.schedule.set(ctx, l.config)
+		}
+		var wrong *sqlqueue.ScheduleError
 		switch {
 		case err == nil:
 			l.talk.outage.end(l.log)
 			return nil
-		case faultOf(err) == refused, ctx.Err() != nil:
+		case faultOf(err) == refused, errors.As(err, &wrong), ctx.Err() != nil:
 			return err
 		}
 		if !errors.Is(err, errStoreHangs) {

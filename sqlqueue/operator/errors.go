@@ -19,6 +19,9 @@ var (
 	// ErrNoSubscription: no subscription has the name. From Subscription and Unsubscribe.
 	ErrNoSubscription = errors.New("no such subscription")
 
+	// ErrNoSchedule: no schedule has the name. From the methods about one schedule.
+	ErrNoSchedule = errors.New("no such schedule")
+
 	// ErrNoWorker: no worker has the id. From SetConcurrency.
 	ErrNoWorker = errors.New("no such worker")
 )

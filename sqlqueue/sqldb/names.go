@@ -10,6 +10,7 @@ import (
 var (
 	tables = []string{
 		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
+		"job_schedules",
 		"job_schema",
 	}
 	indexes = []string{
@@ -19,6 +20,7 @@ var (
 		"job_subscriptions_queue",
 		"job_once_key", "job_once_until",
 		"job_batches_open",
+		"job_schedules_next",
 	}
 	names = slices.Concat(tables, indexes, []string{"sqlqueue_migrations"})
 )

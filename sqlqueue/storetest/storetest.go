@@ -97,6 +97,7 @@ var subjects = []struct {
 	{"settle", settleCases},
 	{"next", nextCases},
 	{"batches", batchCases},
+	{"schedules", scheduleCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
 	{"unique", append(uniqueCases, uniqueModeCases...)},
