@@ -48,6 +48,7 @@ func Example() {
 	// applied 2 unique_until
 	// applied 3 create_job_batches
 	// applied 4 limits
+	// applied 5 create_job_schedules
 	// 1
 	// invoice for order 42
 }

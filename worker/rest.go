@@ -25,7 +25,10 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 		return 0
 	}
 	next := now.Add(controlEvery)
-	next = l.schedule.restUntil(l.batches.restUntil(next))
+	next = l.batches.restUntil(next)
+	if l.stopping.reason == "" && !l.talk.outage.on() {
+		next = l.schedule.restUntil(next)
+	}
 	if l.talk.second != nil && len(l.talk.unsettled) < pipelineFrom {
 		return earlier(next, l.keeper.dueAt).Sub(now)
 	}
