@@ -151,3 +151,9 @@ func both[T any](first, second func(T)) func(T) {
 	}
 	return func(v T) { first(v); second(v) }
 }
+
+// IsRelease reports whether a handler's error is a Release, and so no error.
+func IsRelease(err error) bool {
+	said := outcomeOf(err)
+	return said != nil && said.kind == released
+}
