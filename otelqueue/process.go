@@ -80,7 +80,6 @@ func (t *Tracing) start(ctx context.Context, job *worker.Job[json.RawMessage], b
 	return t.tracer.Start(ctx, "process "+job.Queue, options...)
 }
 
-
 // errorType names what went wrong: timeout, lost, panic, or the Go type of the innermost error. It is empty for nil.
 func errorType(err, cause error) string {
 	switch {
