@@ -82,6 +82,7 @@ func (q *Queue) wanted(job sqlqueue.Pushable, options []sqlqueue.PushOption) []w
 		}
 		w.Queue, w.Priority, w.Delay, w.AvailableAt, w.UniqueKey = a.Queue, a.Priority, a.Delay, a.At, a.UniqueKey
 		w.Payload, _ = sqlqueue.ParsePayload(a.Payload)
+		w.Trace = "" // that of the search
 		all = append(all, w)
 	}
 	return all
