@@ -19,8 +19,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// Middleware is for worker.Mux.Use, the outermost: a CONSUMER span around each handler, from its start until it returns. The worker's log lines
-// about the run get trace_id and span_id.
+// Middleware is for worker.Mux.Use, the outermost: a CONSUMER span around each handler, from its start until it returns. The worker's log
+// lines about the run get trace_id and span_id.
 func (t *Tracing) Middleware(next worker.Handler) worker.Handler {
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) (err error) {
 		began := time.Now()
@@ -60,7 +60,9 @@ func (t *Tracing) Middleware(next worker.Handler) worker.Handler {
 }
 
 // start starts the span of a run.
-func (t *Tracing) start(ctx context.Context, job *worker.Job[json.RawMessage], began time.Time, basic []attribute.KeyValue) (context.Context, trace.Span) {
+func (t *Tracing) start(
+	ctx context.Context, job *worker.Job[json.RawMessage], began time.Time, basic []attribute.KeyValue,
+) (context.Context, trace.Span) {
 	attrs := append([]attribute.KeyValue{
 		semconv.MessagingMessageID(strconv.FormatInt(job.ID, 10)), keyJobAttempt.Int(job.Attempts), keyJobPriority.Int(int(job.Priority)),
 	}, basic...)

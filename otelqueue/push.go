@@ -14,8 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// OnPush is the hook for sqlqueue.Config.OnPush: see sqlqueue.PushHook. One job is a PRODUCER span, several are one CLIENT span, and all carry
-// its context. Only what has a valid span is traced: with no TracerProvider nothing is stored with the jobs.
+// OnPush is the hook for sqlqueue.Config.OnPush: see sqlqueue.PushHook. One job is a PRODUCER span, several are one CLIENT span, and all
+// carry its context. Only what has a valid span is traced: with no TracerProvider nothing is stored with the jobs.
 func (t *Tracing) OnPush(ctx context.Context, jobs []sqlqueue.Pushing) (context.Context, func([]sqlqueue.Pushed, error)) {
 	if len(jobs) == 0 {
 		return ctx, nil

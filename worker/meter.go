@@ -6,9 +6,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Meter measures a worker: package promqueue has one. Its functions are called for every job, directly, by the goroutines that do the work,
-// so they must return at once: what may wait, or is more than counting, is for Events or middleware. Each may be nil. Several may be called
-// at once. A panic in one is dropped.
+// Meter measures a worker: package promqueue has one. Its functions are called for every job, directly, by the goroutines that do the
+// work, so they must return at once: what may wait, or is more than counting, is for Events or middleware. Each may be nil. Several may
+// be called at once. A panic in one is dropped.
 type Meter struct {
 	Started  func(job JobInfo)                // its handler starts
 	Returned func(job JobInfo)                // its handler, and all other code of the application for this run, has returned

@@ -79,7 +79,9 @@ func run(ctx context.Context, address, file string, every time.Duration, out io.
 		return err
 	}
 	registry.MustRegister(promqueue.Collector(q))
-	config := worker.Config{Logger: logger, LogDone: slog.LevelDebug, Health: &worker.Health{}, Tries: 3, Backoff: worker.FixedBackoff(time.Second)}
+	config := worker.Config{
+		Logger: logger, LogDone: slog.LevelDebug, Health: &worker.Health{}, Tries: 3, Backoff: worker.FixedBackoff(time.Second),
+	}
 	promqueue.Worker(registry).Install(&config)
 	tracker := &tracker{logger: logger}
 	config.OnFailed = tracker.failed

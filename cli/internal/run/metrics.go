@@ -16,7 +16,8 @@ func (w *Work) checkMetrics() (err error) {
 	case w.metrics == "":
 		return nil
 	case w.processes > 0:
-		return exit.Usagef("--metrics is for one worker process: with --processes all would listen at the same address; use --concurrency, or start several")
+		const says = "--metrics is for one worker process: with --processes all would listen at the same address"
+		return exit.Usagef(says + "; use --concurrency, or start several")
 	}
 	if w.metrics, err = scrape.ParseAddress(w.metrics); err != nil {
 		return exit.Usagef("--metrics: %w", err)

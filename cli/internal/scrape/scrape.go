@@ -45,7 +45,8 @@ func ParseAddress(text string) (string, error) {
 // Registry returns a registry with what the queue's database holds, and with this process's memory, goroutines and the like.
 func Registry(q *sqlqueue.Queue) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(promqueue.Collector(q), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	registry.MustRegister(promqueue.Collector(q), collectors.NewGoCollector(), process)
 	return registry
 }
 
