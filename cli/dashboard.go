@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/scrape"
 	"github.com/sqlqueue/sqlqueue/dashboard"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -27,7 +28,7 @@ func dashboardCommand(e *env) *cobra.Command {
 		Short:   "Show queues, jobs, failures and workers in a browser",
 		Long: "Show queues, jobs, failures and workers in a browser on this machine, and act on them, until Ctrl-C.\n\n" +
 			"It answers nobody else: no other machine, no proxy, and no other name than localhost. For more, mount the dashboard in an\n" +
-			"application that knows who its users are.",
+			"application that knows who its users are. Beside the page are /metrics for Prometheus, and /livez and /readyz for probes.",
 		Example: `  sqlqueue dashboard
   sqlqueue dashboard --read-only --name 'shop, production' --colour red
   sqlqueue ui --listen 127.0.0.1:9000`,
@@ -41,9 +42,14 @@ func dashboardCommand(e *env) *cobra.Command {
 				if err != nil {
 					return exit.Usagef("%w", err)
 				}
+				watched, probes := http.NewServeMux(), scrape.LocalOnly(scrape.Page(q))
+				watched.Handle("/", handler)
+				for _, path := range []string{"/metrics", "/livez", "/readyz"} {
+					watched.Handle(path, probes)
+				}
 				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 				defer stop()
-				return serveDashboard(ctx, cmd, listen, handler)
+				return serveDashboard(ctx, cmd, listen, watched)
 			})
 		},
 	}

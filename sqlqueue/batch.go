@@ -78,7 +78,9 @@ func (b *Batch) Push(ctx context.Context, jobs ...Pushable) ([]int64, error) {
 		}
 		rows = append(rows, made...)
 	}
+	ctx, ended := b.queue.announce(ctx, rows)
 	pushed, err := store.PushBatch(ctx, of.ID, rows)
+	ended(pushed, err)
 	if err != nil {
 		return nil, wrap("batch", err)
 	}

@@ -33,6 +33,9 @@ type Payload struct {
 
 	// Tick is the time for which a schedule has pushed the job, in the schedule's zone.
 	Tick time.Time `json:"tick,omitzero"`
+
+	// Trace is the trace context in which the job was pushed, as W3C's traceparent. What is no traceparent in the table counts as none.
+	Trace Trace `json:"trace,omitzero"`
 }
 
 // ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
@@ -90,7 +93,8 @@ func known(all jsonobject.Object, members []string) ([]byte, error) {
 
 // members are the names in Payload.
 var members = []string{
-	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent", "tick",
+	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent",
+	"tick", "trace",
 }
 
 // What stands around the parts of a plain payload.
@@ -117,9 +121,12 @@ func parsePlain(payload []byte) (p Payload, ok bool) {
 		return p, false
 	}
 	p.Job, rest = string(rest[:end]), rest[end+len(plainData):]
-	// With settings after the data, what stands before the last brace is no JSON value.
-	if rest, ok = bytes.CutSuffix(rest, []byte("}")); !ok || !json.Valid(rest) {
-		return p, false
+	// With other settings after the data, what stands before the last brace is no JSON value.
+	if rest, p.Trace = cutTrace(rest); p.Trace == "" {
+		rest, ok = bytes.CutSuffix(rest, []byte("}"))
+	}
+	if !ok || !json.Valid(rest) {
+		return Payload{}, false
 	}
 	p.Data = bytes.TrimSpace(rest)
 	return p, true
@@ -136,6 +143,9 @@ func (p *Payload) checkAt(level int) error {
 		return fmt.Errorf("tries is %d: it must be 0 (no limit) or more", *p.Tries)
 	case p.Timeout != nil && *p.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be 0 (no limit) or more", time.Duration(*p.Timeout))
+	}
+	if p.Trace != "" && !p.Trace.valid() {
+		return fmt.Errorf("trace is %.80q: it must be a traceparent such as %s", p.Trace, exampleTrace)
 	}
 	if p.MaxExceptions < 0 {
 		return fmt.Errorf("max_exceptions is %d: it must be 0 (no limit) or more", p.MaxExceptions)
@@ -173,9 +183,15 @@ func (p *Payload) encodePlain() ([]byte, bool) {
 	if settings || p.Job == "" || !plain(p.Job) || !utf8.Valid(p.Data) {
 		return nil, false
 	}
-	payload := make([]byte, 0, len(plainName)+len(p.Job)+len(plainData)+len(p.Data)+len("}"))
+	payload := make([]byte, 0, len(plainName)+len(p.Job)+len(plainData)+len(p.Data)+len(plainTrace)+len(p.Trace)+len(`"}`))
 	payload = append(append(payload, plainName...), p.Job...)
 	payload = append(append(payload, plainData...), p.Data...)
+	if p.Trace != "" {
+		if !p.Trace.valid() {
+			return nil, false
+		}
+		payload = append(append(append(payload, plainTrace...), p.Trace...), '"')
+	}
 	return append(payload, '}'), true
 }
 

@@ -55,6 +55,8 @@ func distinct(t *testing.T, of reflect.Type) reflect.Value {
 		return reflect.ValueOf(json.RawMessage(`[7]`))
 	case reflect.TypeFor[Next]():
 		return reflect.ValueOf(Next{Payload: Payload{Job: "next", Data: json.RawMessage(`7`)}})
+	case reflect.TypeFor[Trace]():
+		return reflect.ValueOf(Trace(exampleTrace))
 	case reflect.TypeFor[Parent]():
 		return reflect.ValueOf(Parent{ID: 7})
 	}

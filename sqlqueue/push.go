@@ -181,7 +181,9 @@ func (q *Queue) pushRows(ctx context.Context, jobs []Pushable, options []PushOpt
 	if q.gatherer != nil && gathers(rows) {
 		push = q.gatherer.push
 	}
+	ctx, ended := q.announce(ctx, rows)
 	pushed, err := push(ctx, rows)
+	ended(pushed, err)
 	if err != nil {
 		return nil, nil, wrap("push", err)
 	}

@@ -27,6 +27,9 @@ type Config struct {
 	// and no row is written. It is meant for tests and small tools. A delayed push is then an error. Default false; the option Sync
 	// does the same for one push.
 	Sync bool
+
+	// OnPush is told of the jobs of each push: see PushHook. Default: none.
+	OnPush PushHook
 }
 
 // Runner runs a job in sync mode. A *worker.Mux is one.

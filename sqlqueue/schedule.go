@@ -80,7 +80,9 @@ const (
 // or Zone has changed. It waits until the next time that comes, and pushes nothing now.
 //
 // What is wrong with the schedule is told by a *ScheduleError.
-func (q *Queue) Schedule(ctx context.Context, s Schedule) error { return wrap("schedule", q.schedule(ctx, s)) }
+func (q *Queue) Schedule(ctx context.Context, s Schedule) error {
+	return wrap("schedule", q.schedule(ctx, s))
+}
 
 func (q *Queue) schedule(ctx context.Context, s Schedule) error {
 	store, err := q.scheduler(ctx)

@@ -102,6 +102,13 @@ type Config struct {
 	// Events are told what the worker does. Default: none.
 	Events Events
 
+	// Meter measures what the worker does. Default: none.
+	Meter Meter
+
+	// LogDone is the level of the line about a job that is done or discarded: slog.LevelDebug hides it from most loggers. Default
+	// slog.LevelInfo. A job that has failed for good is an error, and one that runs again after an error a warning.
+	LogDone slog.Level
+
 	// Logger gets one line for each job, and what goes wrong. Default slog.Default().
 	Logger *slog.Logger
 }

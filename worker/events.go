@@ -29,6 +29,11 @@ type Events struct {
 
 // Result is how a run of a job ended.
 type Result struct {
+	Outcome  Outcome
+	TimedOut bool
+
+	Waited time.Duration // from when the job was due until its handler started; 0 if it did not run
+
 	Took  time.Duration // by the handler; 0 if it did not run
 	Delay time.Duration // Released: until the job is available again
 	Err   error         // nil if the handler returned none; otherwise what is wrong, or who asked for it

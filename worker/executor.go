@@ -31,9 +31,9 @@ type executor struct {
 func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
 	r.ahead = now.Sub(r.reservedAt)
-	r.info.completed, r.info.result = &r.completed, &r.result
+	r.info.completed, r.info.result, r.info.log = &r.completed, &r.result, &r.logWith
 	payload, err := sqlqueue.ParsePayload(job.Payload)
-	r.info.Name = payload.Job
+	r.info.Name, r.info.Trace = payload.Job, payload.Trace
 	r.data = payload.Data
 	if err == nil && (payload.Then != nil || payload.Catch != nil) {
 		next := payload // a copy, so that only such a payload is kept
@@ -66,6 +66,8 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 // application has returned.
 func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 	if r.starts {
+		e.config.Meter.started(r)
+		defer e.config.Meter.returned(r)
 		e.log.processing(r)
 		e.processing(r)
 	}

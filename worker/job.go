@@ -28,11 +28,13 @@ type JobInfo struct {
 	Payload     json.RawMessage // as it stands in the table; not to be changed
 	AvailableAt time.Time       // zero in sync mode, like CreatedAt
 	CreatedAt   time.Time
+	Trace       sqlqueue.Trace // the trace context in which it was pushed, or empty
 
 	by        string
 	codec     sqlqueue.Codec
 	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
 	result    *result      // nil: nobody asks for it
+	log       *atomic.Pointer[logWith]
 }
 
 // Reservation names the job's reservation, for Queue.Hold and Queue.Delete.

@@ -10,7 +10,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// journal has the wording of all that is logged. At level Info there is one line for each run of a job.
+// journal has the wording of all that is logged. There is one line for each run of a job: see Config.LogDone.
 type journal struct{ to *slog.Logger }
 
 // say logs by a method of the Logger. A panic there is not the worker's end.
@@ -21,6 +21,16 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 		args[i] = attr
 	}
 	level(what, args...)
+}
+
+// tell logs a line about a run, with what LogWith has said.
+func (j *journal) tell(r *run, level slog.Level, what string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	ctx := context.Background()
+	if with := r.logWith.Load(); with != nil {
+		ctx, attrs = with.ctx, append(attrs, with.attrs...)
+	}
+	j.to.LogAttrs(ctx, level, what, attrs...)
 }
 
 // enabled reports whether lines of a level are wanted: those of each job cost a tenth of all the worker's work.
@@ -74,6 +84,10 @@ func (j *journal) denied(err error) {
 		slog.Duration("for", deniedFor), slog.String("error", textOf(err)))
 }
 
+func (j *journal) cannotBegin(err error) {
+	j.say(j.to.Error, "the worker cannot start", slog.String("error", textOf(err)))
+}
+
 func (j *journal) ending(err error) {
 	j.say(j.to.Error, "the worker ends", slog.String("error", textOf(err)))
 }
@@ -91,27 +105,23 @@ func (j *journal) processing(r *run) {
 	if !j.enabled(slog.LevelDebug) {
 		return
 	}
-	j.say(j.to.Debug, "processing", about(r)...)
+	j.tell(r, slog.LevelDebug, "processing", about(r)...)
 }
 
 // ended is the line of a job's run: "processed", "released", "failed", …
-func (j *journal) ended(r *run, unhandled int) {
-	if !j.enabled(slog.LevelInfo) && r.verdict.kind != unknown && r.verdict.kind != neverBegan {
+func (j *journal) ended(r *run, unhandled int, done slog.Level) {
+	v, level := &r.verdict, levelOf(&r.verdict, done)
+	if !j.enabled(level) {
 		return
 	}
-	v, level, what := &r.verdict, j.to.Info, r.verdict.kind.String()
 	attrs := about(r)
 	if r.starts && v.kind != unstarted {
 		attrs = append(attrs, slog.Duration("duration", r.took))
 	}
 	switch v.kind {
-	case neverBegan:
-		level = j.to.Error
-		attrs = append(attrs, slog.Duration("delay", v.delay))
-	case released, snoozed:
+	case released, snoozed, neverBegan:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
-		level = j.to.Warn
 		attrs = append(attrs, slog.Duration("delay", v.delay), slog.Int("count", unhandled))
 	case failed:
 		switch v.instead {
@@ -123,7 +133,20 @@ func (j *journal) ended(r *run, unhandled int) {
 		}
 	default:
 	}
-	j.say(level, what, append(attrs, why(v)...)...)
+	j.tell(r, level, v.kind.String(), append(attrs, why(v)...)...)
+}
+
+// levelOf is that of the line of a run's end: what failed for good is an error, and what runs again after an error a warning.
+func levelOf(v *verdict, done slog.Level) slog.Level {
+	switch {
+	case v.kind == failed, v.kind == neverBegan:
+		return slog.LevelError
+	case v.kind == unknown, v.kind == released && v.exception:
+		return slog.LevelWarn
+	case v.kind == processed, v.kind == discarded:
+		return done
+	}
+	return slog.LevelInfo
 }
 
 // lost is the line of a lost reservation: found while the handler runs, or when its end was to be written.
@@ -132,24 +155,24 @@ func (j *journal) lost(r *run, v *verdict) {
 	if v != nil {
 		attrs = append(append(attrs, slog.String("dropped", v.kind.String())), why(v)...)
 	}
-	j.say(j.to.Warn, "reservation lost", attrs...)
+	j.tell(r, slog.LevelWarn, "reservation lost", attrs...)
 }
 
 // dropped is the line of a handler that returns after its reservation was lost.
 func (j *journal) dropped(r *run) {
-	j.say(j.to.Info, "dropped: returned after its reservation was lost", append(about(r), why(&r.verdict)...)...)
+	j.tell(r, slog.LevelInfo, "dropped: returned after its reservation was lost", append(about(r), why(&r.verdict)...)...)
 }
 
 func (j *journal) stuck(r *run) {
 	if !r.lostAt.IsZero() {
-		j.say(j.to.Error, "handler is stuck: its reservation was lost and it does not return; its slot is lost", about(r)...)
+		j.tell(r, slog.LevelError, "handler is stuck: its reservation was lost and it does not return; its slot is lost", about(r)...)
 		return
 	}
-	j.say(j.to.Error, "handler is stuck: it has timed out and does not return; its job is settled, its slot is lost", about(r)...)
+	j.tell(r, slog.LevelError, "handler is stuck: it has timed out and does not return; its job is settled, its slot is lost", about(r)...)
 }
 
 func (j *journal) late(r *run) {
-	j.say(j.to.Warn, "dropped: a stuck handler has returned", about(r)...)
+	j.tell(r, slog.LevelWarn, "dropped: a stuck handler has returned", about(r)...)
 }
 
 func (j *journal) cannotListen(err error, again time.Duration) {
@@ -167,35 +190,35 @@ func (j *journal) paused(on bool) {
 
 func (j *journal) uncertain(r *run) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
-	j.say(j.to.Warn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
+	j.tell(r, slog.LevelWarn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) refused(r *run, err error) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()), slog.String("refusal", textOf(err)))
-	j.say(j.to.Error, "the database refuses to write how the job ended", append(attrs, why(&r.verdict)...)...)
+	j.tell(r, slog.LevelError, "the database refuses to write how the job ended", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) errorAfterCompletion(r *run) {
 	attrs := append(about(r), slog.String("dropped", r.verdict.kind.String()))
-	j.say(j.to.Warn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
+	j.tell(r, slog.LevelWarn, "handler completed its job and then returned something else", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) callbackFailed(r *run, text string) {
-	j.say(j.to.Error, "callback of a failed job went wrong", append(about(r), slog.String("error", text))...)
+	j.tell(r, slog.LevelError, "callback of a failed job went wrong", append(about(r), slog.String("error", text))...)
 }
 
 func (j *journal) cannotStart(r *run, pause time.Duration) {
 	attrs := append(about(r), slog.Duration("pause", pause))
-	j.say(j.to.Error, "this machine cannot start jobs: the worker reserves none for a while", append(attrs, why(&r.verdict)...)...)
+	j.tell(r, slog.LevelError, "this machine cannot start jobs: the worker reserves none for a while", append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) callbackHangs(r *run, what string) {
-	j.say(j.to.Error, "code of the application does not return: the job is settled without it, its slot is lost",
+	j.tell(r, slog.LevelError, "code of the application does not return: the job is settled without it, its slot is lost",
 		append(about(r), slog.String("code", what))...)
 }
 
 func (j *journal) undecided(r *run) {
-	j.say(j.to.Error, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error", about(r)...)
+	j.tell(r, slog.LevelError, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error", about(r)...)
 }
 
 func (j *journal) eventFailed(name string, err error) {

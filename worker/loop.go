@@ -53,13 +53,13 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		stopping: stopping{ended: ends.ended, quit: ends.quit},
 	}
 	l.emitter = &emitter{on: &config.Events, log: l.log}
-	l.reports = &reporter{log: l.log, emitter: l.emitter}
+	l.reports = &reporter{log: l.log, logDone: config.LogDone, meter: &config.Meter, slots: l.slots, emitter: l.emitter}
 	l.executor = &executor{queue: q, mux: mux, config: &config, log: l.log, slots: l.slots}
 	l.keeper = &keeper{
 		slots: l.slots, executor: l.executor, reports: l.reports, control: l.control, stuck: map[*run]bool{}, locked: map[*run]bool{},
 	}
 	l.talk = &talk{
-		queue: q, worker: id, log: l.log, reports: l.reports, slots: l.slots,
+		queue: q, worker: id, log: l.log, meter: &config.Meter, reports: l.reports, slots: l.slots,
 		deadline: l.deadline, late: ends.late, hangUp: ends.hangUp,
 		settling: settleBisect{most: unlimited}, fetching: fetchBisect{most: unlimited},
 	}
@@ -89,6 +89,8 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	if f := l.config.Events.Starting; f != nil {
 		l.emitter.call("Starting", func() { f(l.presence.worker) })
 	}
+	l.config.Meter.slots(l.control.slots)
+	defer func() { l.config.Meter.slots(-l.control.slots) }()
 	listening, stopListener := context.WithCancel(ctx)
 	wait := l.wake.listener.start(listening)
 	defer wait()
@@ -289,6 +291,7 @@ func (l *loop) obey(x driver.Exchange, answer driver.Exchanged) {
 	}
 	if changed.concurrency > 0 {
 		l.log.concurrency(before, changed.concurrency)
+		l.config.Meter.slots(changed.concurrency - before)
 		l.slots.resize(changed.concurrency)
 	}
 }

@@ -1,6 +1,9 @@
 package worker
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // reporter tells how runs of jobs ended: in the log, in the counts and to the event functions. A run is reported when its end
 // is written to the database, and not before.
@@ -8,6 +11,9 @@ import "time"
 // It is used only by the goroutine of Run.
 type reporter struct {
 	log       *journal
+	logDone   slog.Level
+	meter     *Meter
+	slots     *slots
 	emitter   *emitter
 	counts    counts
 	batches   *batches
@@ -20,14 +26,17 @@ func (p *reporter) ended(r *run, now time.Time) {
 	if v.kind == unknown {
 		p.unhandled++
 	}
-	p.log.ended(r, p.unhandled)
+	p.log.ended(r, p.unhandled, p.logDone)
 	p.counts.ended(r, now)
 	p.batches.note(r.info.Queue)
 
 	if r.timedOut {
 		p.emitter.job("TimedOut", on.TimedOut, r)
 	}
-	result := &Result{Took: r.took, Delay: v.delay, Err: v.err}
+	result := &Result{
+		Outcome: v.kind.outcome(), TimedOut: r.timedOut, Waited: p.waited(r), Took: r.took, Delay: v.delay, Err: v.err,
+	}
+	p.meter.ended(r, result)
 	switch v.kind {
 	case processed, discarded:
 		p.emitter.result("Processed", on.Processed, r, result)
@@ -37,6 +46,15 @@ func (p *reporter) ended(r *run, now time.Time) {
 		p.emitter.result("Failed", on.Failed, r, result)
 	case kept, dropped, kinds:
 	}
+}
+
+// waited is how long the job was due before it was started.
+func (p *reporter) waited(r *run) time.Duration {
+	started := p.slots.startOf(r)
+	if !r.starts || started.IsZero() || r.info.AvailableAt.IsZero() {
+		return 0
+	}
+	return max(started.Add(r.ahead).Sub(r.info.AvailableAt), 0)
 }
 
 // completed reports a job that its handler has deleted in a transaction of its own.
@@ -51,11 +69,13 @@ func (p *reporter) completed(r *run, now time.Time) {
 // lost reports that a reservation does not belong to this worker any more. ended is nil while the handler still runs.
 func (p *reporter) lost(r *run, ended *verdict) {
 	p.log.lost(r, ended)
+	p.meter.lost(r)
 	p.emitter.job("Lost", p.emitter.on.Lost, r)
 }
 
 // stuck reports that a handler is stuck.
 func (p *reporter) stuck(r *run) {
 	p.log.stuck(r)
+	p.meter.stuck(r)
 	p.emitter.job("Stuck", p.emitter.on.Stuck, r)
 }

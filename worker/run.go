@@ -44,6 +44,7 @@ type run struct {
 	// Its slot's part.
 	completed   atomic.Bool // the handler has deleted the row itself
 	result      result
+	logWith     atomic.Pointer[logWith]
 	verdict     verdict
 	took        time.Duration
 	timedOut    bool

@@ -27,7 +27,7 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 		return fmt.Errorf("worker: job %q: %w", payload.Job, ErrNoHandler)
 	}
 	info := infoOf(job, q.Config().Codec)
-	info.Name, info.result = payload.Job, new(result)
+	info.Name, info.Trace, info.result = payload.Job, payload.Trace, new(result)
 	err = protect(func() error { return handle(ctx, &Job[json.RawMessage]{Data: payload.Data, JobInfo: info}) })
 
 	if err == nil {

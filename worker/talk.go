@@ -31,6 +31,7 @@ type talk struct {
 	queue    *sqlqueue.Queue
 	worker   string // the worker's id
 	log      *journal
+	meter    *Meter
 	reports  *reporter
 	slots    *slots
 	deadline func() time.Time // after which the worker does not wait for an answer; zero: there is no such time
@@ -74,6 +75,7 @@ func (t *talk) send(ctx context.Context, x driver.Exchange, runs []*run) *exchan
 		e.answer, e.err = bounded(ctx, &t.calls, most, func(ctx context.Context) (driver.Exchanged, error) {
 			return t.queue.Exchange(ctx, x)
 		})
+		t.meter.exchanged(time.Since(e.sentAt), e.answer, e.err)
 	}()
 	return e
 }

@@ -79,6 +79,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			l.log.stopped(timeIsUp, time.Since(l.limits.started))
 			return nil
 		}
+		l.log.cannotBegin(err)
 		return fmt.Errorf("worker: %w", err)
 	}
 	if err := l.work(conversation, handlers); err != nil {

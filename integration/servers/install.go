@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -56,4 +57,21 @@ func install(ctx context.Context, packages []string) error {
 		return fmt.Errorf("apt-get: %w: %s", err, log.String())
 	}
 	return nil
+}
+
+// Tool returns the path of a program that is no database server, which a Debian package has. It is installed as the servers are: where
+// that cannot be, the test fails.
+func Tool(tb testing.TB, name, debian string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if err := install(tb.Context(), []string{debian}); err != nil {
+		tb.Fatalf("%s is needed (Debian's package %s): %v", name, debian, err)
+	}
+	if path, err = exec.LookPath(name); err != nil {
+		tb.Fatal(err)
+	}
+	return path
 }

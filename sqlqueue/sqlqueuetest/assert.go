@@ -91,7 +91,7 @@ func (q *Queue) wanted(job sqlqueue.Pushable, options []sqlqueue.PushOption) []w
 func (q *Queue) wouldPush(job sqlqueue.Pushable, options ...sqlqueue.PushOption) []driver.NewJob {
 	q.t.Helper()
 	config := q.Config()
-	config.Sync, config.Runner = false, nil
+	config.Sync, config.Runner, config.OnPush = false, nil, nil
 	var dry dryStore
 	to, err := sqlqueue.New(&dry, config)
 	if err == nil {

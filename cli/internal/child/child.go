@@ -1,7 +1,9 @@
 // Package child runs jobs in child processes: a command for each job, or this program itself, whose processes serve several.
 //
 // A command gets the job's data on standard input, and the job in the environment: SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME,
-// SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. The exit code says how it went: 0 done, 75 release,
+// SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD; and TRACEPARENT, if it was pushed in a trace.
+//
+// The exit code says how it went: 0 done, 75 release,
 // 65 fail for good, anything else is an error. What it prints is passed on, line by line; the end of its standard error is the error's
 // text.
 //
@@ -51,6 +53,7 @@ type Job struct {
 	Attempts int
 	Payload  []byte
 	Data     []byte
+	Trace    string // TRACEPARENT, or empty
 }
 
 // Settings are what holds for every child.
@@ -214,6 +217,9 @@ func environment(job Job) []string {
 		"SQLQUEUE_JOB_NAME=" + job.Name,
 		"SQLQUEUE_JOB_QUEUE=" + job.Queue,
 		"SQLQUEUE_JOB_ATTEMPTS=" + strconv.Itoa(job.Attempts),
+	}
+	if job.Trace != "" {
+		env = append(env, "TRACEPARENT="+job.Trace)
 	}
 	if len(job.Payload) <= mostPayload {
 		env = append(env, "SQLQUEUE_JOB_PAYLOAD="+string(job.Payload))

@@ -4,6 +4,8 @@
 // Standard Webhooks says: the header webhook-id is the same at every attempt of a job, and no other job's (see ID), webhook-timestamp has
 // seconds of Unix time, and webhook-signature has "v1," and the base64 of the HMAC-SHA256 of id.timestamp.body.
 //
+// A job that was pushed in a trace has the header traceparent.
+//
 // The status of the answer says what becomes of the job: 2xx done, 410 fail for good, anything else an error; 429 and 503 with Retry-After
 // put the job back for so long, if that is longer than it waits after an error, and an hour at most. Redirects are not followed.
 package deliver
@@ -109,6 +111,9 @@ func (t *Target) request(ctx context.Context, job *worker.Job[json.RawMessage], 
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	if job.Trace != "" {
+		request.Header.Set("Traceparent", string(job.Trace))
+	}
 	if t.url.User != nil {
 		password, _ := t.url.User.Password()
 		request.SetBasicAuth(t.url.User.Username(), password)

@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -58,6 +59,20 @@ func target(t *testing.T, address string, secret *Secret, headers map[string]str
 		t.Fatal(err)
 	}
 	return to
+}
+
+func TestARequestHasTheTrace(t *testing.T) {
+	var got string
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Traceparent") })
+	traced := aJob()
+	for _, want := range []sqlqueue.Trace{"", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"} {
+		traced.Trace = want
+		client := New(false)
+		defer client.Close()
+		if err := client.Post(t.Context(), target(t, url, nil, nil), traced, "id", 0); err != nil || got != string(want) {
+			t.Errorf("traceparent is %q, want %q: %v", got, want, err)
+		}
+	}
 }
 
 func TestE9_ARequestIsSigned(t *testing.T) {

@@ -22,6 +22,7 @@ func execHandler(atOnce context.Context, command child.Command, backoff worker.B
 		defer end()
 		err := command.Run(ctx, child.Job{
 			ID: job.ID, Name: job.Name, Queue: job.Queue, Attempts: job.Attempts, Payload: job.Payload, Data: job.Data,
+			Trace: string(job.Trace),
 		})
 		var failed *child.FailError
 		switch {

@@ -40,7 +40,8 @@ type Work struct {
 	children  childFlags
 	config    worker.Config // of the Options; flags that were given are put in by settings
 	logFormat string
-	processes int // 0: none
+	metrics   string // address; empty: none
+	processes int    // 0: none
 
 	queuesGiven bool   // by --queue
 	identity    string // of the database
@@ -95,6 +96,8 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	flags.Var(settings.Duration(&w.config.MaxTime, settings.NotNegative), "max-time", "exit after so long, 0 for no limit")
 	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
 	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
+	flags.StringVar(&w.metrics, "metrics", "",
+		"serve /metrics, /livez and /readyz at this port of this machine, or at a host and port, such as 0.0.0.0:9464")
 	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")
 	for _, name := range []string{"delay", "rest", "max-stuck"} {
 		flags.Lookup(name).DefValue = ""
@@ -170,6 +173,9 @@ func (w *Work) Run(cmd *cobra.Command) error {
 	if w.processes > 0 && !canRunProcesses {
 		return exit.Usagef("--processes needs Unix")
 	}
+	if err := w.checkMetrics(); err != nil {
+		return err
+	}
 	loggerTo, escape := textLogger, term.PrintableTabs
 	switch w.logFormat {
 	case "text":
@@ -195,8 +201,13 @@ func (w *Work) Run(cmd *cobra.Command) error {
 	}
 	defer Within(toClose, d.Close)
 	began := time.Now()
-	if err := d.ConnectWithin(cmd.Context(), config.MaxTime); open.IsRefused(err) {
+	switch err := d.ConnectWithin(cmd.Context(), config.MaxTime); {
+	case open.IsRefused(err):
 		return err // others are waited for by the worker
+	case err == nil:
+		if err := d.CheckTables(cmd.Context()); err != nil {
+			return err // here, so that it is said once: the worker would log it, too
+		}
 	}
 	if config.MaxTime > 0 {
 		config.MaxTime = max(config.MaxTime-time.Since(began), 1)
@@ -211,6 +222,11 @@ func (w *Work) Run(cmd *cobra.Command) error {
 	}
 	return untilSignal(cmd.Context(), logger, toEndAfter(config), moment, func(ctx, atOnce context.Context) error {
 		ctx, timedOut := w.children.untilTimeout(ctx, &config)
+		stop, err := w.serveMetrics(ctx, d, &config)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		runner, end, err := w.runner(atOnce, d, &config, out)
 		if err != nil {
 			return err
