@@ -45,6 +45,7 @@ func Example() {
 	shop("work", "--once")
 	// Output:
 	// applied 1 create_jobs
+	// applied 2 add_vitals_errors_operations
 	// 1
 	// invoice for order 42
 }

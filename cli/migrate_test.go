@@ -2,11 +2,16 @@ package cli
 
 import (
 	"database/sql"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
 // exec runs a statement on the database, beside the program.
@@ -38,29 +43,55 @@ func (s *shell) number(query string) (n int) {
 
 func (s *shell) file() string { return strings.TrimPrefix(s.dsn, "sqlite:") }
 
+// steps are the lines that migrate prints about all steps, each after a word: the newest first if it takes them back.
+func steps(t *testing.T, did string, newestFirst bool) (lines []string) {
+	t.Helper()
+	files, err := migrations.Files(migrations.SQLite, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		lines = append(lines, fmt.Sprintf("%s %d %s\n", did, i+1, strings.TrimSuffix(name[len("00001_"):], ".sql")))
+	}
+	if newestFirst {
+		slices.Reverse(lines)
+	}
+	return lines
+}
+
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
+	up, down := strings.Join(steps(t, "applied", false), ""), steps(t, "took back", true)
+	latest := migrations.Latest()
 	for _, step := range []struct {
 		args string
 		want string
 	}{
-		{"up", "applied 1 create_jobs\n"},
+		{"up", up},
 		{"up", "nothing to do: the tables are up to date\n"},
-		{"version", "1\n"},
+		{"version", fmt.Sprintln(latest)},
 		{"validate", "valid\n"},
-		{"down", "took back 1 create_jobs\n"},
+		{"down", down[0]},
+		{"version", fmt.Sprintln(latest - 1)},
+		{"up", steps(t, "applied", true)[0]},
+		{"down --all --yes", strings.Join(down, "")},
 		{"down", "nothing to do: no step is applied\n"},
 		{"down --all", "nothing to do: no step is applied\n"},
 		{"version", "0\n"},
-		{"status --json", "[{\"version\":1,\"name\":\"create_jobs\",\"applied\":false}]\n"},
-		{"status", "VERSION  NAME         APPLIED\n      1  create_jobs  no\n"},
-		{"up", "applied 1 create_jobs\n"},
-		{"down --all --yes", "took back 1 create_jobs\n"},
+		{"up", up},
+		{"down --all --yes", strings.Join(down, "")},
 	} {
 		if got := s.run(append([]string{"migrate"}, strings.Fields(step.args)...)...); got != (result{stdout: step.want}) {
 			t.Fatalf("migrate %s: %+v, want %q", step.args, got, step.want)
 		}
+	}
+	if got := s.ok("migrate", "status", "--json"); !strings.HasPrefix(got, "[{\"version\":1,\"name\":\"create_jobs\",\"applied\":false}") {
+		t.Errorf("the status is\n%s", got)
 	}
 	s.ok("migrate", "up")
 	if got := s.ok("migrate", "status"); !strings.Contains(got, "ago)") && !strings.Contains(got, "(now)") {
@@ -138,7 +169,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	s.ok("push", "a") // nothing says that this program cannot work with them
 	s.exec("INSERT INTO job_schema (compatible_from) VALUES (99)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
-		s.fails(1, []string{"the tables are of version 99, this program knows version 1: use a newer sqlqueue"}, args...)
+		s.fails(1, []string{fmt.Sprintf("the tables are of version 99, this program knows version %d: use a newer sqlqueue", migrations.Latest())}, args...)
 	}
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down"}, {"migrate", "validate"}} {
 		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)

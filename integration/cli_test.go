@@ -21,6 +21,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -205,15 +206,30 @@ func testMigrate(t *testing.T, c *command) {
 	if _, stderr, code := c.run("push", "a"); code != 1 || !strings.Contains(stderr, "run sqlqueue migrate up") {
 		t.Errorf("without tables: exit code %d: %s", code, stderr)
 	}
-	c.expect("applied 1 create_jobs\n", "migrate", "up")
+	up, newest := "", ""
+	for _, m := range known(t, c) {
+		newest = fmt.Sprintf("%d %s\n", m.Version, m.Name)
+		up += "applied " + newest
+	}
+	latest := fmt.Sprintln(migrations.Latest())
+	c.expect(up, "migrate", "up")
 	c.expect("nothing to do: the tables are up to date\n", "migrate", "up")
-	c.expect("1\n", "migrate", "version")
+	c.expect(latest, "migrate", "version")
 	c.expect("valid\n", "migrate", "validate")
-	c.expect("applied 1 create_jobs\n", "migrate", "up", "--prefix", "other_")
+	c.expect(up, "migrate", "up", "--prefix", "other_")
 	c.expect("1\n", "push", "a", "--prefix", "other_")
-	c.expect("took back 1 create_jobs\n", "migrate", "down")
-	c.expect("0\n", "migrate", "version")
-	c.expect("1\n", "migrate", "version", "--prefix", "other_")
+	c.expect("took back "+newest, "migrate", "down")
+	c.expect(fmt.Sprintln(migrations.Latest()-1), "migrate", "version")
+	c.expect(latest, "migrate", "version", "--prefix", "other_")
+}
+
+// known are the steps of migrations.
+func known(t *testing.T, c *command) (steps []migrations.Migration) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(c.ok("migrate", "status", "--json")), &steps); err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }
 
 func testMigrateAtOnce(t *testing.T, c *command) {

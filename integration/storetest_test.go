@@ -138,7 +138,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 		quote = "`"
 	}
 	table := func(name string) string { return quote + d.prefix + name + quote }
-	for _, name := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_schema"} {
+	for _, name := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
 		if _, err := db.ExecContext(tb.Context(), "DELETE FROM "+table(name)); err != nil {
 			tb.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		started: time.Now(), memory: memoryUse{limit: config.MaxMemory},
 	}
 	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
-	l.presence = presence{talk: l.talk, counts: &l.reports.counts, worker: driver.Worker{
+	l.presence = presence{vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, failures: &l.reports.failures, worker: driver.Worker{
 		ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
 	}}
 	return l
@@ -107,7 +107,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
 func (l *loop) turn(ctx context.Context) time.Duration {
-	if err := l.presence.beat(ctx, l.control.slots, time.Now()); err != nil {
+	if err := l.presence.beat(ctx, time.Now()); err != nil {
 		if !l.presence.written {
 			return l.failed(driver.Exchange{}, err)
 		}

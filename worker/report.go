@@ -2,7 +2,7 @@ package worker
 
 import "time"
 
-// reporter tells how runs of jobs ended: in the log, in the counts and to the event functions. A run is reported when its end
+// reporter tells how runs of jobs ended: in the log, in the counts, among the failures and to the event functions. A run is reported when its end
 // is written to the database, and not before.
 //
 // It is used only by the goroutine of Run.
@@ -10,6 +10,7 @@ type reporter struct {
 	log       *journal
 	emitter   *emitter
 	counts    counts
+	failures  failures
 	unhandled int // how often a job was put back because there is no handler of its name
 }
 
@@ -21,6 +22,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	}
 	p.log.ended(r, p.unhandled)
 	p.counts.ended(r, now)
+	p.failures.ended(r, now)
 
 	if r.timedOut {
 		p.emitter.job("TimedOut", on.TimedOut, r)
@@ -49,6 +51,7 @@ func (p *reporter) completed(r *run, now time.Time) {
 // lost reports that a reservation does not belong to this worker any more. ended is nil while the handler still runs.
 func (p *reporter) lost(r *run, ended *verdict) {
 	p.log.lost(r, ended)
+	p.failures.lost(r, ended)
 	p.emitter.job("Lost", p.emitter.on.Lost, r)
 }
 

@@ -604,7 +604,7 @@ func (s suite) tablesOfOthers(t *testing.T) {
 	others := map[string][]string{
 		"the view job_queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW job_queues AS SELECT id FROM theirs"},
 	}
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_schema"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
 		others["the table "+table+" "] = []string{"CREATE TABLE " + table + " (" + columns + ")"}
 	}
 	if s.dialect != migrations.MySQL { // where an index belongs to its table

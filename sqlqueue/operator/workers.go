@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -74,13 +75,20 @@ func (t *tables) workers(ctx context.Context) ([]Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
+	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s, version, status, busy, memory, running"+
+		" FROM %s ORDER BY started_at, id",
 		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("job_workers"))
 	var workers []Worker
 	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var w Worker
 		var queues string
-		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt)...)
+		var running []byte
+		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt,
+			&w.Version, &w.Status, &w.Busy, &w.Memory, &running)...)
+		w.Running = []driver.Running{}
+		if len(running) > 0 && json.Unmarshal(running, &w.Running) != nil {
+			w.Running = []driver.Running{}
+		}
 		w.Queues, w.Dead = strings.Split(queues, ","), now.Sub(w.SeenAt) > aliveFor
 		workers = append(workers, w)
 		return err

@@ -12,6 +12,8 @@ var names = []string{
 	"job_queues",
 	"job_workers",
 	"job_counts", "job_counts_minute",
+	"job_errors", "job_errors_job", "job_errors_at",
+	"job_operations", "job_operations_at",
 	"job_subscriptions", "job_subscriptions_queue",
 	"job_schema", "sqlqueue_migrations",
 }

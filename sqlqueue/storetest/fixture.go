@@ -271,7 +271,7 @@ func (f *fixture) poll(is func() bool) error {
 }
 
 // tableNames are the tables of a queue.
-var tableNames = []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_schema"}
+var tableNames = []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"}
 
 // exec runs SQL past the stores. {jobs} stands for the name of the table jobs, and so on; ? for an argument.
 func (f *fixture) exec(query string, args ...any) {

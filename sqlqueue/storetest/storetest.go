@@ -102,6 +102,7 @@ var subjects = []struct {
 	{"operator", operatorCases},
 	{"search", searchCases},
 	{"counts", countsCases},
+	{"errors", runErrorCases},
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"badrows", badRowsCases},

@@ -320,7 +320,7 @@ func inEachWay(test func(f *fixture, c *client, way Transactions)) func(*fixture
 func (f *fixture) wipe() {
 	f.Helper()
 	f.checkHistory()
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_schema"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
 		f.exec("DELETE FROM {" + table + "}")
 	}
 	f.history = &history{}
