@@ -23,6 +23,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
 
@@ -138,7 +139,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 		quote = "`"
 	}
 	table := func(name string) string { return quote + d.prefix + name + quote }
-	for _, name := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
+	for _, name := range sqldb.Tables() {
 		if _, err := db.ExecContext(tb.Context(), "DELETE FROM "+table(name)); err != nil {
 			tb.Fatal(err)
 		}

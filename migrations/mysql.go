@@ -85,21 +85,20 @@ func mysqlLockName(database, table string) string {
 	return fmt.Sprintf("sqlqueue_migrations_%x", sha256.Sum256([]byte(strings.ToLower(database)+"/"+table)))[:64]
 }
 
-// repeatableMySQL makes up for DDL that commits by itself. Columns that are there are not added again: MySQL cannot be told so, and is asked.
+// repeatableMySQL makes up for DDL that commits by itself.
 func repeatableMySQL(sql string) string {
-	sql = alter.ReplaceAllStringFunc(sql, func(statement string) string {
-		match := alter.FindStringSubmatch(statement)
-		is := map[string]string{"ADD": "NOT EXISTS", "DROP": "EXISTS"}[match[2]]
-		return fmt.Sprintf("\nSET @sqlqueue = IF(%s (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()"+
-			" AND table_name = '%s' AND column_name = '%s'), '%s', 'DO 0');\nPREPARE sqlqueue FROM @sqlqueue;\n"+
-			"EXECUTE sqlqueue;\nDEALLOCATE PREPARE sqlqueue;\n",
-			is, match[1], match[3], strings.ReplaceAll(strings.TrimSuffix(strings.TrimSpace(statement), ";"), "'", "''"))
+	sql = alterColumn.ReplaceAllStringFunc(sql, func(statement string) string {
+		part := alterColumn.FindStringSubmatch(statement)
+		there := map[string]string{"ADD": "=", "DROP": "<>"}[part[2]] + " 0"
+		return fmt.Sprintf("\nSET @sqlqueue_step = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()"+
+			" AND table_name = '%s' AND column_name = '%s') %s, '%s', 'DO 0');\nPREPARE sqlqueue_step FROM @sqlqueue_step;\nEXECUTE sqlqueue_step;\n"+
+			"DEALLOCATE PREPARE sqlqueue_step;", part[1], part[3], there, strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(statement, ";")), "'", "''"))
 	})
 	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
 }
 
-// alter is a statement that adds or drops columns, all of them at once: table, which of the two, the first column.
-var alter = regexp.MustCompile("(?s)\nALTER TABLE `(\\w+)`\\s+(ADD|DROP) COLUMN (\\w+)\\b.*?;\n")
+// alterColumn is a statement that adds or drops one column.
+var alterColumn = regexp.MustCompile("\nALTER TABLE `(\\w+)` (ADD|DROP) COLUMN (\\w+)[^;]*;")
 
 // prepareMySQL refuses servers that are too old.
 func prepareMySQL(ctx context.Context, db *sql.DB) error {

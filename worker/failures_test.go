@@ -29,7 +29,10 @@ func TestErrorsOfRunsAreWrittenSoon(t *testing.T) {
 		b.mux.HandleFunc("long", func(context.Context, *raw) error { return errors.New(strings.Repeat("漢", 5000)) })
 		b.mux.HandleFunc("panics", func(context.Context, *raw) error { panic("oh") })
 		b.mux.HandleFunc("waits", func(context.Context, *raw) error { return worker.Release(time.Hour) })
-		b.mux.HandleFunc("slow", func(context.Context, *raw) error { time.Sleep(250 * time.Millisecond); return worker.Fail(errors.New("no")) })
+		b.mux.HandleFunc("slow", func(context.Context, *raw) error {
+			time.Sleep(250 * time.Millisecond)
+			return worker.Fail(errors.New("no"))
+		})
 		b.handle(func(context.Context, *raw) error { return nil })
 		b.start(worker.Config{Name: "w-1", Backoff: worker.ListBackoff(time.Hour)})
 		pass(1500 * time.Millisecond) // since the first beat

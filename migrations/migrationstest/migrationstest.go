@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Run runs every case. Each call of open returns a new pool on the same database, which must be empty, is emptied before each case,
@@ -511,7 +513,7 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	down := blocked{done: make(chan error, 1), cancel: cancel, unblock: func() { _ = tx.Rollback() }}
 	t.Cleanup(down.unblock)
 	t.Cleanup(cancel)
-	hold := `SELECT 1 FROM job_workers`
+	hold := `SELECT 1 FROM ` + s.firstToGo(t)
 	if s.dialect == migrations.SQLite {
 		hold = `UPDATE jobs SET attempts = 0` // of no row, but it takes the database's write lock
 	}
@@ -543,6 +545,28 @@ func (s suite) blockedDown(t *testing.T) blocked {
 	return down
 }
 
+// firstToGo is the table that Down changes first.
+func (s suite) firstToGo(t *testing.T) string {
+	files, err := migrations.Files(s.dialect, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := fs.ReadFile(files, slices.Max(names))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, down, _ := strings.Cut(string(text), "-- +goose Down")
+	found := regexp.MustCompile(`(?:DROP|ALTER) TABLE ["` + "`" + `]?(\w+)`).FindStringSubmatch(down)
+	if found == nil {
+		t.Fatalf("Down of the last step changes no table:\n%s", down)
+	}
+	return found[1]
+}
+
 // isLocked reports whether a file is there and somebody has locked it.
 func isLocked(file string) bool {
 	if _, err := os.Stat(file); err != nil {
@@ -554,12 +578,12 @@ func isLocked(file string) bool {
 	return err == nil && !mine
 }
 
-// findDrop selects the session whose DROP TABLE waits.
+// findDrop selects the session whose DROP TABLE or ALTER TABLE waits.
 func (s suite) findDrop() string {
 	if s.dialect == migrations.Postgres {
-		return `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DROP TABLE%'`
+		return `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND (query LIKE 'DROP TABLE%' OR query LIKE 'ALTER TABLE%')`
 	}
-	return `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%' AND info LIKE 'DROP TABLE%'`
+	return `SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%' AND (info LIKE 'DROP TABLE%' OR info LIKE '%ALTER TABLE%')`
 }
 
 func (s suite) endSession() string {
@@ -604,7 +628,7 @@ func (s suite) tablesOfOthers(t *testing.T) {
 	others := map[string][]string{
 		"the view job_queues": {"CREATE TABLE theirs (id integer)", "CREATE VIEW job_queues AS SELECT id FROM theirs"},
 	}
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
+	for _, table := range sqldb.Tables() {
 		others["the table "+table+" "] = []string{"CREATE TABLE " + table + " (" + columns + ")"}
 	}
 	if s.dialect != migrations.MySQL { // where an index belongs to its table

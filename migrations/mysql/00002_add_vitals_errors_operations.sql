@@ -1,17 +1,16 @@
 -- Names of tables and indexes stand in backquotes: see the first migration. All of it may be there while older programs work.
 
 -- +goose Up
-ALTER TABLE `job_workers`
-    ADD COLUMN version VARCHAR(191) NOT NULL DEFAULT ''
-        COMMENT 'Of its program; empty if that is not known',
-    ADD COLUMN status VARCHAR(32) NOT NULL DEFAULT ''
-        COMMENT 'running, paused or stopping; empty for a worker of an older program',
-    ADD COLUMN busy INT NOT NULL DEFAULT 0
-        COMMENT 'How many handlers it runs',
-    ADD COLUMN memory BIGINT NOT NULL DEFAULT 0
-        COMMENT 'How many bytes its process has in use; 0 if that is not known',
-    ADD COLUMN running VARCHAR(4096) NOT NULL DEFAULT ''
-        COMMENT 'The oldest handlers that it runs, as a JSON array of at most 4 KB; empty for none';
+ALTER TABLE `job_workers` ADD COLUMN version VARCHAR(191) NOT NULL DEFAULT ''
+    COMMENT 'Of its program, empty if that is not known';
+ALTER TABLE `job_workers` ADD COLUMN status VARCHAR(32) NOT NULL DEFAULT ''
+    COMMENT 'running, paused or stopping, empty for a worker of an older program';
+ALTER TABLE `job_workers` ADD COLUMN busy INT NOT NULL DEFAULT 0
+    COMMENT 'How many handlers it runs';
+ALTER TABLE `job_workers` ADD COLUMN memory BIGINT NOT NULL DEFAULT 0
+    COMMENT 'How many bytes its process has in use, 0 if that is not known';
+ALTER TABLE `job_workers` ADD COLUMN running VARCHAR(4096) NOT NULL DEFAULT ''
+    COMMENT 'The oldest handlers that it runs, as a JSON array of at most 4 KB, empty for none';
 
 CREATE TABLE `job_errors` (
     id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY
@@ -65,7 +64,10 @@ CREATE TABLE `job_operations` (
   COMMENT = 'What operators have changed, each written in the transaction of the change';
 
 -- +goose Down
-ALTER TABLE `job_workers`
-    DROP COLUMN version, DROP COLUMN status, DROP COLUMN busy, DROP COLUMN memory, DROP COLUMN running;
+ALTER TABLE `job_workers` DROP COLUMN version;
+ALTER TABLE `job_workers` DROP COLUMN status;
+ALTER TABLE `job_workers` DROP COLUMN busy;
+ALTER TABLE `job_workers` DROP COLUMN memory;
+ALTER TABLE `job_workers` DROP COLUMN running;
 DROP TABLE `job_errors`;
 DROP TABLE `job_operations`;

@@ -53,18 +53,18 @@ func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) err
 // changeWorker writes the concurrency that is wanted of a worker, and reports whether there is such a worker. It counts by a
 // SELECT: MySQL does not count a row that an UPDATE leaves as it was.
 func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
-	err = t.Tx(ctx, func(db sqldb.DB) error {
+	err = t.Tx(ctx, change{"set concurrency", "", map[string]any{"worker": id, "concurrency": wanted}}, func(db sqldb.DB) (int, error) {
 		found = false
 		s := t.statement("SELECT id FROM %s", t.Table("job_workers"))
 		s.Add(" WHERE id = %s %s", s.Arg(id), t.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(func(...any) error) error { found = true; return nil }); err != nil || !found {
-			return err
+			return 0, err
 		}
 		s = t.statement("UPDATE %s SET wanted_concurrency = ", t.Table("job_workers"))
 		s.Add("%s", s.Arg(sql.NullInt64{Int64: int64(wanted), Valid: wanted > 0}))
 		s.Add(" WHERE id = %s", s.Arg(id))
 		_, err := s.Exec(ctx, db)
-		return err
+		return 1, err
 	})
 	return found, err
 }

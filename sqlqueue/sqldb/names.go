@@ -1,22 +1,29 @@
 package sqldb
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
 
-// names are the tables and indexes that a prefix stands before. A test of package migrations finds a name that is missing here.
-var names = []string{
-	"jobs", "jobs_ready", "jobs_expiry", "jobs_unique",
-	"failed_jobs", "failed_jobs_queue", "failed_jobs_failed_at",
-	"job_queues",
-	"job_workers",
-	"job_counts", "job_counts_minute",
-	"job_errors", "job_errors_job", "job_errors_at",
-	"job_operations", "job_operations_at",
-	"job_subscriptions", "job_subscriptions_queue",
-	"job_schema", "sqlqueue_migrations",
-}
+// Tables and indexes, which a prefix stands before. A test of package migrations finds a name that is missing here.
+var (
+	tables = []string{
+		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema",
+	}
+	indexes = []string{
+		"jobs_ready", "jobs_expiry", "jobs_unique",
+		"failed_jobs_queue", "failed_jobs_failed_at",
+		"job_counts_minute",
+		"job_errors_job", "job_errors_at",
+		"job_operations_at",
+		"job_subscriptions_queue",
+	}
+	names = slices.Concat(tables, indexes, []string{"sqlqueue_migrations"})
+)
+
+// Tables are the names of all tables, without a prefix, but for that of package migrations.
+func Tables() []string { return slices.Clone(tables) }
 
 // Table returns the real name of a table or an index, quoted: with the prefix before it.
 func (d *Database) Table(name string) string {

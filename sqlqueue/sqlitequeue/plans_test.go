@@ -168,6 +168,16 @@ INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELEC
 				_, err := o.Errors(ctx, operator.ErrorFilter{JobID: 7})
 				return err
 			}, []string{"SEARCH job_errors USING INDEX job_errors_job (job_id=? AND id<?)"}},
+			"operations": {func(o *operator.Operator) error {
+				_, err := o.Operations(ctx, operator.OperationFilter{})
+				if err == nil {
+					err = o.As("w", "test").Control(ctx, "", operator.ControlChange{Restart: true})
+				}
+				return err
+			}, []string{
+				"SEARCH job_operations USING COVERING INDEX job_operations_at (at<?)",
+				"SEARCH job_operations USING INTEGER PRIMARY KEY (rowid<?)",
+			}},
 			"groups": {func(o *operator.Operator) error {
 				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)
 				return err

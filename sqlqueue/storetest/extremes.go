@@ -17,6 +17,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // extremesCases write every extreme into every column of every table. A schema may refuse a value. What it takes must hurt nobody.
@@ -259,7 +260,7 @@ func (f *fixture) writeExtremes(table extremeTable, column string, values []extr
 // deleteAll deletes what is in the tables, and lets a table whose ids were written begin again where a database needs that.
 func (f *fixture) deleteAll(table extremeTable, column string) {
 	f.Helper()
-	for _, name := range tableNames {
+	for _, name := range sqldb.Tables() {
 		f.exec("DELETE FROM " + f.db.Table(name))
 	}
 	if column == "id" {

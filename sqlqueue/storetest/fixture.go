@@ -14,6 +14,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 const (
@@ -270,9 +271,6 @@ func (f *fixture) poll(is func() bool) error {
 	return nil
 }
 
-// tableNames are the tables of a queue.
-var tableNames = []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"}
-
 // exec runs SQL past the stores. {jobs} stands for the name of the table jobs, and so on; ? for an argument.
 func (f *fixture) exec(query string, args ...any) {
 	f.Helper()
@@ -282,7 +280,7 @@ func (f *fixture) exec(query string, args ...any) {
 }
 
 func (f *fixture) sql(query string) string {
-	for _, table := range append([]string{"sqlqueue_migrations"}, tableNames...) {
+	for _, table := range append(sqldb.Tables(), "sqlqueue_migrations") {
 		query = strings.ReplaceAll(query, "{"+table+"}", f.db.Table(table))
 	}
 	n := 0

@@ -7,6 +7,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 var schemaCases = []testCase{
@@ -20,7 +21,7 @@ var schemaCases = []testCase{
 		"people who forgot to migrate must read what to do, whatever they called first",
 		func(f *fixture) {
 			c := f.open()
-			defer f.rename("jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema", "sqlqueue_migrations")()
+			defer f.rename(append(sqldb.Tables(), "sqlqueue_migrations")...)()
 			ctx := f.Context()
 			_, push := c.Push(ctx, sqlqueue.Named("job", nil))
 			_, exchange := c.Exchange(ctx, driver.Exchange{Number: c.number(), Limit: 1, Reserve: from("default")})

@@ -103,6 +103,7 @@ var subjects = []struct {
 	{"search", searchCases},
 	{"counts", countsCases},
 	{"errors", runErrorCases},
+	{"operations", operationCases},
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"badrows", badRowsCases},

@@ -10,6 +10,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // transactionCases run once for each of the database's ways.
@@ -320,7 +321,7 @@ func inEachWay(test func(f *fixture, c *client, way Transactions)) func(*fixture
 func (f *fixture) wipe() {
 	f.Helper()
 	f.checkHistory()
-	for _, table := range []string{"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_errors", "job_operations", "job_subscriptions", "job_schema"} {
+	for _, table := range sqldb.Tables() {
 		f.exec("DELETE FROM {" + table + "}")
 	}
 	f.history = &history{}
