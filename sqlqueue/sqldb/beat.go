@@ -43,8 +43,9 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 		running = string(encoded)
 	}
 	if !known {
-		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, version, status, busy, memory, running, started_at, seen_at) VALUES ",
+		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, version, status, busy, memory, running, started_at, seen_at)",
 			d.Table("job_workers"))
+		s.Add(" VALUES ")
 		s.Add("(%s, %s, %s, %s, ", s.Arg(w.ID), s.Arg(w.Name), s.Arg(w.Host), s.Arg(w.PID))
 		s.Add("%s, %s, ", s.Arg(queues), s.Arg(w.Concurrency))
 		s.Add("%s, %s, %s, %s, %s, ", s.Arg(w.Version), s.Arg(w.Status), s.Arg(w.Busy), s.Arg(w.Memory), s.Arg(running))
@@ -136,7 +137,8 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 // none that another transaction has locked.
 func (d *Database) writeErrors(ctx context.Context, db DB, b driver.Beat) error {
 	for errors := range slices.Chunk(b.Errors, 50) {
-		s := d.Statement("INSERT INTO %s (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at) VALUES ", d.Table("job_errors"))
+		s := d.Statement("INSERT INTO %s (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at) VALUES ",
+			d.Table("job_errors"))
 		for i, e := range errors {
 			if i > 0 {
 				s.Add(", ")
