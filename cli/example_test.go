@@ -49,6 +49,7 @@ func Example() {
 	// applied 3 create_job_batches
 	// applied 4 limits
 	// applied 5 create_job_schedules
+	// applied 6 add_vitals_errors_operations
 	// 1
 	// invoice for order 42
 }

@@ -206,10 +206,14 @@ func scheduleVerb(e *env, verb, short string, do func(*cobra.Command, *operator.
 func schedulePauseCommand(e *env, pause bool) *cobra.Command {
 	if pause {
 		return scheduleVerb(e, "pause", "Pause a schedule: it pushes nothing until it is resumed",
-			func(cmd *cobra.Command, o *operator.Operator, name string) error { return o.PauseSchedule(cmd.Context(), name) })
+			func(cmd *cobra.Command, o *operator.Operator, name string) error {
+				return o.PauseSchedule(cmd.Context(), name)
+			})
 	}
 	return scheduleVerb(e, "resume", "Resume a schedule: it comes at its next time from now on",
-		func(cmd *cobra.Command, o *operator.Operator, name string) error { return o.ResumeSchedule(cmd.Context(), name) })
+		func(cmd *cobra.Command, o *operator.Operator, name string) error {
+			return o.ResumeSchedule(cmd.Context(), name)
+		})
 }
 
 func scheduleRunCommand(e *env) *cobra.Command {

@@ -24,7 +24,7 @@ error, or because the handler said so): in the last whole minute, in the last fi
 TREND draws what happened over --since, the present on the right, all rows of a queue on one scale.
 
 Workers write what they have counted every few seconds. A + marks a number that is only a lower bound: the sizes are counted up to
-10000, and of jobs that wait the newest 100,000 are looked at to tell when they were pushed.
+10000, and of jobs that wait the newest 5,000 are looked at to tell when they were pushed.
 
 --json prints an array with an object for each queue: queue, ready, delayed, reserved, failed, oldest, counted_to and control as in
 queues; rates, an array of objects with minutes (over how many), pushed, done, failed and released (jobs per minute), and

@@ -42,6 +42,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		queuesCommand(e),
 		statsCommand(e),
 		workersCommand(e),
+		operationsCommand(e),
 		dashboardCommand(e),
 		monitorCommand(e),
 		failedCommand(e),

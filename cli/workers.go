@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ func workerTable(workers []operator.Worker, now time.Time) *term.Grid {
 		term.Text("QUEUES", 40), term.Number("CONCURRENCY"), term.Spare(term.Word("WANTED")),
 		term.Word("STATE"), term.Spare(term.Word("STARTED")), term.Spare(term.Word("SEEN")))
 	for _, w := range workers {
-		wanted, state := "-", "running"
+		wanted, state := "-", cmp.Or(w.Status, "running")
 		if w.WantedConcurrency != 0 && w.WantedConcurrency != w.Concurrency {
 			wanted = strconv.Itoa(w.WantedConcurrency)
 		}

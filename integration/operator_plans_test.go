@@ -57,6 +57,20 @@ func TestOperatorPlans(t *testing.T) {
 				[]string{"job_counts_minute", primary("job_counts")},
 			},
 			{
+				"old errors", func() error {
+					return q.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, OldErrors: 49 * time.Hour, MostErrors: 60_000})
+				},
+				[]string{"job_errors_at", primary("job_errors")},
+			},
+			{
+				"errors", func() error { _, err := operator.New(q).Errors(ctx, operator.ErrorFilter{Before: 50_000}); return err },
+				[]string{primary("job_errors")},
+			},
+			{
+				"errors of a job", func() error { _, err := operator.New(q).Errors(ctx, operator.ErrorFilter{JobID: 7}); return err },
+				[]string{"job_errors_job"},
+			},
+			{
 				"groups", func() error { _, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 1000); return err },
 				[]string{primary("failed_jobs")},
 			},
@@ -151,6 +165,9 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	for i := range 1000 {
 		b.Counts = append(b.Counts, driver.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
 	}
+	for i := range 1000 {
+		b.Errors = append(b.Errors, driver.RunError{JobID: int64(i), Queue: "queue-1", Outcome: "released", At: time.Now().Add(-time.Duration(i) * 3 * time.Minute)})
+	}
 	if _, err := q.Exchange(ctx, x); err != nil {
 		t.Fatal(err)
 	}
@@ -170,11 +187,13 @@ func fillForOperators(t *testing.T, s *servers.Server, db *sql.DB, q *sqlqueue.Q
 	double(11, `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 		SELECT job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at FROM failed_jobs`)
 	double(6, "INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, pushed, done, failed, released FROM job_counts")
+	double(6, `INSERT INTO job_errors (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at)
+		SELECT job_id + 1000, queue, name, attempt, outcome, error, stack, worker, took_ms, at FROM job_errors`)
 	if n := len(reserve("w-2", 20)); n != 20 {
 		t.Fatalf("reserved %d jobs", n)
 	}
 	mustExec(t, db, "UPDATE failed_jobs SET queue = 'few' WHERE id % 1000 = 7")
-	for _, table := range []string{"jobs", "failed_jobs", "job_counts"} {
+	for _, table := range []string{"jobs", "failed_jobs", "job_counts", "job_errors"} {
 		if s.Engine == "postgres" {
 			mustExec(t, db, "VACUUM ANALYZE "+table)
 		} else {
@@ -196,7 +215,7 @@ func (r *recorded) add(st statement) {
 	large := func(table string) bool {
 		return strings.Contains(st.sql, `"`+table+`"`) || strings.Contains(st.sql, "`"+table+"`")
 	}
-	if r.on && (large("jobs") || large("failed_jobs") || large("job_counts")) {
+	if r.on && (large("jobs") || large("failed_jobs") || large("job_counts") || large("job_errors")) {
 		r.statements = append(r.statements, st)
 	}
 }
@@ -250,7 +269,7 @@ func (r queryTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 }
 
 func (r queryTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
-	if strings.Contains(data.SQL, `"job_counts"`) { // the others have a test of their own
+	if strings.Contains(data.SQL, `"job_counts"`) || strings.Contains(data.SQL, `"job_errors"`) { // the others have a test of their own
 		r.add(statement{data.SQL, data.Args})
 	}
 }
@@ -263,7 +282,7 @@ func plannedIndexes(t *testing.T, s *servers.Server, db *sql.DB, st statement) (
 	if s.Engine != "postgres" {
 		for _, row := range mysqlPlan(t, s, db, st.sql) {
 			switch {
-			case row["table"] != "jobs" && row["table"] != "failed_jobs" && row["table"] != "job_counts" && row["table"] != "t", row["select_type"] == "INSERT":
+			case row["table"] != "jobs" && row["table"] != "failed_jobs" && row["table"] != "job_counts" && row["table"] != "job_errors" && row["table"] != "t", row["select_type"] == "INSERT":
 			case row["type"] == "ALL" || row["key"] == "":
 				indexes = append(indexes, fmt.Sprintf("a scan by %s", st.sql))
 			default:

@@ -188,6 +188,11 @@ func (j *journal) paused(on bool) {
 	j.say(j.to.Info, what)
 }
 
+func (j *journal) errorsLeftOut(n int) {
+	j.say(j.to.Warn, "errors of runs were not written to the database, which gets so many a second", slog.Int("count", n),
+		slog.Int("most", errorsASecond))
+}
+
 func (j *journal) uncertain(r *run) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
 	j.tell(r, slog.LevelWarn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)

@@ -32,10 +32,10 @@ type loop struct {
 	presence presence  // the worker's row in the database
 	batches  *batches  // which batches have ended
 	schedule *schedules
-	wake     *wake     // when to ask for jobs again
-	limits   *limits   // the reasons to stop
-	demand   demand    // how many jobs to ask for
-	control  *control  // what operators have said
+	wake     *wake    // when to ask for jobs again
+	limits   *limits  // the reasons to stop
+	demand   demand   // how many jobs to ask for
+	control  *control // what operators have said
 	pause    pause
 	stopping stopping
 }
@@ -75,7 +75,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		started: time.Now(), memory: memoryUse{limit: config.MaxMemory},
 	}
 	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
-	l.presence = presence{talk: l.talk, counts: &l.reports.counts, worker: driver.Worker{
+	l.presence = presence{vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, failures: &l.reports.failures, worker: driver.Worker{
 		ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
 	}}
 	return l
@@ -116,7 +116,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 
 // turn is one exchange with what comes before and after it. It returns how long to wait for the next, unless a handler ends earlier.
 func (l *loop) turn(ctx context.Context) time.Duration {
-	if err := l.presence.beat(ctx, l.control.slots, time.Now()); err != nil {
+	if err := l.presence.beat(ctx, time.Now()); err != nil {
 		if !l.presence.written {
 			return l.failed(driver.Exchange{}, err)
 		}

@@ -14,41 +14,62 @@ const (
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
 )
 
-// presence is the worker's row in the database, which shows operators that the worker is there, and the counts that are written
-// with it. A beat writes both: one before the first exchange, and then one every beatEvery, beside the exchanges. Reservations are
-// another matter: the heartbeat keeps them alive (heartbeat.go).
+// presence is the worker's row in the database, which shows operators that the worker is there, and the counts and the
+// runs that went wrong, which are written with it. A beat writes all: one before the first exchange, and then one every beatEvery, or
+// errorsAfter if runs went wrong, beside the exchanges. Reservations are another matter: the heartbeat keeps them alive (heartbeat.go).
 //
 // It is used only by the goroutine of Run.
 type presence struct {
-	worker driver.Worker
-	talk   *talk
-	counts *counts
+	worker   driver.Worker
+	vitals   func(*driver.Worker) // writes how the worker is
+	talk     *talk
+	counts   *counts
+	failures *failures
 
 	written  bool
 	sentAt   time.Time   // when the last beat was sent
+	tidiedAt time.Time   // when the last was sent that removes the rows of others
 	last     driver.Beat // what it wrote
 	underway *call[struct{}]
 }
 
 // beat writes the worker's row, if it is time to. It waits for the first beat alone. It returns the error of that, or of a later beat
 // that has ended meanwhile.
-func (p *presence) beat(ctx context.Context, concurrency int, now time.Time) (err error) {
+func (p *presence) beat(ctx context.Context, now time.Time) (err error) {
 	if p.underway != nil && p.underway.over() {
 		err = p.await()
 	}
-	if p.underway != nil || p.written && now.Sub(p.sentAt) < beatEvery {
+	if p.underway != nil || p.written && now.Sub(p.sentAt) < p.every() {
 		return err
 	}
-	worker := p.worker
-	worker.Concurrency = concurrency
-	p.last, p.sentAt = driver.Beat{Worker: worker, Unseen: unseenFor}, now
-	p.counts.take(&p.last, now)
+	p.last, p.sentAt = driver.Beat{Worker: p.worker}, now
+	p.vitals(&p.last.Worker)
+	if now.Sub(p.tidiedAt) >= beatEvery {
+		p.last.Unseen, p.tidiedAt = unseenFor, now
+	}
+	p.take(&p.last, now)
 	beat := p.last
 	p.underway = begin(func() (struct{}, error) { return struct{}{}, p.talk.beat(ctx, beat, beatWithin) })
 	if p.written {
 		return err
 	}
 	return p.await()
+}
+
+// every is how long after a beat the next is due.
+func (p *presence) every() time.Duration {
+	if len(p.failures.waiting) > 0 {
+		return errorsAfter
+	}
+	return beatEvery
+}
+
+// take moves what is to be written into a beat.
+func (p *presence) take(b *driver.Beat, now time.Time) {
+	p.counts.take(b, now)
+	if n := p.failures.take(b, now); n > 0 {
+		p.talk.log.errorsLeftOut(n)
+	}
 }
 
 // await waits for the beat that is under way, if there is one, and returns its error. If it has failed, the next one writes its counts.
@@ -61,6 +82,7 @@ func (p *presence) await() error {
 	p.underway = nil
 	if err != nil {
 		p.counts.restore(p.last)
+		p.failures.restore(p.last)
 		return err
 	}
 	p.written = true
@@ -74,6 +96,6 @@ func (p *presence) leave(ctx context.Context) {
 		return
 	}
 	b := driver.Beat{Worker: p.worker, Leave: true}
-	p.counts.take(&b, time.Now())
+	p.take(&b, time.Now())
 	_ = p.talk.beat(ctx, b, leaveWithin)
 }

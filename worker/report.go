@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// reporter tells how runs of jobs ended: in the log, in the counts and to the event functions. A run is reported when its end
+// reporter tells how runs of jobs ended: in the log, in the counts, among the failures and to the event functions. A run is reported when its end
 // is written to the database, and not before.
 //
 // It is used only by the goroutine of Run.
@@ -17,6 +17,7 @@ type reporter struct {
 	emitter   *emitter
 	counts    counts
 	batches   *batches
+	failures  failures
 	unhandled int // how often a job was put back because there is no handler of its name
 }
 
@@ -29,6 +30,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	p.log.ended(r, p.unhandled, p.logDone)
 	p.counts.ended(r, now)
 	p.batches.note(r.info.Queue)
+	p.failures.ended(r, now)
 
 	if r.timedOut {
 		p.emitter.job("TimedOut", on.TimedOut, r)
@@ -70,6 +72,7 @@ func (p *reporter) completed(r *run, now time.Time) {
 func (p *reporter) lost(r *run, ended *verdict) {
 	p.log.lost(r, ended)
 	p.meter.lost(r)
+	p.failures.lost(r, ended)
 	p.emitter.job("Lost", p.emitter.on.Lost, r)
 }
 

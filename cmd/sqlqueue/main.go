@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"os"
+	_ "time/tzdata" // for schedules, where the machine has no time zones
 
 	"github.com/spf13/cobra"
 

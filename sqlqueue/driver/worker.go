@@ -13,7 +13,52 @@ type Worker struct {
 	WantedConcurrency int       `json:"wanted_concurrency,omitzero"`
 	StartedAt         time.Time `json:"started_at,omitzero"`
 	SeenAt            time.Time `json:"seen_at,omitzero"`
+	Version           string    `json:"version"` // of its program; empty: not known
+	Status            string    `json:"status"`  // running, paused or stopping; empty: a worker of an older program
+	Busy              int       `json:"busy"`    // how many handlers it runs
+	Memory            int64     `json:"memory"`  // bytes that its process has in use; 0: not known
+	Running           []Running `json:"running"` // the oldest of its handlers, at most RunningMost
 }
+
+// RunningMost and RunningBytes bound Worker.Running: so many handlers, and so many bytes as JSON.
+const (
+	RunningMost  = 50
+	RunningBytes = 4096
+)
+
+// Running is a handler that a worker runs.
+type Running struct {
+	ID    int64     `json:"id"`   // of the job
+	Name  string    `json:"name"` // of the handler
+	Queue string    `json:"queue"`
+	Since time.Time `json:"since"` // by the database's clock
+}
+
+// RunError is a run of a job that went wrong. Its texts are valid UTF-8 without NUL.
+type RunError struct {
+	JobID   int64
+	Queue   string
+	Name    string // of the handler, at most NameMost characters
+	Attempt int    // from 1
+	Outcome string // released, failed, discarded, kept or lost
+	Error   string // at most ErrorMost characters
+	Stack   string // at most StackMost characters; empty: not known
+	Took    time.Duration
+	At      time.Time // when it ended, by the database's clock
+}
+
+// How many characters the texts of a RunError have at most.
+const (
+	NameMost  = 191
+	ErrorMost = 1000
+	StackMost = 8000
+)
+
+// ErrorsKept is how long errors of runs are kept, and ErrorsMost how many of the newest: workers delete the others.
+const (
+	ErrorsKept = 7 * 24 * time.Hour
+	ErrorsMost = 200_000
+)
 
 // Count is what happened in a queue in one minute.
 type Count struct {
@@ -55,4 +100,12 @@ type Beat struct {
 
 	// OldCounts is how long ago a minute must be for its counts to be deleted, at most a thousand rows by one Beat. 0: none are.
 	OldCounts time.Duration
+
+	// Errors are added to the runs that went wrong, as those of the worker's name.
+	Errors []RunError
+
+	// OldErrors is how long ago a run must have ended for its error to be deleted, and MostErrors how many newer ones there must be: at
+	// most a thousand rows each by one Beat. 0: none are.
+	OldErrors  time.Duration
+	MostErrors int64
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Batch is a batch, and how far it is.
@@ -88,10 +89,13 @@ func (o *Operator) CancelBatch(ctx context.Context, id int64, progress ...func(d
 	if err != nil {
 		return 0, wrap("cancel batch", err)
 	}
-	s := t.statement("UPDATE %s SET", t.Table("job_batches"))
-	s.Add(" closed_at = %s", s.Now())
-	s.Add(" WHERE id = %s AND closed_at IS NULL", s.Arg(id))
-	if _, err := s.Exec(ctx, t.DB); err != nil {
+	if err := t.Tx(ctx, change{"cancel batch", b.Queue, map[string]any{"batch": id}}, func(db sqldb.DB) (int, error) {
+		s := t.statement("UPDATE %s SET", t.Table("job_batches"))
+		s.Add(" closed_at = %s", s.Now())
+		s.Add(" WHERE id = %s AND closed_at IS NULL", s.Arg(id))
+		n, err := s.Exec(ctx, db)
+		return int(n), err
+	}); err != nil {
 		return 0, wrap("cancel batch", err)
 	}
 	return o.Clear(ctx, b.Queue, false, progress...)

@@ -27,12 +27,12 @@ type Counts struct {
 	Now time.Time
 }
 
-// countMost is how many of the newest jobs that wait Counts looks at.
-const countMost = 100_000
+// countMost is how many of the newest jobs that wait Counts looks at: 6 ms of a server's CPU, where 100,000 were 130.
+const countMost = 5000
 
 // Counts returns what happened in the queues in the minutes of the last since, at most CountsKept, the present minute included.
 // Workers count what they do and write it every 10 s, so the newest numbers are a little late. A job is counted as pushed in the
-// minute of its created_at when it has ended, and while it waits if it is among the newest 100,000; one that was cancelled or
+// minute of its created_at when it has ended, and while it waits if it is among the newest 5,000; one that was cancelled or
 // cleared is not, and one that is retried counts again.
 func (o *Operator) Counts(ctx context.Context, since time.Duration) (Counts, error) {
 	return o.CountsAmong(ctx, since, countMost)

@@ -117,25 +117,25 @@ func (t *tables) changeFailed(ctx context.Context, f FailedFilter, c failedChang
 
 func (t *tables) forget(ctx context.Context, f FailedFilter) ([]int64, error) {
 	var ids []int64
-	err := t.Tx(ctx, func(db sqldb.DB) (err error) {
+	err := t.Tx(ctx, change{"forget", f.Queue, f.conditions()}, func(db sqldb.DB) (_ int, err error) {
 		if ids, err = t.lockFailed(ctx, db, f); err != nil || len(ids) == 0 {
-			return err
+			return 0, err
 		}
-		return t.Delete(ctx, db, "failed_jobs", ids)
+		return len(ids), t.Delete(ctx, db, "failed_jobs", ids)
 	})
 	return ids, err
 }
 
 func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, duplicates []sqlqueue.Duplicate, err error) {
-	err = t.Tx(ctx, func(db sqldb.DB) error {
+	err = t.Tx(ctx, change{"retry", f.Queue, f.conditions()}, func(db sqldb.DB) (int, error) {
 		retried, duplicates = nil, nil
 		ids, err := t.lockFailed(ctx, db, f)
 		if err != nil || len(ids) == 0 {
-			return err
+			return 0, err
 		}
 		keyed, err := t.keyed(ctx, db, ids)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var plain []int64
 		for _, id := range ids {
@@ -146,7 +146,7 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 			}
 			holder, err := t.holder(ctx, db, key)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			inserted := int64(0)
 			if holder == 0 {
@@ -155,7 +155,7 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 					holder, err = t.holder(ctx, db, key)
 				}
 				if err != nil {
-					return err
+					return 0, err
 				}
 			}
 			if inserted == 0 {
@@ -167,11 +167,11 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 		}
 		if plain != nil {
 			if _, err := t.insertRetried(ctx, db, plain, ""); err != nil {
-				return err
+				return 0, err
 			}
 			retried = append(retried, plain...)
 		}
-		return t.Delete(ctx, db, "failed_jobs", retried)
+		return len(retried), t.Delete(ctx, db, "failed_jobs", retried)
 	})
 	return retried, duplicates, err
 }

@@ -165,33 +165,33 @@ func (e *heldError) Unwrap() error { return e.error }
 
 func (t *tables) changeOnce(ctx context.Context, f JobFilter, c jobChange) ([]int64, error) {
 	var ids []int64
-	err := t.Tx(ctx, func(db sqldb.DB) (err error) {
+	err := t.Tx(ctx, c.action(&f), func(db sqldb.DB) (_ int, err error) {
 		if ids, err = t.lock(ctx, db, "jobs", t.Dialect.Paged, f.IDs, "id", f.Limit, f.Name, func(s *statement, ids []int64, after int64) {
 			f := f
 			f.IDs, f.After = ids, max(f.After, after)
 			s.whereJobs(f)
 		}); err != nil || len(ids) == 0 {
-			return err
+			return 0, err
 		}
 		if c.Delete {
-			return t.Delete(ctx, db, "jobs", ids)
+			return len(ids), t.Delete(ctx, db, "jobs", ids)
 		}
 		var keys []sqlqueue.Duplicate
 		if c.Queue != nil {
 			if keys, err = t.checkKeys(ctx, db, ids, *c.Queue); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		s := t.statement("UPDATE %s%s SET ", t.Table("jobs"), t.Dialect.ByID)
 		if !s.set(c) {
-			return nil
+			return 0, nil
 		}
 		s.WhereIDs(ids)
 		_, err = s.Exec(ctx, db)
 		if err != nil && keys != nil && t.KeyHeld(err) {
-			return &heldError{err, keys}
+			return 0, &heldError{err, keys}
 		}
-		return err
+		return len(ids), err
 	})
 	return ids, err
 }

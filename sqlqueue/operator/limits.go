@@ -72,15 +72,16 @@ func (t *tables) setLimit(ctx context.Context, l Limit) error {
 		}
 		return fmt.Sprint(v)
 	}
-	return t.Tx(ctx, func(db sqldb.DB) error {
+	said := map[string]any{"running": l.Running, "rate": l.Rate, "per": l.Per.String(), "burst": l.Burst}
+	return t.Tx(ctx, change{"limit", l.Queue, said}, func(db sqldb.DB) (int, error) {
 		s := t.statement("DELETE FROM %s WHERE ", t.Table("job_limits"))
 		s.Add("queue = %s", s.Arg(l.Queue))
-		if _, err := s.Exec(ctx, db); err != nil || l.Running == 0 && l.Rate == 0 {
-			return err
+		if n, err := s.Exec(ctx, db); err != nil || l.Running == 0 && l.Rate == 0 {
+			return int(n), err
 		}
 		s = t.statement("INSERT INTO %s (queue, max_running, rate, rate_ms, burst) VALUES (", t.Table("job_limits"))
 		s.Add("%s, %s, %s, %s, %s)", s.Arg(l.Queue), orNull(l.Running), orNull(l.Rate), orNull(l.Per.Milliseconds()), orNull(l.Burst))
-		_, err := s.Exec(ctx, db)
-		return err
+		n, err := s.Exec(ctx, db)
+		return int(n), err
 	})
 }

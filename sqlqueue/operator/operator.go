@@ -13,10 +13,13 @@ import (
 )
 
 // Operator answers what people and programs that watch over queues ask. It is safe for concurrent use, as its Queue is.
-type Operator struct{ queue *sqlqueue.Queue }
+type Operator struct {
+	queue    *sqlqueue.Queue
+	who, via string // see As
+}
 
 // New returns the Operator of a Queue.
-func New(q *sqlqueue.Queue) *Operator { return &Operator{q} }
+func New(q *sqlqueue.Queue) *Operator { return &Operator{queue: q} }
 
 // Now returns the time by the database's clock, which has written all times that operators see.
 func (o *Operator) Now(ctx context.Context) (time.Time, error) {
@@ -28,8 +31,11 @@ func (o *Operator) Now(ctx context.Context) (time.Time, error) {
 	return now, wrap("now", err)
 }
 
-// tables are those of the Operator's database.
-type tables struct{ *sqldb.Database }
+// tables are those of the Operator's database, and who changes them.
+type tables struct {
+	*sqldb.Database
+	who, via string
+}
 
 func (o *Operator) open(ctx context.Context) (*tables, error) {
 	store, err := o.queue.Store(ctx)
@@ -37,7 +43,7 @@ func (o *Operator) open(ctx context.Context) (*tables, error) {
 		return nil, err
 	}
 	db, err := sqldb.Of(store)
-	return &tables{db}, err
+	return &tables{db, o.who, o.via}, err
 }
 
 // statement is SQL with its arguments.

@@ -161,11 +161,11 @@ func (t *tables) countAll(ctx context.Context, queue func(name string) *QueueInf
 
 // control writes what an operator says about a queue, or under the empty name about all queues.
 func (t *tables) control(ctx context.Context, queue string, c ControlChange) error {
-	return t.Tx(ctx, func(db sqldb.DB) error {
+	return t.Tx(ctx, c.action(queue), func(db sqldb.DB) (int, error) {
 		s := t.statement("INSERT INTO %s (queue) VALUES ", t.Table("job_queues"))
 		s.Add("(%s)%s", s.Arg(queue), t.Dialect.OnConflict)
 		if _, err := s.Exec(ctx, db); err != nil {
-			return err
+			return 0, err
 		}
 
 		s = t.statement("UPDATE %s SET restarts = CASE WHEN restarts < %d THEN restarts + %d ELSE restarts END",
@@ -188,6 +188,6 @@ func (t *tables) control(ctx context.Context, queue string, c ControlChange) err
 		}
 		s.Add(" WHERE queue = %s", s.Arg(queue))
 		_, err := s.Exec(ctx, db)
-		return err
+		return 1, err
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Schedule is a row of the table of schedules.
@@ -70,18 +71,23 @@ func (o *Operator) pauseSchedule(ctx context.Context, name string, pause bool) e
 	if err != nil || of.Paused == pause {
 		return wrap(operation, err)
 	}
-	s := t.statement("UPDATE %s SET ", t.Table("job_schedules"))
+	next := of.NextAt
 	if !pause {
-		next, err := o.nextOf(ctx, of)
-		if err != nil {
+		if next, err = o.nextOf(ctx, of); err != nil {
 			return wrap(operation, err)
 		}
-		s.Add("next_at = %s, ", s.Time(next))
 	}
-	s.Add("paused = %s, ", s.Arg(pause))
-	s.Add("updated_at = %s", s.Now())
-	s.Add(" WHERE name = %s", s.Arg(of.Name))
-	_, err = s.Exec(ctx, t.DB)
+	err = t.Tx(ctx, change{operation, of.Queue, map[string]any{"name": name}}, func(db sqldb.DB) (int, error) {
+		s := t.statement("UPDATE %s SET ", t.Table("job_schedules"))
+		if !pause {
+			s.Add("next_at = %s, ", s.Time(next))
+		}
+		s.Add("paused = %s, ", s.Arg(pause))
+		s.Add("updated_at = %s", s.Now())
+		s.Add(" WHERE name = %s", s.Arg(of.Name))
+		n, err := s.Exec(ctx, db)
+		return int(n), err
+	})
 	return wrap(operation, err)
 }
 
@@ -121,12 +127,15 @@ func (o *Operator) RemoveSchedule(ctx context.Context, name string) error {
 	if err != nil {
 		return wrap("remove schedule", err)
 	}
-	s := t.statement("DELETE FROM %s", t.Table("job_schedules"))
-	s.Add(" WHERE name = %s", s.Arg(name))
-	n, err := s.Exec(ctx, t.DB)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("%q: %w", name, ErrNoSchedule)
-	}
+	err = t.Tx(ctx, change{"remove schedule", "", map[string]any{"name": name}}, func(db sqldb.DB) (int, error) {
+		s := t.statement("DELETE FROM %s", t.Table("job_schedules"))
+		s.Add(" WHERE name = %s", s.Arg(name))
+		n, err := s.Exec(ctx, db)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%q: %w", name, ErrNoSchedule)
+		}
+		return int(n), err
+	})
 	return wrap("remove schedule", err)
 }
 

@@ -109,40 +109,40 @@ func (t *tables) subscriptions(ctx context.Context) ([]Subscription, error) {
 
 // subscribe writes a subscription. The row is inserted first, so that it is locked while the queue of the other is checked.
 func (t *tables) subscribe(ctx context.Context, of Subscription) error {
-	return t.Tx(ctx, func(db sqldb.DB) error {
+	return t.Tx(ctx, change{"subscribe", of.Queue, map[string]any{"name": of.Name}}, func(db sqldb.DB) (int, error) {
 		s := t.statement("INSERT INTO %s (name, url, queue, secret, created_at) VALUES ", t.Table("job_subscriptions"))
 		s.Add("(%s, %s, %s, %s, ", s.Arg(of.Name), s.Arg(of.URL), s.Arg(of.Queue), s.Arg(of.Secret))
 		s.Add("%s)%s", s.Now(), t.Dialect.OnConflict)
 		if _, err := s.Exec(ctx, db); err != nil {
-			return err
+			return 0, err
 		}
 
 		other := ""
 		s = t.statement("SELECT name FROM %s", t.Table("job_subscriptions"))
 		s.Add(" WHERE queue = %s %s", s.Arg(of.Queue), t.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(&other) }); err != nil {
-			return err
+			return 0, err
 		}
 		if other != "" && other != of.Name {
-			return &SubscribedError{Queue: of.Queue, Name: other}
+			return 0, &SubscribedError{Queue: of.Queue, Name: other}
 		}
 
 		s = t.statement("UPDATE %s SET", t.Table("job_subscriptions"))
 		s.Add(" url = %s, queue = %s, secret = %s", s.Arg(of.URL), s.Arg(of.Queue), s.Arg(of.Secret))
 		s.Add(" WHERE name = %s", s.Arg(of.Name))
 		_, err := s.Exec(ctx, db)
-		return err
+		return 1, err
 	})
 }
 
 // unsubscribe deletes a subscription, and reports whether it was there.
 func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err error) {
-	err = t.Tx(ctx, func(db sqldb.DB) error {
+	err = t.Tx(ctx, change{"unsubscribe", "", map[string]any{"name": name}}, func(db sqldb.DB) (int, error) {
 		s := t.statement("DELETE FROM %s", t.Table("job_subscriptions"))
 		s.Add(" WHERE name = %s", s.Arg(name))
 		n, err := s.Exec(ctx, db)
 		if found = n > 0; found || err != nil {
-			return err
+			return int(n), err
 		}
 		// A name that is not valid UTF-8 is not the one that lists show.
 		var raw []string
@@ -155,17 +155,17 @@ func (t *tables) unsubscribe(ctx context.Context, name string) (found bool, err 
 			}
 			return err
 		}); err != nil {
-			return err
+			return 0, err
 		}
 		for _, written := range raw {
 			s := t.statement("DELETE FROM %s", t.Table("job_subscriptions"))
 			s.Add(" WHERE name = %s", s.Arg(written))
 			if _, err := s.Exec(ctx, db); err != nil {
-				return err
+				return 0, err
 			}
 			found = true
 		}
-		return nil
+		return len(raw), nil
 	})
 	return found, err
 }

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -52,18 +53,18 @@ func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) err
 // changeWorker writes the concurrency that is wanted of a worker, and reports whether there is such a worker. It counts by a
 // SELECT: MySQL does not count a row that an UPDATE leaves as it was.
 func (t *tables) changeWorker(ctx context.Context, id string, wanted int) (found bool, err error) {
-	err = t.Tx(ctx, func(db sqldb.DB) error {
+	err = t.Tx(ctx, change{"set concurrency", "", map[string]any{"worker": id, "concurrency": wanted}}, func(db sqldb.DB) (int, error) {
 		found = false
 		s := t.statement("SELECT id FROM %s", t.Table("job_workers"))
 		s.Add(" WHERE id = %s %s", s.Arg(id), t.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(func(...any) error) error { found = true; return nil }); err != nil || !found {
-			return err
+			return 0, err
 		}
 		s = t.statement("UPDATE %s SET wanted_concurrency = ", t.Table("job_workers"))
 		s.Add("%s", s.Arg(sql.NullInt64{Int64: int64(wanted), Valid: wanted > 0}))
 		s.Add(" WHERE id = %s", s.Arg(id))
 		_, err := s.Exec(ctx, db)
-		return err
+		return 1, err
 	})
 	return found, err
 }
@@ -74,13 +75,20 @@ func (t *tables) workers(ctx context.Context) ([]Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s FROM %s ORDER BY started_at, id",
+	s := t.statement("SELECT id, name, host, pid, queues, concurrency, wanted_concurrency, %s, %s, version, status, busy, memory, running"+
+		" FROM %s ORDER BY started_at, id",
 		fmt.Sprintf(t.Dialect.Micros, "started_at"), fmt.Sprintf(t.Dialect.Micros, "seen_at"), t.Table("job_workers"))
 	var workers []Worker
 	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var w Worker
 		var queues string
-		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt)...)
+		var running []byte
+		err := scan(sqldb.Reading(&w.ID, &w.Name, &w.Host, &w.PID, &queues, &w.Concurrency, &w.WantedConcurrency, &w.StartedAt, &w.SeenAt,
+			&w.Version, &w.Status, &w.Busy, &w.Memory, &running)...)
+		w.Running = []driver.Running{}
+		if len(running) > 0 && json.Unmarshal(running, &w.Running) != nil {
+			w.Running = []driver.Running{}
+		}
 		w.Queues, w.Dead = strings.Split(queues, ","), now.Sub(w.SeenAt) > aliveFor
 		workers = append(workers, w)
 		return err

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ func (d *Database) Beat(ctx context.Context, b driver.Beat) error {
 		if err := d.deleteUnseen(ctx, db, b); err != nil {
 			return err
 		}
+		if err := d.writeErrors(ctx, db, b); err != nil {
+			return err
+		}
 		return d.writeCounts(ctx, db, b)
 	})
 }
@@ -30,11 +34,21 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	if err != nil {
 		return err
 	}
-	queues := strings.Join(w.Queues, ",")
+	queues, running := strings.Join(w.Queues, ","), ""
+	if len(w.Running) > 0 {
+		encoded, err := json.Marshal(w.Running)
+		if err != nil {
+			return err
+		}
+		running = string(encoded)
+	}
 	if !known {
-		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES ", d.Table("job_workers"))
+		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, version, status, busy, memory, running, started_at, seen_at)",
+			d.Table("job_workers"))
+		s.Add(" VALUES ")
 		s.Add("(%s, %s, %s, %s, ", s.Arg(w.ID), s.Arg(w.Name), s.Arg(w.Host), s.Arg(w.PID))
 		s.Add("%s, %s, ", s.Arg(queues), s.Arg(w.Concurrency))
+		s.Add("%s, %s, %s, %s, %s, ", s.Arg(w.Version), s.Arg(w.Status), s.Arg(w.Busy), s.Arg(w.Memory), s.Arg(running))
 		s.Add("%s, ", s.Now())
 		s.Add("%s)", s.Now())
 		_, err := s.Exec(ctx, db)
@@ -46,6 +60,8 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	s := d.Statement("UPDATE %s SET ", d.Table("job_workers"))
 	s.Add("name = %s, host = %s, pid = %s, ", s.Arg(w.Name), s.Arg(w.Host), s.Arg(w.PID))
 	s.Add("queues = %s, concurrency = %s, ", s.Arg(queues), s.Arg(w.Concurrency))
+	s.Add("version = %s, status = %s, busy = %s, memory = %s, ", s.Arg(w.Version), s.Arg(w.Status), s.Arg(w.Busy), s.Arg(w.Memory))
+	s.Add("running = %s, ", s.Arg(running))
 	s.Add("seen_at = %s", s.Now())
 	s.Add(" WHERE id = %s", s.Arg(w.ID))
 	_, err = s.Exec(ctx, db)
@@ -115,19 +131,63 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if err := d.deleteOnce(ctx, db); err != nil {
 		return err
 	}
-	var old []int64
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_counts"), d.Force("job_counts_minute"))
 	s.Add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.Ago(b.OldCounts), d.Dialect.SkipLocked)
+	return d.DeleteFound(ctx, db, "job_counts", s)
+}
+
+// writeErrors inserts the runs of a worker that went wrong, and deletes old ones: at most a thousand by age and a thousand by number, and
+// none that another transaction has locked.
+func (d *Database) writeErrors(ctx context.Context, db DB, b driver.Beat) error {
+	for errors := range slices.Chunk(b.Errors, 50) {
+		s := d.Statement("INSERT INTO %s (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at) VALUES ",
+			d.Table("job_errors"))
+		for i, e := range errors {
+			if i > 0 {
+				s.Add(", ")
+			}
+			s.Add("(%d, %s, %s, %d, ", e.JobID, s.Arg(e.Queue), s.Arg(e.Name), e.Attempt)
+			s.Add("%s, %s, %s, %s, ", s.Arg(e.Outcome), s.Arg(e.Error), s.Arg(e.Stack), s.Arg(b.Worker.Name))
+			s.Add("%d, %s)", e.Took.Milliseconds(), s.Time(e.At))
+		}
+		if _, err := s.Exec(ctx, db); err != nil {
+			return err
+		}
+	}
+	if b.OldErrors > 0 {
+		s := d.Statement("SELECT id FROM %s%s", d.Table("job_errors"), d.Force("job_errors_at"))
+		s.Add(" WHERE at < %s ORDER BY at LIMIT 1000 %s", s.Ago(b.OldErrors), d.Dialect.SkipLocked)
+		if err := d.DeleteFound(ctx, db, "job_errors", s); err != nil {
+			return err
+		}
+	}
+	if b.MostErrors == 0 {
+		return nil
+	}
+	var newest int64 // ids of rows that were rolled back are counted too: that is exact enough, and no row is read
+	if err := d.Statement("SELECT max(id) FROM %s", d.Table("job_errors")).Each(ctx, db, func(scan func(...any) error) error {
+		return scan(Reading(&newest)...)
+	}); err != nil || newest <= b.MostErrors {
+		return err
+	}
+	s := d.Statement("SELECT id FROM %s", d.Table("job_errors"))
+	s.Add(" WHERE id <= %s ORDER BY id LIMIT 1000 %s", s.Arg(newest-b.MostErrors), d.Dialect.SkipLocked)
+	return d.DeleteFound(ctx, db, "job_errors", s)
+}
+
+// DeleteFound deletes the rows of a table whose ids a SELECT returns.
+func (d *Database) DeleteFound(ctx context.Context, db DB, table string, s *Statement) error {
+	var found []int64
 	if err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var id int64
 		err := scan(&id)
-		old = append(old, id)
+		found = append(found, id)
 		return err
-	}); err != nil || old == nil {
+	}); err != nil {
 		return err
 	}
-	for ids := range slices.Chunk(old, 500) { // more would be a scan of the table for PostgreSQL
-		if err := d.Delete(ctx, db, "job_counts", ids); err != nil {
+	for ids := range slices.Chunk(found, 500) { // more would be a scan of the table for PostgreSQL
+		if err := d.Delete(ctx, db, table, ids); err != nil {
 			return err
 		}
 	}

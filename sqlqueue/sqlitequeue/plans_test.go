@@ -117,7 +117,12 @@ INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stac
 SELECT n, 'queue-' || (n % 5), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO job_counts (minute, queue, pushed, done, failed, released)
-SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
+SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO job_errors (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at)
+SELECT n / 4, 'queue-1', 'x', n % 4, 'released', 'no', '', 'w', 1, n * 60000000 FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELECT n * 60000000, 'w', 'cli', 'cancel', '', '', 1 FROM n`)
 	ctx := t.Context()
 	of := &noted{DB: s.DB}
 	database := *s.Database
@@ -150,6 +155,31 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 			"old counts": {func(*operator.Operator) error {
 				return database.Beat(ctx, driver.Beat{OldCounts: time.Since(time.UnixMicro(0))})
 			}, []string{"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)"}},
+			"old errors": {func(*operator.Operator) error {
+				return database.Beat(ctx, driver.Beat{OldErrors: time.Since(time.UnixMicro(0)), MostErrors: 19000})
+			}, []string{
+				"SEARCH job_errors", // its greatest id
+				"SEARCH job_errors USING COVERING INDEX job_errors_at (at<?)",
+				"SEARCH job_errors USING INTEGER PRIMARY KEY (rowid<?)",
+			}},
+			"errors": {func(o *operator.Operator) error {
+				_, err := o.Errors(ctx, operator.ErrorFilter{Before: 1000})
+				return err
+			}, []string{"SEARCH job_errors USING INTEGER PRIMARY KEY (rowid<?)"}},
+			"errors of a job": {func(o *operator.Operator) error {
+				_, err := o.Errors(ctx, operator.ErrorFilter{JobID: 7})
+				return err
+			}, []string{"SEARCH job_errors USING INDEX job_errors_job (job_id=? AND id<?)"}},
+			"operations": {func(o *operator.Operator) error {
+				_, err := o.Operations(ctx, operator.OperationFilter{})
+				if err == nil {
+					err = o.As("w", "test").Control(ctx, "", operator.ControlChange{Restart: true})
+				}
+				return err
+			}, []string{
+				"SEARCH job_operations USING COVERING INDEX job_operations_at (at<?)",
+				"SEARCH job_operations USING INTEGER PRIMARY KEY (rowid<?)",
+			}},
 			"groups": {func(o *operator.Operator) error {
 				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)
 				return err
@@ -193,7 +223,8 @@ SELECT n * 60000000, 'queue-1', 1, 1, 1, 1 FROM n`)
 			got := map[string]bool{}
 			for _, statement := range of.statements {
 				for _, step := range explain(t, db, statement) {
-					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " job_counts") {
+					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " job_counts") ||
+						strings.Contains(step, " job_errors") || strings.Contains(step, " job_operations") {
 						got[step] = true
 					}
 				}

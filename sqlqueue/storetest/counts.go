@@ -161,6 +161,24 @@ var countsCases = []testCase{
 		},
 	},
 	{
+		"E5 counts look at no more than 5,000 waiting jobs by themselves",
+		"a page that asks every two seconds must not keep the server busy when many jobs wait",
+		func(f *fixture) {
+			f.long()
+			c := f.open()
+			c.pushMany(5001)
+			got, err := operator.New(c.Queue).Counts(f.Context(), time.Hour)
+			f.must(err)
+			pushed := int64(0)
+			for _, n := range got.Minutes {
+				pushed += n.Pushed
+			}
+			if pushed != 5000 || got.PushedSince.IsZero() {
+				f.Errorf("got %d pushes since %v, want 5000 and a time", pushed, got.PushedSince)
+			}
+		},
+	},
+	{
 		"E5 old counts are deleted, and only these",
 		"a table that grows for ever becomes slow",
 		func(f *fixture) {

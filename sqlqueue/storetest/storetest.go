@@ -105,6 +105,8 @@ var subjects = []struct {
 	{"operator", operatorCases},
 	{"search", searchCases},
 	{"counts", countsCases},
+	{"errors", runErrorCases},
+	{"operations", operationCases},
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},
 	{"limits", limitsCases},

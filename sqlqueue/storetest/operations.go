@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+)
+
+var operationCases = []testCase{
+	{
+		"E8 each change of a known operator is written down, and nobody else's",
+		"who cancelled these jobs is asked weeks later",
+		func(f *fixture) {
+			c := f.open()
+			o := operator.New(c.Queue)
+			as := o.As("alice's 🎉", "test")
+			ctx := f.Context()
+			ids := c.pushMany(5, sqlqueue.OnQueue("mail"))
+			f.failOne(c, "broken", "sms")
+			f.failOne(c, "broken", "sms")
+			c.beat(driver.Beat{})
+			_, err := o.Cancel(ctx, ids[0])
+			f.must(err)
+			priority := 5
+			reserved := c.reserve(1, "mail")[0]
+			for _, change := range []func() error{
+				func() error { _, err := as.Cancel(ctx, ids[2], ids[3]); return err },
+				func() error { return as.Edit(ctx, ids[4], operator.JobEdit{Priority: &priority, Data: "a secret"}) },
+				func() error { _, err := as.Release(ctx, reserved.ID); return err },
+				func() error {
+					_, err := as.Retry(ctx, operator.FailedFilter{IDs: []int64{c.failedJobs()[0].ID}})
+					return err
+				},
+				func() error {
+					_, err := as.Forget(ctx, operator.FailedFilter{Queue: "sms", Name: "broken"})
+					return err
+				},
+				func() error { return as.Control(ctx, "mail", operator.ControlChange{Pause: true, PauseFor: time.Hour}) },
+				func() error { return as.SetConcurrency(ctx, c.worker, 7) },
+				func() error {
+					return as.Subscribe(ctx, operator.Subscription{Name: "s", Queue: "web", URL: "https://user:secret@example.com", Secret: "secret"})
+				},
+				func() error { return as.Unsubscribe(ctx, "s") },
+				func() error {
+					_, err := as.CancelAll(ctx, operator.JobFilter{Queue: "mail", OlderThan: time.Hour})
+					return err
+				}, // none
+				func() error { _, err := as.Clear(ctx, "", true); return err },
+			} {
+				f.must(change())
+			}
+			if _, err := as.Cancel(ctx, ids[0]); !errors.Is(err, operator.ErrNotFound) {
+				f.Errorf("got %v", err)
+			}
+			got, err := o.Operations(ctx, operator.OperationFilter{})
+			f.must(err)
+			want := []operator.Operation{
+				{Action: "cancel", Affected: 3, Target: "{}"},
+				{Action: "unsubscribe", Affected: 1, Target: `{"name":"s"}`},
+				{Action: "subscribe", Queue: "web", Affected: 1, Target: `{"name":"s"}`},
+				{Action: "set concurrency", Affected: 1, Target: `{"concurrency":7,"worker":"` + c.worker + `"}`},
+				{Action: "control", Queue: "mail", Affected: 1, Target: `{"for":"1h0m0s","pause":true}`},
+				{Action: "forget", Queue: "sms", Affected: 1, Target: `{"name":"broken"}`},
+				{Action: "retry", Affected: 1}, {Action: "release", Affected: 1}, {Action: "edit", Affected: 1}, {Action: "cancel", Affected: 2},
+			}
+			if len(got) != len(want) {
+				f.Fatalf("got %+v", got)
+			}
+			for i, w := range want {
+				g := got[i]
+				if g.Action != w.Action || g.Queue != w.Queue || g.Affected != w.Affected || w.Target != "" && g.Target != w.Target ||
+					g.Who != "alice's 🎉" || g.Via != "test" || g.Note != "" {
+					f.Errorf("got %+v, want %+v", g, w)
+				}
+				if strings.Contains(g.Target, "secret") {
+					f.Errorf("the operation tells a secret: %+v", g)
+				}
+				f.between("at", g.At, c.now().Add(-time.Hour), c.now())
+			}
+			page, err := o.Operations(ctx, operator.OperationFilter{Before: got[1].ID, Limit: 2})
+			f.must(err)
+			if len(page) != 2 || page[0] != got[2] || page[1] != got[3] {
+				f.Errorf("the page is %+v", page)
+			}
+		},
+	},
+	{
+		"E8 an operation is written whole with its change, or not at all",
+		"a log that tells of what never happened is worse than none",
+		func(f *fixture) {
+			c := f.open()
+			id := c.push()
+			as := operator.New(c.Queue).As("alice", "test")
+			back := f.rename("job_operations")
+			_, err := as.Cancel(f.Context(), id)
+			back()
+			if !errors.Is(err, sqlqueue.ErrNotMigrated) {
+				f.Fatalf("got %v, want ErrNotMigrated", err)
+			}
+			c.job(id) // is there
+		},
+	},
+	{
+		"E8 an operation in a caller's transaction is there when that is committed, and only then",
+		"a log that tells of what was rolled back is worse than none",
+		inEachWay(func(f *fixture, c *client, way Transactions) {
+			id := c.push()
+			for _, commit := range []bool{false, true} {
+				bound, tx := c.begin(way)
+				_, err := operator.New(bound.Queue).As("bob", "test").Cancel(f.Context(), id)
+				f.must(err)
+				f.end(tx, commit)
+				n := f.count("SELECT count(*) FROM {job_operations}")
+				if want := map[bool]int{true: 1}[commit]; n != want {
+					f.Errorf("committed %v: %d operations, want %d", commit, n, want)
+				}
+			}
+		}),
+	},
+	{
+		"E8 operations are cut to what the table keeps, and old ones are deleted",
+		"a log that grows for ever becomes slow",
+		func(f *fixture) {
+			c := f.open()
+			long := strings.Repeat("漢\x00\xff", 3000)
+			as := operator.New(c.Queue).As(long, long)
+			f.must(as.Control(f.Context(), "a", operator.ControlChange{Pause: true}))
+			f.exec("UPDATE {job_operations} SET at = (SELECT available_at FROM {jobs} WHERE id = ?)", f.oldJob(c))
+			_, err := as.Cancel(f.Context(), c.pushMany(900)...)
+			f.must(err)
+			got, err := as.Operations(f.Context(), operator.OperationFilter{})
+			f.must(err)
+			if len(got) != 1 || utf8.RuneCountInString(got[0].Who) != 191 || utf8.RuneCountInString(got[0].Target) != 2000 || got[0].Affected != 900 {
+				f.Errorf("got %+v", got)
+			}
+		},
+	},
+}
