@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -95,6 +96,7 @@ func TestBatchFoundBySweep(t *testing.T) {
 		}
 		go func() { stopped <- worker.New(b.q, b.mux, worker.Config{}).Run(ctx) }()
 		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
 		if called[`"empty"`] != 1 {
 			t.Errorf("called %v", called)
 		}
@@ -107,6 +109,7 @@ func TestBatchFoundBySweep(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if called[`"orphan"`] != 0 {
 			t.Errorf("called before its job has ended: %v", called)
 		}
@@ -114,10 +117,12 @@ func TestBatchFoundBySweep(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if called[`"orphan"`] != 1 {
 			t.Errorf("called %v", called)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if called[`"orphan"`] != 1 || called[`"empty"`] != 1 || len(names) != 2 {
 			t.Errorf("called %v", called)
 		}
