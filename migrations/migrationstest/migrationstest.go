@@ -719,7 +719,10 @@ func (s suite) someTablesUnrecorded(t *testing.T) {
 
 // MySQL commits each statement: whatever a dead server or process left, the next Up goes on from there.
 func (s suite) interruptedUp(t *testing.T) {
-	up, _ := s.statements(t)
+	var up []string
+	for _, step := range s.statements(t) {
+		up = append(up, step.up...)
+	}
 	for done := range len(up) + 1 {
 		s.empty(t)
 		for _, statement := range up[:done] {
@@ -727,37 +730,51 @@ func (s suite) interruptedUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		m := s.up(t, "")
-		s.wantVersion(t, m, migrations.Latest())
-		if _, err := m.DownAll(t.Context()); err != nil {
-			t.Error(err)
-		}
-		// a version table that was made, and its first row was not
-		if _, err := s.db.ExecContext(t.Context(), `DELETE FROM `+migrations.VersionTable); err != nil {
-			t.Fatal(err)
-		}
 		s.wantVersion(t, s.up(t, ""), migrations.Latest())
 	}
+	if _, err := s.migrator(t, s.db, "").DownAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// a version table that was made, and its first row was not
+	if _, err := s.db.ExecContext(t.Context(), `DELETE FROM `+migrations.VersionTable); err != nil {
+		t.Fatal(err)
+	}
+	s.wantVersion(t, s.up(t, ""), migrations.Latest())
 }
 
+// Down takes back one step after the other, and records each: whatever a dead server left of one, the next Down goes on from there.
 func (s suite) interruptedDown(t *testing.T) {
-	_, down := s.statements(t)
-	for done := range len(down) + 1 {
-		m := s.up(t, "")
-		for _, statement := range down[:done] {
-			if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+	steps := s.statements(t)
+	m := s.up(t, "")
+	for i := len(steps) - 1; i >= 0; i-- {
+		before := int64(i)
+		for done := range len(steps[i].down) + 1 {
+			if _, err := m.Up(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			for range len(steps) - 1 - i {
+				if _, err := m.Down(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, statement := range steps[i].down[:done] {
+				if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := m.Down(t.Context()); err != nil {
+				t.Error(err)
+			}
+			s.wantVersion(t, m, before)
 		}
-		if _, err := m.DownAll(t.Context()); err != nil {
-			t.Error(err)
-		}
-		s.wantVersion(t, m, 0)
 	}
 }
 
-// statements are those of all the files, in the order in which they run.
-func (s suite) statements(t *testing.T) (up, down []string) {
+// step is the statements of a file.
+type step struct{ up, down []string }
+
+// statements are those of the files, in the order in which they run.
+func (s suite) statements(t *testing.T) (steps []step) {
 	files, err := migrations.Files(s.dialect, "")
 	if err != nil {
 		t.Fatal(err)
@@ -772,11 +789,10 @@ func (s suite) statements(t *testing.T) (up, down []string) {
 			t.Fatal(err)
 		}
 		_, body, _ := strings.Cut(string(file), "-- +goose Up\n")
-		first, second, _ := strings.Cut(body, "-- +goose Down\n")
-		up = append(up, split(first)...)
-		down = append(split(second), down...)
+		up, down, _ := strings.Cut(body, "-- +goose Down\n")
+		steps = append(steps, step{split(up), split(down)})
 	}
-	return up, down
+	return steps
 }
 
 func split(body string) (statements []string) {
