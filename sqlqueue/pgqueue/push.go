@@ -212,7 +212,7 @@ func (s *store) pushKeyed(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 		var left []int
 		for _, index := range which {
 			if id, ok := inserted[keyOf(jobs[index])]; ok {
-				pushed[index].ID = id
+				pushed[index] = driver.Pushed{ID: id} // an earlier try may have found it a duplicate
 				delete(inserted, keyOf(jobs[index]))
 			} else {
 				left = append(left, index)
