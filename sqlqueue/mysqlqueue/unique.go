@@ -40,7 +40,7 @@ func (p *push) pushKeyed(ctx context.Context) error {
 // replace changes the job that waits with the key, or inserts the job. INSERT … ON DUPLICATE KEY UPDATE would do the same for every unique
 // index of the table, also the application's own. A job that is being reserved is waited for, which is short, and then the key is free.
 func (p *push) replace(ctx context.Context, i int) error {
-	const tries = 5
+	const tries = 100 // each time another job with the key came in between, and was reserved
 	for try := 1; ; try++ {
 		p.pushed[i] = driver.Pushed{}
 		if p.store.bound == nil || try > 1 {

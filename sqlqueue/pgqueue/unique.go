@@ -68,9 +68,13 @@ FROM (SELECT t.now, coalesce(timestamptz 'epoch' + $5::bigint * interval '1 micr
 WHERE j.queue = $1 AND j.unique_key = $2 AND NOT j.reserved
 RETURNING j.id, j.queue, j.unique_key`
 
+// $1 queue, $2 unique key.
+const reservedHolderSQL = `SELECT id, queue, unique_key FROM "jobs" WHERE queue = $1 AND unique_key = $2 AND reserved`
+
 // pushReplacing changes the job that waits with the key, or inserts the job. If a job that is reserved has the key, it is a duplicate.
+// Between the two another job may come with the key and be reserved as well, again and again.
 func (s *store) pushReplacing(ctx context.Context, db sqldb.DB, jobs []driver.NewJob, i int, pushed []driver.Pushed) error {
-	const tries = 3
+	const tries = 100
 	job := &jobs[i]
 	var bound *int64
 	if job.Bound > 0 {
@@ -88,6 +92,10 @@ func (s *store) pushReplacing(ctx context.Context, db sqldb.DB, jobs []driver.Ne
 			return nil
 		}
 		if err := s.pushKeyed(ctx, db, jobs, []int{i}, pushed); err != nil || !pushed[i].Duplicate {
+			return err
+		}
+		reserved, err := s.byKey(ctx, db, reservedHolderSQL, job.Queue, job.UniqueKey)
+		if err != nil || len(reserved) > 0 {
 			return err
 		}
 	}
