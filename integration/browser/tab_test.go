@@ -145,10 +145,8 @@ func (b *tab) until(expression string, a ...any) {
 	expression = quoted(expression, a)
 	deadline := time.Now().Add(patience)
 	for {
-		var got bool
-		// while one page follows another there is nothing to ask
-		err := chromedp.Run(b.ctx, chromedp.Evaluate("!!("+expression+")", &got))
-		if err == nil && got {
+		holds, err := b.holds(expression)
+		if holds {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -156,6 +154,12 @@ func (b *tab) until(expression string, a ...any) {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
+}
+
+// holds says whether an expression is true of the page. While one page follows another nothing is, and err says why.
+func (b *tab) holds(expression string) (holds bool, err error) {
+	err = chromedp.Run(b.ctx, chromedp.Evaluate("!!("+expression+")", &holds))
+	return holds && err == nil, err
 }
 
 // text is what people read of the first element that a selector finds.
@@ -199,7 +203,7 @@ func (b *tab) tabTo(expression string, a ...any) {
 	const most = 300
 	for range most {
 		b.keys("\t")
-		if is[bool](b, `((e) => !!(`+expression+`))(document.activeElement)`) {
+		if holds, _ := b.holds(`((e) => ` + expression + `)(document.activeElement)`); holds {
 			return
 		}
 	}
