@@ -1,8 +1,6 @@
 package chaos
 
 import (
-	"fmt"
-	"net/url"
 	"syscall"
 	"testing"
 	"time"
@@ -40,27 +38,7 @@ func TestPgbouncer(t *testing.T) {
 // bounce puts a pgbouncer between the workload and the proxy.
 func (w *world) bounce() *servers.Program {
 	w.Helper()
-	address, err := url.Parse(w.dsn)
-	w.must(err)
-	port := servers.FreePort(w.T)
-	settings := fmt.Sprintf(`[databases]
-* = host=%s port=%s
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %s
-unix_socket_dir =
-auth_type = plain
-auth_file = users
-pool_mode = transaction
-default_pool_size = 15
-max_client_conn = 500
-`, address.Hostname(), address.Port(), port)
-	bouncer := servers.NewProgram(w.T, "postgres", "pgbouncer -q settings", map[string]string{
-		"settings": settings, "users": fmt.Sprintf("%q %q\n", user, "secret"),
-	})
-	bouncer.Start(w.T)
-	address.Host = "127.0.0.1:" + port
-	address.RawQuery += "&default_query_exec_mode=exec"
-	w.dsn = address.String()
+	bouncer, dsn := servers.NewPgbouncer(w.T, w.dsn, "")
+	w.dsn = dsn + "&default_query_exec_mode=exec"
 	return bouncer
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -36,7 +37,12 @@ const (
 	firstOfClients     = 2000 // errors that clients' libraries make, and proxies with them
 	lastOfClients      = 2999
 	firstOfOthers      = 8000 // those of TiDB and ProxySQL
+	errConflict        = 8002 // TiDB: a row that was locked has been changed by another transaction
 	deadlockInMessage  = "Got error 149 "
+
+	// What TiDB says of transactions that others have stopped. The first has the number of all that it has no number for.
+	lockLimitInMessage = "pessimistic lock retry limit reached"
+	tryAgainInMessage  = "[try again later]"
 )
 
 func server(err error) *mysql.MySQLError {
@@ -103,7 +109,30 @@ func translate(err error) error {
 			return fmt.Errorf("%s: %w", why, err)
 		}
 	}
+	if why := unavailable(err); why != "" && !strings.Contains(err.Error(), why) {
+		return fmt.Errorf("%s: %w", why, err)
+	}
 	return err
+}
+
+// unavailable tells apart why a server, or a proxy, answers and takes no writes now. It is empty for other errors.
+func unavailable(err error) string {
+	e := server(err)
+	switch {
+	case isReadOnly(err):
+		return "the server takes no writes: it is a replica, was the primary before a failover, or has left its group"
+	case isApart(err):
+		return "the node is not part of its cluster now: it has left, is joining, or has lost the majority of the others"
+	case e.Number >= firstOfClients && e.Number <= lastOfClients, e.Number >= firstOfOthers && strings.Contains(e.Message, "hostgroup"):
+		return "a proxy answers, and does not reach its server"
+	}
+	return ""
+}
+
+// isApart reports whether a node of Galera takes nothing, because it is not part of a cluster that has the majority of its nodes.
+func isApart(err error) bool {
+	e := server(err)
+	return e.Number == errNotPrepared && strings.Contains(e.Message, "WSREP")
 }
 
 // checkOfPayload is the name of the first CHECK of jobs and of failed_jobs, which MariaDB and MySQL give it.
@@ -133,11 +162,15 @@ func transient(err error) bool {
 	if errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 		return false
 	}
-	switch e := server(err); e.Number {
-	case errDeadlock, errLockTimeout, errChanged, errRolledBack, errNoAutoIncrement:
+	switch e := server(err); {
+	case slices.Contains([]uint16{errDeadlock, errLockTimeout, errChanged, errRolledBack, errNoAutoIncrement, errConflict}, e.Number):
 		return true
-	case errDuringCommit:
+	case e.Number == errDuringCommit:
 		return strings.Contains(e.Message, deadlockInMessage)
+	case e.Number == errOther:
+		return strings.Contains(e.Message, lockLimitInMessage)
+	case e.Number >= firstOfOthers:
+		return strings.Contains(e.Message, tryAgainInMessage)
 	}
 	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)
 }
@@ -150,8 +183,10 @@ func outcome(err error) error {
 	}
 	e := server(err)
 	switch n := e.Number; {
+	case n != 0 && transient(err):
+		return err
 	case n == 0, n == errShutdown, n == errNotPrepared, n == errOther, n == errInterrupted, n == errKilled, n == errTimedOut, n == errHook,
-		n == errDuringCommit && !transient(err), n >= firstOfClients && n <= lastOfClients, n >= firstOfOthers:
+		n == errDuringCommit, n >= firstOfClients && n <= lastOfClients, n >= firstOfOthers:
 		return fmt.Errorf("%w: %w", sqlqueue.ErrOutcomeUnknown, err)
 	}
 	return err

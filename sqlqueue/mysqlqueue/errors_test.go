@@ -35,10 +35,21 @@ func TestErrorsOfWrites(t *testing.T) {
 		{"shutdown", number(1053, ""), false, true},
 		{"interrupted", number(1317, ""), false, true},
 		{"connection killed", number(1927, ""), false, true},
-		{"Galera without quorum", number(1047, ""), false, true},
+		{"Galera without quorum", number(1047, "WSREP has not yet prepared node for application use"), false, true},
+		{"Galera: the commit was certified against", number(1213, "Deadlock found when trying to get lock"), true, false},
+		{"Group Replication: a hook failed", number(3100, ""), false, true},
 		{"a proxy that lost its server", number(1105, ""), false, true},
 		{"a proxy that passes on its own client's error", number(2013, ""), false, true},
 		{"TiDB's undetermined result", number(8501, ""), false, true},
+		{"TiDB: another transaction was faster each time", number(1105, "pessimistic lock retry limit reached"), true, false},
+		{"TiDB: SELECT FOR UPDATE has met a change", number(8002, "[1] can not retry select for update statement"), true, false},
+		{"TiDB: stale", number(8005, "Write conflict, txnStartTS 1 is stale [try again later]"), true, false},
+		{"TiDB: safe to retry", number(8022, "Error: KV error safe to retry x [try again later]"), true, false},
+		{"TiDB: a table was changed meanwhile", number(8028, "Information schema is changed during the execution [try again later]"), true, false},
+		{"TiDB: write conflict", number(9007, "Write conflict, txnStartTS=1, reason=Optimistic [try again later]"), true, false},
+		{"TiDB has no leader of its placement driver", number(9001, "PD server timeout"), false, true},
+		{"TiDB's storage does not answer", number(9002, "TiKV server timeout"), false, true},
+		{"TiDB's region is not there", number(9005, "Region is unavailable"), false, true},
 		{"ProxySQL's timeout", number(9001, ""), false, true},
 		{"connection lost", mysql.ErrInvalidConn, true, true},
 		{"nothing was sent", driver.ErrBadConn, true, false},
@@ -87,12 +98,41 @@ func TestRefusedForGood(t *testing.T) {
 	}
 	// while another becomes the primary
 	for _, e := range []*mysql.MySQLError{{Number: 1290, Message: "running with the --read-only option"}, {Number: 1836}} {
-		if err := translate(e); err != error(e) || !isReadOnly(err) {
+		err := translate(e)
+		var refused *sqlqueue.RefusedError
+		if errors.As(err, &refused) || !isReadOnly(err) {
 			t.Errorf("%v", err)
 		}
 	}
 	if isReadOnly(&mysql.MySQLError{Number: 1290, Message: "running with the --secure-file-priv option"}) {
 		t.Error("another option is taken for read-only")
+	}
+}
+
+// TestUnavailable: errors tell apart a replica, a node without its cluster, and a proxy without its server.
+func TestUnavailable(t *testing.T) {
+	for _, c := range []struct {
+		number       uint16
+		message, why string
+	}{
+		{1290, "The MySQL server is running with the --read-only option so it cannot execute this statement", "replica"},
+		{1290, "The MySQL server is running with the --super-read-only option so it cannot execute this statement", "left its group"},
+		{1290, "The MySQL server is running with the --skip-grant-tables option", ""},
+		{1836, "Running in read-only mode", "replica"},
+		{1047, "WSREP has not yet prepared node for application use", "not part of its cluster"},
+		{1047, "Unknown command", ""},
+		{2003, "Can't connect to remote MySQL server for client connected to '127.0.0.1:6446'", "a proxy answers"},
+		{2013, "Lost connection to backend server", "a proxy answers"},
+		{9001, "Max connect timeout reached while reaching hostgroup 0 after 10000ms", "a proxy answers"},
+		{9001, "PD server timeout", ""},
+		{1213, "Deadlock found", ""},
+	} {
+		server := &mysql.MySQLError{Number: c.number, Message: c.message}
+		once := translate(server)
+		if twice := translate(fmt.Errorf("x: %w", once)); !errors.Is(twice, server) || !strings.Contains(twice.Error(), c.why) ||
+			twice.Error() != "x: "+once.Error() || c.why == "" && once != error(server) {
+			t.Errorf("%d %s: %v, want %q", c.number, c.message, twice, c.why)
+		}
 	}
 }
 

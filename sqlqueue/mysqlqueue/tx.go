@@ -61,8 +61,8 @@ func (s *store) retried(ctx context.Context, f func(*sql.Conn) error) error {
 		}
 		defer func() { _ = conn.Close() }()
 		err = translate(f(conn))
-		if isReadOnly(err) {
-			discard(conn) // another connection may lead to the new primary
+		if isReadOnly(err) || isApart(err) {
+			discard(conn) // another connection may lead to the new primary, or to another node
 		}
 		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.Is(err, sqlqueue.ErrOutcomeUnknown) {
 			return context.Cause(ctx)

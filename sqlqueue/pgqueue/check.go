@@ -26,5 +26,10 @@ func (s *store) Check(ctx context.Context) error {
 	if number < oldest {
 		return fmt.Errorf("%w: PostgreSQL %s is too old: 14 or later is needed", sqlqueue.ErrUnsupportedServer, version)
 	}
+	if s.pool != nil {
+		if err := s.checkPooler(ctx); err != nil {
+			return err
+		}
+	}
 	return s.CheckSchema(ctx)
 }

@@ -3,6 +3,7 @@ package pgqueue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -35,9 +36,13 @@ var cures = map[string]string{
 	"42809": changedTables, // wrong_object_type
 	"42883": changedTables, // undefined_function, as of an operator for the column's type
 	"42P10": changedTables, // invalid_column_reference: ON CONFLICT without the index
+
+	"26000": prepared, // invalid_sql_statement_name
+	"42P05": prepared, // duplicate_prepared_statement
 }
 
 const (
+	prepared      = "prepared statements do not stay with their connection: " + unfitMode
 	checkUser     = "check the user and the password in the address, and the server's pg_hba.conf"
 	changedTables = "the tables are not as sqlqueue migrate up makes them, or other tables of these names come first in the search_path: " +
 		"compare them with migrations/postgres"
@@ -56,12 +61,45 @@ func translate(err error) error {
 	if cure := cures[code]; cure != "" {
 		return &sqlqueue.RefusedError{Err: err, Cure: cure}
 	}
-	return err
+	if code == "08P01" && strings.Contains(err.Error(), "bind message") { // another client's statement has the name
+		return &sqlqueue.RefusedError{Err: err, Cure: prepared}
+	}
+	return because(unavailable(err), err)
+}
+
+// unavailable tells apart why a server, or a proxy, answers and does not serve now. It is empty for other errors.
+func unavailable(err error) string {
+	var notConnected *pgconn.ConnectError
+	switch code := state(err); {
+	case code == "57P03":
+		return "the server is starting, stopping or recovering"
+	case strings.HasPrefix(code, "08"):
+		return "a pooler answers, and does not reach its server"
+	case code == "" && errors.As(err, &notConnected) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+		return "the connection is accepted and closed at once, as by a proxy whose server is down"
+	}
+	return ""
+}
+
+// because puts a reason before an error, once.
+func because(why string, err error) error {
+	if why == "" || strings.Contains(err.Error(), why) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", why, err)
 }
 
 // readOnly turns the error of a session that may not write into a *RefusedError. A standby is none of these: it may become the primary.
 func readOnly(conn *pgx.Conn, err error) error {
-	if state(err) != "25006" || conn == nil || conn.PgConn().ParameterStatus("in_hot_standby") != "off" {
+	if state(err) != "25006" || conn == nil {
+		return err
+	}
+	switch conn.PgConn().ParameterStatus("in_hot_standby") {
+	case "off":
+	case "on":
+		return because("the server is a standby: give the primary's address, "+
+			"or those of all and target_session_attrs=read-write", err)
+	default: // a pooler does not say
 		return err
 	}
 	return &sqlqueue.RefusedError{
@@ -71,7 +109,8 @@ func readOnly(conn *pgx.Conn, err error) error {
 	}
 }
 
-// transient reports whether the database has rolled the transaction back because of others, so that it is worth another try.
+// transient reports whether the database has rolled the transaction back because of others, so that it is worth another try: as PostgreSQL,
+// Citus, CockroachDB and YugabyteDB say it.
 func transient(err error) bool {
 	switch state(err) {
 	case "40001", "40P01":
@@ -91,7 +130,9 @@ func outcome(err error) error {
 	if errors.As(err, &notConnected) || pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
 		return err
 	}
-	if code := state(err); code != "" && !strings.HasPrefix(code, "57P") && !strings.HasPrefix(code, "08") {
+	const statementCompletionUnknown = "40003" // CockroachDB
+	code := state(err)
+	if code != "" && code != statementCompletionUnknown && !strings.HasPrefix(code, "57P") && !strings.HasPrefix(code, "08") {
 		return err
 	}
 	return fmt.Errorf("%w: %w", sqlqueue.ErrOutcomeUnknown, err)

@@ -3,7 +3,10 @@ package pgqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,6 +21,7 @@ func TestOutcomeIsUnknownWhereNoAnswerCame(t *testing.T) {
 	}{
 		"refused by the server":             {&pgconn.PgError{Code: "22P02"}, false},
 		"rolled back":                       {&pgconn.PgError{Code: "40001"}, false},
+		"ambiguous, as CockroachDB says":    {&pgconn.PgError{Code: "40003"}, true},
 		"not connected":                     {&pgconn.ConnectError{Config: &pgconn.Config{}}, false},
 		"the connection was lost":           {io.ErrUnexpectedEOF, true},
 		"the server is shutting down":       {&pgconn.PgError{Code: "57P01"}, true},
@@ -39,6 +43,74 @@ func TestOutcomeIsUnknownWhereNoAnswerCame(t *testing.T) {
 	}
 	if err := outcome(nil); err != nil {
 		t.Errorf("success became %v", err)
+	}
+}
+
+// TestTransient: what the database has rolled back because of others is repeated, and nothing that may have been committed.
+func TestTransient(t *testing.T) {
+	for code, want := range map[string]bool{
+		"40001": true, // serialization_failure; restart transaction of CockroachDB and YugabyteDB
+		"40P01": true, // deadlock_detected; also Citus' distributed one
+		"40003": false,
+		"25006": false, "26000": false, "42P05": false, "53300": false, "57P01": false, "08006": false, "23505": false, "XX000": false, "": false,
+	} {
+		err := fmt.Errorf("x: %w", &pgconn.PgError{Code: code})
+		if transient(err) != want {
+			t.Errorf("%q: want transient %v", code, want)
+		}
+		if transient(err) && errors.Is(outcome(err), sqlqueue.ErrOutcomeUnknown) {
+			t.Errorf("%q: what may have been committed would be repeated", code)
+		}
+	}
+}
+
+// TestUnavailable: errors tell apart a server that is starting, a pooler without its server, a proxy without its server, and a pooler that
+// the statements do not fit.
+func TestUnavailable(t *testing.T) {
+	for _, c := range []struct {
+		err     error
+		why     string
+		refused bool
+	}{
+		{&pgconn.PgError{Code: "57P03", Message: "the database system is starting up"}, "the server is starting", false},
+		{&pgconn.PgError{Code: "08P01", Message: "server conn crashed?"}, "a pooler answers", false},
+		{&pgconn.PgError{Code: "08P01", Message: "query_wait_timeout"}, "a pooler answers", false},
+		{&pgconn.PgError{Code: "08P01", Message: "bind message supplies 3 parameters, but prepared statement requires 1"}, "exec mode", true},
+		{&pgconn.PgError{Code: "26000", Message: "prepared statement does not exist"}, "exec mode", true},
+		{&pgconn.PgError{Code: "42P05", Message: "prepared statement already exists"}, "exec mode", true},
+		{&pgconn.PgError{Code: "40001"}, "", false},
+		{io.ErrUnexpectedEOF, "", false},
+	} {
+		once := translate(c.err)
+		var refused *sqlqueue.RefusedError
+		if !errors.Is(once, c.err) || !strings.Contains(once.Error(), c.why) || errors.As(once, &refused) != c.refused {
+			t.Errorf("%v became %v, want %q", c.err, once, c.why)
+		}
+		if twice := translate(once); twice.Error() != once.Error() {
+			t.Errorf("%v became %v", once, twice)
+		}
+	}
+}
+
+// TestProxyWithoutServer: who accepts a connection and closes it, as HAProxy does, is not told as a server.
+func TestProxyWithoutServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	_, err = pgconn.Connect(t.Context(), "postgres://"+listener.Addr().String()+"/x?sslmode=disable")
+	if err == nil || !strings.Contains(translate(err).Error(), "closed at once") {
+		t.Errorf("got %v", translate(err))
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *store) connectToListen(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // closeSoon closes a connection even if ctx has ended, and does not wait long for a server that does not answer.
-func closeSoon(ctx context.Context, conn *pgx.Conn) {
+func closeSoon(ctx context.Context, conn interface{ Close(context.Context) error }) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)

@@ -1,7 +1,7 @@
 // Package pgqueue keeps a sqlqueue.Queue in PostgreSQL, 14 or later, over pgx.
 //
-// Statements go in the pool's own execution mode. Behind pgbouncer in transaction mode set pgx.QueryExecModeExec or
-// QueryExecModeCacheDescribe in the pool's configuration, as for every program that uses pgx there.
+// Statements go in the pool's own execution mode. For pgbouncer in transaction mode call DetectPooler before the pool is made, or set
+// pgx.QueryExecModeExec or QueryExecModeCacheDescribe in its configuration, as for every program that uses pgx there.
 package pgqueue
 
 import (

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -112,11 +113,16 @@ func (c *clearError) Error() string {
 
 func (c *clearError) Unwrap() error { return c.err }
 
-// ConnectError leaves out the user and the database from pgx's error.
+// ConnectError leaves out the user and the database from pgx's error. It says so if what accepts the connection is no server.
 func ConnectError(err error) error {
+	closed := errors.Is(err, mysql.ErrInvalidConn)
 	var postgres *pgconn.ConnectError
 	if errors.As(err, &postgres) && postgres.Unwrap() != nil {
-		return postgres.Unwrap()
+		err = postgres.Unwrap()
+		closed = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	if closed {
+		return fmt.Errorf("the connection is accepted and closed at once, as by a proxy whose server is down: %w", err)
 	}
 	return err
 }

@@ -16,7 +16,8 @@ import (
 )
 
 // openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
-// pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql.
+// pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql. Without an exec mode it
+// is one that fits a pooler such as pgbouncer, if one is there.
 func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
 	pgConfig, err := pgxpool.ParseConfig(a.url.String())
 	if err != nil {
@@ -34,7 +35,10 @@ func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
 	if connConfig.RuntimeParams["application_name"] == "" {
 		connConfig.RuntimeParams["application_name"] = "sqlqueue"
 	}
-	connConfig.RuntimeParams["client_encoding"] = "UTF8"               // whatever the database or the role sets
+	connConfig.RuntimeParams["client_encoding"] = "UTF8" // whatever the database or the role sets
+	if !a.url.Query().Has("default_query_exec_mode") {
+		pgqueue.DetectPooler(pgConfig)
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
 	if err != nil {
 		return nil, err
