@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,52 +23,65 @@ import (
 )
 
 // TestPostgresPlans: every statement of an exchange and of the search for lanes reads a handful of blocks of a table with a million
-// delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty.
+// delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty. It is so, too, where
+// jobs are in partitions.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		if s.Engine != "postgres" {
 			t.Skip("PostgreSQL's own plans")
 		}
-		ctx := t.Context()
-		dsn := migrated(t, s, "")
-		settings, statements := exchangeStatements(t, dsn)
+		testPlans(t, migrated(t, s, ""), "jobs")
+		t.Run("partitions", func(t *testing.T) {
+			dsn := migrated(t, s, "")
+			mustExec(t, s.Open(t, dsn), partitioning(t, "", "hash"))
+			testPlans(t, dsn, "jobs_0", "jobs_1", "jobs_2", "jobs_3")
+		})
+	})
+}
 
-		fill := connect(t, dsn)
-		if _, err := fill.Exec(ctx, "ALTER TABLE jobs SET (autovacuum_enabled = off)"); err != nil { // it would have plans made anew
+// testPlans fills jobs, which is in these tables, and looks at the plans.
+func testPlans(t *testing.T, dsn string, parts ...string) {
+	ctx := t.Context()
+	settings, statements := exchangeStatements(t, dsn)
+
+	fill := connect(t, dsn)
+	for _, part := range parts {
+		if _, err := fill.Exec(ctx, "ALTER TABLE "+part+" SET (autovacuum_enabled = off)"); err != nil { // it would have plans made anew
 			t.Fatal(err)
 		}
-		early, late := connect(t, dsn), connect(t, dsn)
-		for i, st := range statements {
-			prepare(t, early, settings, fmt.Sprintf("p%d", i), st)
-		}
-		for _, sql := range []string{
-			`INSERT INTO jobs (queue, payload, available_at)
-			 SELECT 'mail', '{"job":"x"}', now() + interval '1 day' FROM generate_series(1, 1000000)`,
-			`INSERT INTO jobs (queue, payload) SELECT 'mail', '{"job":"x"}' FROM generate_series(1, 50000)`,
-			`INSERT INTO jobs (queue, payload, reserved, reserved_at, reserved_by, expires_at)
+	}
+	delayed := 1000000 / len(parts)
+	early, late := connect(t, dsn), connect(t, dsn)
+	for i, st := range statements {
+		prepare(t, early, settings, fmt.Sprintf("p%d", i), st)
+	}
+	for _, sql := range []string{
+		`INSERT INTO jobs (queue, payload, available_at)
+			 SELECT 'mail', '{"job":"x"}', now() + interval '1 day' FROM generate_series(1, ` + strconv.Itoa(delayed) + `)`,
+		`INSERT INTO jobs (queue, payload) SELECT 'mail', '{"job":"x"}' FROM generate_series(1, 50000)`,
+		`INSERT INTO jobs (queue, payload, reserved, reserved_at, reserved_by, expires_at)
 			 SELECT 'mail', '{"job":"x"}', true, now(), 'other-1', now() + interval '1 hour' FROM generate_series(1, 50000)`,
-		} {
-			if _, err := fill.Exec(ctx, sql); err != nil {
-				t.Fatal(err)
+	} {
+		if _, err := fill.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, st := range statements {
+		check := func(t *testing.T, conn *pgx.Conn) {
+			const most = 4000 // blocks; changing a hundred rows takes 1,500, the table has 15,000, and to look at all ready rows takes 50,000
+			plan, blocks := explain(t, conn, fmt.Sprintf("p%d", i), st)
+			if blocks > most || strings.Contains(plan, `"Seq Scan"`) {
+				t.Errorf("%d blocks were read, want at most %d, and no table scanned, for\n%s\n%s", blocks, most, st.sql, plan)
 			}
 		}
-		for i, st := range statements {
-			check := func(t *testing.T, conn *pgx.Conn) {
-				const most = 4000 // blocks; changing a hundred rows takes 1,500, the table has 15,000, and to look at all ready rows takes 50,000
-				plan, blocks := explain(t, conn, fmt.Sprintf("p%d", i), st)
-				if blocks > most || strings.Contains(plan, `"Seq Scan"`) {
-					t.Errorf("%d blocks were read, want at most %d, and no table scanned, for\n%s\n%s", blocks, most, st.sql, plan)
-				}
-			}
-			name := strings.Join(regexp.MustCompile(`(?i)(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH) (")?(\w+)`).FindAllString(st.sql, 2), " ")
-			t.Run("early/"+name, func(t *testing.T) { check(t, early) })
-			t.Run("late/"+name, func(t *testing.T) {
-				prepare(t, late, settings, fmt.Sprintf("p%d", i), st)
-				check(t, late)
-			})
-		}
-	})
+		name := strings.Join(regexp.MustCompile(`(?i)(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH) (")?(\w+)`).FindAllString(st.sql, 2), " ")
+		t.Run("early/"+name, func(t *testing.T) { check(t, early) })
+		t.Run("late/"+name, func(t *testing.T) {
+			prepare(t, late, settings, fmt.Sprintf("p%d", i), st)
+			check(t, late)
+		})
+	}
 }
 
 // statement is what a store sent.

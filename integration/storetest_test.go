@@ -27,8 +27,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
 
-// TestConformance runs the suite on every server, and once for each store with a prefix in another time zone: the statements are the
-// same on all of its servers.
+// TestConformance runs the suite on every server, and once for each store with a prefix, in another time zone, and with jobs in partitions or
+// ids in steps: the statements are the same on all of its servers.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	first := firstOfStores(t)
@@ -45,6 +45,11 @@ func TestConformance(t *testing.T) {
 			storetest.Run(t, pool(func() *tables {
 				tables := newTables(t, s, "App2_")
 				tables.dsn = tables.abroad(t)
+				if !tables.mysql() {
+					mustExec(t, s.Open(t, tables.dsn), partitioning(t, tables.prefix, "hash"))
+				} else { // as on each node of a cluster with several primaries
+					tables.dsn = with(t, with(t, tables.dsn, "auto_increment_increment", "7"), "auto_increment_offset", "2")
+				}
 				return tables
 			}), storetest.Parallel, storetest.WithoutLong, storetest.WithoutConcurrency)
 		})

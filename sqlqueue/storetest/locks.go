@@ -150,12 +150,12 @@ var lockCases = []testCase{
 				first := c.push()
 				bound, tx := c.begin(way)
 				id := bound.push()
-				bound.push(sqlqueue.Unique(way.Name))
+				keyed := bound.push(sqlqueue.Unique(way.Name))
 				j := worker.promptly(driver.Exchange{Number: worker.number(), Limit: 9, Reserve: from("default")}).Reserved
 				f.sameIDs(j, first)
 				worker.promptly(driver.Exchange{Settle: []driver.Settlement{done(j[0])}, Requeue: 9})
 				f.end(tx, true)
-				f.sameIDs(worker.reserve(2, "default"), id, id+1)
+				f.sameIDs(worker.reserve(2, "default"), id, keyed)
 			}
 		},
 	},

@@ -147,10 +147,9 @@ var reserveCases = []testCase{
 		func(f *fixture) {
 			producer, worker := f.open(), f.open()
 			for range 3 {
-				producer.pushMany(50)
+				ids := producer.pushMany(50)
 				worker.reserve(50, "default")
-				id := f.count("SELECT max(id) FROM {jobs}")
-				f.exec("INSERT INTO {jobs} (payload, available_at) SELECT '{}', created_at FROM {jobs} WHERE id = ?", id-40)
+				f.exec("INSERT INTO {jobs} (payload, available_at) SELECT '{}', created_at FROM {jobs} WHERE id = ?", ids[9])
 				f.inserted()
 				old := producer.push(sqlqueue.At(time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)))
 				got := idsOf(worker.reserve(2, "default"))
