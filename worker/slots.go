@@ -139,10 +139,10 @@ func (s *slots) leave(in *slot) {
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.busy--
 	s.fill()
-	s.mu.Unlock()
-	if s.rest > 0 {
+	if s.rest > 0 || len(s.ended)+len(s.late) == 0 { // the loop has taken the job, and thinks that its slot is not free
 		s.tell()
 	}
 }
