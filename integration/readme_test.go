@@ -16,29 +16,22 @@ import (
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 
-// TestReadmePrograms: the programs of the README run as they stand, on the database that they are written for.
+// TestReadmePrograms: the program of the README runs as it stands on PostgreSQL, and on the other databases with what its table says to
+// replace.
 func TestReadmePrograms(t *testing.T) {
 	t.Parallel()
-	program := map[string]string{} // by the store that it imports
-	for _, block := range fenced(t, "go") {
-		if store := regexp.MustCompile(`sqlqueue/((?:pg|mysql|sqlite)queue)"`).FindStringSubmatch(block); store != nil {
-			program[store[1]] = block
-		}
-	}
-	if len(program) != 3 {
-		t.Fatalf("the README has programs for %d databases, want 3", len(program))
-	}
+	programs := readmePrograms(t)
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
 		if s.Engine == "postgres" {
-			runProgram(t, program["pgqueue"], dsn)
+			runProgram(t, programs[0], dsn)
 			return
 		}
-		runProgram(t, program["mysqlqueue"], driverDSN(t, dsn))
+		runProgram(t, programs[1], driverDSN(t, dsn))
 	})
 	t.Run("sqlite", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "app.db")
-		db, err := sql.Open("sqlite", path)
+		address := "file:" + filepath.Join(t.TempDir(), "app.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"
+		db, err := sql.Open("sqlite", address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,8 +43,38 @@ func TestReadmePrograms(t *testing.T) {
 		if _, err := m.Up(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		runProgram(t, program["sqlitequeue"], path)
+		runProgram(t, programs[2], address)
 	})
+}
+
+// readmePrograms returns the programs for PostgreSQL, for MySQL and MariaDB, and for SQLite.
+func readmePrograms(t *testing.T) [3]string {
+	t.Helper()
+	blocks := fenced(t, "go")
+	if len(blocks) != 1 {
+		t.Fatalf("the README has %d programs, want 1", len(blocks))
+	}
+	programs := [3]string{blocks[0], blocks[0], blocks[0]}
+	_, table, _ := strings.Cut(content(t, "../README.md"), "\n| PostgreSQL | MySQL, MariaDB | SQLite |\n|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	if len(rows) < 5 {
+		t.Fatalf("the README's table of what differs has %d rows", len(rows))
+	}
+	for _, row := range rows {
+		var words []string
+		for cell := range strings.SplitSeq(strings.Trim(row, "| "), " | ") {
+			words = append(words, strings.ReplaceAll(strings.Trim(cell, "`"), "` `", "\n\t"))
+		}
+		if len(words) != 3 || !strings.Contains(blocks[0], words[0]) {
+			t.Errorf("not in the program: %s", row)
+			continue
+		}
+		for n := 1; n < 3; n++ {
+			programs[n] = strings.ReplaceAll(programs[n], words[0], words[n])
+		}
+	}
+	return programs
 }
 
 func runProgram(t *testing.T, program, address string) {
@@ -71,12 +94,8 @@ func runProgram(t *testing.T, program, address string) {
 // fenced returns the README's blocks of a language.
 func fenced(t *testing.T, language string) []string {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var blocks []string
-	for _, block := range strings.Split("\n"+string(readme), "\n```"+language+"\n")[1:] {
+	for _, block := range strings.Split("\n"+content(t, "../README.md"), "\n```"+language+"\n")[1:] {
 		content, _, _ := strings.Cut(block, "\n```")
 		blocks = append(blocks, content+"\n")
 	}
