@@ -74,10 +74,14 @@ func TestButtons(t *testing.T) {
 	s.push("images", "b", "{}")
 	s.fail("images", 1, "boom", "")
 	s.beat()
+	s.schedule("report", "1 hour", "{}")
 	target := regexp.MustCompile(`(?:action|formaction|href)="([^"#]*)"`)
 	for role := dashboard.Viewer; role <= dashboard.Admin; role++ {
 		s := serve(t, s.q, s.d, as(role))
-		for _, page := range []string{"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers"} {
+		for _, page := range []string{
+			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers", "/schedules",
+			"/schedules/show?name=report",
+		} {
 			body := s.get(page)
 			if role == dashboard.Viewer && (strings.Contains(strings.Replace(body, "<button>Search<", "", 1), "<button>") ||
 				strings.Contains(body, `method="post"`)) {

@@ -75,6 +75,10 @@ type Dashboard struct {
 	now     shared[snapshot]
 	history shared[operator.Counts]
 	groups  shared[[]operator.FailedGroup] // of all failed jobs
+
+	schedules shared[[]scheduleRow]
+	permits   shared[permits]
+	batches   shared[[]operator.Batch]
 }
 
 // New returns the dashboard of a Queue. The error says what is wrong with the Config.
@@ -115,7 +119,19 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	d.now = shared[snapshot]{fresh: config.Refresh * 9 / 10, load: d.loadSnapshot} // a little less than a page's own interval
 	d.history = shared[operator.Counts]{fresh: time.Minute, load: d.loadHistory}
 	d.groups = shared[[]operator.FailedGroup]{fresh: groupsFresh, load: d.loadGroups}
+	d.schedules = shared[[]scheduleRow]{fresh: schedulesFresh, load: d.loadSchedules}
+	d.permits = shared[permits]{fresh: config.Refresh * 9 / 10, load: d.loadPermits}
+	d.batches = shared[[]operator.Batch]{fresh: batchesFresh, load: d.loadBatches}
 	return d, nil
+}
+
+// spoil has what may have been changed read anew.
+func (d *Dashboard) spoil() {
+	d.now.spoil()
+	d.groups.spoil()
+	d.schedules.spoil()
+	d.permits.spoil()
+	d.batches.spoil()
 }
 
 var colours = map[string]bool{"": true, "red": true, "orange": true, "green": true, "blue": true, "purple": true, "grey": true}

@@ -2,9 +2,8 @@ package dashboard
 
 // Spoil has the next look read everything anew.
 func (d *Dashboard) Spoil() {
-	d.now.spoil()
 	d.history.spoil()
-	d.groups.spoil()
+	d.spoil()
 }
 
 // Route is one of the table.

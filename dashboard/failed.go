@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -100,6 +99,7 @@ type failedJobData struct {
 	Cut     int
 	Odd     string
 	Setting []setting
+	Chain   chain
 }
 
 func (v *visit) failedJobPage() error {
@@ -108,7 +108,7 @@ func (v *visit) failedJobPage() error {
 		return err
 	}
 	job.Error, job.Stack = clip(hideCredentials(job.Error)), clip(hideCredentials(job.Stack))
-	d := &failedJobData{FailedJob: job}
+	d := &failedJobData{FailedJob: job, Chain: v.chainOf(job.Payload)}
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
 	return v.render(http.StatusOK, "failedjob", &page{Title: say("failed.title", v.id), Here: "failed", D: d})
 }
@@ -132,12 +132,8 @@ func (v *visit) forgetFailed() error {
 }
 
 func (v *visit) changeFailed(n int, err error, word string) error {
-	var duplicate *sqlqueue.DuplicateError
-	switch {
-	case err == nil:
-		return v.done("failed", nil, word, n)
-	case asDuplicate(err, &duplicate):
-		return &problem{http.StatusConflict, said(err)}
+	if err != nil {
+		return v.refusal(err)
 	}
-	return err
+	return v.done("failed", nil, word, n)
 }

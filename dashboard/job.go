@@ -24,6 +24,7 @@ type jobData struct {
 	Odd     string // what is wrong with the payload
 	Worker  string // the id of the one that has it
 	Setting []setting
+	Chain   chain
 	Edit    jobForm
 	Open    bool // the form
 }
@@ -60,7 +61,7 @@ func (v *visit) showJob(status int, typed *jobForm) error {
 	if err != nil {
 		return err
 	}
-	d := &jobData{Job: job, State: stateOf(job, s.Now), Edit: v.formOf(job)}
+	d := &jobData{Job: job, State: stateOf(job, s.Now), Edit: v.formOf(job), Chain: v.chainOf(job.Payload)}
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
 	if d.Reserved {
 		d.Worker, _, _ = strings.Cut(job.ReservedBy, "-")
@@ -91,7 +92,9 @@ func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut i
 		raw = strings.ToValidUTF8(raw[:mostShown], "")
 	}
 	for _, e := range elements(payload) {
-		if e.name != "job" && e.name != "data" {
+		switch e.name {
+		case "job", "data", "then", "catch", "parent": // shown by themselves
+		default:
 			value := v.redacted(e.value, nil)
 			if isSecret(e.name) {
 				value = []byte(mask)
@@ -172,7 +175,7 @@ func (v *visit) editJob() error {
 		}
 		return err
 	}
-	return v.done("jobs/"+strconv.FormatInt(v.id, 10), nil, "edited", -1)
+	return v.done(jobPath(v.id), nil, "edited", -1)
 }
 
 // editOf reads what was typed, and changes only what is different.
@@ -289,12 +292,15 @@ func (v *visit) change(err error, to, word string) error {
 	return err
 }
 
+// jobPath is where a job's page is.
+func jobPath(id int64) string { return "jobs/" + strconv.FormatInt(id, 10) }
+
 func (v *visit) runJob() error {
 	s, err := v.look()
 	if err != nil {
 		return err
 	}
-	return v.change(v.operator.Edit(v.ctx(), v.id, operator.JobEdit{At: &s.Now}), "jobs/"+strconv.FormatInt(v.id, 10), "run")
+	return v.change(v.operator.Edit(v.ctx(), v.id, operator.JobEdit{At: &s.Now}), jobPath(v.id), "run")
 }
 
 func (v *visit) cancelJob() error {
@@ -304,5 +310,5 @@ func (v *visit) cancelJob() error {
 
 func (v *visit) releaseJob() error {
 	_, err := v.operator.Release(v.ctx(), v.id)
-	return v.change(err, "jobs/"+strconv.FormatInt(v.id, 10), "released")
+	return v.change(err, jobPath(v.id), "released")
 }

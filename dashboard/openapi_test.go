@@ -41,6 +41,9 @@ var answers = map[string]answer{
 	"/api/v1/failed/{id}": {"A failed job", operator.FailedJob{}, nil},
 	"/api/v1/groups":      {"Failed jobs, grouped by their errors", []operator.FailedGroup{}, []string{"q", aQuery}},
 	"/api/v1/workers":     {"Workers", []apiWorker{}, nil},
+	"/api/v1/batches":     {"Batches, the newest first, 20 at a time", []operator.Batch{}, []string{"before", "an id: only those before it"}},
+	"/api/v1/limits":      {"Limits, by the name of a queue or a pattern", []apiLimit{}, nil},
+	"/api/v1/schedules":   {"Schedules", []operator.Schedule{}, nil},
 }
 
 // TestOpenAPI: openapi.json describes the routes of the API. With -update it is written anew.

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 //go:embed assets templates
@@ -49,6 +51,28 @@ func (p *page) May(method, pattern string) (bool, error) {
 	return false, fmt.Errorf("there is no route %s %s", method, pattern)
 }
 
+// place is one that the navigation leads to.
+type place struct{ Key, Path string }
+
+var places = []place{
+	{"overview", ""}, {"jobs", "jobs"}, {"failed", "failed"}, {"workers", "workers"}, {"schedules", "schedules"},
+	{"batches", "batches"}, {"push", "push"},
+}
+
+// Places are those that the visitor may see.
+func (p *page) Places() (all []place, err error) {
+	for _, at := range places {
+		may, err := p.May(http.MethodGet, "/"+at.Path)
+		if err != nil {
+			return nil, err
+		}
+		if may {
+			all = append(all, at)
+		}
+	}
+	return all, nil
+}
+
 // Ago tells a time as seen by the database's clock.
 func (p *page) Ago(t time.Time) string { return relative(t, p.Now) }
 
@@ -73,7 +97,10 @@ var functions = template.FuncMap{
 	"t": say, "num": grouped, "upto": upTo, "visible": visible, "brief": brief, "stamp": stamp, "query": joined,
 	"num64":     func(n int) string { return grouped(int64(n)) },
 	"chartpart": newChartPart,
-	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"missed": func() []sqlqueue.Missed {
+		return []sqlqueue.Missed{sqlqueue.OneMissed, sqlqueue.SkipMissed, sqlqueue.AllMissed}
+	},
+	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 
 // chartPart is what the chart's template is given. Name is the queue's, if it is the chart of one.
@@ -152,6 +179,16 @@ func (v *visit) render(status int, name string, p *page) error {
 		return &problem{http.StatusInternalServerError, fmt.Sprintf("page %s: %v", name, err)}
 	}
 	v.write(status, "text/html; charset=utf-8", body.Bytes())
+	return nil
+}
+
+// renderPart answers with a part of a page, for its script.
+func (v *visit) renderPart(name, part string, data any) error {
+	var body bytes.Buffer
+	if err := v.pages[name].ExecuteTemplate(&body, part, data); err != nil {
+		return &problem{http.StatusInternalServerError, fmt.Sprintf("page %s: %v", name, err)}
+	}
+	v.write(http.StatusOK, "text/html; charset=utf-8", body.Bytes())
 	return nil
 }
 

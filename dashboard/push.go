@@ -115,7 +115,7 @@ func (v *visit) pushJob() error {
 	case id == 0: // the queue runs jobs at once
 		return v.done("jobs", nil, "pushed", -1)
 	}
-	return v.done("jobs/"+strconv.FormatInt(id, 10), nil, "pushed", -1)
+	return v.done(jobPath(id), nil, "pushed", -1)
 }
 
 // options reads what was typed.

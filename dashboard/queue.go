@@ -14,12 +14,19 @@ type queueData struct {
 	Known   bool // it holds something, or something was said about it
 	Workers int
 	Expire  string
+	Groups  groups
+	Limits  []limitRow
+	Each    string // the name of the limit of each queue below
+	Limit   limitForm
 	Chart   chart
 	Range   string
 	Ranges  []string
 }
 
-func (v *visit) queuePage() error {
+func (v *visit) queuePage() error { return v.showQueue(http.StatusOK, nil) }
+
+// showQueue shows a queue; with a form, what was typed is kept.
+func (v *visit) showQueue(status int, typed *limitForm) error {
 	name := v.query.Get("name")
 	s, err := v.look()
 	if err != nil {
@@ -43,11 +50,17 @@ func (v *visit) queuePage() error {
 			}
 		}
 	}
+	if d.Groups, d.Limits, err = v.groupsOf(name, s); err != nil {
+		return err
+	}
+	if d.Each = name + "/*"; typed != nil {
+		d.Limit = *typed
+	}
 	if d.Chart, d.Range, err = v.chart(s, &name); err != nil {
 		return err
 	}
 	d.Ranges = []string{"1h", "24h", "48h"}
-	return v.render(http.StatusOK, "queue", &page{Title: brief(80, name), Here: "overview", Live: true, D: d})
+	return v.render(status, "queue", &page{Title: brief(80, name), Here: "overview", Live: true, D: d})
 }
 
 func (v *visit) pause() error {
@@ -93,7 +106,9 @@ func (v *visit) tell(said string, change operator.ControlChange) error {
 	if err := v.operator.Control(v.ctx(), name, change); err != nil {
 		return err
 	}
-	v.now.spoil()
+	if v.query.Has("back") { // to the queue above
+		return v.done("queue", url.Values{"name": {v.query.Get("back")}}, said, -1)
+	}
 	switch v.query.Get("from") {
 	case "queue":
 		return v.done("queue", url.Values{"name": {name}}, said, -1)

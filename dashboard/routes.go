@@ -25,6 +25,8 @@ func routes() []route {
 		{"POST", "/queue/restart", control, (*visit).restart},
 		{"POST", "/queue/down", control, (*visit).down},
 		{"POST", "/queue/up", control, (*visit).up},
+		{"POST", "/queue/limit", control, (*visit).setLimit},
+		{"POST", "/queue/unlimit", control, (*visit).removeLimit},
 		{"GET", "/jobs", view, (*visit).jobsPage},
 		{"GET", "/jobs/{id}", view, (*visit).jobPage},
 		{"POST", "/jobs/{id}", edit, (*visit).editJob},
@@ -37,6 +39,19 @@ func routes() []route {
 		{"POST", "/failed/{id}/forget", destroy, (*visit).forgetFailed},
 		{"GET", "/workers", view, (*visit).workersPage},
 		{"POST", "/workers/concurrency", control, (*visit).setConcurrency},
+		{"GET", "/schedules", view, (*visit).schedulesPage},
+		{"GET", "/schedules/show", view, (*visit).schedulePage},
+		{"POST", "/schedules/show", edit, (*visit).saveSchedule},
+		{"GET", "/schedules/new", edit, (*visit).newSchedulePage},
+		{"POST", "/schedules/new", edit, (*visit).addSchedule},
+		{"GET", "/schedules/times", view, (*visit).scheduleTimes},
+		{"POST", "/schedules/pause", control, (*visit).pauseSchedule},
+		{"POST", "/schedules/resume", control, (*visit).resumeSchedule},
+		{"POST", "/schedules/run", push, (*visit).runSchedule},
+		{"POST", "/schedules/remove", destroy, (*visit).removeSchedule},
+		{"GET", "/batches", view, (*visit).batchesPage},
+		{"GET", "/batches/{id}", view, (*visit).batchPage},
+		{"POST", "/batches/{id}/cancel", cancel, (*visit).cancelBatch},
 		{"GET", "/push", push, (*visit).pushPage},
 		{"POST", "/push", push, (*visit).pushJob},
 
@@ -65,6 +80,9 @@ func routes() []route {
 		{"GET", "/api/v1/failed/{id}", view, (*visit).apiFailedJob},
 		{"GET", "/api/v1/groups", view, (*visit).apiGroups},
 		{"GET", "/api/v1/workers", view, (*visit).apiWorkers},
+		{"GET", "/api/v1/batches", view, (*visit).apiBatches},
+		{"GET", "/api/v1/limits", view, (*visit).apiLimits},
+		{"GET", "/api/v1/schedules", view, (*visit).apiSchedules},
 	}
 }
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,13 +22,14 @@ import (
 // visit is one request: who sends it, from where, and what for.
 type visit struct {
 	*Dashboard
-	w     http.ResponseWriter
-	r     *http.Request
-	query url.Values // of the URL: names are here, byte for byte
-	user  User
-	path  string // below the dashboard
-	base  string // leads back to its root
-	id    int64  // from the path
+	w        http.ResponseWriter
+	r        *http.Request
+	query    url.Values // of the URL: names are here, byte for byte
+	user     User
+	operator *operator.Operator // writes down what the user changes
+	path     string             // below the dashboard
+	base     string             // leads back to its root
+	id       int64              // from the path
 }
 
 const (
@@ -65,6 +67,7 @@ func (v *visit) serve() error {
 	if v.user, refused = v.admit(v.r); refused != "" {
 		return &problem{http.StatusForbidden, strings.ReplaceAll(say(refused), "%q", strconv.Quote(v.r.Host))}
 	}
+	v.operator = v.Dashboard.operator.As(v.who(), "dashboard")
 	if err := v.origins.Check(v.r); err != nil {
 		return v.wrong(http.StatusForbidden, "refused.origin")
 	}
@@ -88,8 +91,10 @@ func (v *visit) serve() error {
 		return v.wrong(http.StatusForbidden, "refused.right")
 	}
 	limit := patience
-	if strings.HasPrefix(v.path, "/steps/") || strings.HasPrefix(v.path, "/bulk/") {
-		limit = stepPatience
+	for _, long := range []string{"/steps/", "/bulk/", "/batches/"} {
+		if strings.HasPrefix(v.path, long) {
+			limit = stepPatience
+		}
 	}
 	ctx, stop := context.WithTimeout(v.r.Context(), limit)
 	defer stop()
@@ -99,10 +104,7 @@ func (v *visit) serve() error {
 		if err := v.r.ParseForm(); err != nil {
 			return v.wrong(http.StatusRequestEntityTooLarge, "refused.body", maxBody>>20)
 		}
-		defer func() {
-			v.now.spoil()
-			v.groups.spoil()
-		}()
+		defer v.spoil()
 	}
 	err := found.serve(v)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && v.answers() {
@@ -117,6 +119,14 @@ func (v *visit) answers() bool {
 	defer stop()
 	_, err := v.operator.Workers(ctx)
 	return err == nil
+}
+
+// who is the user as the list of changes has it.
+func (v *visit) who() string {
+	if v.config.Access == nil {
+		return "localhost"
+	}
+	return cmp.Or(v.user.Name, "unnamed")
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
@@ -136,7 +146,7 @@ func (v *visit) refuse(err error) {
 	switch {
 	case errors.As(err, &asked):
 		status, text = asked.status, asked.text
-	case errors.Is(err, operator.ErrNotFound), errors.Is(err, operator.ErrNoWorker):
+	case isGone(err):
 		status, text = http.StatusNotFound, say("refused.gone")
 	case v.r.Context().Err() != nil && errors.Is(context.Cause(v.r.Context()), context.Canceled):
 		return // nobody waits for an answer
@@ -219,10 +229,27 @@ func (v *visit) writeJSON(status int, value any) {
 // isAsked reports whether an error of a change is about what was asked, and not about the database: then the database answers.
 func (v *visit) isAsked(err error) bool {
 	var duplicate *sqlqueue.DuplicateError
-	if errors.As(err, &duplicate) || errors.Is(err, operator.ErrReserved) || errors.Is(err, operator.ErrNotReserved) ||
-		errors.Is(err, operator.ErrNotFound) {
+	if errors.As(err, &duplicate) || errors.Is(err, operator.ErrReserved) || errors.Is(err, operator.ErrNotReserved) || isGone(err) {
 		return true
 	}
 	_, alive := v.operator.Workers(v.ctx())
 	return alive == nil
+}
+
+// isGone reports whether an error says that what was asked for is not there.
+func isGone(err error) bool {
+	for _, gone := range []error{operator.ErrNotFound, operator.ErrNoWorker, operator.ErrNoSchedule, sqlqueue.ErrNoBatch} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal is why something could not be changed, for the one who asked.
+func (v *visit) refusal(err error) error {
+	if isGone(err) || !v.isAsked(err) {
+		return err
+	}
+	return &problem{http.StatusConflict, said(err)}
 }

@@ -19,6 +19,12 @@
     while (at) { const gone = at; at = at.nextSibling; gone.remove(); }
   }
 
+  function parsed(text, selector) {
+    const t = document.createElement("template");
+    t.innerHTML = policy.createHTML(text);
+    return t.content.querySelector(selector);
+  }
+
   // The page renews itself while somebody looks, and neither selects text, nor has rows checked, nor an action open.
   const every = Number(document.body.dataset.refresh), state = $("#state"), live = () => $("#live");
   let wait = every, tag = "", lost = null;
@@ -32,9 +38,7 @@
     const text = await answer.text();
     if (busy()) return;
     if ($("#live.failure")) return location.reload();
-    const t = document.createElement("template");
-    t.innerHTML = policy.createHTML(text);
-    const next = t.content.querySelector("#live");
+    const next = parsed(text, "#live");
     if (!next) return location.reload();
     morph(live(), next);
     tag = answer.headers.get("ETag") ?? "";
@@ -85,6 +89,24 @@
       }
     } catch (err) { go.disabled = false; bar.hidden = stop.hidden = true; tell(err.message); }
   });
+
+  // The next times of a schedule follow what is typed.
+  const schedule = $("form[data-times]");
+  if (schedule) {
+    let asked = 0;
+    $("[name=look]", schedule).remove();
+    schedule.addEventListener("input", (e) => {
+      if (!/^(when|zone)$/.test(e.target.name)) return;
+      const mine = ++asked;
+      setTimeout(async () => {
+        const url = new URL(schedule.dataset.times, location.href);
+        for (const name of ["when", "zone"]) url.searchParams.set(name, schedule.elements[name].value);
+        if (mine !== asked) return;
+        const answer = await fetch(url, { cache: "no-store" }).catch(() => null);
+        if (answer?.ok && mine === asked) morph($(".times", schedule), parsed(await answer.text(), ".times"));
+      }, 200);
+    });
+  }
 
   // The chart tells what stands under the pointer, or where arrow keys have led.
   let index = -1;

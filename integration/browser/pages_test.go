@@ -12,7 +12,7 @@ import (
 // nothing in the console.
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing"}
+		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new"}
 		b := newTab(t)
 		for _, path := range empty {
 			b.open(s.url + path)
@@ -23,7 +23,8 @@ func TestEveryPage(t *testing.T) {
 		for _, path := range []string{
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
-			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail",
+			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail", "queue?name=tenants", "schedules",
+			"schedules/show?name=report", "schedules/new?when=@daily",
 		} {
 			b.open(s.url + path)
 			for _, theme := range []string{"light", "dark"} {

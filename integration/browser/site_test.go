@@ -220,6 +220,23 @@ func (s *site) fill() {
 	s.push("mail", "remind", `{"order_id": 43}`, sqlqueue.Delay(time.Hour), sqlqueue.Unique("order 43"), sqlqueue.Tries(3))
 	s.pushes(60, "mail", "send_newsletter")
 	s.beat("w1", "app-1/worker", "mail", "exports")
+	for i, jobs := range []int{3, 1} {
+		s.pushes(jobs, fmt.Sprintf("tenants/%d", i), "sync")
+	}
+	for _, limit := range []operator.Limit{{Queue: "tenants/*", Running: 1}, {Queue: "tenants", Rate: 10, Per: time.Minute}} {
+		if err := s.o.SetLimit(s.t.Context(), limit); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.reserve("tenants/0", 1)
+	for name, every := range map[string]string{"report": "1 day at 02:30", "ping": "10 minutes"} {
+		if err := s.q.Schedule(s.t.Context(), sqlqueue.Schedule{
+			Name: name, Every: every, Zone: "Asia/Shanghai", Origin: "dashboard",
+			Job: sqlqueue.With(sqlqueue.Named("make_report", map[string]any{"for": "sales"}), sqlqueue.OnQueue("mail")),
+		}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	if err := s.o.Control(s.t.Context(), "exports", operator.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
 		s.t.Fatal(err)
 	}

@@ -142,6 +142,37 @@ type Level struct {
 	Below bool
 }
 
+// LevelLimit is a limit that holds for a queue, and the jobs that it counts.
+type LevelLimit struct {
+	Limit Limit
+	Level Level
+}
+
+// LimitsOf returns which of some limits, by name, hold for a queue: its own, or else that of the nearest pattern that has it; and those of
+// the levels above it together.
+func LimitsOf(limits map[string]Limit, queue string) []LevelLimit {
+	if len(limits) == 0 {
+		return nil
+	}
+	var of []LevelLimit
+	own, each := limits[queue]
+	if each {
+		of = append(of, LevelLimit{own, Level{queue, true}})
+	}
+	for i := len(queue) - 1; i >= 0; i-- {
+		if queue[i] != '/' {
+			continue
+		}
+		if l, ok := limits[queue[:i]+"/*"]; ok && !each {
+			of, each = append(of, LevelLimit{l, Level{queue, false}}), true
+		}
+		if l, ok := limits[queue[:i]]; ok {
+			of = append(of, LevelLimit{l, Level{queue[:i], true}})
+		}
+	}
+	return of
+}
+
 // Running counts reserved jobs, by Level.Queue. It must be a statement after the one that took the permits: a statement counts what was
 // committed before it began.
 func (d *Database) Running(ctx context.Context, db DB, levels []Level) (map[string]int64, error) {

@@ -172,6 +172,44 @@ var limitsCases = []testCase{
 		},
 	},
 	{
+		"F5 operators see which limits hold for a queue, how much is used, and when the next job may begin",
+		"who waits asks why",
+		func(f *fixture) {
+			c := f.open()
+			o := operator.New(c.Queue)
+			if permits, err := o.Permits(f.Context(), "mail", "mail/1"); len(permits) != 0 || err != nil {
+				f.Errorf("without limits there are %+v, %v", permits, err)
+			}
+			c.pushMany(3, sqlqueue.OnQueue("mail/1"))
+			c.limit(operator.Limit{Queue: "mail/*", Running: 2})
+			c.limit(operator.Limit{Queue: "mail", Rate: 2, Per: time.Hour, Burst: 2})
+			permits := func() map[string][]operator.Permit {
+				permits, err := o.Permits(f.Context(), "mail/1", "mail/2", "mail", "other")
+				f.must(err)
+				return permits
+			}
+			if of := permits()["mail/1"]; len(of) != 2 || of[0].Running != 0 || !of[1].Next.IsZero() {
+				f.Errorf("before anything has begun: %+v", of)
+			}
+			if n := len(f.open().take(9, "mail/*")); n != 2 {
+				f.Fatalf("%d jobs have begun", n)
+			}
+			got := permits()
+			for queue, running := range map[string]int64{"mail/1": 2, "mail/2": 0} {
+				of := got[queue]
+				if len(of) != 2 || of[0].Queue != "mail/*" || of[0].Of != queue || of[0].Below || of[0].Running != running ||
+					of[1].Queue != "mail" || of[1].Of != "mail" || !of[1].Below {
+					f.Errorf("%s: %+v", queue, of)
+				} else if until := of[1].Next.Sub(c.now()); until < 20*time.Minute || until > 40*time.Minute {
+					f.Errorf("%s: the next job may begin in %v", queue, until)
+				}
+			}
+			if len(got["mail"]) != 1 || len(got["other"]) != 0 {
+				f.Errorf("of the level itself and of another queue there are %+v", got)
+			}
+		},
+	},
+	{
 		"F3 eight processes together never have more jobs than the limits allow",
 		"two that count at the same moment must not both find a free place",
 		func(f *fixture) {

@@ -60,28 +60,13 @@ func (r *rules) load(ctx context.Context, d *sqldb.Database) error {
 // concern reports whether a queue has limits.
 func (r *rules) concern(queue string) bool { return len(r.of(queue)) > 0 }
 
-// of returns the limits of a queue: its own, or else that of the nearest pattern that has it; and those of the levels above it together.
+// of returns the limits of a queue.
 func (r *rules) of(queue string) []key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.by) == 0 {
-		return nil
-	}
 	var keys []key
-	own, each := r.by[queue]
-	if each {
-		keys = append(keys, key{queue, own, true})
-	}
-	for i := len(queue) - 1; i >= 0; i-- {
-		if queue[i] != '/' {
-			continue
-		}
-		if l, ok := r.by[queue[:i]+"/*"]; ok && !each {
-			keys, each = append(keys, key{queue, l, false}), true
-		}
-		if l, ok := r.by[queue[:i]]; ok {
-			keys = append(keys, key{queue[:i], l, true})
-		}
+	for _, l := range sqldb.LimitsOf(r.by, queue) {
+		keys = append(keys, key{l.Level.Queue, l.Limit, l.Level.Below})
 	}
 	return keys
 }
