@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/dashboard"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // TestRights asks every route as every role by every method.
@@ -75,12 +76,15 @@ func TestButtons(t *testing.T) {
 	s.fail("images", 1, "boom", "")
 	s.beat()
 	s.schedule("report", "1 hour", "{}")
+	if _, err := s.q.Batch("import").Push(t.Context(), sqlqueue.Named("row", 1)); err != nil {
+		t.Fatal(err)
+	}
 	target := regexp.MustCompile(`(?:action|formaction|href)="([^"#]*)"`)
 	for role := dashboard.Viewer; role <= dashboard.Admin; role++ {
 		s := serve(t, s.q, s.d, as(role))
 		for _, page := range []string{
 			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers", "/schedules",
-			"/schedules/show?name=report",
+			"/schedules/show?name=report", "/batches", "/batches/1",
 		} {
 			body := s.get(page)
 			if role == dashboard.Viewer && (strings.Contains(strings.Replace(body, "<button>Search<", "", 1), "<button>") ||

@@ -6,23 +6,27 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // TestEveryPage: each page, at three widths and in both themes, breaks no rule of accessibility, scrolls in no wrong direction, and says
 // nothing in the console.
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new"}
+		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches"}
 		b := newTab(t)
 		for _, path := range empty {
 			b.open(s.url + path)
 			b.accessible("empty " + path)
 		}
 		s.fill()
-		id := s.push("mail", "send_invoice", `{"order_id": 1, "lines": [{"sku": "a", "n": 1}]}`)
+		id := s.push("mail", "send_invoice", `{"order_id": 1, "lines": [{"sku": "a", "n": 1}]}`,
+			sqlqueue.Then(sqlqueue.Chain(sqlqueue.Named("pack", 1), sqlqueue.Named("ship", 2))), sqlqueue.Catch(sqlqueue.Named("apologize", 3)))
 		for _, path := range []string{
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
+			"batches", "batches/1",
 			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail", "queue?name=tenants", "schedules",
 			"schedules/show?name=report", "schedules/new?when=@daily",
 		} {

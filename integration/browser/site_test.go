@@ -220,6 +220,13 @@ func (s *site) fill() {
 	s.push("mail", "remind", `{"order_id": 43}`, sqlqueue.Delay(time.Hour), sqlqueue.Unique("order 43"), sqlqueue.Tries(3))
 	s.pushes(60, "mail", "send_newsletter")
 	s.beat("w1", "app-1/worker", "mail", "exports")
+	batch := s.q.Batch("import")
+	if _, err := batch.Push(s.t.Context(), sqlqueue.Named("row", 1), sqlqueue.Named("row", 2)); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := batch.Seal(s.t.Context(), sqlqueue.OnSuccess(sqlqueue.Named("report", 1))); err != nil {
+		s.t.Fatal(err)
+	}
 	for i, jobs := range []int{3, 1} {
 		s.pushes(jobs, fmt.Sprintf("tenants/%d", i), "sync")
 	}
