@@ -84,7 +84,7 @@ func TestButtons(t *testing.T) {
 		s := serve(t, s.q, s.d, as(role))
 		for _, page := range []string{
 			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers", "/schedules",
-			"/schedules/show?name=report", "/batches", "/batches/1",
+			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity",
 		} {
 			body := s.get(page)
 			if role == dashboard.Viewer && (strings.Contains(strings.Replace(body, "<button>Search<", "", 1), "<button>") ||

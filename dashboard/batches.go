@@ -101,7 +101,8 @@ func (v *visit) batchPage() error {
 	return v.render(http.StatusOK, "batch", &page{Title: say("batch.title", v.id), Here: "batches", Live: true, D: d})
 }
 
-// cancelBatch closes a batch and deletes what waits. If that is too much for one request, the rest is left to a page that shows how far it is.
+// cancelBatch closes a batch and deletes what waits. If that is too much for one request, the rest is left to a page that shows how far it
+// is.
 func (v *visit) cancelBatch() error {
 	b, err := v.operator.Batch(v.ctx(), v.id)
 	if err != nil {

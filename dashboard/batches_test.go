@@ -19,7 +19,8 @@ func TestBatches(t *testing.T) {
 		}
 	}
 	secret := sqlqueue.Named("report", map[string]string{"token": "s3cret"})
-	id, err := b.Seal(t.Context(), sqlqueue.OnSuccess(sqlqueue.With(secret, sqlqueue.OnQueue("mail"))), sqlqueue.OnFailure(sqlqueue.Named("alert", 1)))
+	id, err := b.Seal(t.Context(), sqlqueue.OnSuccess(sqlqueue.With(secret, sqlqueue.OnQueue("mail"))),
+		sqlqueue.OnFailure(sqlqueue.Named("alert", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

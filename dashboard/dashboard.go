@@ -79,6 +79,7 @@ type Dashboard struct {
 	schedules shared[[]scheduleRow]
 	permits   shared[permits]
 	batches   shared[[]operator.Batch]
+	errs      [3]shared[[]operator.ErrorGroup] // of each of errorSpans
 }
 
 // New returns the dashboard of a Queue. The error says what is wrong with the Config.
@@ -122,6 +123,9 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	d.schedules = shared[[]scheduleRow]{fresh: schedulesFresh, load: d.loadSchedules}
 	d.permits = shared[permits]{fresh: config.Refresh * 9 / 10, load: d.loadPermits}
 	d.batches = shared[[]operator.Batch]{fresh: batchesFresh, load: d.loadBatches}
+	for i, span := range errorSpans {
+		d.errs[i].fresh, d.errs[i].load = groupsFresh, d.loadErrors(span.Duration)
+	}
 	return d, nil
 }
 
@@ -132,6 +136,9 @@ func (d *Dashboard) spoil() {
 	d.schedules.spoil()
 	d.permits.spoil()
 	d.batches.spoil()
+	for i := range d.errs {
+		d.errs[i].spoil()
+	}
 }
 
 var colours = map[string]bool{"": true, "red": true, "orange": true, "green": true, "blue": true, "purple": true, "grey": true}

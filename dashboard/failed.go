@@ -100,6 +100,7 @@ type failedJobData struct {
 	Odd     string
 	Setting []setting
 	Chain   chain
+	Runs    runs
 }
 
 func (v *visit) failedJobPage() error {
@@ -109,6 +110,9 @@ func (v *visit) failedJobPage() error {
 	}
 	job.Error, job.Stack = clip(hideCredentials(job.Error)), clip(hideCredentials(job.Stack))
 	d := &failedJobData{FailedJob: job, Chain: v.chainOf(job.Payload)}
+	if d.Runs.All, d.Runs.More, err = v.runsOf(job.JobID); err != nil {
+		return err
+	}
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
 	return v.render(http.StatusOK, "failedjob", &page{Title: say("failed.title", v.id), Here: "failed", D: d})
 }

@@ -25,6 +25,7 @@ type jobData struct {
 	Worker  string // the id of the one that has it
 	Setting []setting
 	Chain   chain
+	Runs    runs
 	Edit    jobForm
 	Open    bool // the form
 }
@@ -65,6 +66,9 @@ func (v *visit) showJob(status int, typed *jobForm) error {
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
 	if d.Reserved {
 		d.Worker, _, _ = strings.Cut(job.ReservedBy, "-")
+	}
+	if d.Runs.All, d.Runs.More, err = v.runsOf(v.id); err != nil {
+		return err
 	}
 	if typed != nil {
 		version := d.Edit.Version

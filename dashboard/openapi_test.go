@@ -41,9 +41,18 @@ var answers = map[string]answer{
 	"/api/v1/failed/{id}": {"A failed job", operator.FailedJob{}, nil},
 	"/api/v1/groups":      {"Failed jobs, grouped by their errors", []operator.FailedGroup{}, []string{"q", aQuery}},
 	"/api/v1/workers":     {"Workers", []apiWorker{}, nil},
-	"/api/v1/batches":     {"Batches, the newest first, 20 at a time", []operator.Batch{}, []string{"before", "an id: only those before it"}},
-	"/api/v1/limits":      {"Limits, by the name of a queue or a pattern", []apiLimit{}, nil},
-	"/api/v1/schedules":   {"Schedules", []operator.Schedule{}, nil},
+	"/api/v1/errors": {"Runs that went wrong, the newest first", []operator.RunError{}, []string{
+		"job", "an id: only runs of this job", "before", "an id: only those before it", "limit", aLimit,
+	}},
+	"/api/v1/errorgroups": {"Runs that went wrong, grouped by their errors", []operator.ErrorGroup{}, []string{
+		"range", "how far back: 1h, 24h or 7d; default 1h",
+	}},
+	"/api/v1/operations": {"Who has changed what, the newest first", []operator.Operation{}, []string{
+		"before", "an id: only those before it", "limit", aLimit,
+	}},
+	"/api/v1/batches":   {"Batches, the newest first, 20 at a time", []operator.Batch{}, []string{"before", "an id: only those before it"}},
+	"/api/v1/limits":    {"Limits, by the name of a queue or a pattern", []apiLimit{}, nil},
+	"/api/v1/schedules": {"Schedules", []operator.Schedule{}, nil},
 }
 
 // TestOpenAPI: openapi.json describes the routes of the API. With -update it is written anew.

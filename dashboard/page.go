@@ -55,8 +55,8 @@ func (p *page) May(method, pattern string) (bool, error) {
 type place struct{ Key, Path string }
 
 var places = []place{
-	{"overview", ""}, {"jobs", "jobs"}, {"failed", "failed"}, {"workers", "workers"}, {"schedules", "schedules"},
-	{"batches", "batches"}, {"push", "push"},
+	{"overview", ""}, {"jobs", "jobs"}, {"failed", "failed"}, {"errors", "errors"}, {"workers", "workers"}, {"schedules", "schedules"},
+	{"batches", "batches"}, {"activity", "activity"}, {"push", "push"},
 }
 
 // Places are those that the visitor may see.
@@ -97,6 +97,7 @@ var functions = template.FuncMap{
 	"t": say, "num": grouped, "upto": upTo, "visible": visible, "brief": brief, "stamp": stamp, "query": joined,
 	"num64":     func(n int) string { return grouped(int64(n)) },
 	"chartpart": newChartPart,
+	"lasted":    lasted,
 	"missed": func() []sqlqueue.Missed {
 		return []sqlqueue.Missed{sqlqueue.OneMissed, sqlqueue.SkipMissed, sqlqueue.AllMissed}
 	},

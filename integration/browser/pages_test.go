@@ -14,7 +14,7 @@ import (
 // nothing in the console.
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches"}
+		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity"}
 		b := newTab(t)
 		for _, path := range empty {
 			b.open(s.url + path)
@@ -26,7 +26,7 @@ func TestEveryPage(t *testing.T) {
 		for _, path := range []string{
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
-			"batches", "batches/1",
+			"batches", "batches/1", "errors", "errors/1", "activity",
 			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail", "queue?name=tenants", "schedules",
 			"schedules/show?name=report", "schedules/new?when=@daily",
 		} {

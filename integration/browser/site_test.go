@@ -164,7 +164,11 @@ func (s *site) beat(id, name string, queues ...string) {
 		})
 	}
 	w := driver.Worker{ID: id, Name: name, Host: "app-1", PID: 42, Queues: queues, Concurrency: 10}
-	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts}); err != nil {
+	errs := []driver.RunError{
+		{JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 1, Outcome: "released", Error: "421 too many", Stack: "main.go:7", At: minute},
+		{JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 2, Outcome: "released", Error: "421 too many", At: minute},
+	}
+	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts, Errors: errs}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -244,7 +248,7 @@ func (s *site) fill() {
 			s.t.Fatal(err)
 		}
 	}
-	if err := s.o.Control(s.t.Context(), "exports", operator.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
+	if err := s.o.As("ann", "test").Control(s.t.Context(), "exports", operator.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,6 +55,46 @@ var runErrorCases = []testCase{
 				if e.JobID != 1 {
 					f.Errorf("got %+v", e)
 				}
+			}
+		},
+	},
+	{
+		"E6 runs that went wrong are grouped by like errors, with how many, since when and of how many jobs",
+		"a hundred thousand errors are mostly three",
+		func(f *fixture) {
+			c := f.open()
+			o := operator.New(c.Queue)
+			now := c.now()
+			told := func(job int64, outcome, text string, ago time.Duration) driver.RunError {
+				return driver.RunError{JobID: job, Queue: "mail", Name: "send", Outcome: outcome, Error: text, At: now.Add(-ago)}
+			}
+			c.beat(driver.Beat{Errors: []driver.RunError{
+				told(1, "failed", "too old", 3*time.Hour), told(1, "released", "no answer from 10.0.0.1", 50*time.Minute),
+				told(2, "released", "no answer from 10.0.0.2", 10*time.Minute), told(2, "failed", "no answer from 10.0.0.7", time.Second),
+				told(3, "discarded", "mail's 🎉", time.Minute),
+			}})
+			groups, err := o.ErrorGroups(f.Context(), time.Hour, 1000)
+			f.must(err)
+			if len(groups) != 2 {
+				f.Fatalf("got %+v", groups)
+			}
+			g := groups[0]
+			if g.Error != "no answer from *" || g.Queue != "mail" || g.Name != "send" || g.Runs != 3 || g.Jobs != 2 || g.Ended != 1 || g.JobID != 2 ||
+				g.Trend[len(g.Trend)-1] != 1 || !g.First.Before(g.Last) {
+				f.Errorf("got %+v", g)
+			}
+			if groups[1].Error != "mail's 🎉" || groups[1].Ended != 1 {
+				f.Errorf("got %+v", groups[1])
+			}
+			if newest, err := o.ErrorGroups(f.Context(), time.Hour, 1); err != nil || len(newest) != 1 || newest[0].Runs != 1 {
+				f.Errorf("of the newest one: %+v, %v", newest, err)
+			}
+			e, err := o.RunError(f.Context(), g.ID)
+			if f.must(err); e.Error != "no answer from 10.0.0.7" {
+				f.Errorf("got %+v", e)
+			}
+			if _, err := o.RunError(f.Context(), g.ID+1000); !errors.Is(err, operator.ErrNotFound) {
+				f.Errorf("of an unknown one: %v", err)
 			}
 		},
 	},
