@@ -44,8 +44,8 @@ func TestErrors(t *testing.T) {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	page = s.get(fmt.Sprintf("/errors/%d", all[0].ID))
-	s.has(page, "10.0.0.1", "main.go:7", "1.5s", "app-1/worker", fmt.Sprintf(`href="../jobs/%d"`, id), fmt.Sprintf(`href="../errors/%d"`, all[1].ID),
-		"tried again")
+	s.has(page, "10.0.0.1", "main.go:7", "1.5s", "app-1/worker", fmt.Sprintf(`href="../jobs/%d"`, id),
+		fmt.Sprintf(`href="../errors/%d"`, all[1].ID), "tried again")
 	s.hasNot(page, "hunter2")
 	s.has(s.get(fmt.Sprintf("/errors/%d", all[0].ID+1)), "it has ended", "failed for good")
 	page = s.get(fmt.Sprintf("/jobs/%d", id))

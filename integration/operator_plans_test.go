@@ -71,6 +71,10 @@ func TestOperatorPlans(t *testing.T) {
 				[]string{"job_errors_job"},
 			},
 			{
+				"groups of errors", func() error { _, err := operator.New(q).ErrorGroups(ctx, time.Hour, 1000); return err },
+				[]string{primary("job_errors")},
+			},
+			{
 				"groups", func() error { _, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 1000); return err },
 				[]string{primary("failed_jobs")},
 			},

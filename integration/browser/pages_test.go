@@ -14,7 +14,9 @@ import (
 // nothing in the console.
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		empty := []string{"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity"}
+		empty := []string{
+			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity",
+		}
 		b := newTab(t)
 		for _, path := range empty {
 			b.open(s.url + path)

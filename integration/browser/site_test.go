@@ -164,10 +164,12 @@ func (s *site) beat(id, name string, queues ...string) {
 		})
 	}
 	w := driver.Worker{ID: id, Name: name, Host: "app-1", PID: 42, Queues: queues, Concurrency: 10}
-	errs := []driver.RunError{
-		{JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 1, Outcome: "released", Error: "421 too many", Stack: "main.go:7", At: minute},
-		{JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 2, Outcome: "released", Error: "421 too many", At: minute},
+	run := driver.RunError{
+		JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 1, Outcome: "released", Error: "421 too many", Stack: "main.go:7", At: minute,
 	}
+	again := run
+	again.Attempt = 2
+	errs := []driver.RunError{run, again}
 	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts, Errors: errs}); err != nil {
 		s.t.Fatal(err)
 	}

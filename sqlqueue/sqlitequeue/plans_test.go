@@ -166,6 +166,10 @@ INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELEC
 				_, err := o.Errors(ctx, operator.ErrorFilter{Before: 1000})
 				return err
 			}, []string{"SEARCH job_errors USING INTEGER PRIMARY KEY (rowid<?)"}},
+			"groups of errors": {func(o *operator.Operator) error {
+				_, err := o.ErrorGroups(ctx, time.Hour, 1000)
+				return err
+			}, []string{"SEARCH job_errors USING INTEGER PRIMARY KEY (rowid<?)"}},
 			"errors of a job": {func(o *operator.Operator) error {
 				_, err := o.Errors(ctx, operator.ErrorFilter{JobID: 7})
 				return err
