@@ -32,14 +32,15 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 }
 
 // WithTx returns the same Queue bound to tx: what it does happens if and only if tx commits. Use it in one goroutine, as tx itself, and
-// until tx ends. The transaction may have any isolation level; its deadlocks, and on MariaDB its error 1020, are the caller's to repeat.
+// until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and the like have in its place. The
+// transaction may have any isolation level; its deadlocks, and on MariaDB its error 1020, are the caller's to repeat.
 //
 // Under REPEATABLE READ, which is the default of the server, the holder of a unique key that was pushed after the transaction began to
 // read cannot be seen: the *sqlqueue.DuplicateError then has 0 for it.
-func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
+func WithTx(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue {
 	return q.Bind(func(of driver.Store) (driver.Store, error) {
-		if tx == nil {
-			return nil, errors.New("the *sql.Tx is nil")
+		if err := sqldb.CheckTx(tx); err != nil {
+			return nil, err
 		}
 		s, ok := driver.As[*store](of)
 		if !ok {
@@ -53,7 +54,7 @@ func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 type store struct {
 	*sqldb.Database
 	db    *sql.DB
-	bound *sql.Tx // nil: the store makes its own transactions
+	bound sqldb.Executor // nil: the store makes its own transactions
 	names *sqldb.Names
 	known *known
 }
@@ -74,7 +75,7 @@ type known struct {
 // SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
-func (s *store) bind(tx *sql.Tx) *store {
+func (s *store) bind(tx sqldb.Executor) *store {
 	b := *s
 	b.bound = tx
 	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Tx: b.tx, Insert: b.pushIn}

@@ -40,7 +40,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 	case len(p.plain)+len(p.keyed) == 1 && !p.once && !jobs[0].Replace:
 		err = p.commitEach(ctx)
 	default:
-		err = s.own(ctx, func(on connection) error {
+		err = s.own(ctx, func(on sqldb.Executor) error {
 			p.on, p.alone = on, false
 			return p.run(ctx)
 		})
@@ -54,8 +54,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 
 // pushIn is sqldb.Database.Insert.
 func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
-	executor, _ := sqldb.ExecutorOf(db)
-	on, ok := executor.(connection)
+	on, ok := sqldb.ExecutorOf(db)
 	if !ok {
 		return nil, errors.New("jobs can be inserted in a transaction only")
 	}
@@ -94,7 +93,7 @@ type push struct {
 	pushed []driver.Pushed
 	plain  [][]int // indexes of jobs without a key, a statement each
 	keyed  []int   // the others, in the order of their keys: no two producers wait for each other in a circle
-	on     connection
+	on     sqldb.Executor
 	alone  bool // each statement commits by itself
 	once   bool // some keys are held for a time
 }
@@ -221,7 +220,14 @@ func (p *push) insert(ctx context.Context, which []int) (int64, error) {
 // insertLarge inserts one job whose payload might make the statement too long for the server, which would then close the connection. It
 // sends the payload as an argument of a prepared statement, which is not made longer by escapes.
 func (p *push) insertLarge(ctx context.Context, i int) (int64, error) {
-	statement, err := p.on.PrepareContext(ctx, string(p.rows([]int{i}, func(b []byte, _ int) []byte { return append(b, '?') })))
+	query := string(p.rows([]int{i}, func(b []byte, _ int) []byte { return append(b, '?') }))
+	preparer, ok := p.on.(interface {
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	})
+	if !ok { // an ORM's transaction; its driver prepares a statement with arguments by itself, unless interpolateParams is set
+		return p.first(p.on.ExecContext(ctx, query, string(p.jobs[i].Payload)))
+	}
+	statement, err := preparer.PrepareContext(ctx, query)
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	if s.bound != nil {
 		return f(s.DB)
 	}
-	return s.own(ctx, func(on connection) error { return f(sqldb.SQL(on, translate)) })
+	return s.own(ctx, func(on sqldb.Executor) error { return f(sqldb.SQL(on, translate)) })
 }
 
 // They say everything about a transaction that a session may have set otherwise.
@@ -30,7 +30,7 @@ const (
 
 // own runs f in a transaction of the store's own, and again when the database has rolled it back. It is not a *sql.Tx, whose COMMIT and
 // ROLLBACK may wait for an answer for ever.
-func (s *store) own(ctx context.Context, f func(connection) error) error {
+func (s *store) own(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.retried(ctx, func(conn *sql.Conn) error {
 		for _, statement := range []string{isolationSQL, beginSQL} {
 			if _, err := conn.ExecContext(ctx, statement); err != nil {
@@ -85,10 +85,4 @@ func rollback(ctx context.Context, conn *sql.Conn) {
 // discard closes a connection instead of giving it back to its pool.
 func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn })
-}
-
-// connection is a *sql.Conn or a *sql.Tx.
-type connection interface {
-	sqldb.Executor
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }

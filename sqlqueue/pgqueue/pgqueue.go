@@ -5,7 +5,6 @@
 package pgqueue
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -42,13 +41,13 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 //
 // A push also notifies idle workers, by pg_notify in tx, once for each queue: see Quiet.
 func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
-	return bind(q, isNil(tx), func(s *store) *store { return s.bound(pgxDB{tx}) })
+	return bind(q, checkTx(tx), func(s *store) *store { return s.bound(pgxDB{tx}) })
 }
 
-// WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: for applications that use GORM, sqlx, ent,
-// bun and the like.
-func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
-	return bind(q, tx == nil, func(s *store) *store {
+// WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: a *sql.Tx, or what GORM (tx.Statement.ConnPool,
+// also with PrepareStmt), sqlx, ent, bun and the like have in its place.
+func WithSQLTx(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue {
+	return bind(q, sqldb.CheckTx(tx), func(s *store) *store {
 		return s.bound(sqlTx{arrayLiterals{sqldb.SQL(tx, translate)}, s.checked})
 	})
 }
@@ -57,17 +56,17 @@ func WithSQLTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
 // prepared (PREPARE TRANSACTION refuses one that has notified), and for hundreds of commits in a second (each that notifies waits for a
 // lock of the whole server). Workers find the jobs when they look next: see worker.Config.Sleep.
 func Quiet(q *sqlqueue.Queue) *sqlqueue.Queue {
-	return bind(q, false, func(s *store) *store {
+	return bind(q, nil, func(s *store) *store {
 		quiet := *s
 		quiet.quiet = true
 		return &quiet
 	})
 }
 
-func bind(q *sqlqueue.Queue, noTx bool, as func(*store) *store) *sqlqueue.Queue {
+func bind(q *sqlqueue.Queue, refused error, as func(*store) *store) *sqlqueue.Queue {
 	return q.Bind(func(of driver.Store) (driver.Store, error) {
-		if noTx {
-			return nil, errors.New("the transaction is nil")
+		if refused != nil {
+			return nil, refused
 		}
 		s, ok := driver.As[*store](of)
 		if !ok {
@@ -77,10 +76,12 @@ func bind(q *sqlqueue.Queue, noTx bool, as func(*store) *store) *sqlqueue.Queue 
 	})
 }
 
-// isNil reports whether there is no transaction, also in the form of a nil pointer.
-func isNil(tx pgx.Tx) bool {
-	v := reflect.ValueOf(tx)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+// checkTx says if there is no transaction, also in the form of a nil pointer.
+func checkTx(tx pgx.Tx) error {
+	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("the transaction is nil")
+	}
+	return nil
 }
 
 // store is the driver.Store.

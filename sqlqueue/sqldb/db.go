@@ -3,6 +3,8 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"reflect"
 )
 
 // DB runs statements: on a pool, or in a transaction. Errors are those that the store returns, as ErrNotMigrated.
@@ -35,10 +37,23 @@ func Each(ctx context.Context, db DB, query string, args []any, row func(scan fu
 	return rows.Err()
 }
 
-// Executor is a *sql.DB, *sql.Conn or *sql.Tx.
+// Executor runs statements: a *sql.DB, *sql.Conn or *sql.Tx, or what an ORM has in the place of one, such as the ConnPool of GORM, a *sqlx.Tx
+// or a bun.Tx.
 type Executor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// CheckTx says what is wrong with a transaction that a caller binds a Queue to: it is nil, also as a nil pointer, or it is a pool, on which
+// each statement is a transaction by itself. Other packages' pools are not recognised.
+func CheckTx(tx Executor) error {
+	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("the transaction is nil")
+	}
+	if _, isPool := tx.(*sql.DB); isPool {
+		return errors.New("a *sql.DB is no transaction: give the *sql.Tx of its BeginTx")
+	}
+	return nil
 }
 
 // SQL makes a DB of an Executor. Errors go through translate, which makes of a driver's errors those of package driver.

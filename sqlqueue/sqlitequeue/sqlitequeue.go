@@ -64,7 +64,8 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 }
 
 // WithTx returns q bound to a transaction on the same database: what it does happens if and only if the caller commits. Use it in one
-// goroutine, as tx itself, and until tx ends. Of an Exchange only Settle is allowed. If q is not of this package, every operation of
+// goroutine, as tx itself, and until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and
+// the like have in its place. Of an Exchange only Settle is allowed. If q is not of this package, every operation of
 // the returned Queue says so.
 //
 // With the first operation that writes, and with Hold, since there are no locks on rows, the transaction becomes the database's writer:
@@ -73,14 +74,14 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 // Nothing is repeated in the caller's transaction. When another writer is not done within busy_timeout, the error is the driver's
 // SQLITE_BUSY; so it is, at once, when a deferred transaction has begun with a read and others have written since. The caller then
 // rolls back and begins again. A transaction that begins as a writer does not meet the second case.
-func WithTx(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue {
+func WithTx(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue {
 	return q.Bind(func(s driver.Store) (driver.Store, error) {
 		own, ok := driver.As[*store](s)
-		switch {
-		case !ok:
+		if !ok {
 			return nil, errors.New("sqlitequeue: WithTx: the queue is not kept in SQLite: it was not made by sqlitequeue.New")
-		case tx == nil:
-			return nil, errors.New("sqlitequeue: WithTx: the transaction is nil")
+		}
+		if err := sqldb.CheckTx(tx); err != nil {
+			return nil, fmt.Errorf("sqlitequeue: WithTx: %w", err)
 		}
 		return own.bind(tx), nil
 	})
@@ -118,7 +119,7 @@ func newStore(db *sql.DB, prefix string) *store {
 // SQL implements sqldb.Store.
 func (s *store) SQL() *sqldb.Database { return s.Database }
 
-func (s *store) bind(tx *sql.Tx) *store {
+func (s *store) bind(tx sqldb.Executor) *store {
 	bound := *s
 	bound.bound = true
 	bound.tx = func(ctx context.Context, f func(sqldb.Executor) error) error { return s.asWriter(ctx, tx, f) }

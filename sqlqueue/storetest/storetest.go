@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Database is a database that a case runs on: migrated, its tables empty. All fields but Placeholder are needed.
@@ -65,16 +66,19 @@ type Tx interface {
 	Rollback(ctx context.Context) error
 }
 
-// SQLTransactions is the way through a *sql.Tx of db: withTx binds a Queue to it.
-func SQLTransactions(name string, db *sql.DB, withTx func(*sqlqueue.Queue, *sql.Tx) *sqlqueue.Queue) Transactions {
+// SQLTransactions is the way through a *sql.Tx of db: withTx binds a Queue to it. withTx gets no more of it than it needs, as from an ORM.
+func SQLTransactions(name string, db *sql.DB, withTx func(*sqlqueue.Queue, sqldb.Executor) *sqlqueue.Queue) Transactions {
 	return Transactions{Name: name, Begin: func(ctx context.Context, q *sqlqueue.Queue) (*sqlqueue.Queue, Tx, error) {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return nil, nil, err
 		}
-		return withTx(q, tx), sqlTx{tx}, nil
+		return withTx(q, executor{tx}), sqlTx{tx}, nil
 	}}
 }
+
+// executor hides all but the two methods of an sqldb.Executor.
+type executor struct{ sqldb.Executor }
 
 type sqlTx struct{ tx *sql.Tx }
 

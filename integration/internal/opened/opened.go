@@ -15,6 +15,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
 
@@ -22,7 +23,7 @@ import (
 type Database struct {
 	*sql.DB
 	Queue *sqlqueue.Queue
-	Bind  func(*sqlqueue.Queue, *sql.Tx) *sqlqueue.Queue // binds it to a transaction of the database
+	Bind  func(*sqlqueue.Queue, sqldb.Executor) *sqlqueue.Queue // binds it to a transaction of the database
 }
 
 // Open opens the address of a migrated database.
@@ -42,7 +43,7 @@ func Open(dsn string) (*Database, error) {
 		return nil, err
 	}
 	queue, err := pgqueue.New(pool, sqlqueue.Config{})
-	bind := func(q *sqlqueue.Queue, tx *sql.Tx) *sqlqueue.Queue { return pgqueue.WithSQLTx(q, tx) }
+	bind := func(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue { return pgqueue.WithSQLTx(q, tx) }
 	return &Database{stdlib.OpenDBFromPool(pool), queue, bind}, err
 }
 
