@@ -40,7 +40,11 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 			names = append(append(names, child.Name()), child.Aliases...)
 		}
 	}
-	return exit.Usagef("unknown command %q for %s%s", name, cmd.CommandPath(), settings.DidYouMean(name, "", names))
+	hint := commandHint(cmd, name)
+	if hint == "" {
+		hint = settings.DidYouMean(name, "", names)
+	}
+	return exit.Usagef("unknown command %q for %s%s", name, cmd.CommandPath(), hint)
 }
 
 // flagError explains what cobra found wrong with the flags.
@@ -61,6 +65,9 @@ func flagError(cmd *cobra.Command, err error) error {
 			return exit.Usagef("%w: put -- before an argument that starts with a minus", err)
 		}
 		return exit.Usagef("%w: see %s --help", err, cmd.CommandPath())
+	}
+	if hint := flagHint(cmd, unknown.GetSpecifiedName()); hint != "" {
+		return exit.Usagef("%w%s", err, hint)
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -124,6 +131,9 @@ func between(least, most int, names ...string) cobra.PositionalArgs {
 		case len(args) < least:
 			return exit.Usagef("%s needs %s: %s", cmd.CommandPath(), names[len(args)], cmd.UseLine())
 		case most >= 0 && len(args) > most:
+			if hint := argumentHint(cmd, args[most]); most == 0 && hint != "" {
+				return exit.Usagef("%s does not take %q%s", cmd.CommandPath(), args[most], hint)
+			}
 			return exit.Usagef("%s does not take %q: %s", cmd.CommandPath(), args[most], cmd.UseLine())
 		}
 		return nil

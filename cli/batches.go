@@ -19,7 +19,7 @@ var errInterrupted = errors.New("interrupted")
 
 // inBatches runs work that changes rows, batch by batch, and tells of each how many it has been until then. They are shown on a terminal,
 // out of all of them if that is known. INT, TERM and HUP end the work after the batch that has begun: then the error is errInterrupted.
-// A second signal ends the program.
+// A second signal, a second later, ends the program.
 func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.Context, progress func(n int)) (int, error)) (int, error) {
 	heeded := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
@@ -27,7 +27,7 @@ func inBatches(cmd *cobra.Command, did, noun, all string, work func(ctx context.
 	}
 	signalled, stop := signal.NotifyContext(cmd.Context(), heeded...)
 	defer stop()
-	context.AfterFunc(signalled, stop)
+	context.AfterFunc(signalled, func() { time.AfterFunc(time.Second, stop) }) // what comes within a second is the same signal, forwarded
 	ctx, end := context.WithCancelCause(cmd.Context())
 	defer end(nil)
 

@@ -54,8 +54,8 @@ func TestSignalEndsCommands(t *testing.T) {
 			s.ok("push", "a")
 			p := s.start(append([]string{"work", "--delay", "0", "--exec", `trap "" TERM; sh -c 'echo $$ >` + pidFile + `; exec sleep 1000'; true`}, test.args...)...)
 			grandchild := waitForFile(t, pidFile)
-			for range test.signals {
-				p.signal(syscall.SIGTERM)
+			for i := range test.signals {
+				p.signal([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT}[i])
 				p.says("finishing")
 			}
 			if code := p.wait(); code != 1 {

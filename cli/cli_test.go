@@ -63,7 +63,7 @@ func TestContextThatHasEnded(t *testing.T) {
 	s := migrated(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, args := range [][]string{{"push", "a"}, {"queues"}, {"clear"}, {"bench"}, {"migrate", "down", "--all"}} {
+	for _, args := range [][]string{{"push", "a"}, {"queues"}, {"clear", "--yes"}, {"bench"}, {"migrate", "down", "--all", "--yes"}} {
 		got := runWith(ctx, Options{DSN: s.dsn}, "", args...)
 		checkFailure(t, got, 1, []string{"context canceled"}, args)
 	}

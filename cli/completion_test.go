@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The scripts are ones that their shells can read.
@@ -37,6 +38,46 @@ func TestCompletion(t *testing.T) {
 		got := runWith(t.Context(), Options{}, "", append([]string{"__completeNoDesc"}, args...)...)
 		if words := strings.Join(strings.Fields(got.stdout), " "); words != want {
 			t.Errorf("%q is completed by %q, want %q", typed, words, want)
+		}
+	}
+}
+
+// Names and ids come from the database; where none answers, nothing is offered and nothing is said.
+func TestCompletionFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := migrated(t)
+	s.ok("push", "resize", "--queue", "images")
+	s.ok("push", "send", "--queue", "mail")
+	s.fail(1, "sms", "text", "no such number", 1)
+	s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES ('w1', 'w1', 'h', 1, 'reports', 1, 1, ?)",
+		time.Now().Add(time.Hour).UnixMicro())
+	complete := func(dsn, typed string) string {
+		got := runWith(t.Context(), Options{DSN: dsn}, "", append([]string{"__completeNoDesc"}, strings.Split(typed, " ")...)...)
+		return strings.Join(strings.Fields(got.stdout), " ")
+	}
+	for typed, want := range map[string]string{
+		"pause --queue ":       "images mail reports sms :4",
+		"monitor ":             "images mail reports sms :4",
+		"jobs show ":           "1 2 :4",
+		"jobs show 1 ":         ":4",
+		"jobs cancel 1 ":       "1 2 :4",
+		"jobs cancel --name ":  "resize send text :4",
+		"failed show ":         "1 :4",
+		"retry ":               "1 :4",
+		"push ":                "resize send text :4",
+		"later 1h ":            "resize send text :4",
+		"workers set ":         "w1 :4",
+		"schedule pause ":      ":4",
+		"unsubscribe ":         ":4",
+		"batches show ":        ":4",
+		"limit ":               "list images mail reports sms :4",
+		"failed list --queue ": "images mail reports sms :4",
+	} {
+		if got := complete(s.dsn, typed); got != want {
+			t.Errorf("%q is completed by %q, want %q", typed, got, want)
+		}
+		if got := strings.TrimPrefix(complete("sqlite:/no/such/file.db", typed), "list "); got != ":4" { // limit has a command list
+			t.Errorf("without a database %q is completed by %q", typed, got)
 		}
 	}
 }

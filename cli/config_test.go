@@ -88,7 +88,7 @@ monitor:
 		shownSetting{"work.max-jobs", "0", "default"},
 		shownSetting{"work.delay", "", "default"},
 		shownSetting{"monitor.max", "5", "file sqlqueue.yaml:15"},
-		shownSetting{"monitor.min-workers", "0", "default"},
+		shownSetting{"monitor.min-workers", "", "default"},
 	)
 }
 
@@ -105,7 +105,7 @@ func TestF4_CommandsHeedTheirSettings(t *testing.T) {
 	if got := s.run("monitor", "slow"); got.code != 2 {
 		t.Errorf("monitor: %+v", got)
 	}
-	if got := s.run("monitor", "slow", "--max", "2"); got.code != 0 {
+	if got := s.run("monitor", "slow", "--max", "2", "--min-workers", "0"); got.code != 0 {
 		t.Errorf("monitor with a flag: %+v", got)
 	}
 	t.Setenv("SQLQUEUE_QUEUE", "default")
@@ -255,4 +255,46 @@ func TestConfigFileIsFoundInTheWorkingDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSettings(t, shown(t, Options{}), shownSetting{"dsn", "sqlite:found.db", "file sqlqueue.yaml:1"})
+}
+
+// DATABASE_URL, which many programs share, has the address where nothing of sqlqueue's own does.
+func TestDatabaseURL(t *testing.T) {
+	configured(t, "other.yaml", "dsn: sqlite:from-file.db\n")
+	t.Setenv("DATABASE_URL", "postgres://app:s3cret@db.example.com/shop")
+	checkSettings(t, shown(t, Options{}), shownSetting{"dsn", "postgres://app:xxxxx@db.example.com/shop", "environment DATABASE_URL"})
+	checkSettings(t, shown(t, Options{}, "--dsn", "sqlite:a.db"), shownSetting{"dsn", "sqlite:a.db", "flag"})
+	checkSettings(t, shown(t, Options{}, "--config", "other.yaml"), shownSetting{"dsn", "sqlite:from-file.db", "file other.yaml:1"})
+	checkSettings(t, shown(t, Options{DSN: "sqlite:own.db"}), shownSetting{"dsn", "sqlite:own.db", "default"})
+	t.Setenv("SQLQUEUE_DSN", "sqlite:b.db")
+	checkSettings(t, shown(t, Options{}), shownSetting{"dsn", "sqlite:b.db", "environment SQLQUEUE_DSN"})
+	t.Setenv("SQLQUEUE_DSN", "")
+	t.Setenv("DATABASE_URL", "oracle://app:s3cret@db.example.com/shop")
+	got := runWith(t.Context(), Options{}, "", "queues")
+	checkFailure(t, got, 2, []string{"DATABASE_URL: ", `unknown scheme "oracle"`}, []string{"queues"})
+	if strings.Contains(got.stderr, "s3cret") {
+		t.Errorf("the password is shown: %s", got.stderr)
+	}
+}
+
+// Where nobody names a database, the file in the working directory is used, and standard error says so.
+func TestDefaultDatabaseIsNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notice := " the default database, SQLite file " + filepath.Join(folder, "sqlqueue.db") + ": name another with --dsn, SQLQUEUE_DSN or DATABASE_URL\n"
+	for _, step := range []struct{ args, says string }{
+		{"migrate up", "making" + notice + "database: sqlite file sqlqueue.db\n"},
+		{"migrate up", "using" + notice + "database: sqlite file sqlqueue.db\n"},
+		{"push a", "using" + notice},
+		{"push a --dsn sqlite:sqlqueue.db", ""},
+	} {
+		if got := runWith(t.Context(), Options{}, "", strings.Fields(step.args)...); got.code != 0 || got.stderr != step.says {
+			t.Errorf("%s: %+v", step.args, got)
+		}
+	}
+	if got := runWith(t.Context(), Options{DSN: "sqlite:sqlqueue.db"}, "", "queues"); got.code != 0 || got.stderr != "" {
+		t.Errorf("an application's own: %+v", got)
+	}
 }

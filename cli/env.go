@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/cli/internal/run"
@@ -14,6 +15,7 @@ import (
 type env struct {
 	options  Options
 	settings *settings.Settings
+	database *open.Database // the last one that was opened
 }
 
 // open opens the database of the flags, the environment or the Options, without connecting. With create, SQLite's file need not be
@@ -21,7 +23,22 @@ type env struct {
 func (e *env) open(create bool) (*open.Database, error) {
 	config := e.options.Config
 	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
-	return open.Open(open.Settings{DSN: e.settings.DSN, FromFile: e.settings.DSNFromFile(), Config: config}, create)
+	notice := e.settings.DefaultNotice()
+	d, err := open.Open(open.Settings{DSN: e.settings.DSN, From: e.settings.DSNFrom(), Config: config}, create)
+	if err != nil {
+		return nil, err
+	}
+	e.settings.Say(notice)
+	e.database = d
+	return d, nil
+}
+
+// where names the database that is open, for people: its server and its name, or its file, and the prefix of the tables.
+func (e *env) where() string {
+	if e.settings.Prefix == "" {
+		return e.database.String()
+	}
+	return fmt.Sprintf("%s, prefix %q", e.database, e.settings.Prefix)
 }
 
 // working returns what runs jobs, before its flags are made.

@@ -29,7 +29,8 @@ func failedCommand(e *env) *cobra.Command {
 }
 
 const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. Errors are alike if they differ in words with digits only, such as
-ids, times and addresses, for which a * stands; --error takes an error of a group as it is shown there.
+ids, times and addresses, for which a * stands; a status stays as it is (HTTP 404, exit status 1). --error takes an error of a group as it
+is shown there.
 
 retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
 

@@ -12,13 +12,13 @@ func forgetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget ID… | --all",
 		Short: "Delete failed jobs",
-		Long: "Delete failed jobs: by their ids, or with --all those that pass a filter. With --all it asks when a person is at the terminal, and\n" +
-			"says which they are. A thousand are deleted in a transaction.",
+		Long: "Delete failed jobs: by their ids, or with --all those that pass a filter. With --all it shows which they are and asks first;\n" +
+			"where no terminal is, it needs --yes. A thousand are deleted in a transaction.",
 		Example: `  sqlqueue forget 7 8
   sqlqueue forget --all --name send_invoice --error 'HTTP 404' --dry-run`,
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every failed job")
-	flags, consent := addFailedFilter(cmd, "with --all: "), consentFlags(cmd)
+	flags, consent := addFailedFilter(cmd, "with --all: "), consentFlags(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		filter, err := flags.idsOrAll(all, args)
 		if err != nil {
@@ -28,6 +28,9 @@ func forgetCommand(e *env) *cobra.Command {
 			return exit.Usagef("--dry-run goes with --all, not with ids")
 		}
 		consent.yes = consent.yes || !all
+		if err := consent.possible(cmd); err != nil {
+			return err
+		}
 		return e.withOperator(cmd.Context(), func(o *operator.Operator) error { return forget(cmd, consent, o, filter) })
 	}
 	return cmd

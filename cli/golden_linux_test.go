@@ -82,7 +82,7 @@ var (
 		"failed-groups": "failed --group",
 		"queues":        "queues",
 		"workers":       "workers",
-		"monitor":       "monitor mail images-of-customers-in-europe --max 1",
+		"monitor":       "monitor mail images-of-customers-in-europe --max 2",
 	}
 	anyTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*Z"`)
 	anyNow  = regexp.MustCompile(`\d\d:\d\d:\d\d`)

@@ -263,7 +263,7 @@ func TestE3_ASecondSignalEndsAPost(t *testing.T) {
 	})
 	p.signal(15)
 	p.says("finishing")
-	p.signal(15)
+	p.signal(2)
 	if code := p.wait(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}

@@ -19,10 +19,10 @@ const slowQuery = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM
 func TestInterruptedWorkIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, test := range []interruptedWork{
-		{args: "clear", did: "interrupted: deleted %d job"},
-		{args: "jobs cancel --name a", did: "interrupted: cancelled %d job"},
-		{args: "flush", did: "interrupted: forgot %d failed job", failed: true},
-		{args: "forget --all --name a", did: "interrupted: forgot %d failed job", failed: true},
+		{args: "clear --yes", did: "interrupted: deleted %d job"},
+		{args: "jobs cancel --name a --yes", did: "interrupted: cancelled %d job"},
+		{args: "flush --yes", did: "interrupted: forgot %d failed job", failed: true},
+		{args: "forget --all --name a --yes", did: "interrupted: forgot %d failed job", failed: true},
 		{args: "retry --all", did: "interrupted: retried %d job", failed: true},
 		{args: "push b --count 10000", did: "after %d job", pushes: true},
 	} {
@@ -87,7 +87,7 @@ func (w interruptedWork) run(t *testing.T, slowness int) bool {
 	if done == 0 || done == jobsToChange || done%1000 != 0 {
 		t.Errorf("%d rows were changed: that is no part of all, in whole batches", done)
 	}
-	said := strings.TrimPrefix(p.stderr.String(), "about to cancel 10000+ jobs\n")
+	said := strings.TrimPrefix(p.stderr.String(), "about to cancel 10000+ jobs in sqlite file "+s.file()+"\n")
 	if code != 1 || !strings.HasPrefix(said, "sqlqueue: "+fmt.Sprintf(w.did, done)) || strings.Count(said, "\n") != 1 {
 		t.Errorf("exit code %d with %d rows changed, and standard error is %q", code, done, said)
 	}

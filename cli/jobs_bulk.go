@@ -16,7 +16,7 @@ func jobsCancelCommand(e *env) *cobra.Command {
 		Use:   "cancel ID… | FILTER",
 		Short: "Delete jobs that no worker has",
 		Long: "Delete jobs that no worker has: by their ids, or all that pass a filter. Those that a worker has stay.\n\n" +
-			bulkLong + "\n\n" + jobFilterLong,
+			bulkLong + "\nWhere no terminal is, cancel with a filter needs --yes." + "\n\n" + jobFilterLong,
 		Example: `  sqlqueue jobs cancel 42 43
   sqlqueue jobs cancel --queue mail --name send_invoice --older-than 1d --dry-run
   sqlqueue jobs cancel --field customer.id=42 --yes`,
@@ -43,7 +43,7 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 		Example: `  sqlqueue jobs release 42
   sqlqueue jobs release --queue mail --older-than 1h --dry-run`,
 	}, bulkChange{
-		does: "release", did: "released",
+		does: "release", did: "released", harmless: true,
 		narrow: func(f *operator.JobFilter) error {
 			if f.State != "" && f.State != operator.Reserved {
 				return exit.Usagef("only reserved jobs are released, not %s ones", f.State)
@@ -56,20 +56,20 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 	})
 }
 
-const bulkLong = `With a filter it first says how many jobs they are, and asks when a person is at the terminal. They are changed a thousand in a
-transaction.`
+const bulkLong = `With a filter it first says how many jobs they are, and asks if there is a terminal. A thousand are changed in a transaction.`
 
 // bulkChange is what can be done to jobs by their ids, or to all that pass a filter.
 type bulkChange struct {
 	does, did string
+	harmless  bool                            // nothing is lost
 	narrow    func(*operator.JobFilter) error // to the jobs that it can be done to; its error is one of usage
 	each      func(*operator.Operator, context.Context, ...int64) (int, error)
 	all       func(*operator.Operator, context.Context, operator.JobFilter, ...func(int)) (int, error)
 }
 
 func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
-	flags, consent := addJobFilter(cmd), consentFlags(cmd)
-	consent.says = true
+	flags, consent := addJobFilter(cmd), consentFlags(e, cmd)
+	consent.says, consent.harmless = true, change.harmless
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 0 && flags.given():
@@ -88,6 +88,9 @@ func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
 			filter, err := flags.of(cmd.Context(), o)
 			if err == nil {
 				err = change.narrow(&filter)
+			}
+			if err == nil {
+				err = consent.possible(cmd)
 			}
 			if err != nil {
 				return err

@@ -84,14 +84,14 @@ func TestE6_CancelByFilter(t *testing.T) {
 	s.ok("push", "b", "--queue", "mail")
 	s.ok("push", "a", "--queue", "sms")
 	s.reserve(7)
-	got := s.run("jobs", "cancel", "--queue", "mail", "--name", "a")
-	if want := (result{"cancelled 1202 jobs\n", "about to cancel 1202 jobs\n", 0}); got != want {
+	got := s.run("jobs", "cancel", "--queue", "mail", "--name", "a", "--yes")
+	if want := (result{"cancelled 1202 jobs\n", "about to cancel 1202 jobs in sqlite file " + s.file() + "\n", 0}); got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
 	if left := s.ids(""); !slices.Equal(left, []int64{7, 1204, 1205}) {
 		t.Errorf("left are %v", left)
 	}
-	if got, want := s.run("jobs", "cancel", "--queue", "nothing-here"), (result{"cancelled 0 jobs\n", "", 0}); got != want {
+	if got, want := s.run("jobs", "cancel", "--queue", "nothing-here", "--yes"), (result{"cancelled 0 jobs\n", "", 0}); got != want {
 		t.Errorf("of nothing: %+v", got)
 	}
 }
@@ -107,7 +107,7 @@ func TestE6_ReleaseByFilter(t *testing.T) {
 	if got, want := s.ok("jobs", "release", "--name", "a", "--dry-run"), "would release 2 jobs\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
-	if got, want := s.run("jobs", "release", "--name", "a", "--state", "reserved"), (result{"released 2 jobs\n", "about to release 2 jobs\n", 0}); got != want {
+	if got, want := s.run("jobs", "release", "--name", "a", "--state", "reserved"), (result{"released 2 jobs\n", "about to release 2 jobs in sqlite file " + s.file() + "\n", 0}); got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
 	if reserved := s.ids("--state reserved"); !slices.Equal(reserved, []int64{5}) {
@@ -137,7 +137,7 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 	if got := s.ok("jobs", "cancel", "--name", "a", "--dry-run"); got != "would cancel 10000+ jobs\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.run("jobs", "cancel", "--name", "rare"); got != (result{"cancelled 3 jobs\n", "about to cancel 3 jobs\n", 0}) {
+	if got := s.run("jobs", "cancel", "--name", "rare", "--yes"); got != (result{"cancelled 3 jobs\n", "about to cancel 3 jobs in sqlite file " + s.file() + "\n", 0}) {
 		t.Errorf("the result is %+v", got)
 	}
 	if n := s.number("SELECT count(*) FROM jobs"); n != 119_997 {
@@ -198,7 +198,7 @@ func TestE8_FailedByGroupAndError(t *testing.T) {
 	if got := s.ok("retry", "--all", "--error", "cannot*refused", "--older-than", "1m"); got != "retried 1500 jobs\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.ok("forget", "--all", "--error", "HTTP 404"); got != "forgot 20 failed jobs\n" {
+	if got := s.ok("forget", "--all", "--error", "HTTP 404", "--yes"); got != "forgot 20 failed jobs\n" {
 		t.Errorf("printed %q", got)
 	}
 	if n, m := len(s.jobs("--limit", "2000")), len(s.failed()); n != 1500 || m != 3 {
@@ -224,7 +224,7 @@ func TestE8_FlushTellsWhatItDeletes(t *testing.T) {
 	if got := s.ok("flush", "--dry-run"); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
-	if got, want := s.run("flush"), (result{stdout: "forgot 28 failed jobs\n"}); got != want {
+	if got, want := s.run("flush", "--yes"), (result{stdout: "forgot 28 failed jobs\n"}); got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
 }

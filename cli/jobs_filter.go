@@ -49,6 +49,12 @@ func (f *jobFilter) given() bool { return slices.ContainsFunc(jobFilterNames, f.
 func (f *jobFilter) check() error {
 	switch state := operator.State(f.state); state {
 	case "", operator.Ready, operator.Delayed, operator.Reserved:
+	case "failed":
+		return exit.Usagef("failed jobs are listed by %s failed", f.cmd.Root().Name())
+	case "running":
+		return exit.Usagef("unknown state %q: jobs that run are reserved", f.state)
+	case "waiting", "pending", "available":
+		return exit.Usagef("unknown state %q: jobs that wait are ready, or delayed until later", f.state)
 	default:
 		return exit.Usagef("unknown state %q: use ready, delayed or reserved", f.state)
 	}

@@ -40,7 +40,7 @@ func TestJobsList(t *testing.T) {
 		"ID  QUEUE    STATE     NAME  ATTEMPTS  PRIORITY  AVAILABLE  CREATED  DATA\n" +
 		"1   default  ready     a     0         0         AGE        AGE      {\"x\":1}\n" +
 		"2   mail     ready     b     0         0         AGE        AGE      {}\n" +
-		"3   mail     delayed   a     0         0         in 2h      AGE      {}\n" +
+		"3   mail     delayed   a     0         0         in 3h      AGE      {}\n" +
 		"4   default  reserved  c     1         7         AGE        AGE      {}\n"
 	got := s.ok("jobs", "list")
 	got = anyAge.ReplaceAllString(got, "AGE  ")
@@ -77,7 +77,7 @@ func TestJobsList(t *testing.T) {
 	if got := s.run("jobs", "list", "--limit", "4"); got.stderr != "" {
 		t.Errorf("tells of more: %q", got.stderr)
 	}
-	s.fails(2, []string{`unknown state "running": use ready, delayed or reserved`}, "jobs", "list", "--state", "running")
+	s.fails(2, []string{`unknown state "odd": use ready, delayed or reserved`}, "jobs", "list", "--state", "odd")
 	s.fails(2, []string{"--limit: 0 is too small"}, "jobs", "list", "--limit", "0")
 }
 
@@ -226,10 +226,10 @@ func testQueues(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	want := "" +
-		"QUEUE  READY  DELAYED  RESERVED  FAILED  OLDEST  CONTROL             PUSHED/MIN  DONE/MIN  FAILED/MIN\n" +
-		"chat       0        0         0       0  -       paused, ends in 1h           0         0           0\n" +
-		"mail       2        1         1       0  3m ago  -                            0         0           0\n" +
-		"sms        1        0         0       0  now     paused, ends in 1h           0         0           0\n"
+		"QUEUE  READY  DELAYED  RESERVED  FAILED  OLDEST  WORKERS  CONTROL             PUSHED/MIN  DONE/MIN  FAILED/MIN\n" +
+		"chat       0        0         0       0  -             0  paused, ends in 1h           0         0           0\n" +
+		"mail       2        1         1       0  3m ago        0  -                            0         0           0\n" +
+		"sms        1        0         0       0  now           0  paused, ends in 1h           0         0           0\n"
 	if got := s.ok("queues"); got != want {
 		t.Errorf("the table is\n%swant\n%s", got, want)
 	}
@@ -254,7 +254,7 @@ func TestPauseAndResume(t *testing.T) {
 	if got := s.ok("pause"); got != "paused all queues\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.ok("queues"); !strings.Contains(strings.Join(strings.Fields(got), " "), " (all) 0 0 0 0 - paused ") {
+	if got := s.ok("queues"); !strings.Contains(strings.Join(strings.Fields(got), " "), " (all) 0 0 0 0 - - paused ") {
 		t.Errorf("the queues are\n%s", got)
 	}
 	s.work("true", "--queue", "x")
@@ -322,7 +322,7 @@ func TestFailedJobs(t *testing.T) {
 		t.Errorf("failed show prints\n%s", got)
 	}
 	s.fails(1, []string{"no such job"}, "failed", "show", "99")
-	s.fails(2, []string{`unknown command "7" for sqlqueue failed`}, "failed", "7")
+	s.fails(2, []string{`unknown command "7" for sqlqueue failed: use sqlqueue failed show 7`}, "failed", "7")
 
 	if got := s.ok("retry", "1", "2"); got != "retried 2 jobs\n" {
 		t.Errorf("printed %q", got)
@@ -333,7 +333,7 @@ func TestFailedJobs(t *testing.T) {
 	if got := s.run("retry", "1", "3"); got.code != 1 || got.stdout != "retried 1 job\n" || !strings.Contains(got.stderr, "failed job 1: no such job") {
 		t.Errorf("the result is %+v", got)
 	}
-	s.ok("clear")
+	s.ok("clear", "--yes")
 	s.ok("push", "a", "--count", "3")
 	s.work("exit 65")
 	if got := s.ok("retry", "--all", "--queue", "mail"); got != "retried 1 job\n" {
@@ -358,10 +358,10 @@ func TestFailedJobs(t *testing.T) {
 	for _, step := range []struct{ args, want string }{
 		{"prune-failed", "forgot 0 failed jobs\n"},
 		{"prune-failed --hours 3", "forgot 0 failed jobs\n"},
-		{"flush --hours 3", "forgot 0 failed jobs\n"},
-		{"flush --hours 1.5", "forgot 1 failed job\n"},
-		{"flush --queue nothing-here", "forgot 0 failed jobs\n"},
-		{"flush", fmt.Sprintf("forgot %d failed jobs\n", len(failed)-2)},
+		{"flush --hours 3 --yes", "forgot 0 failed jobs\n"},
+		{"flush --hours 1.5 --yes", "forgot 1 failed job\n"},
+		{"flush --queue nothing-here --yes", "forgot 0 failed jobs\n"},
+		{"flush --yes", fmt.Sprintf("forgot %d failed jobs\n", len(failed)-2)},
 	} {
 		if got := s.ok(strings.Fields(step.args)...); got != step.want {
 			t.Errorf("%s printed %q, want %q", step.args, got, step.want)
@@ -400,10 +400,10 @@ func TestClear(t *testing.T) {
 	s.ok("push", "a", "--count", "3", "--queue", "x,y")
 	s.reserve(1)
 	for _, step := range []struct{ args, want string }{
-		{"clear --queue x", "deleted 2 jobs\n"},
+		{"clear --queue x --yes", "deleted 2 jobs\n"},
 		{"clear --queue x --include-reserved --yes", "deleted 1 job\n"},
-		{"clear", "deleted 3 jobs\n"},
-		{"clear", "deleted 0 jobs\n"},
+		{"clear --yes", "deleted 3 jobs\n"},
+		{"clear --yes", "deleted 0 jobs\n"},
 	} {
 		if got := s.ok(strings.Fields(step.args)...); got != step.want {
 			t.Errorf("%s printed %q, want %q", step.args, got, step.want)

@@ -423,7 +423,7 @@ func TestD8_SignalsToListen(t *testing.T) {
 	if syscall.Kill(n, 0) != nil || isZombie(n) {
 		t.Error("TERM has ended the child")
 	}
-	p.signal(syscall.SIGTERM)
+	p.signal(syscall.SIGINT)
 	if code := p.wait(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, p.stderr)
 	}

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 func forgetTheUser() error {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
+		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || name == "DATABASE_URL" || strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
 			if err := os.Unsetenv(name); err != nil {
 				return err
 			}

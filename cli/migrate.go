@@ -3,14 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
+	"github.com/sqlqueue/sqlqueue/cli/internal/open"
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 func migrateCommand(e *env) *cobra.Command {
@@ -27,6 +29,7 @@ func migrateCommand(e *env) *cobra.Command {
 		migrateStatusCommand(e),
 		migrateVersionCommand(e),
 		migrateValidateCommand(e),
+		migrateSQLCommand(e),
 	)
 }
 
@@ -41,37 +44,64 @@ func migrateUpCommand(e *env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withMigrator(cmd.Context(), true, func(m *migrations.Migrator) error {
 				applied, err := m.Up(cmd.Context())
-				return reportSteps(cmd.OutOrStdout(), "applied", "nothing to do: the tables are up to date", applied, err)
+				return e.reportSteps(cmd, "applied", "nothing to do: the tables are up to date", applied, err)
 			})
 		},
 	}
 }
 
 func migrateDownCommand(e *env) *cobra.Command {
-	var all, yes bool
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Take back the newest step, with all the data in its tables",
+		Long: "Take back the newest step, with all the data in its tables and columns; with --all every step. It names the database and what it\n" +
+			"holds, and asks first; where no terminal is, it needs --yes.",
 		Example: `  sqlqueue migrate down
   sqlqueue migrate down --all --yes`,
 		Args: between(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
-				if err := confirm(cmd, yes, "This removes tables with all the jobs in them. "); err != nil {
-					return err
-				}
-				down := m.Down
-				if all {
-					down = m.DownAll
-				}
-				taken, err := down(cmd.Context())
-				return reportSteps(cmd.OutOrStdout(), "took back", "nothing to do: no step is applied", taken, err)
-			})
-		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "take back every step")
-	yesFlag(cmd, &yes)
+	consent := yesFlag(e, cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := consent.possible(cmd); err != nil {
+			return err
+		}
+		return e.withMigrator(cmd.Context(), false, func(m *migrations.Migrator) error {
+			goOn, err := consent.given(cmd, "take back", func() (extent, error) { return e.stepsToTakeBack(cmd.Context(), m, all) })
+			if !goOn {
+				return err
+			}
+			down := m.Down
+			if all {
+				down = m.DownAll
+			}
+			taken, err := down(cmd.Context())
+			return e.reportSteps(cmd, "took back", "nothing to do: no step is applied", taken, err)
+		})
+	}
 	return cmd
+}
+
+// stepsToTakeBack tells which steps migrate down would take back, and what is in the tables.
+func (e *env) stepsToTakeBack(ctx context.Context, m *migrations.Migrator, all bool) (extent, error) {
+	version, err := m.Version(ctx)
+	if err != nil || version == 0 {
+		return extent{}, err
+	}
+	found := extent{n: int(version), text: fmt.Sprintf("step %d and what it holds", version)}
+	if !all && version > 1 {
+		return found, nil
+	}
+	found.text = "every step and delete all jobs"
+	o := operator.New(e.database.Queue)
+	if jobs, err := o.CountJobs(ctx, operator.JobFilter{}, term.CountedTo); err == nil { // an older version of the tables may not let it count
+		found.text = "every step and delete " + term.CountTo(jobs, "job")
+	}
+	if groups, err := o.FailedGroups(ctx, operator.FailedFilter{}, term.CountedTo); err == nil {
+		found.text += " and " + extentOf(groups, 0).text
+	}
+	return found, nil
 }
 
 func migrateStatusCommand(e *env) *cobra.Command {
@@ -161,6 +191,46 @@ func migrateValidateCommand(e *env) *cobra.Command {
 	}
 }
 
+func migrateSQLCommand(e *env) *cobra.Command {
+	var dialect string
+	var down bool
+	after := 0
+	cmd := &cobra.Command{
+		Use:   "sql",
+		Short: "Print the statements, for other migration tools",
+		Long: "Print the statements of all steps, or of those after a version, for Flyway, Atlas, Alembic, Rails and others that apply files of SQL.\n" +
+			"They record the steps too, so that workers know the version of the tables. It does not connect: the address, or --dialect, only\n" +
+			"says for which database they are.",
+		Example: `  sqlqueue migrate sql --dialect postgres >migrations/V7__sqlqueue.sql
+  sqlqueue migrate sql --dialect mysql --after 5
+  sqlqueue migrate sql --dialect postgres --down`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			of := migrations.Dialect(dialect)
+			switch dialect {
+			case "mariadb":
+				of = migrations.MySQL
+			case "":
+				a, err := open.ParseAddress(e.settings.DSN)
+				if err != nil {
+					return err
+				}
+				of = a.Dialect
+			}
+			text, err := migrations.SQL(of, e.settings.Prefix, int64(after), down)
+			if err != nil {
+				return exit.Usagef("%w", err)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dialect, "dialect", "", "postgres, mysql (also for MariaDB) or sqlite (default: that of the address)")
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only the steps after this version, which is applied")
+	cmd.Flags().BoolVar(&down, "down", false, "print what takes the steps back, newest first")
+	return cmd
+}
+
 // withMigrator runs do with the migrator of a database that answers.
 func (e *env) withMigrator(ctx context.Context, create bool, do func(*migrations.Migrator) error) error {
 	d, err := e.open(create)
@@ -178,13 +248,17 @@ func (e *env) withMigrator(ctx context.Context, create bool, do func(*migrations
 	return do(m)
 }
 
-// reportSteps prints what was done, also before an error.
-func reportSteps(w io.Writer, did, nothing string, steps []migrations.Migration, err error) error {
+// reportSteps prints what was done, also before an error, and where.
+func (e *env) reportSteps(cmd *cobra.Command, did, nothing string, steps []migrations.Migration, err error) error {
 	for _, s := range steps {
-		fmt.Fprintf(w, "%s %d %s\n", did, s.Version, s.Name)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %d %s\n", did, s.Version, s.Name)
 	}
-	if len(steps) == 0 && err == nil {
-		fmt.Fprintln(w, nothing)
+	if err != nil {
+		return err
 	}
+	if len(steps) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), nothing)
+	}
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "database: %s\n", e.where())
 	return err
 }

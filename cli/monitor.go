@@ -22,8 +22,9 @@ func monitorCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "monitor QUEUE…",
 		Short: "Exit 2 when a queue has too many ready jobs, or too few workers",
-		Long: "Exit 2 when a queue has more ready jobs than --max, or fewer workers than --min-workers, and say which. Jobs that are delayed or\n" +
-			"reserved do not count, and no more than one too many are counted; a worker counts if it has written its row within 30 s.",
+		Long: "Exit 2 when a queue has more ready jobs than --max, fewer workers than --min-workers, or ready jobs and no worker, and say which.\n" +
+			"--min-workers 0 allows ready jobs without a worker, for workers that cron starts. Delayed and reserved jobs do not count, and counting\n" +
+			"stops at --max and one; a worker counts if it has written its row within 30 s.",
 		Example: `  sqlqueue monitor mail default --max 500
   sqlqueue monitor mail --min-workers 1 || notify-send 'mail is stuck'`,
 		Args: between(1, -1, "QUEUE"),
@@ -36,7 +37,8 @@ func monitorCommand(e *env) *cobra.Command {
 				}
 			}
 			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
-				found, err := monitor(cmd, o, queues, int64(most), workers)
+				none := cmd.Flags().Changed("min-workers") && workers == 0
+				found, err := monitor(cmd, o, queues, int64(most), workers, none)
 				if err != nil {
 					return err
 				}
@@ -49,8 +51,9 @@ func monitorCommand(e *env) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(settings.Counter(&most, 0), "max", "how many ready jobs are not too many")
-	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers", "how many workers each queue needs")
+	cmd.Flags().Var(settings.Counter(&most, 0), "max", "alert above this many ready jobs")
+	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers", "how many workers each queue needs (default: one while it has ready jobs)")
+	cmd.Flags().Lookup("min-workers").DefValue = ""
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -65,7 +68,8 @@ type monitored struct {
 	Alerts    []string  `json:"alerts"`
 }
 
-func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int64, workers int) ([]monitored, error) {
+// monitor looks at queues. none allows ready jobs without a worker.
+func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int64, workers int, none bool) ([]monitored, error) {
 	loads, err := o.Loads(cmd.Context(), queues, most+1)
 	if err != nil {
 		return nil, err
@@ -76,8 +80,11 @@ func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int
 		if m.Ready > most {
 			m.Alerts = append(m.Alerts, fmt.Sprintf("more than %d ready jobs", most))
 		}
-		if m.Workers < workers {
+		switch {
+		case m.Workers < workers:
 			m.Alerts = append(m.Alerts, fmt.Sprintf("%d workers, fewer than %d", m.Workers, workers))
+		case m.Workers == 0 && m.Ready > 0 && !none:
+			m.Alerts = append(m.Alerts, "ready jobs and no worker")
 		}
 		found[i] = m
 	}

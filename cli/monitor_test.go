@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestE5_Monitor(t *testing.T) {
@@ -12,11 +13,16 @@ func TestE5_Monitor(t *testing.T) {
 	s.ok("push", "a", "--count", "3")
 	s.ok("later", "1h", "a")
 	s.ok("push", "a", "--queue", "mail")
-	if out := s.ok("monitor", "default", "mail,empty", "--max", "3"); strings.Count(out, "\n") != 4 || !strings.Contains(out, "default      3  ") {
+	const alive = "INSERT INTO job_workers (id, name, host, pid, queues, concurrency, started_at, seen_at) VALUES ('y', 'y', 'y', 1, 'default', 1, 1, ?)"
+	s.exec(alive, time.Now().Add(time.Hour).UnixMicro())
+	if got, want := s.run("monitor", "default", "mail"), `sqlqueue: queue "mail" has ready jobs and no worker`+"\n"; got.code != 2 || got.stderr != want {
+		t.Errorf("ready jobs without a worker: %+v, want %q", got, want)
+	}
+	if out := s.ok("monitor", "default", "mail,empty", "--max", "3", "--min-workers", "0"); strings.Count(out, "\n") != 4 || !strings.Contains(out, "default      3  ") {
 		t.Errorf("the table is\n%s", out)
 	}
 
-	got := s.run("monitor", "default", "mail", "--max", "2", "--json")
+	got := s.run("monitor", "default", "mail", "--max", "2", "--min-workers", "0", "--json")
 	if want := `queue "default" has more than 2 ready jobs`; got.code != 2 || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "mail") {
 		t.Errorf("over the threshold: %+v, want %q", got, want)
 	}

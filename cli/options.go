@@ -16,7 +16,8 @@ type Options struct {
 	// subscriptions.
 	Mux *worker.Mux
 
-	// DSN is the address of the database where neither --dsn nor SQLQUEUE_DSN gives one. Default "sqlite:sqlqueue.db".
+	// DSN is the address of the database where neither --dsn nor SQLQUEUE_DSN nor a file gives one. Default: that of DATABASE_URL, or
+	// else "sqlite:sqlqueue.db".
 	DSN string
 
 	// Config is the queue's. Its Prefix holds where neither --prefix nor SQLQUEUE_PREFIX gives one, its Queue where neither --queue

@@ -129,8 +129,8 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 			p := s.start(append([]string{"work", "--processes", "2", "--exec", `trap "" TERM; echo pid $$; while :; do sleep 1; done`}, test.args...)...)
 			p.says(": pid ")
 			pids := append(s.workerPIDs(2), printed(p.stderr.String(), "pid")...)
-			for range test.signals {
-				p.signal(syscall.SIGINT)
+			for i := range test.signals {
+				p.signal([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[i])
 				waitFor(t, func() error { // or else a worker could take the second signal for the first
 					if n := strings.Count(p.stderr.String(), "signal=interrupt"); n < 2 {
 						return fmt.Errorf("%d of 2 workers have the signal:\n%s", n, p.stderr)

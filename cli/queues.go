@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,9 +19,10 @@ func queuesCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queues",
 		Short: "List the queues, what they hold, and how fast it changes",
-		Long: "List the queues and what they hold: jobs that are ready, delayed and reserved, failed jobs, and since when the oldest ready\n" +
-			"job has been available. The last columns are of the last five whole minutes; stats tells more of that. The queue with the empty\n" +
-			"name, shown as (all), stands for what was said about all queues.\n\n" +
+		Long: "List the queues and what they hold: jobs that are ready, delayed and reserved, failed jobs, since when the oldest ready job has\n" +
+			"been available, and how many workers serve it. A queue that workers name is listed also when it is empty. The last columns are of\n" +
+			"the last five whole minutes; stats tells more of that. The queue with the empty name, shown as (all), stands for what was said about\n" +
+			"all queues.\n\n" +
 			"Numbers are counted up to 10000, shown as 10000+ (counted_to in the JSON), unless --exact is given.",
 		Example: `  sqlqueue queues
   sqlqueue queues --exact
@@ -31,7 +34,7 @@ func queuesCommand(e *env) *cobra.Command {
 				if exact {
 					most = 0
 				}
-				infos, err := o.HeldQueues(cmd.Context(), most)
+				infos, err := o.ServedQueues(cmd.Context(), most)
 				if err != nil {
 					return err
 				}
@@ -61,23 +64,34 @@ const queuesRates = 5 * time.Minute
 
 // listedQueue is a row of `queues --json`.
 type listedQueue struct {
-	operator.QueueInfo
+	operator.ServedQueue
 	Pushed float64 `json:"pushed_per_minute"`
 	Done   float64 `json:"done_per_minute"`
 	Failed float64 `json:"failed_per_minute"`
 }
 
 func queueTable(queues []listedQueue, now time.Time) *term.Grid {
-	t := term.NewGrid(append(queueColumns(), term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")),
+	const control = 6 // the column before which the workers stand
+	columns := slices.Insert(queueColumns(), control, term.Number("WORKERS"))
+	t := term.NewGrid(append(columns, term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")),
 		term.Spare(term.Number("FAILED/MIN")))...)
 	for _, i := range queues {
-		t.Add(append(queueCells(i.QueueInfo, now), term.PerMinute(i.Pushed), term.PerMinute(i.Done), term.PerMinute(i.Failed))...)
+		cells := slices.Insert(queueCells(i.QueueInfo, now), control, workersOf(i))
+		t.Add(append(cells, term.PerMinute(i.Pushed), term.PerMinute(i.Done), term.PerMinute(i.Failed))...)
 		paintQueue(t, i.QueueInfo)
 		if i.Failed > 0 {
 			t.Paint("FAILED/MIN", term.Red)
 		}
 	}
 	return t
+}
+
+// workersOf writes the number of a queue's workers. All queues together are no queue that one could serve.
+func workersOf(q listedQueue) string {
+	if q.Queue == "" {
+		return "-"
+	}
+	return strconv.Itoa(q.Workers)
 }
 
 func queueColumns() []term.Column {

@@ -17,7 +17,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		_, settings := newTree(options)
 		return settings
 	}
-	e := &env{options, settings.New(options.Config.Queue, len(options.Worker.Queues) > 0, scratch)}
+	e := &env{options: options, settings: settings.New(options.Config.Queue, len(options.Worker.Queues) > 0, scratch)}
 	root := group(&cobra.Command{
 		Use:   cmp.Or(options.Name, "sqlqueue"),
 		Short: "Jobs in the database that you already have",
@@ -30,44 +30,27 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
   sqlqueue work --exec 'jq .order_id'
   sqlqueue queues
   sqlqueue failed`,
-	},
-		migrateCommand(e),
-		pushCommand(e),
-		laterCommand(e),
-		workCommand(e),
-		listenCommand(e),
-		jobsCommand(e),
-		batchesCommand(e),
-		scheduleCommand(e),
-		queuesCommand(e),
-		statsCommand(e),
-		workersCommand(e),
-		operationsCommand(e),
-		dashboardCommand(e),
-		monitorCommand(e),
-		failedCommand(e),
-		retryCommand(e),
-		forgetCommand(e),
-		flushCommand(e),
-		pruneFailedCommand(e),
-		clearCommand(e),
-		pauseCommand(e),
-		resumeCommand(e),
-		limitCommand(e),
-		restartCommand(e),
-		downCommand(e),
-		upCommand(e),
-		subscribeCommand(e),
-		subscriptionsCommand(e),
-		unsubscribeCommand(e),
-		benchCommand(e),
-		configCommand(e),
-	)
+	})
+	for _, g := range e.groups() {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID(settingUp)
 	e.settings.Flags(root, options.DSN, options.Config.Prefix)
 	root.SetFlagErrorFunc(flagError)
 	term.FitHelp(root)
-	finish(root, root.Name(), e.settings.Configure)
+	e.completeArguments(root)
+	e.finish(root, root.Name(), e.settings.Configure)
 	plain := []*cobra.Command{completionCommand(), versionCommand()} // they need no settings
+	for _, cmd := range plain {
+		cmd.GroupID = settingUp
+	}
+	root.Version = versionText()
+	root.SetVersionTemplate("{{.Version}}")
+	root.Flags().Bool("version", false, "print the versions of sqlqueue, of its tables and of Go")
 	if options.Commands != nil {
 		for _, cmd := range options.Commands() {
 			refuseUsage(cmd)
@@ -75,18 +58,44 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		}
 	}
 	for _, cmd := range plain {
-		finish(cmd, root.Name(), nil)
+		e.finish(cmd, root.Name(), nil)
 		root.AddCommand(cmd)
 	}
 	return root, e.settings
 }
 
+// settingUp is the group of commands that come before and beside the work with jobs.
+const settingUp = "Set up"
+
+// commandGroup is commands that help shows together.
+type commandGroup struct {
+	title    string
+	commands []*cobra.Command
+}
+
+func (e *env) groups() []commandGroup {
+	return []commandGroup{
+		{"Push and run jobs", []*cobra.Command{pushCommand(e), laterCommand(e), workCommand(e), listenCommand(e), batchesCommand(e), scheduleCommand(e)}},
+		{"Watch", []*cobra.Command{
+			queuesCommand(e), statsCommand(e), workersCommand(e), monitorCommand(e), dashboardCommand(e), operationsCommand(e),
+		}},
+		{"Look after jobs", []*cobra.Command{
+			jobsCommand(e), clearCommand(e), failedCommand(e), retryCommand(e), forgetCommand(e), flushCommand(e), pruneFailedCommand(e),
+		}},
+		{"Control workers", []*cobra.Command{
+			pauseCommand(e), resumeCommand(e), limitCommand(e), restartCommand(e), downCommand(e), upCommand(e),
+		}},
+		{"Post jobs to URLs", []*cobra.Command{subscribeCommand(e), subscriptionsCommand(e), unsubscribeCommand(e)}},
+		{settingUp, []*cobra.Command{migrateCommand(e), importCommand(e), benchCommand(e), configCommand(e)}},
+	}
+}
+
 // finish puts the program's name into the examples of a tree, has its commands call before first, if it is not nil, and keeps cobra from
 // printing errors, also below another's root.
-func finish(cmd *cobra.Command, name string, before func(*cobra.Command) error) {
+func (e *env) finish(cmd *cobra.Command, name string, before func(*cobra.Command) error) {
 	cmd.Example = strings.ReplaceAll(cmd.Example, "sqlqueue ", name+" ")
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	completeFlags(cmd)
+	e.completeFlags(cmd)
 	if run := cmd.RunE; before != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := before(cmd); err != nil {
@@ -96,7 +105,7 @@ func finish(cmd *cobra.Command, name string, before func(*cobra.Command) error) 
 		}
 	}
 	for _, child := range cmd.Commands() {
-		finish(child, name, before)
+		e.finish(child, name, before)
 	}
 }
 

@@ -18,11 +18,16 @@ func versionCommand() *cobra.Command {
 		Example: `  sqlqueue version`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version, goVersion := buildVersion()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sqlqueue %s\ntables %d\n%s\n", version, driver.SchemaVersion, goVersion)
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}
+}
+
+// versionText is what version and --version print.
+func versionText() string {
+	version, goVersion := buildVersion()
+	return fmt.Sprintf("sqlqueue %s\ntables %d\n%s\n", version, driver.SchemaVersion, goVersion)
 }
 
 // buildVersion returns the version of this module, which is the main one in the stock binary and a dependency in an application's.

@@ -3,8 +3,8 @@ package cli
 import "github.com/spf13/cobra"
 
 const workLong = `Run jobs until TERM, INT, QUIT or HUP: then no more are taken, and those that run have --grace to finish. A second signal ends it at
-once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are taken until CONT. A server that is away is waited
-for. A log that cannot be written ends no worker: its lines are dropped, and counted.
+once, but the same one within a second counts once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are
+taken until CONT. It waits for a database that is down. A log that cannot be written ends no worker: its lines are dropped, and counted.
 
 A handler whose context has ended at --timeout has --kill-after to return. Then its job is settled as timed out all the same; the handler
 keeps its place among --concurrency, and when too many do (--max-stuck) the worker finishes and exits 1, for its supervisor.

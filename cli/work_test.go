@@ -193,7 +193,7 @@ func TestOnce(t *testing.T) {
 		t.Errorf("failed are %+v", failed)
 	}
 
-	s.ok("clear")
+	s.ok("clear", "--yes")
 	started := time.Now()
 	if got := s.run("work", "--once", "--exec", "true", "--sleep", "0.2"); got.code != 0 {
 		t.Errorf("with nothing there: exit code %d", got.code)

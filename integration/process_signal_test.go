@@ -63,8 +63,8 @@ func testSecondSignal(t *testing.T, s *site) {
 		workers[i].says("signal: finishing")
 	}
 	before := time.Now()
-	for i, sig := range stopSignals {
-		workers[i].signal(sig)
+	for i := range stopSignals { // another, as one that is repeated within a second counts once
+		workers[i].signal(stopSignals[(i+1)%len(stopSignals)])
 	}
 	exitAll(t, 1, workers...)
 	if took := time.Since(before); took > within+margin {

@@ -115,7 +115,7 @@ func TestReadmeTranscript(t *testing.T) {
 		line, want, _ := strings.Cut(step, "\n")
 		command := exec.CommandContext(t.Context(), "sh", "-c", line)
 		command.Dir = dir
-		command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SQLQUEUE_DSN=", "SQLQUEUE_PREFIX=")
+		command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SQLQUEUE_DSN=sqlite:sqlqueue.db", "SQLQUEUE_PREFIX=")
 		output, _ := command.CombinedOutput() // what it answers is in the output
 		if got, want := withoutTimes(string(output)), withoutTimes(want+"\n"); strings.TrimSpace(got) != strings.TrimSpace(want) {
 			t.Errorf("%s\nprinted\n%s\nand the README says\n%s", line, got, want)

@@ -25,10 +25,10 @@ var commandsByRight = map[string][][]string{
 	"push":    {{"push", "a", `{"n":1}`}, {"later", "1h", "a"}, {"push", "a", "--queue", "b,c", "--count", "3"}, {"push", "a", "--unique", "k"}, {"push", "a", "--unique", "k"}},
 	"look":    {{"queues"}, {"jobs", "list"}, {"jobs", "show", "2"}, {"failed"}, {"monitor", "nothing", "--max", "5"}, {"workers"}, {"stats"}},
 	"work":    {{"work", "--max-jobs", "2", "--queue", "b,default", "--exec", "exit 65"}, {"listen", "--once", "--queue", "c", "--exec", "exit 1"}},
-	"change":  {{"jobs", "edit", "2", "--priority", "1"}, {"jobs", "cancel", "2"}, {"clear"}},
+	"change":  {{"jobs", "edit", "2", "--priority", "1"}, {"jobs", "cancel", "2"}, {"clear", "--yes"}},
 	"operate": {{"forget", "1"}, {"retry", "--all"}, {"pause"}, {"resume"}, {"restart"}, {"flush", "--yes"}},
 	"send":    {{"subscribe", "s", "http://127.0.0.1:1/", "mail"}, {"unsubscribe", "s"}},
-	"make":    {{"migrate", "down"}},
+	"make":    {{"migrate", "down", "--yes"}},
 }
 
 func testGrants(t *testing.T, binary string, s *servers.Server) {
@@ -97,7 +97,7 @@ func testGrants(t *testing.T, binary string, s *servers.Server) {
 	for _, args := range commandsByRight["send"] {
 		as("operator").ok(args...)
 	}
-	as("migrator").ok("migrate", "down")
+	as("migrator").ok("migrate", "down", "--yes")
 }
 
 const password = "s3cr3t-of-the-login"

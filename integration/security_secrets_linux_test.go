@@ -83,15 +83,15 @@ func testCommandsShowNoSecret(t *testing.T, c *command) {
 		{"down"},
 		{"up"},
 		{"unsubscribe", "s"},
-		{"clear"},
-		{"flush"},
+		{"clear", "--yes"},
+		{"flush", "--yes"},
 		{"no-such-command"},
 		{"push"},
 		{"work", "--no-such-flag", "--exec", "true"},
 		{"help"},
 		{"version"},
-		{"migrate", "down"},
-		{"migrate", "down"},
+		{"migrate", "down", "--yes"},
+		{"migrate", "down", "--yes"},
 	} {
 		text, code := c.quiet(t, args...)
 		if strings.Contains(text, "goroutine ") {

@@ -13,6 +13,8 @@ type engine struct {
 	quote byte // around names
 	// exists is a query whether the table %s exists where a new one would be made.
 	exists string
+	// versions are the columns of goose's version table.
+	versions string
 	// objects is a query for what has one of the names %s there: name, kind (table, index, view and so on), and column, a row for each.
 	objects string
 	// appliedAt is an expression over the rows of one version: seconds since 1970 UTC.

@@ -16,6 +16,8 @@ import (
 
 // mysql is also MariaDB's.
 var mysql = engine{
+	versions: `id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, version_id bigint NOT NULL,
+    is_applied boolean NOT NULL, tstamp datetime NULL DEFAULT CURRENT_TIMESTAMP`,
 	goose:  database.DialectMySQL,
 	quote:  '`',
 	exists: `SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s')`,

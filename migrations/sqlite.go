@@ -12,6 +12,8 @@ import (
 )
 
 var sqlite = engine{
+	versions: `id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL,
+    is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now'))`,
 	goose:  database.DialectSQLite3,
 	quote:  '"',
 	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '%s')`,

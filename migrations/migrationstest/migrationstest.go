@@ -47,6 +47,8 @@ func Run(t *testing.T, open func(t testing.TB) *sql.DB, dialect migrations.Diale
 		{"DeadSessionGivesLockBack", servers, s.deadSession},
 		{"NewerSchema", all, s.newerSchema},
 		{"TablesOfOthers", all, s.tablesOfOthers},
+		{"TablesOfOtherQueues", all, s.tablesOfQueues},
+		{"PrintedStatements", all, s.printed},
 		{"EmptiedVersionTable", all, s.emptiedVersionTable},
 		{"SomeTablesUnrecorded", []migrations.Dialect{migrations.Postgres, migrations.SQLite}, s.someTablesUnrecorded},
 		{"InterruptedUp", []migrations.Dialect{migrations.MySQL}, s.interruptedUp},
@@ -664,6 +666,65 @@ func (s suite) tablesOfOthers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// tablesOfQueues: tables of Laravel and think-queue, which have our names, are known as theirs.
+func (s suite) tablesOfQueues(t *testing.T) {
+	for _, c := range []struct{ table, columns, says string }{
+		{"jobs", "queue, payload, attempts, reserved_at, available_at, created_at", "Laravel's queue, whose jobs sqlqueue import laravel takes over"},
+		{"jobs", "queue, payload, attempts, reserve_time, available_time, create_time", "think-queue's queue, whose jobs sqlqueue import think-queue takes over"},
+		{"jobs", "queue, payload, attempts, reserved, reserved_at, available_at, created_at", "think-queue's queue"},
+		{"failed_jobs", "uuid, connection, queue, payload, exception, failed_at", "Laravel's queue"},
+		{"failed_jobs", "connection, queue, payload, exception, fail_time", "think-queue's queue"},
+		{"job_batches", "name, total_jobs, pending_jobs, failed_jobs, failed_job_ids, options", "Laravel's queue"},
+	} {
+		s.empty(t)
+		statement := "CREATE TABLE " + c.table + " (id integer, " + strings.ReplaceAll(c.columns, ",", " integer,") + " integer)"
+		if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		before := s.tables(t)
+		_, err := s.migrator(t, s.db, "").Up(t.Context())
+		want := "the table " + c.table + " exists already and is not sqlqueue's: use a table prefix, another schema or another database (it is that of " + c.says
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Up says %v, want %s", err, want)
+		}
+		if after := s.tables(t); !slices.Equal(after, before) {
+			t.Errorf("the tables were %v, and are %v", before, after)
+		}
+	}
+}
+
+// printed is what SQL says for other tools: it makes what Up makes, and records it, also from a version in between.
+func (s suite) printed(t *testing.T) {
+	run := func(prefix string, after int64, down bool) {
+		t.Helper()
+		text, err := migrations.SQL(s.dialect, prefix, after, down)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range split(text) {
+			if _, err := s.db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatalf("%v in\n%s", err, statement)
+			}
+		}
+	}
+	for _, prefix := range []string{"", "app_"} {
+		m := s.migrator(t, s.db, prefix)
+		run(prefix, 0, false)
+		s.wantVersion(t, m, migrations.Latest())
+		if applied, err := m.Up(t.Context()); err != nil || len(applied) != 0 {
+			t.Errorf("afterwards Up applies %v, %v", applied, err)
+		}
+		run(prefix, 2, true)
+		s.wantVersion(t, m, 2)
+		run(prefix, 2, false)
+		s.wantVersion(t, m, migrations.Latest())
+		run(prefix, 0, true)
+		if left := s.tables(t); len(left) != 0 {
+			t.Errorf("left are %v", left)
+		}
 	}
 }
 

@@ -37,23 +37,32 @@ func likeErrors(groups []FailedGroup) []FailedGroup {
 	return merged
 }
 
-// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. Small numbers stay:
-// they are more likely a kind of error than one of many values (exit status 1, HTTP 404).
+// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. A small number that names the kind
+// of an error stays: exit status 1, HTTP 404.
 func like(text string) string {
 	var b strings.Builder
+	before := "" // the word before
 	for text != "" {
 		word := text[:end(text, false)]
 		if word == "" {
 			word = text[:end(text, true)]
 			b.WriteString(word)
-		} else if strings.ContainsFunc(word, unicode.IsNumber) && !small(word) {
+			text = text[len(word):]
+			continue
+		}
+		if strings.ContainsFunc(word, unicode.IsNumber) && !(small(word) && namesKind(before)) {
 			b.WriteByte('*')
 		} else {
 			b.WriteString(word)
 		}
-		text = text[len(word):]
+		before, text = word, text[len(word):]
 	}
 	return b.String()
+}
+
+// namesKind reports whether a number after this word says what kind of error it is.
+func namesKind(word string) bool {
+	return slices.Contains([]string{"http", "status", "code"}, strings.TrimRight(strings.ToLower(word), ":"))
 }
 
 // end is where the text's first word ends, or what stands before it.

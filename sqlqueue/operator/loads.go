@@ -1,9 +1,12 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Load is how many jobs of a queue wait, and how many workers serve it.
@@ -33,11 +36,53 @@ func (o *Operator) Loads(ctx context.Context, queues []string, most int64) ([]Lo
 				loads[i].Ready, loads[i].CountedTo, loads[i].Oldest = info.Ready, info.CountedTo, info.Oldest
 			}
 		}
-		for _, w := range workers {
-			if !w.Dead && slices.Contains(w.Queues, queue) {
-				loads[i].Workers++
+		loads[i].Workers = serving(workers, queue)
+	}
+	return loads, nil
+}
+
+// ServedQueue is what a queue holds, and how many workers serve it.
+type ServedQueue struct {
+	QueueInfo
+	Workers int `json:"workers"` // that are alive; a pattern counts for every queue that it stands for
+}
+
+// ServedQueues is HeldQueues with the workers of each queue. Queues that workers name are among them also when nothing is in them.
+func (o *Operator) ServedQueues(ctx context.Context, most int64) ([]ServedQueue, error) {
+	infos, err := o.HeldQueues(ctx, most)
+	if err != nil {
+		return nil, err
+	}
+	workers, err := o.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, info := range infos {
+		known[info.Queue] = true
+	}
+	for _, w := range workers {
+		for _, name := range w.Queues {
+			if !w.Dead && !known[name] && !driver.IsPattern(name) {
+				known[name] = true
+				infos = append(infos, QueueInfo{Queue: name, CountedTo: most, Control: Control{Queue: name}})
 			}
 		}
 	}
-	return loads, nil
+	slices.SortFunc(infos, func(a, b QueueInfo) int { return cmp.Compare(a.Queue, b.Queue) })
+	served := make([]ServedQueue, len(infos))
+	for i, info := range infos {
+		served[i] = ServedQueue{info, serving(workers, info.Queue)}
+	}
+	return served, nil
+}
+
+// serving counts the workers that are alive and serve a queue.
+func serving(workers []Worker, queue string) (n int) {
+	for _, w := range workers {
+		if !w.Dead && slices.ContainsFunc(w.Queues, func(name string) bool { return name == queue || driver.InPattern(name, queue) }) {
+			n++
+		}
+	}
+	return n
 }

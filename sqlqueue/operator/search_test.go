@@ -123,7 +123,8 @@ func TestLikeErrors(t *testing.T) {
 		"user bob42@example.com":                            "user *@example.com",
 		`parsing "x1": bad`:                                 `parsing "*": bad`,
 		"строка 12345, 行 67890":                             "строка *, 行 *",
-		"panic: index out of range [5] with length 3":       "panic: index out of range [5] with length 3",
+		"panic: index out of range [5] with length 3":       "panic: index out of range [*] with length *",
+		"order 7 of customer 12: code 23":                   "order * of customer * code 23",
 	} {
 		failWith(t, q, text)
 		groups, err := operator.New(q).FailedGroups(t.Context(), operator.FailedFilter{}, 10)

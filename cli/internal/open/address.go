@@ -40,7 +40,7 @@ func ParseAddress(dsn string) (Address, error) {
 	switch strings.ToLower(scheme) {
 	case "postgres", "postgresql":
 		a.Dialect = migrations.Postgres
-	case "mysql", "mariadb":
+	case "mysql", "mysql2", "mariadb":
 		a.Dialect = migrations.MySQL
 	case "sqlite", "sqlite3":
 		return sqliteAddress(rest)
@@ -140,7 +140,7 @@ func (a Address) checkFile(create bool) error {
 	}
 	_, err := os.Stat(a.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no database %s: run sqlqueue migrate up (or give --dsn or SQLQUEUE_DSN)", a.path)
+		return fmt.Errorf("there is no database %s: run sqlqueue migrate up (or give --dsn, SQLQUEUE_DSN or DATABASE_URL)", a.path)
 	}
 	return err
 }

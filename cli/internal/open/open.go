@@ -20,7 +20,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
+
+// URLVariable is the variable of the environment that many programs take the address of their database from.
+const URLVariable = "DATABASE_URL"
 
 // ConnectTimeout bounds the first conversation with a server.
 const ConnectTimeout = 10 * time.Second
@@ -43,6 +49,18 @@ func (d *Database) Identity() string {
 	return fmt.Sprintf("%s/%s/%s", d.Dialect, name, d.prefix)
 }
 
+// Bind returns the queue bound to a transaction of DB.
+func (d *Database) Bind(tx *sql.Tx) *sqlqueue.Queue {
+	switch d.Dialect {
+	case migrations.Postgres:
+		return pgqueue.WithSQLTx(d.Queue, tx)
+	case migrations.MySQL:
+		return mysqlqueue.WithTx(d.Queue, tx)
+	default:
+		return sqlitequeue.WithTx(d.Queue, tx)
+	}
+}
+
 // openers opens the address of each dialect without connecting.
 var openers = map[migrations.Dialect]func(Address, sqlqueue.Config) (*Database, error){
 	migrations.Postgres: openPostgres,
@@ -52,18 +70,21 @@ var openers = map[migrations.Dialect]func(Address, sqlqueue.Config) (*Database, 
 
 // Settings say what is opened.
 type Settings struct {
-	DSN      string
-	FromFile bool // a configuration file has the address
-	Config   sqlqueue.Config
+	DSN    string
+	From   string // where the address is from: see settings.DSNFrom
+	Config sqlqueue.Config
 }
 
 // Open opens a database without connecting. With create, SQLite's file need not be there.
 func Open(s Settings, create bool) (*Database, error) {
 	a, err := ParseAddress(s.DSN)
-	if err != nil {
+	switch {
+	case err != nil && s.From == "environment "+URLVariable:
+		return nil, exit.Usagef(URLVariable+": %w (--dsn and SQLQUEUE_DSN come before it)", err)
+	case err != nil:
 		return nil, err
 	}
-	a.fromFile = s.FromFile
+	a.fromFile = strings.HasPrefix(s.From, "file ")
 	if err := sqlqueue.CheckPrefix(s.Config.Prefix); err != nil {
 		return nil, exit.Usagef("%w", err)
 	}

@@ -29,6 +29,22 @@ var errAtOnce = errors.New("stopped at once by a second signal: jobs that were r
 
 var errNoEnd = errors.New("the worker did not end within its grace: jobs that were running run again when their reservations expire")
 
+// A signal that comes again so soon counts once: whoever forwards Ctrl-C to a process often does so to one whose terminal has sent it too.
+const soon = time.Second
+
+// repeats tells signals that came just before.
+type repeats struct {
+	last os.Signal
+	at   time.Time
+}
+
+// is reports whether the signal repeats the one before.
+func (r *repeats) is(s os.Signal, now time.Time) bool {
+	repeated := s == r.last && now.Sub(r.at) < soon
+	r.last, r.at = s, now
+	return repeated
+}
+
 // untilSignal runs run with a context that ends at the first TERM, INT, QUIT or HUP. The second one ends atOnce, and gives run a moment,
 // and so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second:
 // a terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
@@ -52,6 +68,7 @@ func untilSignal(ctx context.Context, logger *slog.Logger, longest, moment time.
 	var over <-chan time.Time
 	caught, second := false, false // second: the next signal is the second one
 	why := errAtOnce
+	var before repeats
 wait:
 	for {
 		select {
@@ -61,6 +78,9 @@ wait:
 			}
 			return result
 		case s := <-signals:
+			if before.is(s, time.Now()) {
+				continue
+			}
 			if second && s != syscall.SIGHUP {
 				break wait
 			}

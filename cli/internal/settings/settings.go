@@ -4,8 +4,11 @@ package settings
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,11 +26,13 @@ const Help = `Settings come from flags, then from the environment, then from a f
 work and listen but --processes, --queue of push and later, and the thresholds of monitor. What selects jobs, says what to push, or
 answers a question is taken from nowhere but the command line.
 
-In the environment a setting is SQLQUEUE_ and its flag's name in capitals, with _ for -: SQLQUEUE_DSN, SQLQUEUE_MAX_JOBS. An empty
-variable is none. The file is --config, SQLQUEUE_CONFIG, or sqlqueue.yaml in the working directory if there is one: that is refused when it,
-its folder or what it links to belongs to another user than this one and root, or can be written by others. It is YAML: flags'
-names with their values, for every command that has the setting, or under a command's name for that command alone. SQLQUEUE_QUEUE, and
-queue at the top, are the one queue where jobs go that are pushed to none, and that a worker of none serves:
+In the environment a setting is SQLQUEUE_ and its flag's name in capitals, with _ for -: SQLQUEUE_DSN, SQLQUEUE_MAX_JOBS. Empty
+variables are ignored. DATABASE_URL has the address if no flag, SQLQUEUE_DSN, file or program does.
+
+The file is --config, SQLQUEUE_CONFIG, or sqlqueue.yaml in the working directory if there is one: that is refused when it, its folder or
+what it links to belongs to another user than this one and root, or can be written by others. It is YAML: flags' names with their values,
+for every command that has the setting, or under a command's name for that command alone. SQLQUEUE_QUEUE (or queue at the top) is the
+default queue for pushes and workers that name none:
 
   dsn: postgres://app@db.example.com/shop
   queue: default
@@ -58,6 +63,7 @@ type Settings struct {
 	Queue  string // the default one: where jobs go that are pushed to none
 
 	root      *cobra.Command
+	ownDSN    bool             // the application has an address of its own
 	ownQueues bool             // the application says which queues its workers serve
 	scratch   func() *Settings // those of another tree like this one, which is not used
 	config    string           // the name of the file
@@ -74,14 +80,15 @@ func New(queue string, ownQueues bool, scratch func() *Settings) *Settings {
 	}
 }
 
+const defaultDSN = "sqlite:sqlqueue.db"
+
 // Flags adds the flags that all commands of the tree have.
 func (s *Settings) Flags(root *cobra.Command, dsn, prefix string) {
-	const defaultDSN = "sqlite:sqlqueue.db"
-	s.root = root
+	s.root, s.ownDSN = root, dsn != ""
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.config, "config", "", "file with settings (environment: SQLQUEUE_CONFIG) (default sqlqueue.yaml, if it is there)")
 	flags.StringVar(&s.DSN, "dsn", cmp.Or(dsn, defaultDSN),
-		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN)")
+		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN, DATABASE_URL)")
 	flags.StringVar(&s.Prefix, "prefix", prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
 	flags.Lookup("dsn").DefValue = "" // help shows no password
 	if dsn == "" {
@@ -89,9 +96,30 @@ func (s *Settings) Flags(root *cobra.Command, dsn, prefix string) {
 	}
 }
 
-// DSNFromFile reports whether the configuration file gave the address.
-func (s *Settings) DSNFromFile() bool {
-	return strings.HasPrefix(s.from[s.root.PersistentFlags().Lookup("dsn")], "file ")
+// DSNFrom tells where the address is from, as config show does; empty: it is the default.
+func (s *Settings) DSNFrom() string { return s.from[s.root.PersistentFlags().Lookup("dsn")] }
+
+// DefaultNotice says that the default file is used, or will be made, where nobody has named a database. Otherwise it is empty.
+func (s *Settings) DefaultNotice() string {
+	if s.DSNFrom() != "" || s.ownDSN || child.Serves() {
+		return ""
+	}
+	verb := "using"
+	path, err := filepath.Abs(strings.TrimPrefix(defaultDSN, "sqlite:"))
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		verb = "making"
+	}
+	return fmt.Sprintf("%s the default database, SQLite file %s: name another with --dsn, SQLQUEUE_DSN or %s", verb, path, open.URLVariable)
+}
+
+// Say writes a line to standard error, if there is one to write.
+func (s *Settings) Say(line string) {
+	if line != "" {
+		fmt.Fprintln(s.root.ErrOrStderr(), line)
+	}
 }
 
 // globalSettings returns the flags of all commands that are settings.
@@ -132,6 +160,9 @@ func (s *Settings) Configure(cmd *cobra.Command) error {
 	}
 	if err := s.set(s.globalSettings(), nil, false); err != nil {
 		return err
+	}
+	if url := os.Getenv(open.URLVariable); url != "" && s.DSNFrom() == "" && !s.ownDSN {
+		s.DSN, s.from[s.root.PersistentFlags().Lookup("dsn")] = url, "environment "+open.URLVariable
 	}
 	if a, err := open.ParseAddress(file.top["dsn"].text); err == nil && len(a.Secrets) > 0 && file.open {
 		WarnOfReaders(cmd, file.name)

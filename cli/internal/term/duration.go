@@ -48,17 +48,17 @@ func Ago(t, now time.Time) string {
 	return roughly(d) + " ago"
 }
 
-// roughly writes a duration in its largest unit.
+// roughly writes a duration in its largest unit, rounded.
 func roughly(d time.Duration) string {
 	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 2*Day:
-		return fmt.Sprintf("%dh", d/time.Hour)
+	case d.Round(time.Second) < time.Minute:
+		return fmt.Sprintf("%ds", d.Round(time.Second)/time.Second)
+	case d.Round(time.Minute) < time.Hour:
+		return fmt.Sprintf("%dm", d.Round(time.Minute)/time.Minute)
+	case d.Round(time.Hour) < 2*Day:
+		return fmt.Sprintf("%dh", d.Round(time.Hour)/time.Hour)
 	}
-	return fmt.Sprintf("%dd", d/Day)
+	return fmt.Sprintf("%dd", d.Round(Day)/Day)
 }
 
 // Timestamp writes a time in full, in the local time zone, with its age.

@@ -28,3 +28,17 @@ func TestTimesThatAreFarAway(t *testing.T) {
 		}
 	}
 }
+
+// Times are rounded, so that what comes in a week is not shown as coming in six days.
+func TestAgoRounds(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for want, ahead := range map[string]time.Duration{
+		"in 7d": Week - time.Second, "in 1h": time.Hour - time.Second, "in 1m": time.Minute - time.Millisecond, "in 59m": 59*time.Minute + 29*time.Second,
+		"in 2d": 2*Day - time.Minute, "in 47h": 47*time.Hour + 10*time.Minute, "3m ago": -(2*time.Minute + 40*time.Second), "2s ago": -1600 * time.Millisecond, "now": 999 * time.Millisecond,
+	} {
+		if got := Ago(now.Add(ahead), now); got != want {
+			t.Errorf("in %v is %q, want %q", ahead, got, want)
+		}
+	}
+}
