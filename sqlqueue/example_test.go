@@ -170,7 +170,7 @@ func ExampleChain() {
 	printJobs(q)
 	// Output:
 	// <nil>
-	// 1 default 0 {"job":"download","data":1,"then":[{"job":"convert","data":2},{"job":"upload","data":3}]}
+	// 1 default 0 {"job":"download","data":1,"then":[[{"job":"convert","data":2},{"job":"upload","data":3}]]}
 }
 
 // pushTwice pushes the job two times, and prints what became of the second.
@@ -224,7 +224,7 @@ func ExampleReplace() {
 	pushTwice(sqlqueue.Unique("invoice"), sqlqueue.Replace())
 	// Output:
 	// 1 false <nil>
-	// 1 true <nil>
+	// 1 false <nil>
 	// 1 default 0 {"job":"send_invoice","data":{"order_id":43}}
 }
 
@@ -233,6 +233,6 @@ func ExampleDebounce() {
 	pushTwice(sqlqueue.Unique("index"), sqlqueue.Debounce(5*time.Minute, time.Hour))
 	// Output:
 	// 1 false <nil>
-	// 1 true <nil>
+	// 1 false <nil>
 	// 1 default 0 {"job":"send_invoice","data":{"order_id":43}} in 5m0s
 }
