@@ -329,7 +329,7 @@ func testOperators(t *testing.T, c *command) {
 		t.Errorf("the job is %+v with payload %s, %v", job, job.Payload, err)
 	}
 	c.expect("paused mail\n", "pause", "--queue", "mail", "--for", "1h")
-	if got := c.ok("queues"); !strings.Contains(got, "mail") || !strings.Contains(got, "paused, ends in 59m") {
+	if got := c.ok("queues"); !strings.Contains(got, "mail") || !strings.Contains(got, "paused, ends in 1h") {
 		t.Errorf("the queues are\n%s", got)
 	}
 	c.ok("work", "--queue", "mail", "--stop-when-empty", "--exec", "true")

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	readEvery         = 2 * time.Second        // how often the subscriptions are read
+	mostReadEvery     = 2 * time.Second        // how often the subscriptions are read, unless --sleep is shorter
 	emptyEvery        = 100 * time.Millisecond // how often is looked whether the last job of a worker that is to end has ended
 	unsubscribedDelay = 10 * time.Second       // how long a job waits whose subscription has gone
 )
@@ -53,6 +53,15 @@ type route struct {
 
 func newDelivery(atOnce context.Context, d *open.Database, client *deliver.Client, config worker.Config, fixed bool) *delivery {
 	return &delivery{atOnce: atOnce, db: d, client: client, config: config, fixed: fixed}
+}
+
+// readEvery is how often the subscriptions are read: no less often than the worker looks for jobs.
+func (d *delivery) readEvery() time.Duration {
+	const least = 50 * time.Millisecond
+	if d.config.Sleep <= 0 {
+		return mostReadEvery
+	}
+	return min(max(d.config.Sleep, least), mostReadEvery)
 }
 
 // Pause is Worker.Pause, also for the workers that come.
@@ -110,7 +119,7 @@ func (d *delivery) Run(ctx context.Context) error {
 		case config.Once, config.StopWhenEmpty:
 			return nil
 		default:
-			d.wait(ctx, readEvery)
+			d.wait(ctx, d.readEvery())
 			d.read(ctx)
 		}
 		if ctx.Err() != nil {
@@ -131,7 +140,7 @@ func (d *delivery) beginWithin(ctx context.Context, longest time.Duration) error
 
 // begin reads the subscriptions for the first time. A server that is away is waited for.
 func (d *delivery) begin(ctx context.Context) error {
-	for ; ctx.Err() == nil; d.wait(ctx, readEvery) {
+	for ; ctx.Err() == nil; d.wait(ctx, d.readEvery()) {
 		if err := d.db.CheckTables(ctx); err != nil {
 			return err
 		}
@@ -238,7 +247,7 @@ func (d *delivery) work(ctx context.Context, config worker.Config) (changed bool
 	defer d.set(nil)
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	tick := time.NewTicker(readEvery)
+	tick := time.NewTicker(d.readEvery())
 	defer tick.Stop()
 	for {
 		select {
