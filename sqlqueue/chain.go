@@ -23,14 +23,15 @@ const (
 	mostResult = 64 << 10  // bytes of a result
 )
 
-// Next is a job that is pushed when another has ended, as it stands in that one's payload: the members of a payload, and where and when.
+// Next is a job that is pushed when another job has ended. It is stored in that job's payload: the members of a payload, and the queue,
+// delay and priority.
 type Next struct {
 	Payload
 	Queue    string  `json:"queue,omitzero"`    // default: the queue of the job before
 	Delay    Seconds `json:"delay,omitzero"`    // until it is available, from the end of the job before
 	Priority int16   `json:"priority,omitzero"` // default 0
 
-	// Steps, if there are any, stand in the place of the job: a list of jobs, of which each is pushed when the one before it is done.
+	// Steps, if there are any, replace the job: each of these jobs is pushed when the one before it is done.
 	Steps []Next `json:"-"`
 }
 
@@ -45,10 +46,10 @@ type Parent struct {
 	Error  string          `json:"error,omitzero"`  // why it failed
 }
 
-// Then pushes jobs when this one is done: all of them, in the transaction that deletes its row. A job that fails, or is discarded, pushes
-// none; when it is retried and done, it does. Each may have options of its own, by With: its queue (default: that of the job before), a
-// Delay that counts from the end of the job before, a Priority, and what the worker heeds, Then and Catch among it; but no time and no
-// unique key. Ten jobs may stand in one another; Chain may have as many as its payload has room for, 256 KiB.
+// Then pushes jobs when this one is done: all of them, in the transaction that deletes its row. A job that fails, or is discarded,
+// pushes none; when it is retried and done, it does. Each may have options of its own, by With: its queue (default: that of the job
+// before), a Delay that counts from the end of the job before, a Priority, and what the worker heeds, Then and Catch among it; but no
+// time and no unique key. Jobs may be nested ten levels deep; a Chain may be as long as fits into its payload, 256 KiB.
 func Then(jobs ...Pushable) PushOption { return func(p *push) { p.then = append(p.then, jobs...) } }
 
 // Catch pushes jobs when this one has failed for good, in the same transaction. They find the error in JobInfo.Parent. As for Then.

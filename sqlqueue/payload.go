@@ -38,10 +38,10 @@ type Payload struct {
 	Trace Trace `json:"trace,omitzero"`
 }
 
-// ParsePayload reads a payload as it stands in the table. Names of members are taken exactly: "Job" is not "job". Settings that it does not
-// know are left alone. The error says what is wrong: not an object, no name of a handler, a setting of the wrong type or out of range, or
-// a member that is there twice, of which each database would take another. When it is about another member than the name, Job is still the
-// name, by which lists and filters know the job.
+// ParsePayload reads a payload from the table. Names of members must match exactly: "Job" is not "job". Unknown settings are ignored.
+// The error says what is wrong: not an object, no name of a handler, a setting of the wrong type or out of range, or a member that is
+// there twice, of which each database would take another. When it is about another member than the name, Job is still the name, by
+// which lists and filters know the job.
 func ParsePayload(payload []byte) (Payload, error) {
 	if p, ok := parsePlain(payload); ok {
 		return p, nil

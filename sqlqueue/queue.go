@@ -14,7 +14,7 @@ type Config struct {
 	// Queue is where jobs go without OnQueue. Default "default".
 	Queue string
 
-	// Prefix stands before the names of all tables: letters, digits and underscores, at most 32. Default none.
+	// Prefix is put before the names of all tables: letters, digits and underscores, at most 32. Default: no prefix.
 	Prefix string
 
 	// Codec turns jobs' data into JSON and back. Default JSON.
@@ -28,7 +28,7 @@ type Config struct {
 	// does the same for one push.
 	Sync bool
 
-	// OnPush is told of the jobs of each push: see PushHook. Default: none.
+	// OnPush is called with the jobs of each push: see PushHook. Default: nil.
 	OnPush PushHook
 }
 
@@ -106,8 +106,8 @@ type binder interface {
 	Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store, error)
 }
 
-// Store returns what the Queue stands on, for packages that serve it beside this one. The error says why there is none, or that
-// ctx has ended.
+// Store returns the Queue's store, for packages that work on it beside this one. The error says why there is none, or that ctx has
+// ended.
 func (q *Queue) Store(ctx context.Context) (driver.Store, error) { return q.open(ctx) }
 
 // open gives an operation its store, or the reason why there is none.

@@ -79,7 +79,7 @@ const (
 // untouched, and when it comes next, whether it is paused and how often it has run stay in any case, but for the next time if Cron, Every
 // or Zone has changed. It waits until the next time that comes, and pushes nothing now.
 //
-// What is wrong with the schedule is told by a *ScheduleError.
+// If the schedule has a mistake, the error is a *ScheduleError.
 func (q *Queue) Schedule(ctx context.Context, s Schedule) error {
 	return wrap("schedule", q.schedule(ctx, s))
 }
@@ -251,9 +251,9 @@ func (q *Queue) clock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// RunSchedules pushes the jobs of the schedules that are due, and returns how many jobs it has pushed, and how long it is until the next
-// schedule comes, by the database's clock; negative: there is none. Workers call it; a program without workers may call it too. It is safe
-// to call anywhere at any time: whoever is first pushes.
+// RunSchedules pushes the jobs of the schedules that are due, and returns how many jobs it has pushed, and how long it is until the
+// next schedule comes, by the database's clock; negative: there is none. Workers call it; a program without workers may call it too. It
+// is safe to call anywhere at any time: only the first caller pushes.
 //
 // A schedule that cannot come, because a program that is not this package has written something wrong into its row, is paused, and the error
 // says why; the others come nevertheless.

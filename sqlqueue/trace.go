@@ -68,9 +68,9 @@ func (t Trace) with(payload []byte) []byte {
 	return append(append(append(traced, plainTrace...), t...), `"}`...)
 }
 
-// PushHook is told of the jobs of each push that are about to be stored, before they are: one entry for each job and queue. It may set
-// their Traces; one that is no traceparent is left out. The push goes on with the context that it returns, and tells the function, which
-// may be nil, how it ended: what became of each entry, or the error. A push in a transaction ends before the transaction does.
+// PushHook is called before the jobs of a push are stored, with one entry for each job and queue. It may set their Traces; one that is
+// no traceparent is left out. The push goes on with the context that it returns, and tells the function, which may be nil, how it
+// ended: what became of each entry, or the error. A push in a transaction ends before the transaction does.
 //
 // It is called by the goroutines of the callers, several at once, and must not block.
 type PushHook func(ctx context.Context, jobs []Pushing) (context.Context, func(pushed []Pushed, err error))

@@ -81,8 +81,8 @@ type Config struct {
 	// limit.
 	MaxMemory int64
 
-	// Schedules are set when Run begins, by Queue.Schedule. One that is left out later stays in the table: two versions of a program may run
-	// beside each other. Workers run all schedules of the table, whoever has set them. Default: none.
+	// Schedules are set when Run begins, by Queue.Schedule. One that is left out later stays in the table: two versions of a program
+	// may run beside each other. Workers run all schedules in the table, no matter which program has set them. Default: none.
 	Schedules []sqlqueue.Schedule
 
 	// Force goes on under maintenance.
@@ -91,15 +91,15 @@ type Config struct {
 	// Name is shown to operators: at most 191 characters. Default: the host's name and the process's number.
 	Name string
 
-	// OnFailed is told of every job that has failed for good, after the data's own method Failed: see Handle. The first of the two that
-	// does not return nil decides. Default: none, so failed jobs are kept as failed jobs. It runs in the job's goroutine, whose
-	// reservation is kept alive, with a context of its own that ends after 60 s.
+	// OnFailed is called for every job that has failed for good, after the data's own method Failed: see Handle. The first of the two
+	// that does not return nil decides. Default: nil, so failed jobs are kept as failed jobs. It runs in the job's goroutine with a
+	// context of its own that ends after 60 s; the job's reservation is kept alive meanwhile.
 	OnFailed FailedFunc
 
-	// Health is told how the worker does, for the probes of a supervisor. Default: none.
+	// Health gets the worker's state, for the probes of a supervisor. Default: nil.
 	Health *Health
 
-	// Events are told what the worker does. Default: none.
+	// Events are called when something happens. Default: no events.
 	Events Events
 
 	// Meter measures what the worker does. Default: none.

@@ -16,12 +16,13 @@ import (
 // Handler runs a job. What it returns decides what becomes of the job: see the package. It is called from several goroutines at once.
 type Handler func(ctx context.Context, job *Job[json.RawMessage]) error
 
-// FailedFunc is told of a job that has failed for good, before the job moves to the failed jobs; err is why. What it returns decides:
-// nil moves the job there, Discard() deletes it, and Keep() leaves it alone. Any other error, and a panic, is logged and counts as nil.
+// FailedFunc is called when a job has failed for good, before the job moves to the failed jobs; err is the reason. Its return value
+// decides: nil moves the job there, Discard() deletes it, and Keep() leaves it alone. Any other error, and a panic, is logged and
+// counts as nil.
 type FailedFunc func(ctx context.Context, job *Job[json.RawMessage], err error) error
 
-// Mux finds the handler of a job by the job's name, which must match exactly. What is wrong with a registration (two handlers of one
-// name, a name that is empty) is told by Worker.Run. A Mux is safe for concurrent use.
+// Mux finds the handler of a job by the job's name, which must match exactly. Worker.Run reports wrong registrations (two handlers of
+// one name, an empty name). A Mux is safe for concurrent use.
 //
 // It is a sqlqueue.Runner, for sync mode.
 type Mux struct {

@@ -13,7 +13,7 @@ var (
 	// ErrTimedOut: the handler ran longer than its timeout.
 	ErrTimedOut = errors.New("timed out")
 
-	// ErrStopped: the worker was told to stop, and Config.Grace is over.
+	// ErrStopped: the worker is stopping, and Config.Grace is over.
 	ErrStopped = errors.New("worker stopped")
 )
 

@@ -19,8 +19,7 @@ type Worker struct {
 	paused atomic.Bool
 }
 
-// New returns a Worker that reserves jobs from q and finds their handlers in mux. What is wrong with them or with the config is told by
-// Run.
+// New returns a Worker that reserves jobs from q and finds their handlers in mux. Run reports mistakes in them and in the config.
 func New(q *sqlqueue.Queue, mux *Mux, config Config) *Worker {
 	return &Worker{queue: q, mux: mux, config: config}
 }
@@ -37,11 +36,11 @@ func (w *Worker) Resume() { w.paused.Store(false) }
 // away or hangs. It returns nil if every handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended
 // for Config.MaxMemory.
 //
-// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or
-// that refuses for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. A
-// server that is away is waited for, then and later: what has become of the jobs is kept until it can be written. What the
-// database refuses for good while the worker runs, with nothing of the kind going well for 5 s, ends Run with that error, as
-// the end of ctx would. Run called twice at once makes two workers.
+// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or that
+// refuses for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. If the server is
+// down, Run waits for it, at the start and later, and keeps the outcomes of jobs until they can be written. If the database keeps
+// refusing an operation for 5 s while the worker runs, Run ends with that error, in the same way as at the end of ctx. Run called twice
+// at once makes two workers.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.queue == nil || w.mux == nil {
 		return errors.New("worker: New needs a queue and a mux")

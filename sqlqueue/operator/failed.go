@@ -109,14 +109,14 @@ func (o *Operator) FailedGroups(ctx context.Context, f FailedFilter, most int) (
 }
 
 // Retry moves all failed jobs that pass the filter back to their queues, with new ids, no attempts and available now, a thousand in a
-// transaction, and returns how many it moved. Jobs whose unique key another job has by now stay failed, and are told by a
+// transaction, and returns how many it moved. Jobs whose unique key another job has by now stay failed, and are named by a
 // *sqlqueue.DuplicateError; ids that are not there by ErrNotFound. The filter's Limit is not used. Progress: see CancelAll.
 func (o *Operator) Retry(ctx context.Context, f FailedFilter, progress ...func(retried int)) (int, error) {
 	return o.changeFailed(ctx, "retry", f, retryFailed, progress)
 }
 
 // Forget deletes all failed jobs that pass the filter, a thousand in a transaction, and returns how many it deleted. Ids that are not
-// there are told by ErrNotFound. The filter's Limit is not used. Progress: see CancelAll.
+// there cause ErrNotFound. The filter's Limit is not used. Progress: see CancelAll.
 func (o *Operator) Forget(ctx context.Context, f FailedFilter, progress ...func(forgotten int)) (int, error) {
 	return o.changeFailed(ctx, "forget", f, forgetFailed, progress)
 }

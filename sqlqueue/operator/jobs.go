@@ -37,8 +37,8 @@ func (o *Operator) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	return jobs, wrap("jobs", err)
 }
 
-// CountJobs counts the jobs that pass the filter, up to most, window by window where no index helps: see SearchJobs. The filter's Limit is
-// not used. Progress is told after each statement how many it was until then.
+// CountJobs counts the jobs that pass the filter, up to most, window by window where no index helps: see SearchJobs. The filter's Limit
+// is not used. Progress is called after each statement with the number so far.
 func (o *Operator) CountJobs(ctx context.Context, f JobFilter, most int, progress ...func(counted int)) (int, error) {
 	t, err := o.open(ctx)
 	if err != nil {
@@ -205,8 +205,8 @@ func (o *Operator) changeEach(ctx context.Context, operation string, ids []int64
 	return total, wrap(operation, errors.Join(errs...))
 }
 
-// CancelAll deletes the jobs that pass the filter and that no worker has, a thousand in a transaction, from the oldest to the newest, and
-// returns how many it deleted. The filter's Limit is not used. Progress is told after each transaction how many it was until then.
+// CancelAll deletes the jobs that pass the filter and that no worker has, a thousand in a transaction, from the oldest to the newest,
+// and returns how many it deleted. The filter's Limit is not used. Progress is called after each transaction with the number so far.
 func (o *Operator) CancelAll(ctx context.Context, f JobFilter, progress ...func(deleted int)) (int, error) {
 	t, err := o.open(ctx)
 	if err != nil {

@@ -23,7 +23,7 @@ type Subscription struct {
 }
 
 // Subscribe writes a subscription, in place of the one of its name if there is one, whose CreatedAt stays. Its queue must have no
-// other: a *SubscribedError. Workers that deliver to subscriptions heed it within seconds.
+// other: a *SubscribedError. It takes effect within seconds.
 func (o *Operator) Subscribe(ctx context.Context, s Subscription) error {
 	t, err := o.open(ctx)
 	if err == nil {
