@@ -65,6 +65,11 @@ chaos: ## break what workers run on, one fault at a time, then in random order: 
 soak: ## faults in random order on every engine, without an end of their own: 8 hours
 	cd integration && go test -count=1 -timeout=24h -v -run TestRandom ./chaos -chaos.for=8h
 
+# ENGINES="galera postgres-18" runs these alone; go run ./engines -list, in integration/, prints all, and what may differ there.
+.PHONY: engines
+engines: ## conformance and kills on clusters, poolers and other versions, as far as they can be had: an hour
+	cd integration && go run ./engines $(ENGINES)
+
 .PHONY: lint
 lint: ## check style and the architecture's arrows
 	go run $(GOLANGCI_LINT) run ./...

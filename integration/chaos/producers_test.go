@@ -78,7 +78,7 @@ func (w *world) produce(producers int, m mix) {
 	ctx, cancel := context.WithCancel(w.Context())
 	var group sync.WaitGroup
 	for n := range producers {
-		database, r := w.open(w.dsn), rand.New(rand.NewPCG(w.random.Uint64(), uint64(n)))
+		database, r := w.open(w.address(n)), rand.New(rand.NewPCG(w.random.Uint64(), uint64(n)))
 		group.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				w.pushSome(context.WithoutCancel(ctx), database, r, m, fmt.Sprintf("%s-p%d-%d", w.engine, n, i))

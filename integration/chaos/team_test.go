@@ -28,6 +28,7 @@ type team struct {
 // member is a place in the team.
 type member struct {
 	name    string
+	dsn     string
 	version string
 	flags   []string
 	extra   []string    // flags
@@ -49,14 +50,14 @@ var always = []string{"work", "--expire", expire.String(), "--sleep", "0.2", "--
 
 // join adds a member.
 func (t *team) join(flags []string) {
-	m := &member{name: "member", version: "old", flags: slices.Concat(always, flags)}
+	m := &member{name: "member", dsn: t.address(len(t.members)), version: "old", flags: slices.Concat(always, flags)}
 	t.members = append(t.members, m)
 	t.start(m)
 }
 
 // keepVeteran adds a member to whose process nobody does anything.
 func (t *team) keepVeteran() {
-	t.veteran = &member{name: "veteran", version: "old", flags: always}
+	t.veteran = &member{name: "veteran", dsn: t.dsn, version: "old", flags: always}
 	t.start(t.veteran)
 }
 
@@ -79,7 +80,7 @@ func (t *team) run(m *member) {
 	version, flags := m.version, slices.Concat(m.flags, m.extra)
 	t.mu.Unlock()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), t.binaries[version], flags...)
-	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+t.dsn, "CHAOS_HISTORY="+t.history, "CHAOS_MEMBER="+m.name)
+	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+m.dsn, "CHAOS_HISTORY="+t.history, "CHAOS_MEMBER="+m.name)
 	leash, err := cmd.StdinPipe()
 	if err != nil {
 		t.Error(err)

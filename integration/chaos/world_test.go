@@ -59,8 +59,9 @@ type world struct {
 	name  string             // of the database
 	proxy *toxiproxy.Proxy   // nil: SQLite
 
-	direct string // address of the database for the application's user
-	dsn    string // the same, through the proxy
+	direct string   // address of the database for the application's user
+	dsn    string   // the same, through the proxy
+	nodes  []string // addresses of the same database, over which workers and producers are spread; nil: dsn alone
 
 	team     *team
 	pushing  func() // ends the producers
@@ -108,7 +109,11 @@ func newWorld(t *testing.T, at place, binaries map[string]string, random *rand.R
 func (w *world) begin() {
 	w.Helper()
 	w.migrate("up")
-	_, err := w.open(w.direct).ExecContext(w.Context(), "CREATE TABLE effects (token VARCHAR(100) NOT NULL)")
+	effects := "CREATE TABLE effects (token VARCHAR(100) NOT NULL)"
+	if strings.HasPrefix(w.direct, "mysql:") { // clusters want a primary key
+		effects = "CREATE TABLE effects (token VARCHAR(100) NOT NULL, id BIGINT AUTO_INCREMENT PRIMARY KEY)"
+	}
+	_, err := w.open(w.direct).ExecContext(w.Context(), effects)
 	w.must(err)
 	w.produced, err = Create(w.history, "producers")
 	w.must(err)
@@ -155,6 +160,14 @@ func (w *world) exec(query string) {
 	if _, err := w.admin.ExecContext(w.Context(), query); err != nil {
 		w.Fatalf("%s: %v", query, err)
 	}
+}
+
+// address is where the nth worker or producer connects to.
+func (w *world) address(n int) string {
+	if w.nodes == nil {
+		return w.dsn
+	}
+	return w.nodes[n%len(w.nodes)]
 }
 
 // migrate runs sqlqueue's command.

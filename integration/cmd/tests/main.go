@@ -46,7 +46,7 @@ func main() {
 		{name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue", packages: []string{"./..."}},
 		{
 			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
-			packages: []string{".", "./chaos/...", "./cmd/...", "./internal/...", "./servers/..."},
+			packages: []string{".", "./chaos/...", "./cmd/...", "./engines", "./internal/...", "./servers/..."},
 		},
 		{
 			name: "browser", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
