@@ -58,6 +58,7 @@ func dashboardCommand(e *env) *cobra.Command {
 	flags.BoolVar(&config.ReadOnly, "read-only", false, "show everything, change nothing")
 	flags.StringVar(&config.Name, "name", "", "which system this is, for the head of the page")
 	flags.StringVar(&config.Colour, "colour", "", "of the head of the page: red, orange, green, blue, purple or grey")
+	flags.StringVar(&config.TraceURL, "trace-url", "", "link jobs to their traces, such as https://tempo.example.com/trace/{trace}")
 	return cmd
 }
 

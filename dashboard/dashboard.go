@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -47,6 +48,10 @@ type Config struct {
 	// the like. It is asked for each value, with the job's name (empty in a search for all names) and the path of member names that leads
 	// to the value. Default nil. Hidden values can be neither seen nor searched, and an edit keeps them.
 	Redact func(job string, path []string, value []byte) bool
+
+	// TraceURL is where a trace can be looked at, with {trace} in place of its id, such as "https://tempo.example.com/trace/{trace}": jobs
+	// that were pushed in a trace link to it. Default none.
+	TraceURL string
 
 	// TrustedOrigins are other sites, such as "https://admin.example.com", whose pages may send forms here. Default none.
 	TrustedOrigins []string
@@ -99,6 +104,9 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	if config.Path != "" && (!strings.HasPrefix(config.Path, "/") || !strings.HasSuffix(config.Path, "/")) {
 		return nil, fmt.Errorf("dashboard: the path %q: it must begin and end with a slash", config.Path)
 	}
+	if err := checkTraceURL(config.TraceURL); err != nil {
+		return nil, err
+	}
 	d := &Dashboard{config: config, queue: q, operator: operator.New(q), origins: http.NewCrossOriginProtection()}
 	d.searches = make(chan struct{}, searchesAtOnce)
 	for _, origin := range config.TrustedOrigins {
@@ -139,6 +147,20 @@ func (d *Dashboard) spoil() {
 	for i := range d.errs {
 		d.errs[i].spoil()
 	}
+}
+
+// traceID is the part of Config.TraceURL that stands for a trace's id.
+const traceID = "{trace}"
+
+func checkTraceURL(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(address, traceID) {
+		return fmt.Errorf("dashboard: the trace URL %q: it must be like https://tempo.example.com/trace/%s", hideCredentials(address), traceID)
+	}
+	return nil
 }
 
 var colours = map[string]bool{"": true, "red": true, "orange": true, "green": true, "blue": true, "purple": true, "grey": true}

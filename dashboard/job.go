@@ -31,7 +31,7 @@ type jobData struct {
 }
 
 // setting is what a job asks of workers, such as its tries.
-type setting struct{ Name, Value string }
+type setting struct{ Name, Value, Link string }
 
 // jobForm is what can be changed of a job, as it was typed.
 type jobForm struct {
@@ -103,10 +103,18 @@ func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut i
 			if isSecret(e.name) {
 				value = []byte(mask)
 			}
-			settings = append(settings, setting{e.name, brief(200, string(value))})
+			settings = append(settings, setting{Name: e.name, Value: brief(200, string(value))})
+			if e.name == "trace" && parsed.Trace != "" {
+				settings[len(settings)-1].Link = v.traceLink(parsed.Trace)
+			}
 		}
 	}
 	return name, tree, raw, cut, odd, settings
+}
+
+// traceLink is where to look at a trace; empty: nowhere.
+func (v *visit) traceLink(trace sqlqueue.Trace) string {
+	return strings.ReplaceAll(v.config.TraceURL, traceID, string(trace[3:35]))
 }
 
 func (v *visit) formOf(job operator.Job) jobForm {
