@@ -20,8 +20,13 @@ type Role int
 const (
 	Viewer   Role = iota + 1 // looks
 	Operator                 // retries, cancels, edits and pushes jobs, and controls queues and workers
-	Admin                    // deletes for good: clears queues and forgets failed jobs
+	Admin                    // deletes for good: clears queues and forgets failed jobs; decides to which URLs jobs are sent
 )
+
+// String returns viewer, operator or admin.
+func (r Role) String() string {
+	return map[Role]string{Viewer: "viewer", Operator: "operator", Admin: "admin"}[r]
+}
 
 // permission is the right that a route needs.
 type permission int
@@ -34,7 +39,12 @@ const (
 	push
 	control
 	destroy
+	subscribe
 )
+
+func (p permission) String() string {
+	return [...]string{"", "view", "retry", "cancel", "edit", "push", "control", "destroy", "subscribe"}[p]
+}
 
 // may reports whether a user has a right.
 func (d *Dashboard) may(u User, p permission) bool {
@@ -45,7 +55,7 @@ func (d *Dashboard) may(u User, p permission) bool {
 		return true
 	case d.config.ReadOnly:
 		return false
-	case p == destroy:
+	case p == destroy, p == subscribe:
 		return u.Role == Admin
 	}
 	return u.Role >= Operator

@@ -85,6 +85,7 @@ func TestButtons(t *testing.T) {
 		for _, page := range []string{
 			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers", "/schedules",
 			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity",
+			"/subscriptions", "/settings",
 		} {
 			body := s.get(page)
 			if role == dashboard.Viewer && (strings.Contains(strings.Replace(body, "<button>Search<", "", 1), "<button>") ||

@@ -16,7 +16,7 @@ type Route struct {
 func Routes() (all []Route) {
 	least := map[permission]Role{
 		view: Viewer, retry: Operator, cancel: Operator, edit: Operator, push: Operator,
-		control: Operator, destroy: Admin,
+		control: Operator, destroy: Admin, subscribe: Admin,
 	}
 	for _, r := range routes() {
 		all = append(all, Route{r.method, r.pattern, least[r.needs]})

@@ -50,7 +50,10 @@ var answers = map[string]answer{
 	"/api/v1/operations": {"Who has changed what, the newest first", []operator.Operation{}, []string{
 		"before", "an id: only those before it", "limit", aLimit,
 	}},
-	"/api/v1/batches":   {"Batches, the newest first, 20 at a time", []operator.Batch{}, []string{"before", "an id: only those before it"}},
+	"/api/v1/subscriptions": {"Subscriptions; of their URLs the scheme and the host", []operator.Subscription{}, nil},
+	"/api/v1/batches": {"Batches, the newest first, 20 at a time", []operator.Batch{}, []string{
+		"before", "an id: only those before it",
+	}},
 	"/api/v1/limits":    {"Limits, by the name of a queue or a pattern", []apiLimit{}, nil},
 	"/api/v1/schedules": {"Schedules", []operator.Schedule{}, nil},
 }

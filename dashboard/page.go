@@ -56,7 +56,8 @@ type place struct{ Key, Path string }
 
 var places = []place{
 	{"overview", ""}, {"jobs", "jobs"}, {"failed", "failed"}, {"errors", "errors"}, {"workers", "workers"}, {"schedules", "schedules"},
-	{"batches", "batches"}, {"activity", "activity"}, {"push", "push"},
+	{"batches", "batches"}, {"subscriptions", "subscriptions"}, {"activity", "activity"},
+	{"push", "push"}, {"settings", "settings"},
 }
 
 // Places are those that the visitor may see.

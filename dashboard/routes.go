@@ -52,6 +52,10 @@ func routes() []route {
 		{"POST", "/schedules/resume", control, (*visit).resumeSchedule},
 		{"POST", "/schedules/run", push, (*visit).runSchedule},
 		{"POST", "/schedules/remove", destroy, (*visit).removeSchedule},
+		{"GET", "/subscriptions", view, (*visit).subscriptionsPage},
+		{"POST", "/subscriptions", subscribe, (*visit).subscribe},
+		{"POST", "/subscriptions/remove", subscribe, (*visit).unsubscribe},
+		{"GET", "/settings", view, (*visit).settingsPage},
 		{"GET", "/batches", view, (*visit).batchesPage},
 		{"GET", "/batches/{id}", view, (*visit).batchPage},
 		{"POST", "/batches/{id}/cancel", cancel, (*visit).cancelBatch},
@@ -88,6 +92,7 @@ func routes() []route {
 		{"GET", "/api/v1/operations", view, (*visit).apiOperations},
 		{"GET", "/api/v1/batches", view, (*visit).apiBatches},
 		{"GET", "/api/v1/limits", view, (*visit).apiLimits},
+		{"GET", "/api/v1/subscriptions", view, (*visit).apiSubscriptions},
 		{"GET", "/api/v1/schedules", view, (*visit).apiSchedules},
 	}
 }

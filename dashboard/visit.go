@@ -238,7 +238,9 @@ func (v *visit) isAsked(err error) bool {
 
 // isGone reports whether an error says that what was asked for is not there.
 func isGone(err error) bool {
-	for _, gone := range []error{operator.ErrNotFound, operator.ErrNoWorker, operator.ErrNoSchedule, sqlqueue.ErrNoBatch} {
+	for _, gone := range []error{
+		operator.ErrNotFound, operator.ErrNoWorker, operator.ErrNoSchedule, operator.ErrNoSubscription, sqlqueue.ErrNoBatch,
+	} {
 		if errors.Is(err, gone) {
 			return true
 		}

@@ -16,6 +16,7 @@ func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		empty := []string{
 			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity",
+			"subscriptions",
 		}
 		b := newTab(t)
 		for _, path := range empty {
@@ -29,6 +30,7 @@ func TestEveryPage(t *testing.T) {
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
 			"batches", "batches/1", "errors", "errors/1", "activity",
+			"subscriptions", "settings",
 			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail", "queue?name=tenants", "schedules",
 			"schedules/show?name=report", "schedules/new?when=@daily",
 		} {

@@ -242,6 +242,10 @@ func (s *site) fill() {
 		}
 	}
 	s.reserve("tenants/0", 1)
+	shop := operator.Subscription{Name: "shop", URL: "https://shop.example/jobs", Queue: "exports"}
+	if err := s.o.Subscribe(s.t.Context(), shop); err != nil {
+		s.t.Fatal(err)
+	}
 	for name, every := range map[string]string{"report": "1 day at 02:30", "ping": "10 minutes"} {
 		if err := s.q.Schedule(s.t.Context(), sqlqueue.Schedule{
 			Name: name, Every: every, Zone: "Asia/Shanghai", Origin: "dashboard",
