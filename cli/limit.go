@@ -56,7 +56,7 @@ A queue that may begin no job is passed over, and waits for nothing else. --burs
 				if err := o.SetLimit(cmd.Context(), limit); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), limit.Queue+": "+limitText(limit))
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), limit.Queue+": "+limitText(limitJSONOf(limit)))
 				return err
 			})
 		},
@@ -89,7 +89,7 @@ func limitListCommand(e *env) *cobra.Command {
 					return json.NewEncoder(cmd.OutOrStdout()).Encode(limitsJSON(limits))
 				}
 				for _, l := range limits {
-					if _, err := fmt.Fprintln(cmd.OutOrStdout(), l.Queue+": "+limitText(l)); err != nil {
+					if _, err := fmt.Fprintln(cmd.OutOrStdout(), l.Queue+": "+limitText(limitJSONOf(l))); err != nil {
 						return err
 					}
 				}
@@ -112,22 +112,26 @@ type limitJSON struct {
 func limitsJSON(limits []operator.Limit) []limitJSON {
 	out := []limitJSON{}
 	for _, l := range limits {
-		j := limitJSON{Queue: l.Queue, Running: l.Running, Rate: l.Rate, Burst: l.Burst}
-		if l.Rate > 0 {
-			j.PerSeconds = l.Per.Seconds()
-		}
-		out = append(out, j)
+		out = append(out, limitJSONOf(l))
 	}
 	return out
 }
 
-func limitText(l operator.Limit) string {
+func limitJSONOf(l operator.Limit) limitJSON {
+	j := limitJSON{Queue: l.Queue, Running: l.Running, Rate: l.Rate, Burst: l.Burst}
+	if l.Rate > 0 {
+		j.PerSeconds = l.Per.Seconds()
+	}
+	return j
+}
+
+func limitText(l limitJSON) string {
 	var says []string
 	if l.Running > 0 {
 		says = append(says, fmt.Sprintf("at most %d running", l.Running))
 	}
 	if l.Rate > 0 {
-		says = append(says, fmt.Sprintf("%d in %v", l.Rate, l.Per.Round(time.Millisecond)))
+		says = append(says, fmt.Sprintf("%d in %v", l.Rate, time.Duration(l.PerSeconds*float64(time.Second)).Round(time.Millisecond)))
 	}
 	if l.Burst > 0 {
 		says = append(says, fmt.Sprintf("%d at once", l.Burst))

@@ -42,10 +42,14 @@ func queuesCommand(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				limits, err := o.Limits(cmd.Context())
+				if err != nil {
+					return err
+				}
 				queues := make([]listedQueue, len(infos))
 				for i, info := range infos {
 					r := counts.Rates(info.Queue, queuesRates)
-					queues[i] = listedQueue{info, r.Pushed, r.Done, r.Failed}
+					queues[i] = listedQueue{info, limitsJSON(operator.LimitsOf(limits, info.Queue)), r.Pushed, r.Done, r.Failed}
 				}
 				if asJSON {
 					return term.WriteArray(cmd.OutOrStdout(), queues)
@@ -65,9 +69,10 @@ const queuesRates = 5 * time.Minute
 // listedQueue is a row of `queues --json`.
 type listedQueue struct {
 	operator.ServedQueue
-	Pushed float64 `json:"pushed_per_minute"`
-	Done   float64 `json:"done_per_minute"`
-	Failed float64 `json:"failed_per_minute"`
+	Limits []limitJSON `json:"limits,omitempty"`
+	Pushed float64     `json:"pushed_per_minute"`
+	Done   float64     `json:"done_per_minute"`
+	Failed float64     `json:"failed_per_minute"`
 }
 
 func queueTable(queues []listedQueue, now time.Time) *term.Grid {
@@ -76,7 +81,7 @@ func queueTable(queues []listedQueue, now time.Time) *term.Grid {
 	t := term.NewGrid(append(columns, term.Spare(term.Number("PUSHED/MIN")), term.Spare(term.Number("DONE/MIN")),
 		term.Spare(term.Number("FAILED/MIN")))...)
 	for _, i := range queues {
-		cells := slices.Insert(queueCells(i.QueueInfo, now), control, workersOf(i))
+		cells := slices.Insert(queueCells(i.QueueInfo, i.Limits, now), control, workersOf(i))
 		t.Add(append(cells, term.PerMinute(i.Pushed), term.PerMinute(i.Done), term.PerMinute(i.Failed))...)
 		paintQueue(t, i.QueueInfo)
 		if i.Failed > 0 {
@@ -101,10 +106,11 @@ func queueColumns() []term.Column {
 	}
 }
 
-func queueCells(i operator.QueueInfo, now time.Time) []string {
+func queueCells(i operator.QueueInfo, limits []limitJSON, now time.Time) []string {
 	number := func(n int64) string { return term.UpTo(n, i.CountedTo) }
 	return []string{
-		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), term.Ago(i.Oldest, now), cmp.Or(told(i.Control, now), "-"),
+		cmp.Or(i.Queue, "(all)"), number(i.Ready), number(i.Delayed), number(i.Reserved), number(i.Failed), term.Ago(i.Oldest, now),
+		cmp.Or(told(i.Control, limits, now), "-"),
 	}
 }
 
@@ -118,7 +124,7 @@ func paintQueue(t *term.Grid, i operator.QueueInfo) {
 }
 
 // told says what operators have said about a queue.
-func told(c operator.Control, now time.Time) string {
+func told(c operator.Control, limits []limitJSON, now time.Time) string {
 	var says []string
 	switch {
 	case c.Paused && c.PausedUntil.IsZero():
@@ -135,6 +141,13 @@ func told(c operator.Control, now time.Time) string {
 		says = append(says, "expire off")
 	default:
 		says = append(says, "expire "+term.Duration(*c.Expire))
+	}
+	for _, l := range limits {
+		text := limitText(l)
+		if l.Queue != c.Queue {
+			text += " (" + l.Queue + ")"
+		}
+		says = append(says, text)
 	}
 	return strings.Join(says, ", ")
 }

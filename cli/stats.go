@@ -96,7 +96,7 @@ func (s *stats) show(ctx context.Context, o *operator.Operator, w io.Writer, lin
 	}
 	sizes, trends := term.NewGrid(queueColumns()...), s.trendTable(got)
 	for _, i := range got.Queues {
-		sizes.Add(queueCells(i.QueueInfo, got.Now)...)
+		sizes.Add(queueCells(i.QueueInfo, nil, got.Now)...)
 		paintQueue(sizes, i.QueueInfo)
 	}
 	if err := sizes.WriteLines(w, line, coloured); err != nil {

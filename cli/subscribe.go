@@ -29,7 +29,8 @@ webhook-signature has v1, and the base64 of the HMAC-SHA256 of "id.timestamp.bod
 The answer's status says how it went:
   2xx       done: the job is deleted
   410       fail for good: the job moves to the failed jobs
-  429, 503  with Retry-After, in seconds or as a date, up to an hour: the job is put back for so long, if its backoff is shorter
+  429, 503  with Retry-After, in seconds or as a date, up to an hour: the queue rests for so long, or for the job's backoff if that is
+            longer, and the try does not count
   any other, a redirect, or no answer within the job's timeout: an error, as in work
 
 A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,

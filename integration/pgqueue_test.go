@@ -86,8 +86,9 @@ func testPlans(t *testing.T, dsn string, parts ...string) {
 
 // statement is what a store sent.
 type statement struct {
-	sql  string
-	args []any
+	sql     string
+	args    []any
+	byIndex bool // the planner was told to go by indexes
 }
 
 // exchangeStatements has the store run an exchange with all that an exchange can have. It returns what the store sent about jobs, and
@@ -154,7 +155,7 @@ func (b *batchTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.T
 	case strings.Contains(data.SQL, "set_config"):
 		b.settings = data.SQL
 	case strings.Contains(data.SQL, "jobs"):
-		b.statements = append(b.statements, statement{data.SQL, data.Args})
+		b.statements = append(b.statements, statement{sql: data.SQL, args: data.Args})
 	}
 }
 

@@ -270,6 +270,9 @@ func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 		return err
 	}
 	for _, queue := range p.queues {
+		if queue == "*" {
+			return fmt.Errorf("queue %q stands for all queues: push to one of them", queue)
+		}
 		if driver.IsPattern(queue) {
 			return fmt.Errorf("queue %q stands for all queues below %s: push to one of them, such as %q",
 				queue, driver.Level(queue), driver.Level(queue)+"1")

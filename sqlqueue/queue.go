@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
@@ -168,6 +169,22 @@ func (q *Queue) Beat(ctx context.Context, b driver.Beat) error {
 		err = store.Beat(ctx, b)
 	}
 	return wrap("beat", err)
+}
+
+// Throttle lets a queue rest for a time, for workers: see driver.Throttler. The error is errors.ErrUnsupported if the store cannot.
+func (q *Queue) Throttle(ctx context.Context, queue string, d time.Duration) error {
+	store, err := q.open(ctx)
+	if err != nil {
+		return wrap("throttle", err)
+	}
+	throttler, ok := driver.As[interface {
+		driver.Store
+		driver.Throttler
+	}](store)
+	if !ok {
+		return wrap("throttle", errors.ErrUnsupported)
+	}
+	return wrap("throttle", throttler.Throttle(ctx, queue, d))
 }
 
 // inline is the reservation of a job that runs in sync mode.

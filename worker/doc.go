@@ -5,7 +5,7 @@
 //	err := worker.New(q, mux, worker.Config{Queues: []string{"high", "default"}}).Run(ctx) // until ctx ends, then drains
 //
 // What a handler returns decides alone what becomes of its job: nil deletes it, an error puts it back with a wait, and after
-// the last try moves it to the failed jobs; [Release], [Fail], [Discard], [Snooze] and [CannotStart] say something else. A
+// the last try moves it to the failed jobs; [Release], [Fail], [Discard], [Snooze], [Throttle] and [CannotStart] say something else. A
 // panic, and runtime.Goexit, are errors. A panic in a goroutine that a handler has started, os.Exit, and what the Go runtime
 // calls fatal end the process: the jobs that it had then run again when their reservations expire.
 //

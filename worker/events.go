@@ -19,7 +19,7 @@ type Events struct {
 
 	// These are called when the end of a run has been written to the database.
 	Processed func(job JobInfo, result Result) // done or discarded: the row is gone
-	Released  func(job JobInfo, result Result) // put back: after an error, by Release or Snooze, or for want of a handler
+	Released  func(job JobInfo, result Result) // put back: after an error, by Release, Snooze or Throttle, or for want of a handler
 	Failed    func(job JobInfo, result Result) // moved to the failed jobs, or what a FailedFunc made of it
 
 	TimedOut func(job JobInfo) // comes before Processed, Released or Failed

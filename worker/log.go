@@ -119,7 +119,7 @@ func (j *journal) ended(r *run, unhandled int, done slog.Level) {
 		attrs = append(attrs, slog.Duration("duration", r.took))
 	}
 	switch v.kind {
-	case released, snoozed, neverBegan:
+	case released, snoozed, throttled, neverBegan:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
 	case unknown:
 		attrs = append(attrs, slog.Duration("delay", v.delay), slog.Int("count", unhandled))
@@ -258,6 +258,11 @@ func why(v *verdict) []slog.Attr {
 
 func (j *journal) schedulesFailed(err error) {
 	j.say(j.to.Warn, "a schedule has not come", slog.String("error", textOf(err)))
+}
+
+func (j *journal) throttleFailed(queue string, err error) {
+	j.say(j.to.Warn, "cannot pause a queue that is to rest: other workers go on with it",
+		slog.String("queue", queue), slog.String("error", textOf(err)))
 }
 
 func (j *journal) batchesFailed(err error) {

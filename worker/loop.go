@@ -32,10 +32,11 @@ type loop struct {
 	presence presence  // the worker's row in the database
 	batches  *batches  // which batches have ended
 	schedule *schedules
-	wake     *wake    // when to ask for jobs again
-	limits   *limits  // the reasons to stop
-	demand   demand   // how many jobs to ask for
-	control  *control // what operators have said
+	rests    *throttles // queues that rest
+	wake     *wake      // when to ask for jobs again
+	limits   *limits    // the reasons to stop
+	demand   demand     // how many jobs to ask for
+	control  *control   // what operators have said
 	pause    pause
 	stopping stopping
 }
@@ -66,6 +67,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	l.batches = &batches{talk: l.talk, log: l.log}
 	l.reports.batches = l.batches
 	l.schedule = &schedules{talk: l.talk, log: l.log}
+	l.rests = &throttles{talk: l.talk, log: l.log}
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),
 		listener: listener{queue: q, queues: config.Queues, log: l.log, pushed: make(chan struct{}, 1)},
@@ -130,6 +132,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	l.giveBackWaiting(time.Now())
 	l.keeper.heartbeat(ctx, time.Now())
+	if l.rests.write(ctx) {
+		l.wake.pollNow()
+	}
 	l.wake.takePush(time.Now())
 	x := l.compose(time.Now())
 	sent := time.Now()
@@ -222,6 +227,9 @@ func (l *loop) collect() {
 			l.log.cannotStart(r, pause)
 			l.giveBack(all)
 		}
+		if queue := r.info.Queue; r.verdict.kind == throttled && r.verdict.delay > 0 && l.rests.note(queue, r.verdict.delay, time.Now()) {
+			l.giveBack(func(other *run) bool { return other.info.Queue == queue })
+		}
 		_, write := r.verdict.settlement(of)
 		switch {
 		case r.gone && r.completed.Load():
@@ -263,8 +271,9 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		r := l.executor.prepare(job, answer.Now)
 		r.kept(expires[job.Queue], sent)
 		l.emitter.job("Reserved", l.config.Events.Reserved, r)
-		if l.stopping.reason != "" || l.demand.cooldown.on(time.Now()) {
-			r.verdict = verdict{kind: unstarted}
+		delay, rests := l.rests.covers(job.Queue, sent)
+		if rests || l.stopping.reason != "" || l.demand.cooldown.on(time.Now()) {
+			r.verdict = verdict{kind: unstarted, delay: delay}
 			l.talk.settle(r)
 			continue
 		}

@@ -75,7 +75,7 @@ func ignorePanic() { _ = recover() }
 // Outcome is how a run of a job ended.
 type Outcome string
 
-// The outcomes. Released is after an error, or by Release; NotStarted: the worker stopped before, or CannotStart said so.
+// The outcomes. Released is after an error, or by Release; Snoozed by Snooze or Throttle; NotStarted: the worker stopped before, or CannotStart said so.
 const (
 	Done       Outcome = "done"
 	Discarded  Outcome = "discarded"
@@ -104,7 +104,7 @@ func (k kind) outcome() Outcome {
 		return Done
 	case discarded:
 		return Discarded
-	case snoozed:
+	case snoozed, throttled:
 		return Snoozed
 	case failed, kept:
 		return Failed

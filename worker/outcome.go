@@ -57,7 +57,7 @@ func (o *outcome) valid() bool {
 		return false
 	}
 	switch o.kind {
-	case discarded, released, snoozed, failed, kept, unknown, neverBegan:
+	case discarded, released, snoozed, throttled, failed, kept, unknown, neverBegan:
 		return true
 	default:
 		return false
@@ -72,6 +72,7 @@ const (
 	discarded
 	released // by the handler, or after an error
 	snoozed
+	throttled // snoozed, and its queue rests
 	failed
 	kept       // by a callback: nothing is written
 	unknown    // there is no handler of its name
@@ -86,7 +87,7 @@ func (k kind) String() string {
 		return "no outcome"
 	}
 	return [...]string{
-		"processed", "discarded", "released", "snoozed", "failed", "kept", "no handler", "dropped", "given back", "cannot start",
+		"processed", "discarded", "released", "snoozed", "throttled", "failed", "kept", "no handler", "dropped", "given back", "cannot start",
 	}[k-1]
 }
 
@@ -96,6 +97,11 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 
 // Snooze is Release without spending the attempt.
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
+
+// Throttle is Snooze, and the job's queue rests for as long: no worker reserves a job from it before. It is for a handler that is told to
+// come later, as by HTTP status 429. Jobs of the queue that run go on. A delay of zero or less is Snooze: the queue does not rest. The rest is a pause, which
+// an operator can end; one that an operator has set for longer stays as it is.
+func Throttle(delay time.Duration) error { return &outcome{kind: throttled, delay: delay} }
 
 // CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no
 // processes, a program that is missing; err says which. The job is put back for a minute. It has not run: the attempt is not
@@ -120,6 +126,8 @@ func (o *outcome) Error() string {
 		return fmt.Sprintf("released for %v", o.delay)
 	case snoozed:
 		return fmt.Sprintf("snoozed for %v", o.delay)
+	case throttled:
+		return fmt.Sprintf("throttled for %v", o.delay)
 	case failed:
 		if o.err == nil {
 			return "failed without a reason"

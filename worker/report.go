@@ -42,7 +42,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	switch v.kind {
 	case processed, discarded:
 		p.emitter.result("Processed", on.Processed, r, result)
-	case released, snoozed, unknown, unstarted, neverBegan:
+	case released, snoozed, throttled, unknown, unstarted, neverBegan:
 		p.emitter.result("Released", on.Released, r, result)
 	case failed:
 		p.emitter.result("Failed", on.Failed, r, result)

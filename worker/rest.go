@@ -25,7 +25,7 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 		return 0
 	}
 	next := now.Add(controlEvery)
-	next = l.batches.restUntil(next)
+	next = l.rests.restUntil(l.batches.restUntil(next))
 	if l.stopping.reason == "" && !l.talk.outage.on() {
 		next = l.schedule.restUntil(next)
 	}

@@ -12,7 +12,7 @@ import (
 var _ sqlqueue.Runner = (*Mux)(nil)
 
 // RunJob runs a job's handler in this goroutine, for sync mode, and returns its error. There is no row, and no second try:
-// Discard is no error, Fail(err) is err, Release and Snooze are errors. A panic is a *PanicError. Settings for tries and
+// Discard is no error, Fail(err) is err, Release, Snooze and Throttle are errors. A panic is a *PanicError. Settings for tries and
 // timeouts do not count, and no FailedFunc is called. Applications do not call it: see sqlqueue.Config.Sync.
 func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) error {
 	if err := m.check(); err != nil {

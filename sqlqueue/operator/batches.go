@@ -106,8 +106,15 @@ func (t *tables) batch(ctx context.Context, id int64) (b Batch, err error) {
 	if b.Batch, err = t.Database.Batch(ctx, id); err != nil {
 		return b, err
 	}
-	s := t.statement("SELECT count(CASE WHEN NOT reserved THEN 1 END), count(CASE WHEN reserved THEN 1 END) FROM %s", t.Table("jobs"))
-	s.Add(" WHERE queue = %s", s.Arg(b.Queue))
+	s := t.statement("SELECT count(CASE WHEN NOT reserved THEN 1 END), count(CASE WHEN reserved THEN 1 END) FROM %s%s",
+		t.Table("jobs"), t.Force("jobs_ready"))
+	if t.Dialect.Waiting != "" { // indexes of their own have those that wait and those that run
+		s = t.statement("SELECT (SELECT count(*) FROM %s", t.Table("jobs"))
+		s.Add(" WHERE queue = %s%s), (SELECT count(*) FROM %s", s.Arg(b.Queue), t.Dialect.Waiting, t.Table("jobs"))
+		s.Add(" WHERE queue = %s AND reserved AND %s)", s.Arg(b.Queue), t.Dialect.Level)
+	} else {
+		s.Add(" WHERE queue = %s", s.Arg(b.Queue))
+	}
 	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&b.Waiting, &b.Running) }); err != nil {
 		return b, err
 	}

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Limit is how many jobs may run, or begin in a time. Without Running and Rate it is none.
 //
 // Under the name mail it is of the queue mail and all queues below it together, under mail/* of each queue below mail by itself, and under
-// mail/42 of that queue, instead of what mail/* says.
+// mail/42 of that queue, instead of what mail/* says. Under * it is of each queue of which nothing else says so.
 type Limit = sqldb.Limit
 
 // Limits returns all limits, by name.
@@ -25,6 +26,19 @@ func (o *Operator) Limits(ctx context.Context) ([]Limit, error) {
 	}
 	limits, err := t.Limits(ctx)
 	return limits, wrap("limits", err)
+}
+
+// LimitsOf returns those of all limits that hold for a queue: its own or else that of the nearest pattern, and those of the levels above it.
+func LimitsOf(all []Limit, queue string) []Limit {
+	by := map[string]Limit{}
+	for _, l := range all {
+		by[l.Queue] = l
+	}
+	var limits []Limit
+	for _, l := range sqldb.LimitsOf(by, queue) {
+		limits = append(limits, l.Limit)
+	}
+	return limits
 }
 
 // SetLimit sets the whole limit of a queue or a pattern, or with neither Running nor Rate removes it. Workers obey within a second. What
@@ -45,9 +59,9 @@ func checkLimit(l Limit) error {
 	if err := sqlqueue.CheckQueueName(l.Queue); err != nil {
 		return err
 	}
-	switch star := strings.Index(l.Queue, "*"); {
-	case star >= 0 && l.Queue[star:] != "*" || l.Queue == "*":
-		return fmt.Errorf("a limit of %q: a pattern ends in /*, such as mail/*", l.Queue)
+	switch stars := strings.Count(l.Queue, "*"); {
+	case stars > 1, stars == 1 && !driver.IsPattern(l.Queue):
+		return fmt.Errorf("a limit of %q: a pattern ends in /*, such as mail/*, or is *", l.Queue)
 	case l.Running < 0 || l.Running > math.MaxInt32:
 		return fmt.Errorf("%d jobs running: it must be at least 1, or 0 for any number (pause stops a queue)", l.Running)
 	case l.Rate < 0 || l.Rate > math.MaxInt32:

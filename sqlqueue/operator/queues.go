@@ -70,11 +70,14 @@ func (o *Operator) HeldQueues(ctx context.Context, most int64) ([]QueueInfo, err
 	return queues, err
 }
 
-// Control tells the workers of a queue, or under the empty name all workers, what an operator wants.
+// Control tells the workers of a queue, or under the empty name or * all workers, what an operator wants.
 func (o *Operator) Control(ctx context.Context, queue string, c ControlChange) error {
 	t, err := o.open(ctx)
 	if err != nil {
 		return wrap("control", err)
+	}
+	if queue == "*" {
+		queue = ""
 	}
 	if queue != "" {
 		if err := sqlqueue.CheckQueueName(queue); err != nil {

@@ -13,52 +13,86 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// Each lane is scanned by itself, in order, until the outer LIMIT is reached. The lanes are sorted in a subquery of their own, which the
-// planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the partial index otherwise;
-// statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what others have committed before. An
-// array instead of a join with a WITH query keeps the plan generic and cached. The UPDATE itself has no condition on reserved: with one, a
-// plan that was made while the table was small would look up the ids in the index of all ready jobs.
+// findSQL finds jobs that are due. Each lane is scanned by itself, in order, until the outer LIMIT is reached. The lanes are sorted in a
+// subquery of their own, which the planner leaves as it is. Conditions on reserved are literal, because a generic plan cannot prove the
+// partial index otherwise; statement_timestamp() is stable, as an index condition must be, and unlike now() not older than what others have
+// committed before.
+type findSQL struct {
+	columns string // of the search after the id, from the lane l and its jobs j
+	read    string // of each job after the id, as columns of j
+
+	queues, priorities, since string // of the lanes; since is where to begin, the mark
+	limit                     string // how many at most
+	force                     string // whether to reserve also in maintenance
+
+	// For queues that take turns, otherwise empty: how many jobs of each lane at most, and the patterns whose pause holds for it, with
+	// commas between them.
+	most, parents string
+}
+
+func (f findSQL) String() string {
+	laneColumns, arrays, names := "l.queue, l.priority, l.since", f.since, "queue, priority, since, n"
+	stopping, limit := "c.queue IN (l.queue, '')", f.limit
+	if f.most != "" {
+		laneColumns += ", l.most"
+		arrays, names = f.since+", "+f.most+", "+f.parents, "queue, priority, since, most, parents, n"
+		stopping, limit = "c.queue = ANY (ARRAY[l.queue, ''] || string_to_array(l.parents, ','))", "l.most"
+	}
+	return `
+    SELECT j.id` + f.columns + `
+    FROM (SELECT ` + laneColumns + `
+          FROM unnest(` + f.queues + ", " + f.priorities + ", " + arrays + `) WITH ORDINALITY AS l(` + names + `)
+          WHERE NOT EXISTS (SELECT FROM "job_queues" c WHERE ` + stopping + `
+                            AND ` + sqldb.StoppedSQL("c.", "statement_timestamp()", f.force) + `)
+          ORDER BY l.n) l
+    CROSS JOIN LATERAL (
+        SELECT id` + f.read + ` FROM "jobs"
+        WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
+            AND available_at >= l.since
+        ORDER BY available_at, id LIMIT ` + limit + `
+        FOR UPDATE SKIP LOCKED) j
+    LIMIT ` + f.limit
+}
+
+// reserveUpdate begins an UPDATE that reserves jobs. Arguments are the number, and the queues and their expires in microseconds or NULL for
+// never.
+func reserveUpdate(number, queues, expires string) string {
+	return `
+UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = ` + number + `,
+    expires_at = clock_timestamp() + (` + expires + `::bigint[])[array_position(` + queues + `::text[], queue)] * interval '1 microsecond',
+    unique_key = CASE WHEN unique_until = 0 THEN unique_key END`
+}
+
+var findLimited = findSQL{
+	queues: "$1::text[]", priorities: "$2::smallint[]", limit: "$3", force: "$7::boolean", since: "$8::timestamptz[]",
+}
+
+// An array instead of a join with a WITH query keeps the plan generic and cached. The UPDATE itself has no condition on reserved: with one,
+// a plan that was made while the table was small would look up the ids in the index of all ready jobs.
 //
 // $1 queues and $2 priorities of the lanes, $3 how many at most, $4 the number, $5 queues and $6 their expires in microseconds or NULL
 // for never, $7 whether to reserve also in maintenance, $8 the mark of each lane to begin at.
-var reserveSQL = reserveUpdate + `
-WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findStart + findMiddle + findEnd + `))
+var reserveSQL = reserveUpdate("$4", "$5", "$6") + `
+WHERE reserved_by IS NULL AND id = ANY (ARRAY(` + findLimited.String() + `))
 RETURNING ` + reserveAnswer + `, false`
 
-// As reserveSQL, and $9 how many bytes the payloads may have together. The first job is reserved in any case. A payload counts with its
-// size on disk, unless it is compressed, or so short that it costs nothing to read it.
-var reserveBytesSQL = `
-WITH c AS MATERIALIZED (
-    SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + findStart + `, j.size` + findMiddle + `, CASE
+// reserveBytesSQL is reserveSQL, and $9 how many bytes the payloads may have together. The first job is reserved in any case.
+var reserveBytesSQL = reserveBytes(findLimited)
+
+// reserveBytes is a statement that reserves what a search finds, up to a number of bytes. A payload counts with its size on disk, unless it
+// is compressed, or so short that it costs nothing to read it.
+func reserveBytes(find findSQL) string {
+	find.columns = ", j.size"
+	find.read = `, CASE
             WHEN pg_column_size(payload) > 2000 AND pg_column_compression(payload) IS NULL THEN pg_column_size(payload)
-            ELSE octet_length(payload::text) END AS size` + findEnd + `) f)` +
-	reserveUpdate + `
+            ELSE octet_length(payload::text) END AS size`
+	return `
+WITH c AS MATERIALIZED (
+    SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + find.String() + `) f)` +
+		reserveUpdate("$4", "$5", "$6") + `
 WHERE reserved_by IS NULL AND id = ANY (ARRAY(SELECT id FROM c WHERE total <= $9::bigint OR total = size))
 RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint AND total > size)`
-
-const reserveUpdate = `
-UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = $4,
-    expires_at = clock_timestamp() + ($6::bigint[])[array_position($5::text[], queue)] * interval '1 microsecond',
-    unique_key = CASE WHEN unique_until = 0 THEN unique_key END`
-
-const findStart = `
-    SELECT j.id`
-
-var findMiddle = `
-    FROM (SELECT l.queue, l.priority, l.since
-          FROM unnest($1::text[], $2::smallint[], $8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)
-          WHERE NOT EXISTS (SELECT FROM "job_queues" c WHERE c.queue IN (l.queue, '')
-                            AND ` + sqldb.StoppedSQL("c.", "statement_timestamp()", "$7::boolean") + `)
-          ORDER BY l.n) l
-    CROSS JOIN LATERAL (
-        SELECT id`
-
-const findEnd = ` FROM "jobs"
-        WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at <= statement_timestamp()
-            AND available_at >= l.since
-        ORDER BY available_at, id LIMIT $3
-        FOR UPDATE SKIP LOCKED) j
-    LIMIT $3`
+}
 
 const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,
     least(greatest(available_at, ` + firstTime + `), ` + lastTime + `),

@@ -3,7 +3,6 @@ package pgqueue
 import (
 	"context"
 	"math"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,27 +11,26 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 )
 
-// turns makes a statement one for queues that take turns: $9 how many bytes, $10 how many jobs of each lane at most, $11 the patterns whose
-// pause holds for it, with commas between them.
-var turns = strings.NewReplacer(
-	"(SELECT l.queue, l.priority, l.since\n", "(SELECT l.queue, l.priority, l.since, l.most\n",
-	"$8::timestamptz[]) WITH ORDINALITY AS l(queue, priority, since, n)",
-	"$8::timestamptz[], $10::integer[], $11::text[]) WITH ORDINALITY AS l(queue, priority, since, most, parents, n)",
-	"c.queue IN (l.queue, '')", "c.queue = ANY (ARRAY[l.queue, ''] || string_to_array(l.parents, ','))",
-	"id LIMIT $3\n", "id LIMIT l.most\n",
-)
+// reserveTurnsSQL is reserveBytesSQL for queues that take turns: $10 how many jobs of each lane at most, $11 the patterns whose pause holds
+// for it, with commas between them.
+var reserveTurnsSQL = func() string {
+	find := findLimited
+	find.most, find.parents = "$10::integer[]", "$11::text[]"
+	return reserveBytes(find)
+}()
 
-// reserveTurnsSQL is reserveBytesSQL for queues that take turns.
-var reserveTurnsSQL = turns.Replace(reserveBytesSQL)
-
-// candidatesSQL locks jobs that are due, in order, also more than limits of several queues together allow. Arguments are those of
-// reserveTurnsSQL without the number and the expires.
-var candidatesSQL = strings.NewReplacer("$7", "$4", "$8", "$5", "$9", "$6", "$10", "$6", "$11", "$7").Replace(
-	turns.Replace(findStart + ", l.queue, j.size" + findMiddle + ", octet_length(payload::text) AS size" + findEnd))
+// candidatesSQL locks jobs that are due, in order, also more than limits of several queues together allow. $1 queues and $2 priorities of
+// the lanes, $3 how many at most, $4 whether to reserve also in maintenance, $5 the mark of each lane to begin at, $6 how many jobs of each
+// at most, $7 the patterns whose pause holds for it.
+var candidatesSQL = findSQL{
+	columns: ", l.queue, j.size", read: ", octet_length(payload::text) AS size",
+	queues: "$1::text[]", priorities: "$2::smallint[]", limit: "$3", force: "$4::boolean", since: "$5::timestamptz[]",
+	most: "$6::integer[]", parents: "$7::text[]",
+}.String()
 
 // reserveIDsSQL reserves jobs that are locked. $1 number, $2 queues and $3 their expires, $4 ids, $5 whether some were left for want of
 // bytes.
-var reserveIDsSQL = strings.NewReplacer("$4", "$1", "$5", "$2", "$6", "$3").Replace(reserveUpdate) + `
+var reserveIDsSQL = reserveUpdate("$1", "$2", "$3") + `
 WHERE reserved_by IS NULL AND id = ANY ($4::bigint[])
 RETURNING ` + reserveAnswer + `, $5::boolean`
 

@@ -70,7 +70,7 @@ func (d *Database) selectBatches() *Statement {
 	if d.Dialect.Waiting == "" { // that index has the reserved jobs too
 		s.Add(", 0")
 	} else {
-		s.Add(", EXISTS (SELECT 1 FROM %s WHERE %s AND queue = b.queue)", d.Table("jobs"), d.Dialect.Reserved)
+		s.Add(", EXISTS (SELECT 1 FROM %s WHERE reserved AND %s AND queue = b.queue)", d.Table("jobs"), d.Dialect.Level)
 	}
 	s.Add(", EXISTS (SELECT 1 FROM %s%s WHERE queue = b.queue)", d.Table("failed_jobs"), d.Force("failed_jobs_queue"))
 	s.Add(" FROM %s b", d.Table("job_batches"))
@@ -116,7 +116,7 @@ func (d *Database) Batch(ctx context.Context, id int64) (driver.Batch, error) {
 // PushBatch is that of driver.Batcher. The row stays locked until the jobs are committed, so the batch cannot be taken for finished before.
 func (d *Database) PushBatch(ctx context.Context, id int64, jobs []driver.NewJob) (pushed []driver.Pushed, err error) {
 	err = d.Tx(ctx, func(db DB) error {
-		s := d.Statement("UPDATE %s SET", d.Table("job_batches"))
+		s := d.Statement("UPDATE %s%s SET", d.Table("job_batches"), d.Dialect.ByID)
 		s.Add(" total = total + %s", s.Arg(len(jobs)))
 		s.Add(" WHERE id = %s AND finished_at IS NULL AND closed_at IS NULL", s.Arg(id))
 		changed, err := s.Exec(ctx, db)
@@ -192,11 +192,7 @@ func (d *Database) LookBatches(ctx context.Context, look driver.BatchLook) (driv
 		var states []batchState
 		if len(look.Queues) > 0 {
 			s := d.selectBatches()
-			places := make([]string, len(look.Queues))
-			for i, queue := range look.Queues {
-				places[i] = s.Arg(queue)
-			}
-			s.Add(" WHERE b.queue IN (%s) AND b.closed_at IS NULL", strings.Join(places, ", "))
+			s.Add(" WHERE b.queue IN (%s) AND b.closed_at IS NULL", s.list(look.Queues))
 			named, err := eachBatch(ctx, s, db)
 			if err != nil {
 				return err

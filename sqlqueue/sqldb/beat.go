@@ -128,8 +128,10 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
-	if err := d.deleteOnce(ctx, db); err != nil {
-		return err
+	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled} {
+		if err := deleteOld(ctx, db); err != nil {
+			return err
+		}
 	}
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_counts"), d.Force("job_counts_minute"))
 	s.Add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.Ago(b.OldCounts), d.Dialect.SkipLocked)

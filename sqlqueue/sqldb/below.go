@@ -16,13 +16,13 @@ func (d *Database) QueuesAtOnce() int {
 // stepByStep reports whether the database takes one statement to find one queue: MySQL reads a recursive query's index from its start.
 func (d *Database) stepByStep() bool { return d.Dialect.Level == "" }
 
-// QueuesBelow returns the names of queues that begin with a level, such as mail/, and come after a name (empty: from the first), in order,
-// by one step in the index jobs_ready for each, however many jobs they have.
+// QueuesBelow returns the names of queues that begin with a level, such as mail/ (empty: all), and come after a name (empty: from the first),
+// in order, by one step in the index jobs_ready for each, however many jobs they have.
 func (d *Database) QueuesBelow(ctx context.Context, level, after string) ([]string, error) {
 	if after == "" {
 		after = level
 	}
-	end, most := level[:len(level)-1]+"0", d.QueuesAtOnce() // 0 comes after /
+	most := d.QueuesAtOnce()
 	var found []string
 	add := func(scan func(...any) error) error {
 		var name any
@@ -36,19 +36,18 @@ func (d *Database) QueuesBelow(ctx context.Context, level, after string) ([]stri
 		return nil
 	}
 	if !d.stepByStep() {
-		next := "SELECT queue FROM " + d.Table("jobs") + " WHERE queue > %s AND queue < %s" + d.Dialect.Waiting + " ORDER BY queue LIMIT 1"
+		next := "SELECT queue FROM " + d.Table("jobs") + " WHERE queue > %s%s" + d.Dialect.Waiting + " ORDER BY queue LIMIT 1"
 		s := d.Statement("WITH RECURSIVE found (queue, n) AS (SELECT * FROM (SELECT (")
-		s.Add(next, s.Arg(after), s.Arg(end))
+		s.Add(next, s.Arg(after), s.within(level))
 		s.Add(") AS queue, 1 AS n) AS first UNION ALL SELECT (")
-		s.Add(next, "found.queue", s.Arg(end))
+		s.Add(next, "found.queue", s.within(level))
 		s.Add("), found.n + 1 FROM found WHERE found.queue IS NOT NULL AND found.n < %d)", most)
 		s.Add(" SELECT queue FROM found WHERE queue IS NOT NULL ORDER BY queue")
 		return found, s.Each(ctx, d.DB, add)
 	}
 	for n := 1; n <= most; n++ {
 		s := d.Statement("SELECT MIN(queue) FROM %s WHERE ", d.Table("jobs"))
-		s.Add("queue > %s AND ", s.Arg(after))
-		s.Add("queue < %s", s.Arg(end))
+		s.Add("queue > %s%s", s.Arg(after), s.within(level))
 		if err := s.Each(ctx, d.DB, add); err != nil || len(found) < n {
 			return found, err
 		}
@@ -56,13 +55,20 @@ func (d *Database) QueuesBelow(ctx context.Context, level, after string) ([]stri
 	return found, nil
 }
 
-// NewestBelow returns the queues that begin with a level among the newest thousand jobs.
+// within is the condition that a queue, which comes after a level, begins with it.
+func (s *Statement) within(level string) string {
+	if level == "" {
+		return ""
+	}
+	return " AND queue < " + s.Arg(strings.TrimSuffix(level, "/")+"0") // 0 comes after /
+}
+
+// NewestBelow returns the queues that begin with a level (empty: all) among the newest thousand jobs.
 func (d *Database) NewestBelow(ctx context.Context, level string) ([]string, error) {
 	const newest = 1000
 	s := d.Statement("SELECT DISTINCT queue FROM (SELECT queue FROM %s%s ORDER BY id DESC LIMIT %d) AS newest WHERE ",
 		d.Table("jobs"), d.Dialect.ByID, newest)
-	s.Add("queue > %s AND ", s.Arg(level))
-	s.Add("queue < %s", s.Arg(strings.TrimSuffix(level, "/")+"0"))
+	s.Add("queue > %s%s", s.Arg(level), s.within(level))
 	var found []string
 	err := s.Each(ctx, d.DB, func(scan func(...any) error) error {
 		var queue any

@@ -1,24 +1,22 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
+var _ driver.Throttler = (*Database)(nil)
+
 // Controls returns the controls of the queues, and under the empty name that of all queues. If queues is nil, it returns every control.
 func (d *Database) Controls(ctx context.Context, db DB, queues []string) ([]driver.Control, error) {
 	s := d.Statement("%s", d.SelectControls())
 	if queues != nil {
-		names := []string{s.Arg("")}
-		for _, name := range queues {
-			names = append(names, s.Arg(name))
-		}
-		s.Add(" WHERE queue IN (%s)", strings.Join(names, ", "))
+		s.Add(" WHERE queue IN (%s)", s.list(append([]string{""}, queues...)))
 	}
 	var controls []driver.Control
 	err := s.Each(ctx, db, func(scan func(...any) error) error {
@@ -47,6 +45,50 @@ func ControlColumns(now, until string) string {
 // paused is the condition of a row that is paused now: a pause that has passed is none.
 func paused(row, now string) string {
 	return fmt.Sprintf("%[1]spaused AND (%[1]spaused_until IS NULL OR %[1]spaused_until > %[2]s)", row, now)
+}
+
+// Throttle is that of driver.Throttler.
+func (d *Database) Throttle(ctx context.Context, queue string, rest time.Duration) error {
+	return d.Tx(ctx, func(db DB) error {
+		s := d.Statement("INSERT INTO %s (queue) VALUES ", d.Table("job_queues"))
+		s.Add("(%s)%s", s.Arg(queue), d.Dialect.OnConflict)
+		if _, err := s.Exec(ctx, db); err != nil {
+			return err
+		}
+		s = d.Statement("UPDATE %s SET ", d.Table("job_queues"))
+		s.Add("paused = %s, ", s.Arg(true))
+		s.Add("paused_until = %s", s.After(rest))
+		s.Add(" WHERE queue = %s", s.Arg(queue))
+		s.Add(" AND (NOT paused OR paused_until < %s)", s.After(rest))
+		_, err := s.Exec(ctx, db)
+		return err
+	})
+}
+
+// deleteThrottled deletes rows that a pause of Throttle has left, and that say nothing else: at most a thousand, and none that another
+// transaction has locked.
+func (d *Database) deleteThrottled(ctx context.Context, db DB) error {
+	const ago = time.Hour
+	var over []string
+	s := d.Statement("SELECT queue FROM %s", d.Table("job_queues"))
+	s.Add(" WHERE paused AND paused_until < %s", s.Ago(ago))
+	s.Add(" AND queue <> %s AND restarts = 0 AND NOT maintenance AND expire_ms IS NULL LIMIT 1000 %s", s.Arg(""), d.Dialect.SkipLocked)
+	if err := s.Each(ctx, db, func(scan func(...any) error) error {
+		var queue string
+		err := scan(Reading(&queue)...)
+		over = append(over, queue)
+		return err
+	}); err != nil {
+		return err
+	}
+	for queues := range slices.Chunk(over, 100) {
+		s := d.Statement(cmp.Or(d.Dialect.Delete, "DELETE FROM %s"), d.Table("job_queues"))
+		s.Add(" WHERE queue IN (%s)", s.list(queues))
+		if _, err := s.Exec(ctx, db); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StoppedSQL is the condition of a row of job_queues that lets nothing be reserved. Row is what stands before its columns, such as "c.",

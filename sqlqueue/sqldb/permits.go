@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,12 +84,8 @@ func (d *Database) TakePermits(ctx context.Context, db DB, names []string) (map[
 	tats, now := map[string]int64{}, time.Now().UnixMicro()
 	for part := range slices.Chunk(names, most) {
 		s := d.Statement("SELECT queue, tat, ")
-		s.Add("%s FROM %s%s WHERE queue IN (", s.clock(), d.Table("job_permits"), d.Dialect.ByID)
-		places := make([]string, len(part))
-		for i, name := range part {
-			places[i] = s.Arg(name)
-		}
-		s.Add("%s) ORDER BY queue %s", strings.Join(places, ", "), d.Dialect.SkipLocked)
+		s.Add("%s FROM %s%s WHERE queue IN (%s)", s.clock(), d.Table("job_permits"), d.Dialect.ByID, s.list(part))
+		s.Add(" ORDER BY queue %s", d.Dialect.SkipLocked)
 		if err := s.Each(ctx, db, func(scan func(...any) error) error {
 			var name string
 			var tat int64
@@ -111,29 +108,50 @@ func (d *Database) SpendPermit(ctx context.Context, db DB, name string, tat int6
 	return err
 }
 
-// SweepPermits deletes permits whose tat is so long ago. One that is needed is made again.
-func (d *Database) SweepPermits(ctx context.Context, ago time.Duration) error {
-	return d.Tx(ctx, func(db DB) error {
-		s := d.Statement("SELECT queue FROM %s WHERE tat < ", d.Table("job_permits"))
-		s.Add("%s - %d LIMIT 1000 %s", s.clock(), ago.Microseconds(), d.Dialect.SkipLocked)
-		var idle []string
-		if err := s.Each(ctx, db, func(scan func(...any) error) error {
-			var name string
-			err := scan(Reading(&name)...)
-			idle = append(idle, name)
-			return err
-		}); err != nil {
-			return err
+// SweepPermits deletes permits whose tat is so long ago, among the next thousand whose names come after a name. It returns the last of these
+// names, from which the next sweep goes on; empty: from the first. A permit that is needed again is made again.
+func (d *Database) SweepPermits(ctx context.Context, after string, ago time.Duration) (last string, err error) {
+	const most, atOnce = 1000, 100
+	seen := 0
+	var idle []string
+	s := d.Statement("SELECT queue, ")
+	s.Add("tat < %s - %d FROM %s%s", s.clock(), ago.Microseconds(), d.Table("job_permits"), d.Dialect.ByID)
+	s.Add(" WHERE queue > %s ORDER BY queue LIMIT %d", s.Arg(after), most)
+	if err := s.Each(ctx, d.DB, func(scan func(...any) error) error {
+		var old bool
+		err := scan(Reading(&last, &old)...)
+		if seen++; old {
+			idle = append(idle, last)
 		}
-		for _, name := range idle {
-			s := d.Statement("DELETE FROM %s WHERE ", d.Table("job_permits"))
-			s.Add("queue = %s", s.Arg(name))
-			if _, err := s.Exec(ctx, db); err != nil {
-				return err
-			}
+		return err
+	}); err != nil {
+		return after, err
+	}
+	if seen < most {
+		last = ""
+	}
+	for names := range slices.Chunk(idle, atOnce) {
+		if err := d.Tx(ctx, func(db DB) error { return d.deletePermits(ctx, db, names, ago) }); err != nil {
+			return after, err
 		}
+	}
+	return last, nil
+}
+
+// deletePermits deletes permits that are still idle, and that no other transaction has locked.
+func (d *Database) deletePermits(ctx context.Context, db DB, names []string, ago time.Duration) error {
+	tats, now, err := d.TakePermits(ctx, db, names)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(tats, func(_ string, tat int64) bool { return tat >= now-ago.Microseconds() })
+	if len(tats) == 0 {
 		return nil
-	})
+	}
+	s := d.Statement(cmp.Or(d.Dialect.Delete, "DELETE FROM %s"), d.Table("job_permits"))
+	s.Add(" WHERE queue IN (%s)", s.list(slices.Sorted(maps.Keys(tats))))
+	_, err = s.Exec(ctx, db)
+	return err
 }
 
 // Level is a queue of which to count the reserved jobs, alone or with all queues below it.
@@ -169,6 +187,9 @@ func LimitsOf(limits map[string]Limit, queue string) []LevelLimit {
 		if l, ok := limits[queue[:i]]; ok {
 			of = append(of, LevelLimit{l, Level{queue[:i], true}})
 		}
+	}
+	if l, ok := limits["*"]; ok && !each {
+		of = append(of, LevelLimit{l, Level{queue, false}})
 	}
 	return of
 }

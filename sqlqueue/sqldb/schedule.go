@@ -89,15 +89,17 @@ func (d *Database) Schedules(ctx context.Context, name string) ([]driver.Schedul
 	return eachSchedule(ctx, s, d.DB)
 }
 
-// DueSchedules is that of driver.Scheduler. Where nothing is due, it is one statement over a table that is small or empty.
+// DueSchedules is that of driver.Scheduler. Where nothing is due, it is one statement that reads the first entries of the index of next_at.
 func (d *Database) DueSchedules(ctx context.Context) (due []driver.Schedule, next, now time.Time, err error) {
+	table, byNext := d.Table("job_schedules"), d.Force("job_schedules_next")
 	clock := d.Dialect.Now
 	if clock == "" {
 		clock = fmt.Sprint(time.Now().UnixMicro())
 	}
 	s := d.Statement("SELECT "+d.Dialect.Micros+", ", clock)
-	s.Add(d.Dialect.Micros+", ", "min(next_at)")
-	s.Add("max(CASE WHEN next_at IS NULL THEN 1 ELSE 0 END) FROM %s WHERE NOT paused", d.Table("job_schedules"))
+	s.Add("(SELECT "+d.Dialect.Micros, "next_at")
+	s.Add(" FROM %s%s WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at LIMIT 1), ", table, byNext)
+	s.Add("EXISTS (SELECT 1 FROM %s%s WHERE NOT paused AND next_at IS NULL)", table, byNext)
 	unknown := false
 	if err := s.Each(ctx, d.DB, func(scan func(...any) error) error { return scan(Reading(&now, &next, &unknown)...) }); err != nil {
 		return nil, next, now, err
@@ -106,9 +108,14 @@ func (d *Database) DueSchedules(ctx context.Context) (due []driver.Schedule, nex
 		return nil, next, now, nil
 	}
 	s = d.selectSchedules()
-	s.Add(" WHERE NOT paused AND (next_at IS NULL OR next_at <= %s) ORDER BY next_at LIMIT %d", s.Time(now), mostSchedules)
-	due, err = eachSchedule(ctx, s, d.DB)
-	return due, now, now, err
+	s.Add("%s WHERE NOT paused AND next_at <= %s ORDER BY next_at LIMIT %d", byNext, s.Time(now), mostSchedules)
+	if due, err = eachSchedule(ctx, s, d.DB); err != nil || !unknown || len(due) == mostSchedules {
+		return due, now, now, err
+	}
+	s = d.selectSchedules()
+	s.Add("%s WHERE NOT paused AND next_at IS NULL LIMIT %d", byNext, mostSchedules-len(due))
+	without, err := eachSchedule(ctx, s, d.DB)
+	return append(due, without...), now, now, err
 }
 
 // Tick is that of driver.Scheduler.

@@ -79,6 +79,15 @@ func (s *Statement) In(column string, ids []int64) string {
 	return "(" + strings.Join(lists, " OR ") + ")"
 }
 
+// list adds texts as arguments, and returns what stands for them in the SQL, with commas between.
+func (s *Statement) list(texts []string) string {
+	places := make([]string, len(texts))
+	for i, text := range texts {
+		places[i] = s.Arg(text)
+	}
+	return strings.Join(places, ", ")
+}
+
 // WhereIDs adds the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which ignores
 // a hint for an index that has all columns of a statement.
 func (s *Statement) WhereIDs(ids []int64) { s.Add(" WHERE %s AND length(queue) >= 0", s.In("id", ids)) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -160,3 +161,21 @@ func (t *exampleT) Cleanup(f func())                  { t.cleanups = append(t.cl
 func (t *exampleT) Output() io.Writer                 { return io.Discard }
 func (t *exampleT) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 func (t *exampleT) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
+
+func ExampleQueue_RunSchedulesUntil() {
+	TestReports := func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { // with a clock of its own
+			q := sqlqueuetest.New(t, sqlqueue.Config{})
+			err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "reports", Cron: "30 2 * * *", Zone: "America/New_York", Job: SendInvoice{42}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, job := range q.RunSchedulesUntil(time.Now().AddDate(2, 0, 0)) {
+				if clock := job.Tick.Format("15:04"); clock != "02:30" && clock != "03:00" { // when the clock is set forward
+					t.Errorf("a report at %v", job.Tick)
+				}
+			}
+		})
+	}
+	_ = TestReports
+}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -70,6 +71,57 @@ var limitsCases = []testCase{
 			})
 			if !got["mail/1"] || !got["mail/eu/2"] || !got["mail/*"] || one == deep {
 				f.Errorf("got %v", got)
+			}
+		},
+	},
+	{
+		"F1 the pattern * is all queues, and nothing can be pushed to it",
+		"a worker for whatever there is needs no list of queues",
+		func(f *fixture) {
+			c, other := f.open(), f.open()
+			want := map[string]bool{"mail": true, "mail/1": true, "default": true}
+			for queue := range want {
+				other.push(sqlqueue.OnQueue(queue))
+			}
+			got := map[string]bool{}
+			f.eventually("all queues are found", func() bool {
+				for _, j := range c.take(9, "*") {
+					got[j.Queue] = true
+				}
+				return len(got) >= len(want)
+			})
+			if !maps.Equal(got, want) {
+				f.Errorf("jobs of %v were reserved, want of %v", got, want)
+			}
+			late := c.push(sqlqueue.OnQueue("late"))
+			f.sameIDs(c.take(9, "*"), late)
+			if _, err := c.Push(f.Context(), sqlqueue.Named("job", nil), sqlqueue.OnQueue("*")); err == nil {
+				f.Error("a job was pushed to *")
+			}
+			c.control("*", operator.ControlChange{Pause: true})
+			c.push(sqlqueue.OnQueue("mail"))
+			f.none(f.open(), "*")
+			f.none(f.open(), "mail")
+			c.control("*", operator.ControlChange{Resume: true})
+		},
+	},
+	{
+		"F3 a limit of * holds for each queue that has none of its own",
+		"no customer, whoever comes, runs more than so many",
+		func(f *fixture) {
+			c := f.open()
+			for _, queue := range []string{"a", "b", "mail/1", "mail/2"} {
+				c.pushMany(3, sqlqueue.OnQueue(queue))
+			}
+			c.limit(operator.Limit{Queue: "*", Running: 1})
+			c.limit(operator.Limit{Queue: "b", Running: 2})
+			c.limit(operator.Limit{Queue: "mail/*", Running: 3})
+			got := map[string]int{}
+			for _, j := range f.open().take(20, "a", "b", "mail/1", "mail/2") {
+				got[j.Queue]++
+			}
+			if want := map[string]int{"a": 1, "b": 2, "mail/1": 3, "mail/2": 3}; !maps.Equal(got, want) {
+				f.Errorf("%v are reserved, want %v", got, want)
 			}
 		},
 	},
@@ -296,6 +348,82 @@ var limitsCases = []testCase{
 			}
 		},
 	},
+	{
+		"F5 a queue that rests gives nothing to anybody until the time has passed, and its neighbours do",
+		"a provider that answers 429 must be left alone by all workers, and other customers must not notice",
+		func(f *fixture) {
+			c := f.open()
+			first, second := c.push(sqlqueue.OnQueue("mail/1")), c.push(sqlqueue.OnQueue("mail/2"))
+			f.must(c.Throttle(f.Context(), "mail/1", brief))
+			f.must(f.open().Throttle(f.Context(), "mail/2", time.Hour))
+			for _, o := range []*client{c, f.open()} {
+				f.sameIDs(o.take(9, "mail/2"))
+			}
+			f.eventually("mail/1 opens again", func() bool {
+				jobs := f.open().take(9, "mail/*")
+				for _, j := range jobs {
+					if j.ID != first {
+						f.Errorf("job %d is reserved from a queue that rests", j.ID)
+					}
+				}
+				return len(jobs) > 0
+			})
+			c.control("mail/2", operator.ControlChange{Resume: true})
+			f.sameIDs(f.open().take(9, "mail/2"), second)
+		},
+	},
+	{
+		"F5 a rest makes no pause shorter",
+		"an operator has stopped the queue, and a handler that was still running must not start it again",
+		func(f *fixture) {
+			c := f.open()
+			f.must(c.Throttle(f.Context(), "mail", time.Hour))
+			f.must(c.Throttle(f.Context(), "mail", time.Minute))
+			if left := c.controlOf("mail").PausedUntil.Sub(c.now()); left < 50*time.Minute {
+				f.Errorf("the queue rests for %v, want the hour that was said first", left)
+			}
+			f.must(c.Throttle(f.Context(), "mail", 2*time.Hour))
+			if left := c.controlOf("mail").PausedUntil.Sub(c.now()); left < 110*time.Minute {
+				f.Errorf("the queue rests for %v, want the two hours that were said last", left)
+			}
+			c.control("mail", operator.ControlChange{Pause: true})
+			f.must(c.Throttle(f.Context(), "mail", time.Minute))
+			if control := c.controlOf("mail"); !control.Paused || !control.PausedUntil.IsZero() {
+				f.Errorf("the pause of an operator has become %+v", control)
+			}
+		},
+	},
+	{
+		"F5 the row of a rest that is long over is deleted by a beat, and one that says more stays",
+		"ten thousand queues that rested once must not be listed for ever",
+		func(f *fixture) {
+			c := f.open()
+			for _, queue := range []string{"old", "restarted", "resting"} {
+				f.must(c.Throttle(f.Context(), queue, time.Hour))
+			}
+			c.control("restarted", operator.ControlChange{Restart: true})
+			c.restedUntil("old", c.now().Add(-2*time.Hour))
+			c.restedUntil("restarted", c.now().Add(-2*time.Hour))
+			f.eventually("the old row is deleted", func() bool {
+				c.beat(driver.Beat{OldCounts: operator.CountsKept})
+				return f.count("SELECT count(*) FROM {job_queues} WHERE queue = 'old'") == 0
+			})
+			if n := f.count("SELECT count(*) FROM {job_queues} WHERE queue IN ('restarted', 'resting')"); n != 2 {
+				f.Errorf("%d of 2 other rows are left", n)
+			}
+		},
+	},
+}
+
+// restedUntil moves the end of a queue's rest.
+func (c *client) restedUntil(queue string, until time.Time) {
+	c.f.Helper()
+	d := c.database()
+	s := d.Statement("UPDATE %s SET ", d.Table("job_queues"))
+	s.Add("paused_until = %s", s.Time(until))
+	s.Add(" WHERE queue = %s", s.Arg(queue))
+	_, err := s.Exec(c.f.Context(), d.DB)
+	c.f.must(err)
 }
 
 // none checks that a client gets nothing.

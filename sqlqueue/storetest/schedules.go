@@ -29,11 +29,17 @@ func (c *client) late(name string, d time.Duration) {
 	of, err := operator.New(c.Queue).Schedule(c.f.Context(), name)
 	c.f.must(err)
 	of.NextAt = now.Add(-d)
+	c.f.must(c.database().SetSchedule(c.f.Context(), of, true))
+}
+
+// database is that of the client's store.
+func (c *client) database() *sqldb.Database {
+	c.f.Helper()
 	store, err := c.Store(c.f.Context())
 	c.f.must(err)
-	db, err := sqldb.Of(store)
+	d, err := sqldb.Of(store)
 	c.f.must(err)
-	c.f.must(db.SetSchedule(c.f.Context(), of, true))
+	return d
 }
 
 // comes runs what is due, and returns how many jobs were pushed.

@@ -22,8 +22,8 @@ const (
 
 // outcome is what an answer makes of the job.
 //
-// A receiver that says Retry-After is believed within limits: its job waits at least as long as after any other error, and an hour at most
-// unless its backoff is longer.
+// A receiver that says Retry-After is believed within limits: its queue rests at least as long as the job would wait after another error, and
+// an hour at most unless that is longer.
 func (t *Target) outcome(answer *http.Response, text []byte, backoff time.Duration) error {
 	code := answer.StatusCode
 	if code >= 200 && code <= 299 {
@@ -43,8 +43,8 @@ func (t *Target) outcome(answer *http.Response, text []byte, backoff time.Durati
 	case http.StatusGone:
 		return worker.Fail(errors.New(says))
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok && delay > backoff {
-			return fmt.Errorf("%s: %w", says, worker.Release(delay))
+		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok && delay > 0 {
+			return fmt.Errorf("%s: %w", says, worker.Throttle(max(delay, backoff)))
 		}
 	}
 	return errors.New(says)

@@ -49,7 +49,7 @@ func post(ctx context.Context, t *testing.T, to *Target) error {
 	t.Helper()
 	client := New(false)
 	defer client.Close()
-	return client.Post(ctx, to, aJob(), ID(aJob().JobInfo, "here"), time.Second)
+	return client.Post(ctx, to, aJob(), ID(aJob().JobInfo, "here"), 2*time.Second)
 }
 
 func target(t *testing.T, address string, secret *Secret, headers map[string]string) *Target {
@@ -164,12 +164,12 @@ func TestE9_TheStatusDecides(t *testing.T) {
 		"400":                        {code: 400, body: "bad\n\n \x1b[31mdata\x00", want: "answered 400 Bad Request: bad [31mdata"},
 		"599":                        {code: 599, want: "answered 599"},
 		"429":                        {code: 429, want: "answered 429 Too Many Requests"},
-		"429, seconds":               {code: 429, header: map[string]string{"Retry-After": "30"}, body: "slowly", want: "answered 429 Too Many Requests: slowly: released for 30s", like: worker.Release(30 * time.Second)},
-		"503, a century":             {code: 503, header: map[string]string{"Retry-After": "3155760000"}, want: "answered 503 Service Unavailable: released for 1h0m0s", like: worker.Release(time.Hour)},
+		"429, seconds":               {code: 429, header: map[string]string{"Retry-After": "30"}, body: "slowly", want: "answered 429 Too Many Requests: slowly: throttled for 30s", like: worker.Throttle(30 * time.Second)},
+		"503, a century":             {code: 503, header: map[string]string{"Retry-After": "3155760000"}, want: "answered 503 Service Unavailable: throttled for 1h0m0s", like: worker.Throttle(time.Hour)},
 		"503, a date long past":      {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, want: "answered 503 Service Unavailable"},
 		"503, 0":                     {code: 503, header: map[string]string{"Retry-After": "0"}, want: "answered 503 Service Unavailable"},
-		"503, less than the backoff": {code: 503, header: map[string]string{"Retry-After": "1"}, want: "answered 503 Service Unavailable"},
-		"503, a date far off":        {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, want: "answered 503 Service Unavailable: released for 1h0m0s", like: worker.Release(time.Hour)},
+		"503, less than the backoff": {code: 503, header: map[string]string{"Retry-After": "1"}, want: "answered 503 Service Unavailable: throttled for 2s", like: worker.Throttle(2 * time.Second)},
+		"503, a date far off":        {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, want: "answered 503 Service Unavailable: throttled for 1h0m0s", like: worker.Throttle(time.Hour)},
 		"503, words":                 {code: 503, header: map[string]string{"Retry-After": "soon"}, want: "answered 503 Service Unavailable"},
 		"503, nonsense":              {code: 503, header: map[string]string{"Retry-After": "-5"}, want: "answered 503 Service Unavailable"},
 		"500 with Retry-After":       {code: 500, header: map[string]string{"Retry-After": "30"}, want: "answered 500 Internal Server Error"},

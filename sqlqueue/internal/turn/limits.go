@@ -26,6 +26,7 @@ type rules struct {
 	by     map[string]sqldb.Limit
 	loaded time.Time
 	swept  time.Time
+	after  string          // where the next sweep goes on
 	made   map[string]bool // permits that are known to have a row
 }
 
@@ -95,15 +96,19 @@ func (r *rules) permits(ctx context.Context, d *sqldb.Database, p *Plan) error {
 			missing = append(missing, name)
 		}
 	}
-	sweep := time.Since(r.swept) >= sweepEvery
+	sweep, after := time.Since(r.swept) >= sweepEvery, r.after
 	if sweep {
 		r.swept = time.Now()
 	}
 	r.mu.Unlock()
 	if sweep {
-		if err := d.SweepPermits(ctx, idle); err != nil {
+		last, err := d.SweepPermits(ctx, after, idle)
+		if err != nil {
 			return err
 		}
+		r.mu.Lock()
+		r.after = last
+		r.mu.Unlock()
 	}
 	slices.Sort(missing)
 	if err := d.MakePermits(ctx, missing); err != nil {

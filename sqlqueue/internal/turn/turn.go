@@ -47,9 +47,6 @@ type state struct {
 
 // Learn adds a queue that was pushed to, or opens it again, in the line of every pattern that has it.
 func (t *Turns) Learn(queue string) {
-	if !strings.Contains(queue, "/") {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for pattern, l := range t.lines {
@@ -130,6 +127,7 @@ func (t *Turns) Prepare(ctx context.Context, d *sqldb.Database, x driver.Exchang
 	plain := true
 	for _, r := range x.Reserve {
 		if driver.IsPattern(r.Queue) {
+			plain = false
 			if err := t.find(ctx, d, r.Queue, x.Everything); err != nil {
 				return nil, err
 			}

@@ -1,0 +1,220 @@
+package integration
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
+)
+
+// TestSchedulesBatchesLimitsPlans: what workers ask of schedules, batches, limits and patterns of queues goes by indexes on large tables.
+func TestSchedulesBatchesLimitsPlans(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		dsn := migrated(t, s, "")
+		db := s.Open(t, dsn)
+		var sent recorded
+		q := sent.queue(t, s, dsn)
+		fillSchedulesBatchesLimits(t, s, db)
+		store, err := q.Store(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := sqldb.Of(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		number := 0
+		exchange := func(queues ...string) error {
+			number++
+			x := driver.Exchange{Number: fmt.Sprintf("w-%d", number), Limit: 20}
+			for _, queue := range queues {
+				x.Reserve = append(x.Reserve, driver.Reserve{Queue: queue, Expire: time.Hour})
+			}
+			answer, err := q.Exchange(ctx, x)
+			if err == nil && len(answer.Reserved) == 0 {
+				err = fmt.Errorf("nothing was reserved from %q", queues)
+			}
+			return err
+		}
+		callback := func(driver.Batch, json.RawMessage, string) driver.NewJob {
+			return driver.NewJob{Queue: "callbacks", Payload: []byte(`{"job":"x"}`)}
+		}
+		look := func(l driver.BatchLook) error {
+			l.Callback = callback
+			looked, err := d.LookBatches(ctx, l)
+			if err == nil && len(looked.Pushed) == 0 {
+				err = fmt.Errorf("no batch has ended")
+			}
+			return err
+		}
+		primary := func(table string) string {
+			if s.Engine == "postgres" {
+				return table + "_pkey"
+			}
+			return "PRIMARY"
+		}
+		on := func(postgres, mysql string) string {
+			if s.Engine == "postgres" {
+				return postgres
+			}
+			return mysql
+		}
+		unique, runs := on("job_batches_queue_key", "queue"), on("jobs_running", "jobs_expiry")
+		inBatch := on("jobs_running", "jobs_ready") // what runs of a batch
+		for _, test := range []struct {
+			name    string
+			do      func() error
+			indexes []string // each is used, and nothing else
+		}{
+			{
+				"due schedules", func() error {
+					due, _, _, err := d.DueSchedules(ctx)
+					if err == nil && len(due) != 3 {
+						err = fmt.Errorf("%d schedules are due", len(due))
+					}
+					return err
+				},
+				[]string{"job_schedules_next"},
+			},
+			{
+				"a tick of a schedule that does not overlap", func() error {
+					due, _, _, err := d.DueSchedules(ctx)
+					if err == nil {
+						job := driver.NewJob{Queue: "mail", Payload: []byte(`{"job":"x"}`), UniqueKey: "schedule:" + due[0].Name}
+						_, err = d.Tick(ctx, driver.Tick{Name: due[0].Name, At: due[0].NextAt, Next: time.Now(), Jobs: []driver.NewJob{job}})
+					}
+					return err
+				},
+				[]string{"job_schedules_next", primary("job_schedules"), "jobs_unique"},
+			},
+			{
+				"batches that have ended, among all that are open", func() error { return look(driver.BatchLook{Sweep: true}) },
+				[]string{"job_batches_open", primary("job_batches"), "jobs_ready", inBatch, "failed_jobs_queue"},
+			},
+			{
+				"batches of queues", func() error { return look(driver.BatchLook{Queues: []string{"import/b19501", "import/b19502"}}) },
+				[]string{unique, primary("job_batches"), "jobs_ready", inBatch, "failed_jobs_queue"},
+			},
+			{
+				"a push into a batch", func() error {
+					_, err := d.PushBatch(ctx, 19_000, []driver.NewJob{{Queue: "import/b19000", Payload: []byte(`{"job":"x"}`)}})
+					return err
+				},
+				[]string{on("job_batches_open", "PRIMARY")},
+			},
+			{
+				"a reservation from a queue with a limit", func() error { return exchange("mail") },
+				[]string{primary("job_permits"), "jobs_expiry", "jobs_ready", runs, on("job_queues_pkey", "PRIMARY")},
+			},
+			{
+				"a reservation from queues of a pattern with limits", func() error { return exchange("mail/*") },
+				[]string{primary("job_permits"), "jobs_expiry", "jobs_ready", runs, primary("jobs"), on("job_queues_pkey", "PRIMARY")},
+			},
+			{
+				"old permits", func() error {
+					last, err := d.SweepPermits(ctx, "", time.Hour)
+					if err == nil && last == "" {
+						err = fmt.Errorf("a sweep goes through the whole table")
+					}
+					return err
+				},
+				[]string{primary("job_permits")},
+			},
+			{
+				"queues of a pattern", func() error {
+					found, err := d.QueuesBelow(ctx, "mail/", "")
+					if err == nil && len(found) == 0 {
+						err = fmt.Errorf("no queue is found")
+					}
+					return err
+				},
+				[]string{on("jobs_ready", "none: a step is a look at one entry")},
+			},
+			{
+				"batches of the list", func() error { _, err := operator.New(q).Batches(ctx, 19_000, 10); return err },
+				[]string{primary("job_batches"), "jobs_ready", inBatch, "failed_jobs_queue"},
+			},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				sent.start()
+				if err := test.do(); err != nil {
+					t.Fatal(err)
+				}
+				used := map[string]bool{}
+				for _, st := range sent.stop() {
+					for _, index := range plannedIndexes(t, s, db, st) {
+						used[index] = true
+					}
+				}
+				got := slices.Sorted(maps.Keys(used))
+				want := slices.Compact(slices.Sorted(slices.Values(test.indexes)))
+				if len(got) == 0 && strings.HasPrefix(want[0], "none") {
+					want = nil
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("it uses the indexes %q, want %q", got, want)
+				}
+			})
+		}
+	})
+}
+
+// fillSchedulesBatchesLimits makes large tables. Of the batches, those from 18,001 on are open, and their queues are empty.
+func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
+	t.Helper()
+	now, later := "clock_timestamp()", "clock_timestamp() + n * interval '1 minute'"
+	if s.Engine != "postgres" {
+		now, later = "UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL n MINUTE"
+	}
+	numbers := "(SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d + 1 AS n FROM "
+	for i, alias := range []string{"a", "b", "c", "e"} {
+		if i > 0 {
+			numbers += " CROSS JOIN "
+		}
+		numbers += "(SELECT 0 AS d" + strings.Repeat(" UNION ALL SELECT %d", 9) + ") " + alias
+	}
+	numbers += " CROSS JOIN (SELECT 0 AS d UNION ALL SELECT 1) f) AS numbers" // from 1 to 20,000
+	digits := make([]any, 0, 36)
+	for range 4 {
+		for d := 1; d <= 9; d++ {
+			digits = append(digits, d)
+		}
+	}
+	numbers = fmt.Sprintf(numbers, digits...)
+	mustExec(
+		t, db,
+		fmt.Sprintf(`INSERT INTO job_schedules (name, cron, zone, payload, next_at, paused)
+			SELECT CONCAT('s', n), '0 0 * * *', 'UTC', '{"job":"x"}', CASE WHEN n = 1 THEN NULL WHEN n <= 3 THEN %s ELSE %s END, n > 10000
+			FROM %s`, now, later, numbers),
+		fmt.Sprintf(`INSERT INTO job_batches (queue, name, total, on_success, sealed_at, closed_at)
+			SELECT CONCAT('import/b', n), 'import', 2, '{"job":"x"}', %[1]s, CASE WHEN n <= 18000 THEN %[1]s END
+			FROM %[2]s ORDER BY n`, now, numbers),
+		"INSERT INTO job_permits (queue, tat) SELECT CONCAT('mail/', n), n FROM "+numbers,
+		"INSERT INTO job_limits (queue, max_running) VALUES ('mail', 10000), ('mail/*', 2)",
+		fmt.Sprintf(`INSERT INTO jobs (queue, payload, available_at, reserved, reserved_at, reserved_by, expires_at, unique_key)
+			SELECT CASE WHEN MOD(n, 2) = 0 THEN 'mail' ELSE CONCAT('mail/', MOD(n, 300)) END, '{"job":"x"}', %[1]s,
+				MOD(n, 501) = 0, CASE WHEN MOD(n, 501) = 0 THEN %[1]s END, CASE WHEN MOD(n, 501) = 0 THEN 'w-x' END,
+				CASE WHEN MOD(n, 501) = 0 THEN %[2]s END, CASE WHEN MOD(n, 7) = 0 THEN CONCAT('', n) END
+			FROM %[3]s ORDER BY n`, now, later, numbers),
+		fmt.Sprintf(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+			SELECT n, CONCAT('import/b', MOD(n, 1000)), 0, '{"job":"x"}', 1, 'no', '', %[1]s, %[1]s FROM %[2]s`, now, numbers),
+	)
+	for _, table := range []string{"job_schedules", "job_batches", "job_permits", "jobs", "failed_jobs"} {
+		if s.Engine == "postgres" {
+			mustExec(t, db, "VACUUM ANALYZE "+table)
+		} else {
+			mustExec(t, db, "ANALYZE TABLE "+table)
+		}
+	}
+}
