@@ -41,6 +41,7 @@ func main() {
 	for name, handle := range map[string]func(context.Context, *job) error{
 		"quick":    func(context.Context, *job) error { return nil },
 		"wait":     wait,
+		"timed":    timed,
 		"deaf":     func(ctx context.Context, j *job) error { return wait(context.WithoutCancel(ctx), j) },
 		"loop":     loop,
 		"allocate": allocate,
@@ -78,10 +79,13 @@ type job struct {
 	}
 }
 
-// begin writes the job's id, its attempt, this process and the time in nanoseconds to the journal. A line that was written stays, whatever
-// becomes of the process.
-func (j *job) begin() error {
-	journal, err := os.OpenFile(filepath.Join(j.data.Dir, "journal"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// begin notes that a handler begins.
+func (j *job) begin() error { return j.note("journal") }
+
+// note writes the job's id, its attempt, this process and the time in nanoseconds to a file. A line that was written stays, whatever becomes
+// of the process.
+func (j *job) note(file string) error {
+	journal, err := os.OpenFile(filepath.Join(j.data.Dir, file), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -127,6 +131,14 @@ func wait(ctx context.Context, j *job) error {
 	default:
 		return worker.Fail(errors.New(how))
 	}
+}
+
+// timed is wait, and notes its end.
+func timed(ctx context.Context, j *job) error {
+	if err := wait(ctx, j); err != nil {
+		return err
+	}
+	return j.note("ended")
 }
 
 // loop never ends, and never gives up its processor by itself.
