@@ -22,7 +22,7 @@ func TestSchema(t *testing.T) {
 		w.work(2)
 		w.produce(2, usual)
 		w.pass(time.Second)
-		w.migrate("down", "--all")
+		w.migrate("down", "--all", "--yes")
 		database := w.open(w.direct)
 		if _, err := database.Queue.Push(t.Context(), pushJob{kind: Plain, Token: "nowhere"}); !errors.Is(err, sqlqueue.ErrNotMigrated) {
 			t.Errorf("a push without tables: %v", err)
