@@ -22,6 +22,13 @@ FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
 ORDER BY r.n
 RETURNING id`
 
+// pushSQL for one job, which takes the server some 10 µs less: there are no arrays to take apart, and nothing to sort.
+const pushOneSQL = `
+INSERT INTO "jobs" (queue, priority, payload, available_at)
+VALUES ($1::text, $2::smallint, $3::text::json,
+    coalesce(timestamptz 'epoch' + $4::bigint * interval '1 microsecond', clock_timestamp() + $5::bigint * interval '1 microsecond'))
+RETURNING id`
+
 // As pushSQL, and $6 unique keys, $7 unique_until. Every producer inserts keys in the same order, so that they cannot wait for each other in a circle.
 const pushKeyedSQL = `
 INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key, unique_until)
@@ -160,7 +167,8 @@ func (s *store) pushPlain(ctx context.Context, db sqldb.DB, jobs []driver.NewJob
 			size += len(jobs[which[n]].Payload)
 			n++
 		}
-		rows, err := db.Query(ctx, s.names.In(pushSQL), columns(jobs, which[:n])...)
+		query, args := insertion(jobs, which[:n])
+		rows, err := db.Query(ctx, s.names.In(query), args...)
 		if err != nil {
 			return err
 		}
@@ -184,7 +192,8 @@ func readIDs(rows sqldb.Rows, which []int, pushed []driver.Pushed) error {
 // pushAndNotify does what pushPlain does in one statement, and notifies, in one transaction and one round trip.
 func (s *store) pushAndNotify(ctx context.Context, jobs []driver.NewJob, which []int, pushed []driver.Pushed, notify []string) error {
 	batch := &pgx.Batch{}
-	batch.Queue(s.names.In(pushSQL), columns(jobs, which)...).Query(func(rows pgx.Rows) error {
+	query, args := insertion(jobs, which)
+	batch.Queue(s.names.In(query), args...).Query(func(rows pgx.Rows) error {
 		return readIDs(pgxRows{rows, nil}, which, pushed)
 	})
 	batch.Queue(notifySQL, s.notifier.channel, notify)
@@ -260,6 +269,15 @@ func (s *store) byKey(ctx context.Context, db sqldb.DB, query string, args ...an
 
 // The first and the last second of the years 1 to 9999, since 1970, with a second to spare for the rounding of microseconds.
 const firstSecond, lastSecond = -62135596799, 253402300798
+
+// insertion is the statement that inserts jobs without keys, with its arguments.
+func insertion(jobs []driver.NewJob, which []int) (query string, args []any) {
+	if len(which) > 1 {
+		return pushSQL, columns(jobs, which)
+	}
+	job := &jobs[which[0]]
+	return pushOneSQL, []any{job.Queue, job.Priority, string(job.Payload), micros(job.At), job.Delay.Microseconds()}
+}
 
 // columns are the first five arguments of the statements that push.
 func columns(jobs []driver.NewJob, which []int) []any {
