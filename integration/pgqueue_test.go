@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -280,6 +281,61 @@ func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pushAndSettleOn(t, q)
+}
+
+// TestPostgresSQL: the store works on a *sql.DB of pgx's driver as on a pool, also with one connection, and hears of pushes. Another driver's is refused.
+func TestPostgresSQL(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("the driver is pgx's")
+		}
+		dsn := migrated(t, s, "")
+		db, err := sql.Open("pgx", dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		db.SetMaxOpenConns(1)
+		q, err := pgqueue.NewSQL(db, sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushAndSettleOn(t, q)
+
+		heard := make(chan struct{}, 100)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- q.Listen(ctx, []string{"default"}, func() { heard <- struct{}{} }) }()
+		<-heard // it listens
+		if _, err := q.Push(t.Context(), sqlqueue.Named("a", nil)); err != nil {
+			t.Error(err)
+		}
+		<-heard
+		stop()
+		<-ended
+		if n := db.Stats().InUse; n != 0 {
+			t.Errorf("%d connections are still in use", n)
+		}
+
+		q, err = pgqueue.NewSQL(openPQ(t, dsn), sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is not one of pgx's stdlib driver") {
+			t.Errorf("with lib/pq: %v", err)
+		}
+		if _, err := pgqueue.NewSQL(nil, sqlqueue.Config{}); err == nil {
+			t.Error("a nil database is taken")
+		}
+	})
+}
+
+// pushAndSettleOn pushes jobs, reserves them, and settles them in different ways.
+func pushAndSettleOn(t *testing.T, q *sqlqueue.Queue) {
+	t.Helper()
+	ctx := t.Context()
 	if err := q.Check(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
@@ -21,7 +20,7 @@ type pgxDB struct {
 }
 
 var (
-	_ = pgxDB{(*pgxpool.Conn)(nil)}
+	_ = pgxDB{connection(nil)}
 	_ = pgxDB{pgx.Tx(nil)}
 )
 
@@ -83,7 +82,7 @@ func (d poolDB) Query(ctx context.Context, query string, args ...any) (sqldb.Row
 
 type pooledRows struct {
 	sqldb.Rows
-	conn *pgxpool.Conn
+	conn connection
 }
 
 // Close may be called more than once, as Release may.

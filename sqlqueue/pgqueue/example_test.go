@@ -69,3 +69,15 @@ func ExampleQuiet() {
 	}
 	_ = log
 }
+
+// With GORM, db is what its DB method returns.
+func ExampleNewSQL() {
+	open := func(address string) (*sqlqueue.Queue, error) {
+		db, err := sql.Open("pgx", address) // of github.com/jackc/pgx/v5/stdlib
+		if err != nil {
+			return nil, err
+		}
+		return pgqueue.NewSQL(db, sqlqueue.Config{})
+	}
+	_ = open
+}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 var _ driver.Listener = (*store)(nil)
@@ -51,13 +51,11 @@ func (s *store) connectToListen(ctx context.Context) (*pgx.Conn, error) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	config := s.pool.Config()
-	if config.BeforeConnect != nil {
-		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
-			return nil, err
-		}
+	config, err := s.pool.ConnConfig(ctx)
+	if err != nil {
+		return nil, err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +81,8 @@ func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	word := fmt.Sprintf("hears? %d", conn.PgConn().PID()) // no name of a queue has a question mark and a space at its end
 	for {
-		if _, err := s.pool.Exec(ctx, notifySQL, s.notifier.channel, []string{word}); err != nil {
-			return translate(err)
+		if _, err := s.DB.Exec(ctx, notifySQL, s.notifier.channel, []string{word}); err != nil {
+			return err
 		}
 		said, err := conn.WaitForNotification(ctx)
 		if err != nil {
@@ -171,7 +169,7 @@ func (n *notifier) note(queue string) {
 // later notifies of the queues as soon as that is allowed, of all that was committed until then.
 //
 //nolint:contextcheck // the push has returned by then
-func (n *notifier) later(pool *pgxpool.Pool, queues []string) {
+func (n *notifier) later(db sqldb.DB, queues []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, queue := range queues {
@@ -187,7 +185,7 @@ func (n *notifier) later(pool *pgxpool.Pool, queues []string) {
 			const patience = 5 * time.Second
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			_, _ = pool.Exec(ctx, notifySQL, n.channel, []string{queue}) // workers look by themselves, too
+			_, _ = db.Exec(ctx, notifySQL, n.channel, []string{queue}) // workers look by themselves, too
 		})
 	}
 }

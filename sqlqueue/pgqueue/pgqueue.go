@@ -5,6 +5,7 @@
 package pgqueue
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -27,6 +28,20 @@ func New(pool *pgxpool.Pool, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if pool == nil {
 		return nil, errors.New("pgqueue.New needs a pool, and this one is nil")
 	}
+	return open(ofPool{pool}, config)
+}
+
+// NewSQL is New over a *sql.DB of pgx's stdlib driver, for applications that have no pool: with GORM it is what its DB method returns. The
+// queue uses the database's connections, and workers one beside them, to hear of pushes. With another driver, such as lib/pq, each
+// operation returns an error: there [WithSQLTx] pushes, and a pool of pgx does the rest.
+func NewSQL(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
+	if db == nil {
+		return nil, errors.New("pgqueue.NewSQL needs a *sql.DB, and this one is nil")
+	}
+	return open(ofSQL{db}, config)
+}
+
+func open(pool connections, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	s := &store{
 		pool: pool, lanes: &lane.Set{}, turns: &turn.Turns{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
@@ -90,8 +105,8 @@ type store struct {
 	names  *sqldb.Names
 	lanes  *lane.Set
 	turns  *turn.Turns
-	expiry *lane.Set     // with the lane Expiring
-	pool   *pgxpool.Pool // nil when bound to a transaction
+	expiry *lane.Set   // with the lane Expiring
+	pool   connections // nil when bound to a transaction
 
 	notifier *notifier
 	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any

@@ -112,7 +112,7 @@ func (s *store) keepsPrepared(ctx context.Context, conn *pgconn.PgConn) bool {
 }
 
 // holding calls f while a connection has a transaction, and with it a server's session.
-func holding(ctx context.Context, conn *pgxpool.Conn, f func() error) error {
+func holding(ctx context.Context, conn connection, f func() error) error {
 	if _, err := conn.Conn().PgConn().Exec(ctx, beginSQL+"; SELECT 1").ReadAll(); err != nil {
 		return err
 	}

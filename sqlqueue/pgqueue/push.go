@@ -122,7 +122,7 @@ func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) (
 // pushed notes what was pushed. Of the queues later, idle workers are notified later.
 func (s *store) pushed(jobs []driver.NewJob, later []string) {
 	if later != nil {
-		s.notifier.later(s.pool, later)
+		s.notifier.later(s.DB, later)
 	}
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)

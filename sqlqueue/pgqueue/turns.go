@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
@@ -52,7 +51,7 @@ func (c *exchange) shares(lanes []lane.Lane) []int32 {
 
 // limited sends what comes before, takes permits in a statement of its own, and then chooses among the jobs that are due: what runs must be
 // counted after the permits are locked. It returns a batch that reserves the chosen jobs.
-func (c *exchange) limited(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch, legible func(string) string) (*pgx.Batch, error) {
+func (c *exchange) limited(ctx context.Context, conn connection, batch *pgx.Batch, legible func(string) string) (*pgx.Batch, error) {
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/retry"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
@@ -17,7 +16,12 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 		return f(s.DB)
 	}
 	return retry.Do(ctx, transient, func() error {
-		return outcome(translate(pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return translate(err)
+		}
+		defer conn.Release()
+		return outcome(translate(pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 			return f(pgxDB{tx})
 		})))
 	})
@@ -39,7 +43,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 const rollbackPatience = 3 * time.Second
 
 // rollBack ends a transaction that has failed, even if ctx has ended. If the server does not answer, it closes the connection.
-func rollBack(ctx context.Context, conn *pgxpool.Conn) {
+func rollBack(ctx context.Context, conn connection) {
 	if conn.Conn().IsClosed() {
 		return
 	}
@@ -49,7 +53,7 @@ func rollBack(ctx context.Context, conn *pgxpool.Conn) {
 }
 
 // acquire returns a connection of the pool whose encoding has been checked.
-func (s *store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+func (s *store) acquire(ctx context.Context) (connection, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, translate(err)
