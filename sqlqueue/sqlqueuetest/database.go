@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"github.com/sqlqueue/sqlqueue/migrations"
 )
 

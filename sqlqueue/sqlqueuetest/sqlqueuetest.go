@@ -8,7 +8,8 @@
 //	q.Advance(time.Hour)                                                       // an hour passes at once
 //
 // The queue is a real one, in an SQLite file of its own (modernc.org/sqlite, which registers itself as "sqlite"). It needs no set-up,
-// and takes about a millisecond. Any number of them work side by side, also in bubbles of package testing/synctest.
+// and takes about a millisecond. A program that has another driver of that name, such as glebarez/go-sqlite, builds with the tag
+// sqlqueue_nosqlite: then the queue uses that one. Any number of them work side by side, also in bubbles of package testing/synctest.
 //
 // # Transactions
 //

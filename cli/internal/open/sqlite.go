@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 )
@@ -16,10 +14,8 @@ import (
 // them. One that is there keeps its mode.
 func openSQLite(a Address, config sqlqueue.Config) (*Database, error) {
 	parameters := url.Values{
-		"_busy_timeout": {"10000"}, // milliseconds
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"NORMAL"},
-		"_txlock":       {"immediate"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
+		"_txlock": {"immediate"},
 	}
 	name := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(a.path)
 	if file, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil { // otherwise SQLite says what is wrong

@@ -1,0 +1,5 @@
+//go:build !sqlqueue_nosqlite
+
+package open
+
+import _ "modernc.org/sqlite" // the driver "sqlite"
