@@ -515,6 +515,13 @@ func TestJobsPaging(t *testing.T) {
 	page = s.get("/jobs?q=name:a&after=100")
 	s.has(page, "20 shown", "First page")
 	s.hasNot(page, "after=")
+	page = s.get("/jobs?sort=new&q=queue:mail")
+	s.has(page, `href="jobs/120"`, `href="jobs?q=queue%3amail&amp;sort=new&amp;before=71"`, "the newest first")
+	s.hasNot(page, `href="jobs/70"`)
+	page = s.get("/jobs?sort=new&q=queue:mail&before=21")
+	s.has(page, "20 shown", `href="jobs/1"`, "First page")
+	s.hasNot(page, `href="jobs/21"`, "before=")
+	s.hasNot(s.get("/jobs?sort=new&q=name:a"), "Newest first") // no index leads to them
 	for query, says := range map[string]string{
 		"word": "is not understood", "queue:": "Nothing stands after", `name:"a`: "is not closed", "state:done": "is no state",
 		"color:red": "is no key",

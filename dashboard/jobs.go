@@ -36,6 +36,8 @@ type jobsData struct {
 	Next   string // the page that follows
 	Looked string // the search has come as far as this id, and has not looked at all jobs
 	First  bool
+	Newest bool // they come first
+	Either bool // they may: an index leads to them
 }
 
 func (v *visit) jobsPage() error {
@@ -43,7 +45,7 @@ func (v *visit) jobsPage() error {
 	if err != nil {
 		return err
 	}
-	d := jobsData{Q: v.query.Get("q"), First: v.query.Get("after") == ""}
+	d := jobsData{Q: v.query.Get("q"), First: v.query.Get("after") == "" && v.query.Get("before") == ""}
 	p := &page{Title: say("jobs"), Here: "jobs"}
 	filter, err := v.jobQuery(d.Q, s.Now)
 	if err != nil {
@@ -51,10 +53,19 @@ func (v *visit) jobsPage() error {
 		return v.render(http.StatusOK, "jobs", p)
 	}
 	p.Live = !isCostly(filter)
-	if !d.First {
-		if filter.After, err = number(v.query.Get("after"), 0, 1<<62); err != nil {
+	d.Either = p.Live
+	filter.Newest = d.Either && v.query.Get("sort") == "new"
+	d.Newest = filter.Newest
+	if after := v.query.Get("after"); after != "" {
+		if filter.After, err = number(after, 0, 1<<62); err != nil {
 			return err
 		}
+	}
+	if before := v.query.Get("before"); before != "" && d.Newest {
+		if filter.Until, err = number(before, 2, 1<<63-1); err != nil { // there is none before 1
+			return err
+		}
+		filter.Until--
 	}
 	filter.PayloadMax = startOfData
 	jobs, looked, err := v.search(v.ctx(), filter, rowsOfPage+1)

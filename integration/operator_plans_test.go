@@ -90,6 +90,10 @@ func TestOperatorPlans(t *testing.T) {
 				[]string{primary("jobs")},
 			},
 			{
+				"the newest jobs", func() error { _, err := operator.New(q).Jobs(ctx, operator.JobFilter{Newest: true}); return err },
+				[]string{primary("jobs")},
+			},
+			{
 				"a page of failed jobs", func() error {
 					_, err := operator.New(q).FailedJobs(ctx, operator.FailedFilter{Before: 1000})
 					return err

@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sqlqueue/sqlqueue/dashboard"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
@@ -19,10 +20,15 @@ import (
 // TestHostileNamesAndData: names, data and errors that try to become something else stay text, and every button acts on what it stands at.
 func TestHostileNamesAndData(t *testing.T) {
 	names := []string{
-		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `javascript:alert(1)`,
-		`../../jobs`, `{{.Base}}`, `a/b?c#d&e=f`, "‮evil‬", `%2e%2e%2f`, `</title><b>`, `</textarea><script>alert(1)</script>`, `a"b\c`,
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `{{.Base}}`, `javascript:alert(1)`,
+		`' onmouseover='alert(1)`, `%2e%2e%2f`, `a"b\c`, "‮evil‬",
+		`../../jobs`, `a/b?c#d&e=f`, `</title><b>`, `</textarea><script>alert(1)</script>`,
 	}
 	each(t, func(t *testing.T, s *site) {
+		names := names
+		if s.server {
+			names = names[4:8] // those that mean something to a database, or may be kept otherwise
+		}
 		b := newTab(t)
 		whole := func(path string) {
 			t.Helper()
@@ -43,7 +49,7 @@ func TestHostileNamesAndData(t *testing.T) {
 			}
 		}
 		s.push("big", "big", `{"big": "`+strings.Repeat("<b>", 300_000)+`"}`)
-		s.beat("w1", names[1], names[0], names[6])
+		s.beat("w1", names[1], names[0], names[3])
 		for _, path := range []string{
 			"", "jobs", "failed", "workers", "push", "bulk/cancel", "bulk/retry", "jobs?q=%3Cscript%3Ealert(1)", "queue?name=%3Cscript%3E",
 			"?said=%3Cb%3E&n=%3Cb%3E", "jobs?q=name:big",
@@ -184,6 +190,7 @@ func TestNoJavaScript(t *testing.T) {
 func TestRefreshKeeps(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		s.fill()
+		s.url = serve(t, s.handler(dashboard.Config{Refresh: 500 * time.Millisecond}))
 		id := s.push("late", "slow", `{"a": {"b": 1}}`, sqlqueue.Delay(time.Hour))
 		b := newTab(t)
 		renewed := func(times int) { // counts what the page asks for, of which it makes itself new
@@ -207,7 +214,7 @@ func TestRefreshKeeps(t *testing.T) {
 		b.open(s.url + "jobs?q=queue:late")
 		b.click(`tbody input[type=checkbox]`)
 		s.pushes(1, "late", "hidden while checked")
-		is[bool](b, `new Promise((r) => setTimeout(() => r(true), 5000))`) // more than two refreshes: nothing may happen
+		is[bool](b, `new Promise((r) => setTimeout(() => r(true), 1500))`) // more than two refreshes: nothing may happen
 		if strings.Contains(b.text("main"), "hidden while checked") || !is[bool](b, `document.querySelector("tbody input").checked`) {
 			t.Error("a list with a checked row was renewed")
 		}
@@ -225,7 +232,7 @@ func TestRefreshKeeps(t *testing.T) {
 
 		b.open(s.url + "jobs/" + strconv.FormatInt(id, 10))
 		is[bool](b, `document.querySelector("details.raw").open = true, getSelection().selectAllChildren(document.querySelector("h1")), true`)
-		is[bool](b, `new Promise((r) => setTimeout(() => r(true), 3000))`)
+		is[bool](b, `new Promise((r) => setTimeout(() => r(true), 1500))`)
 		if got := is[string](b, `getSelection().toString()`); got != fmt.Sprintf("Job %d", id) {
 			t.Errorf("selected is %q", got)
 		}
@@ -277,7 +284,7 @@ func TestTwoOperators(t *testing.T) {
 
 // TestBulkStops: a bulk change that is stopped has done what it says, and goes on from there.
 func TestBulkStops(t *testing.T) {
-	const all = 20_000
+	const all = 11_000 // more than are counted before
 	each(t, func(t *testing.T, s *site) {
 		for range all / 1000 {
 			s.pushes(1000, "mail", "send_newsletter")

@@ -28,7 +28,7 @@ func anyone(*http.Request) (dashboard.User, error) {
 
 // TestMounted: under a path, whether or not it is stripped, and behind a proxy with TLS that adds another, all links lead on.
 func TestMounted(t *testing.T) {
-	each(t, func(t *testing.T, s *site) {
+	once(t, func(t *testing.T, s *site) {
 		s.fill()
 		h := s.handler(dashboard.Config{Access: anyone})
 		stripped, whole := http.NewServeMux(), http.NewServeMux()
@@ -70,7 +70,7 @@ func TestMounted(t *testing.T) {
 
 // TestOtherSites: a page of another site can neither send a form, nor point its own name here, nor show the dashboard in a frame.
 func TestOtherSites(t *testing.T) {
-	each(t, func(t *testing.T, s *site) {
+	once(t, func(t *testing.T, s *site) {
 		s.fill()
 		evil := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -148,7 +148,7 @@ func TestOtherClock(t *testing.T) {
 
 // TestManyViewers: a hundred who look ask the database as often as one.
 func TestManyViewers(t *testing.T) {
-	each(t, func(t *testing.T, s *site) {
+	once(t, func(t *testing.T, s *site) {
 		s.fill()
 		h := s.handler(dashboard.Config{Refresh: time.Minute})
 		root := serve(t, h)
@@ -185,7 +185,7 @@ func TestManyViewers(t *testing.T) {
 
 // TestPrintAndZoom: on paper there are no buttons; at 200 %, which is half of the width, nothing is lost.
 func TestPrintAndZoom(t *testing.T) {
-	each(t, func(t *testing.T, s *site) {
+	once(t, func(t *testing.T, s *site) {
 		s.fill()
 		b := newTab(t)
 		for _, path := range []string{"", "jobs", "failed", "workers", "jobs/7", "queue?name=mail"} {

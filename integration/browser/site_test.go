@@ -45,8 +45,20 @@ func each(t *testing.T, test func(*testing.T, *site)) {
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		test(t, newSite(t, "sqlite:"+filepath.Join(t.TempDir(), "queue.db"), migrations.SQLite))
+		test(t, onSQLite(t))
 	})
+}
+
+// once runs a test of what no database has a part in.
+func once(t *testing.T, test func(*testing.T, *site)) {
+	t.Helper()
+	t.Parallel()
+	test(t, onSQLite(t))
+}
+
+func onSQLite(t *testing.T) *site {
+	t.Helper()
+	return newSite(t, "sqlite:"+filepath.Join(t.TempDir(), "queue.db"), migrations.SQLite)
 }
 
 func newSite(t *testing.T, dsn string, dialect migrations.Dialect) *site {

@@ -32,6 +32,7 @@ type JobFilter struct {
 	After         int64         // only ids greater than this: the last id of the page before
 	Until         int64         // only ids up to this: see Operator.Window
 	Limit         int           // default 100, at most 1,000
+	Newest        bool          // of Operator.Jobs: by descending id; a page then begins with Until, one less than the last id before
 
 	// PayloadMax cuts the payloads that Jobs returns to so many characters: what is left of a longer one is no JSON. 0: they are whole.
 	PayloadMax int

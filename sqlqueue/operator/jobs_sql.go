@@ -13,7 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// jobs returns the jobs that pass the filter, by ascending id.
+// jobs returns the jobs that pass the filter, by ascending id, or by descending id with Newest.
 func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	at := func(column string) string { return fmt.Sprintf(t.Dialect.Micros, column) }
 	columns := fmt.Sprintf("id, queue, priority, %s, attempts, exceptions, reserved, %s, reserved_by, %s, started, %s, %s, unique_key",
@@ -26,7 +26,11 @@ func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
 		s := t.statement("SELECT %s FROM %s", columns, t.Table("jobs")+t.Dialect.Paged)
 		s.whereJobs(f)
-		s.Add(" ORDER BY id LIMIT %d", n)
+		order := ""
+		if f.Newest {
+			order = " DESC"
+		}
+		s.Add(" ORDER BY id%s LIMIT %d", order, n)
 		err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 			var j Job
 			var payload, doubtful []byte
@@ -38,7 +42,9 @@ func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 				dest = append(dest, &doubtful)
 			}
 			err := scan(sqldb.Reading(dest...)...)
-			if read, f.After = read+1, j.ID; f.Name != "" && !cut {
+			read++
+			f.goOn(j.ID)
+			if f.Name != "" && !cut {
 				doubtful = payload
 			}
 			j.ReservedBy = strings.TrimRight(j.ReservedBy, " ") // which MySQL leaves there under PAD_CHAR_TO_FULL_LENGTH
@@ -51,6 +57,17 @@ func (t *tables) jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 		return read, len(jobs), err
 	})
 	return jobs, err
+}
+
+// goOn has the filter select what comes after a job.
+func (f *JobFilter) goOn(id int64) {
+	if !f.Newest {
+		f.After = id
+		return
+	}
+	if f.Until = id - 1; f.Until == 0 { // which would not restrict
+		f.After = math.MaxInt64
+	}
 }
 
 // start is a column's text, or the first characters of it if most is not 0.

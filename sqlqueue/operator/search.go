@@ -24,7 +24,7 @@ func (o *Operator) SearchJobs(ctx context.Context, f JobFilter, limit int, progr
 	if err != nil {
 		return nil, NoMore, wrap("jobs", err)
 	}
-	f.Limit = 0
+	f.Limit, f.Newest = 0, false
 	if err := f.check(); err != nil {
 		return nil, NoMore, wrap("jobs", err)
 	}

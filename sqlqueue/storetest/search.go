@@ -19,6 +19,30 @@ var searchCases = []testCase{
 		findByField,
 	},
 	{
+		"E6 the newest jobs come first if that is asked for, a page at a time",
+		"what was just pushed is looked for most",
+		func(f *fixture) {
+			c := f.open()
+			o := operator.New(c.Queue)
+			ids := c.pushMany(5, sqlqueue.OnQueue("mail"))
+			c.push(sqlqueue.OnQueue("other"))
+			page := func(filter operator.JobFilter) []operator.Job {
+				filter.Newest = true
+				jobs, err := o.Jobs(f.Context(), filter)
+				f.must(err)
+				return jobs
+			}
+			for _, filter := range []operator.JobFilter{{Queue: "mail"}, {Queue: "mail", State: operator.Ready}, {Queue: "mail", Name: "job"}} {
+				filter.Limit = 3
+				first := page(filter)
+				f.sameIDs(first, ids[4], ids[3], ids[2])
+				filter.Until = first[2].ID - 1
+				f.sameIDs(page(filter), ids[1], ids[0])
+			}
+			f.sameIDs(page(operator.JobFilter{After: ids[3], Queue: "mail"}), ids[4])
+		},
+	},
+	{
 		"E6 a payload that the database cannot take apart is in nobody's way",
 		"one such row must not make every search an error",
 		func(f *fixture) {
