@@ -36,6 +36,10 @@ integration: tests ## vet and test on real servers: 6 minutes
 browser: tests ## the dashboard in a real browser, on every database engine: 3 minutes
 	@$(TESTS) browser
 
+.PHONY: orms
+orms: tests ## recipes for ORMs and drivers, on every database engine: half a minute
+	@$(TESTS) orms
+
 .PHONY: screenshots
 screenshots: ## the README's pictures, of the demo's dashboard
 	cd integration && go test -count=1 -run TestDemo ./browser -images "$(CURDIR)/docs/images"

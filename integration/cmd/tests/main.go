@@ -52,6 +52,10 @@ func main() {
 			name: "browser", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
 			packages: []string{"./browser"},
 		},
+		{
+			name: "orms", dir: "examples/orms", module: "github.com/sqlqueue/sqlqueue/examples/orms", servers: true, plain: true,
+			packages: []string{"./..."},
+		},
 	}
 	if *versions {
 		parts = parts[1:2]
@@ -61,7 +65,9 @@ func main() {
 		parts = slices.DeleteFunc(parts, func(p *part) bool { return !slices.Contains(flag.Args(), p.name) })
 	}
 	for _, p := range parts {
-		p.flags = flags
+		if !p.plain {
+			p.flags = flags
+		}
 		p.more = append(p.more, more...)
 		if *only != "" {
 			p.more = append(p.more, "-run="+*only)
@@ -71,7 +77,7 @@ func main() {
 		}
 	}
 	if len(parts) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]")
+		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser] [orms]")
 		os.Exit(2)
 	}
 	if !run(parts) {

@@ -19,6 +19,7 @@ type part struct {
 	dir      string   // from the repository's root
 	module   string   // path
 	servers  bool     // it needs database servers
+	plain    bool     // without the race detector, with which the code of others takes minutes to compile
 	flags    []string // of go test, that a repetition needs too
 	more     []string // others
 	packages []string
