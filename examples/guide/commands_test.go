@@ -1,6 +1,7 @@
 package guide
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,6 +64,9 @@ func parse(args []string) error {
 	found, rest, err := cli.Command(cli.Options{}).Find(args)
 	if err != nil {
 		return err
+	}
+	if !found.HasParent() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		return fmt.Errorf("there is no command %s", rest[0])
 	}
 	return found.ParseFlags(rest)
 }

@@ -33,6 +33,21 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestIndex: docs/README.md has a link to each document.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := read(t, "../../docs/README.md")
+	for _, document := range documents {
+		if name := filepath.Base(document); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md has no link to %s", name)
+		}
+	}
+}
+
 var (
 	fence = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	code  = regexp.MustCompile("`[^`\n]*`")
