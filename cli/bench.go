@@ -11,18 +11,19 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-const benchLong = `Measure what the database of the address does here: enqueueing one job at a time, enqueueing in batches, draining with handlers that do
-nothing, and the time from a push to the handler's start at 100 jobs a second, with a worker that hears of pushes through the database
-only. Jobs have 100 bytes of data. They are in a queue of their own, with a random name that begins with bench-, and are deleted at the
-end, also after TERM and INT. Other jobs are not touched; whoever uses the database meanwhile feels the load, and is in the figures.
+const benchLong = `Measure the database of the address from here: enqueueing one job at a time, enqueueing in batches, draining with
+handlers that do nothing, and the time from a push to the handler's start at 100 jobs a second, with a worker that hears of pushes
+only through the database. Jobs have 100 bytes of data. They go to a queue with a random name that begins with bench-, and are deleted
+at the end, also after TERM and INT. Other jobs are not touched. Other users of the database notice the load, and influence the
+results.
 
-One client does it all, from this process: many do more. A run that was killed leaves its queue: see queues and clear.`
+One client in this process does all the work; several clients get more. A killed run leaves its queue: see queues and clear.`
 
 func benchCommand(e *env) *cobra.Command {
 	jobs, asJSON := 100_000, false
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure jobs a second and latency on this database",
+		Short: "Measure jobs per second and latency on this database",
 		Long:  benchLong,
 		Example: `  sqlqueue bench
   sqlqueue bench --jobs 40000 --json | jq .drain_per_second`,

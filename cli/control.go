@@ -17,7 +17,7 @@ func pauseCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pause",
 		Short: "Stop workers from taking jobs of a queue, or of all",
-		Long:  "Stop workers from taking jobs of a queue, or without --queue of all queues. Jobs that are running go on; pushes too.",
+		Long:  "Stop workers from taking jobs of a queue, or without --queue of all queues. Running jobs continue, and jobs can still be pushed.",
 		Example: `  sqlqueue pause --queue mail --for 10m
   sqlqueue pause`,
 		Args: between(0, 0),
@@ -36,7 +36,7 @@ func resumeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "End a pause of a queue, or that of all",
-		Long:  "End a pause. Without --queue it ends the pause of all queues; a queue that was paused by its name stays paused.",
+		Long:  "End a pause. Without --queue it ends the pause of all queues; queues that were paused by name stay paused.",
 		Example: `  sqlqueue resume --queue mail
   sqlqueue resume`,
 		Args: between(0, 0),
@@ -53,8 +53,8 @@ func restartCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restart",
 		Short: "Have workers finish their jobs and exit 0",
-		Long: "Tell every worker, or with --queue those of a queue, on every host, to finish the jobs that it runs and to exit 0, so that its\n" +
-			"supervisor starts it again, with new code. Workers that start later are not meant.",
+		Long: "Ask all workers, or with --queue those of a queue, on every host, to finish their running jobs and exit 0. Their supervisors\n" +
+			"then start them again, with new code. Does not affect workers started later.",
 		Example: `  sqlqueue restart
   sqlqueue restart --queue mail`,
 		Args: between(0, 0),
@@ -67,9 +67,9 @@ func restartCommand(e *env) *cobra.Command {
 }
 
 func downCommand(e *env) *cobra.Command {
-	return maintenanceCommand(e, true, "down", "Begin maintenance: workers take no jobs, but those started with --force",
-		"Begin maintenance of all queues, or with --queue of a queue: workers take no jobs, unless they were started with --force. Jobs that\n"+
-			"are running go on; pushes too. It ends with up.")
+	return maintenanceCommand(e, true, "down", "Begin maintenance: no worker takes jobs, except those started with --force",
+		"Begin maintenance of all queues, or with --queue of a queue: no worker takes jobs, except those started with --force. Running jobs\n"+
+			"continue, and jobs can still be pushed. The command up ends it.")
 }
 
 func upCommand(e *env) *cobra.Command {

@@ -4,17 +4,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const listenLong = `Run jobs like work, each in a child process: one that hangs, crashes or takes too much memory hurts no other.
+const listenLong = `Run jobs like work, each in a child process. A job that hangs, crashes or uses too much memory does not affect others.
 
-A job that runs longer than its timeout is told so: a command gets TERM, a handler's context ends. After --kill-after its process is
-killed, with all that descends from it. The job is settled at once, and the worker goes on. Nothing of it is left behind when listen
-itself is killed.
+When a job exceeds its timeout, its command gets TERM, or its handler's context ends. After --kill-after its process is killed with all
+its descendants. The job is settled at once, and the worker goes on. If listen itself is killed, its child processes end too.
 
-An application's own handlers run in processes of the same program, which is read again for each: a new version is used from the next
-child on. A child serves --child-jobs jobs, one after the other, and needs no connection to the database of the jobs. With --exec and
+An application's own handlers run in processes of the same program, which is started anew for each child, so the next child uses a new
+version. A child serves --child-jobs jobs, one after the other, and needs no connection to the database of the jobs. With --exec and
 --handlers each job is a command or posted to a URL, as in work, and so are subscriptions.
 
-Whatever a child prints goes to standard error, with the job's id before each line.`
+All output of a child goes to standard error, with the job's id before each line.`
 
 func listenCommand(e *env) *cobra.Command {
 	w := e.working()

@@ -77,7 +77,7 @@ func migrateDownCommand(e *env) *cobra.Command {
 				down = m.DownAll
 			}
 			taken, err := down(cmd.Context())
-			return e.reportSteps(cmd, "took back", "nothing to do: no step is applied", taken, err)
+			return e.reportSteps(cmd, "rolled back", "nothing to do: no step is applied", taken, err)
 		})
 	}
 	return cmd

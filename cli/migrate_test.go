@@ -57,7 +57,7 @@ func TestMigrate(t *testing.T) {
 		width = max(width, len(m.Name))
 		waiting = append(waiting, fmt.Sprintf(`{"version":%d,"name":%q,"applied":false}`, m.Version, m.Name))
 		applied = append(applied, fmt.Sprintf("applied %d %s\n", m.Version, m.Name))
-		takenBack = append([]string{fmt.Sprintf("took back %d %s\n", m.Version, m.Name)}, takenBack...)
+		takenBack = append([]string{fmt.Sprintf("rolled back %d %s\n", m.Version, m.Name)}, takenBack...)
 	}
 	status := fmt.Sprintf("VERSION  %-*s  APPLIED\n", width, "NAME")
 	for _, m := range known {

@@ -18,12 +18,12 @@ import (
 const pushLong = `DATA is a JSON value: an argument, @FILE, or - for standard input. Default {}.
 
 With --queue a,b the job goes to each queue, in one transaction. With --unique, nothing is pushed while a job of the queue has the
-key: that job's id is printed, standard error says so, and the exit code is 0, because the job is there, which is what was asked for.
---unique-by makes the key of the job's name and members of its data.
+key: the command prints that job's id, says so on standard error, and exits 0, because a duplicate is not an error. --unique-by makes
+the key from the job's name and members of its data.
 
-A job has its key until it is done, or with --until started until a worker reserves it. --replace gives the job that waits with the key
-the new data, priority and time. --debounce 5s does that and has the job wait until there was no such push for 5 s; --max bounds the
-wait. --once 1h holds the key for an hour also when the job is done before.`
+A job has its key until it is done, or with --until started until a worker reserves it. --replace gives the waiting job with that key
+the new data, priority and time. --debounce 5s does the same, and delays the job until there was no such push for 5 s; --max limits
+that delay. --once 1h holds the key for an hour, even if the job is done earlier.`
 
 func pushCommand(e *env) *cobra.Command {
 	push := &pushing{env: e}

@@ -2,26 +2,25 @@ package cli
 
 import "github.com/spf13/cobra"
 
-const workLong = `Run jobs until TERM, INT, QUIT or HUP: then no more are taken, and those that run have --grace to finish. A second signal ends it at
+const workLong = `Run jobs until TERM, INT, QUIT or HUP. Then take no more, and give the running ones --grace to finish. A second signal ends it at
 once, but the same one within a second counts once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are
-taken until CONT. It waits for a database that is down. A log that cannot be written ends no worker: its lines are dropped, and counted.
+taken until CONT. Waits if the database is down. If the log cannot be written, the worker goes on, and counts the dropped lines.
 
-A handler whose context has ended at --timeout has --kill-after to return. Then its job is settled as timed out all the same; the handler
-keeps its place among --concurrency, and when too many do (--max-stuck) the worker finishes and exits 1, for its supervisor.
+When a handler's context ends at --timeout, the handler has --kill-after to return. Otherwise its job is settled as timed out, and the
+handler keeps its slot. With too many such handlers (--max-stuck) the worker finishes and exits 1, so that its supervisor restarts it.
 
-With --exec each job is a command, a line for sh -c. The job's data stands on its standard input, the job in its environment:
-SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME, SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. Its exit code says
-how it went:
+With --exec each job is a command, a line for sh -c. Data arrives on standard input, metadata in environment variables:
+SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME, SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD. The exit code
+tells the outcome:
   0   done: the job is deleted
-  75  release: the job is put back and waits as after an error
+  75  release: the job runs again later, with the same wait as after an error
   65  fail for good: the job moves to the failed jobs
-  any other, or a signal: an error; the job is put back, and after its last try it moves to the failed jobs
-The error's text is the end of the command's standard error. Whatever the command prints goes to standard error, with the job's id
-before each line. A command that is to end (--timeout, the end of --grace) gets TERM, and after --kill-after it is killed, with all that it
-has started.
+  any other, or a signal: an error; the job runs again later, and after its last try it moves to the failed jobs
+The error's text is the end of the command's standard error. All output of the command goes to standard error, with the job's id before
+each line. At --timeout and at the end of --grace a command gets TERM; after --kill-after it is killed with all its children.
 ` + handlersHelp + `
-Without --exec and --handlers, a program that has no handlers of its own posts each job to the subscription of its queue, and serves all
-queues that have one, or those of --queue: see subscribe --help. A subscription that comes, changes or goes is heeded within seconds.
+Without --exec and --handlers, a program without handlers of its own posts each job to the subscription of its queue. It serves all
+queues that have one, or those of --queue: see subscribe --help. Changes to subscriptions take effect within seconds.
 ` + processesLong
 
 const handlersHelp = `
@@ -39,14 +38,14 @@ With --handlers each name has its own handler, from a file in YAML or JSON:
     headers: {Authorization: Bearer …}
   "*":                                # all other names; without it they are put back
     command: php artisan handle "$SQLQUEUE_JOB_NAME"
-A job's own tries, timeout and backoff beat its handler's, and these beat those given here.
+A job's own tries, timeout and backoff override its handler's, and these override the flags.
 `
 
 const processesLong = `
-With --processes N, N worker processes run under this one, each with the options given here: limits hold for each. It passes on TERM, INT,
-QUIT, HUP, USR2 and CONT, and starts again a worker that ends: at once after restart, soon after the memory limit, and after a wait that
-grows when it ends otherwise. With --once, --stop-when-empty, --max-jobs or --max-time, one that exits 0 is done. It exits with the
-highest of the last exit codes. No worker is left behind when this process is killed.`
+With --processes N, this process runs N worker processes with the same options; limits apply to each of them. It forwards TERM, INT,
+QUIT, HUP, USR2 and CONT. It restarts a worker that ends: at once after restart, soon after the memory limit, otherwise after a growing
+wait. With --once, --stop-when-empty, --max-jobs or --max-time, a worker that exits 0 is not restarted. The exit code is the highest of
+the workers' last exit codes. If this process is killed, its workers end too.`
 
 func workCommand(e *env) *cobra.Command {
 	w := e.working()

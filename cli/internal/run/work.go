@@ -74,7 +74,7 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	settings.QueueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
 	flags.BoolVar(&w.config.Fair, "fair", w.config.Fair, "serve the queues in turn instead of in strict order")
-	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0 whatever its outcome; with nothing there, sleep once and exit")
+	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0, whatever its outcome; if there is no job, sleep once and exit")
 	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
 	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
 	flags.Var(settings.Counter(&w.config.Concurrency, 1), "concurrency", "how many jobs run at once")
@@ -87,7 +87,7 @@ func (w *Work) Flags(cmd *cobra.Command) {
 		"how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
 	flags.Var(settings.Duration(&w.sleep, settings.NotNegative), "sleep", "how long to wait, when no job is due, before looking again")
 	flags.Var(settings.Duration(&w.config.Rest, settings.NotNegative), "rest", "how long to rest after each job")
-	flags.Var(settings.Duration(&w.grace, settings.NotNegative), "grace", "how long jobs may go on after a signal")
+	flags.Var(settings.Duration(&w.grace, settings.NotNegative), "grace", "how long running jobs may continue after a signal")
 	flags.Var(settings.Counter(&w.memory, 0), "memory",
 		"megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
 	flags.Var(settings.Counter(&w.config.MaxStuck, 0), "max-stuck",

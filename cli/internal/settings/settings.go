@@ -23,8 +23,8 @@ import (
 
 // Help tells where settings come from.
 const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn and --prefix, every flag of
-work and listen but --processes, --queue of push and later, and the thresholds of monitor. What selects jobs, says what to push, or
-answers a question is taken from nowhere but the command line.
+work and listen except --processes, --queue of push and later, and the thresholds of monitor. Flags that select jobs, say what to push,
+or answer a question are read only from the command line.
 
 In the environment a setting is SQLQUEUE_ and its flag's name in capitals, with _ for -: SQLQUEUE_DSN, SQLQUEUE_MAX_JOBS. Empty
 variables are ignored. DATABASE_URL has the address if no flag, SQLQUEUE_DSN, file or program does.
