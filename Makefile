@@ -33,7 +33,7 @@ integration: tests ## vet and test on real servers: 6 minutes
 	@$(TESTS) integration
 
 .PHONY: browser
-browser: tests ## the dashboard in a real browser, on every database engine: 3 minutes
+browser: tests ## the dashboard in a real browser, on every database engine: 2 minutes
 	@$(TESTS) browser
 
 .PHONY: orms

@@ -49,6 +49,8 @@ func TestLimits(t *testing.T) {
 	s.has(row, `class="num warn"`, "1 of 1", "in 29m")
 	s.has(page, "2 in 1h, 1 at once", "The next may begin in 29m", "each by itself", "with all below, together")
 	s.has(s.get("/queue?name=mail/1"), "1 of 1 running.", "mail/*")
+	s.push("tenants/1", "sync", "{}")
+	s.hasNot(s.get("/queue?name=tenants"), "No queue of this name")
 	s.has(s.get("/api/v1/limits"), `{"queue":"mail","rate":2,"per_seconds":3600,"burst":1}`, `{"queue":"mail/*","running":1}`)
 
 	w := s.post(303, "/queue/pause?name=mail/2&back=mail", nil)
