@@ -75,6 +75,9 @@ func (c *control) apply(x driver.Exchange, answer driver.Exchanged) (changed cha
 
 // expire is how long a reservation of the queue lasts; 0: for ever.
 func (c *control) expire(queue string) time.Duration {
+	if len(c.expires) == 0 { // as nearly always, and a worker may have ten thousand queues
+		return c.config.Expire
+	}
 	if expire, ok := c.expires[queue]; ok {
 		return expire
 	}

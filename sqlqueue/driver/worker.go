@@ -8,7 +8,7 @@ type Worker struct {
 	Name              string    `json:"name"`
 	Host              string    `json:"host"`
 	PID               int       `json:"pid"`
-	Queues            []string  `json:"queues"`
+	Queues            []string  `json:"queues"` // the first 65,000 bytes of their names
 	Concurrency       int       `json:"concurrency"`
 	WantedConcurrency int       `json:"wanted_concurrency,omitzero"`
 	StartedAt         time.Time `json:"started_at,omitzero"`

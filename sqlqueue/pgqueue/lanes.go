@@ -42,14 +42,16 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 	at := time.Now()
 	var between gaps
 	var known []lane.Lane
+	of := make(map[string][]lane.Lane, len(stale))
+	for _, l := range scan.Lanes {
+		of[l.Queue] = append(of[l.Queue], l)
+	}
 	for _, queue := range stale {
 		first := math.MinInt16
-		for _, l := range scan.Lanes {
-			if l.Queue == queue {
-				known = append(known, l)
-				between.add(queue, first, int(l.Priority)-1)
-				first = int(l.Priority) + 1
-			}
+		for _, l := range of[queue] {
+			known = append(known, l)
+			between.add(queue, first, int(l.Priority)-1)
+			first = int(l.Priority) + 1
 		}
 		between.add(queue, first, math.MaxInt16)
 	}

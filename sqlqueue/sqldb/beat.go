@@ -34,7 +34,7 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	if err != nil {
 		return err
 	}
-	queues, running := strings.Join(w.Queues, ","), ""
+	queues, running := listed(w.Queues), ""
 	if len(w.Running) > 0 {
 		encoded, err := json.Marshal(w.Running)
 		if err != nil {
@@ -66,6 +66,16 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	s.Add(" WHERE id = %s", s.Arg(w.ID))
 	_, err = s.Exec(ctx, db)
 	return err
+}
+
+// listed is how the names of a worker's queues stand in its row: those that fit, as MySQL's TEXT has no more than 64 KB.
+func listed(queues []string) string {
+	const most = 65_000 // bytes
+	text := strings.Join(queues, ",")
+	if len(text) > most {
+		text = text[:strings.LastIndexByte(text[:most], ',')]
+	}
+	return text
 }
 
 // hasWorker reports whether a worker has a row, which is locked as lock says.

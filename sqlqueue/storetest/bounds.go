@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -81,6 +83,25 @@ var boundsCases = []testCase{
 			}
 			if answer := c.exchange(driver.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything || len(answer.Reserved) > 0 {
 				f.Errorf("with nothing left the answer is %+v", answer)
+			}
+		},
+	},
+	{
+		"a worker may have ten thousand queues",
+		"one queue for each customer must not end their worker",
+		func(f *fixture) {
+			c := f.open()
+			queues := make([]string, 10_000)
+			for i := range queues {
+				queues[i] = fmt.Sprintf("customer-%d", i)
+			}
+			for range 2 { // insert, then update
+				c.beat(driver.Beat{Worker: driver.Worker{ID: c.worker, Queues: queues, Concurrency: 1}})
+			}
+			workers, err := operator.New(c.Queue).Workers(f.Context())
+			f.must(err)
+			if n := len(workers[0].Queues); n < 1_000 || !slices.Equal(workers[0].Queues, queues[:n]) {
+				f.Errorf("the worker's row lists %d queues, and not the first ones", n)
 			}
 		},
 	},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -15,10 +16,35 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
+// idleTime is how long a connection is kept that nothing needs. A worker has several at its start, and in rushes, and then needs one or two.
+const idleTime = 30 * time.Second
+
 // openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
 // pool_max_conns, default_query_exec_mode and so on. What is left out comes from libpq's environment, as for psql. Without an exec mode it
 // is one that fits a pooler such as pgbouncer, if one is there.
 func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
+	pgConfig, err := postgresConfig(&a)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
+	if err != nil {
+		return nil, err
+	}
+	queue, err := pgqueue.New(pool, config)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	return &Database{Address: a, Queue: queue, DB: db, Close: func() {
+		_ = db.Close()
+		pool.Close()
+	}}, nil
+}
+
+// postgresConfig makes the pool's configuration of an address, and completes the address by it.
+func postgresConfig(a *Address) (*pgxpool.Config, error) {
 	pgConfig, err := pgxpool.ParseConfig(a.url.String())
 	if err != nil {
 		return nil, err
@@ -39,20 +65,10 @@ func openPostgres(a Address, config sqlqueue.Config) (*Database, error) {
 	if !a.url.Query().Has("default_query_exec_mode") {
 		pgqueue.DetectPooler(pgConfig)
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), pgConfig) // the context is for the pool's first connection only
-	if err != nil {
-		return nil, err
+	if !a.url.Query().Has("pool_max_conn_idle_time") {
+		pgConfig.MaxConnIdleTime = idleTime
 	}
-	queue, err := pgqueue.New(pool, config)
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	db := stdlib.OpenDBFromPool(pool)
-	return &Database{Address: a, Queue: queue, DB: db, Close: func() {
-		_ = db.Close()
-		pool.Close()
-	}}, nil
+	return pgConfig, nil
 }
 
 // takesClear reports whether a list of require_auth lets a server ask for the password itself. The host that a file names does not get
