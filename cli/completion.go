@@ -63,7 +63,8 @@ func (e *env) completeFlags(cmd *cobra.Command) {
 		}
 	}
 	for name, find := range map[string]finder{"queue": queueNames, "name": jobNames} {
-		if f := cmd.Flags().Lookup(name); f != nil && (name != "name" || cmd.Flags().Lookup("error") != nil || cmd.Flags().Lookup("field") != nil) {
+		filters := cmd.Flags().Lookup("error") != nil || cmd.Flags().Lookup("field") != nil // --name is that of a job
+		if cmd.Flags().Lookup(name) != nil && (name != "name" || filters) {
 			_ = cmd.RegisterFlagCompletionFunc(name, e.complete(find, 0, anyNumber)) // fails only if done before
 		}
 	}
@@ -162,7 +163,8 @@ func failedIDs(ctx context.Context, o *operator.Operator) (ids []string, err err
 // jobNames are the handlers of jobs that wait or have failed.
 func jobNames(ctx context.Context, o *operator.Operator) (names []string, err error) {
 	add := func(payload []byte) {
-		if name, _ := operator.NameAndData(payload); name != "" && !slices.Contains(names, name) && strings.IndexFunc(name, unicode.IsControl) < 0 {
+		name, _ := operator.NameAndData(payload)
+		if name != "" && !slices.Contains(names, name) && !strings.ContainsFunc(name, unicode.IsControl) {
 			names = append(names, name)
 		}
 	}

@@ -32,8 +32,8 @@ func SQL(dialect Dialect, prefix string, after int64, down bool) (string, error)
 	versions := quote + prefix + VersionTable + quote
 	var b strings.Builder
 	if after == 0 && !down {
-		fmt.Fprintf(&b, "-- Which steps are applied\nCREATE TABLE %s (\n    %s\n);\nINSERT INTO %[1]s (version_id, is_applied) VALUES (0, %[3]s);\n",
-			versions, engines[dialect].versions, truth(dialect))
+		fmt.Fprintf(&b, "-- Which steps are applied\nCREATE TABLE %s (\n    %s\n);\n", versions, engines[dialect].versions)
+		fmt.Fprintf(&b, "INSERT INTO %s (version_id, is_applied) VALUES (0, %s);\n", versions, truth(dialect))
 	}
 	for _, step := range steps {
 		file, err := fs.ReadFile(files, fmt.Sprintf("%05d_%s.sql", step.Version, step.Name))
@@ -45,7 +45,8 @@ func SQL(dialect Dialect, prefix string, after int64, down bool) (string, error)
 		if down {
 			fmt.Fprintf(&b, "%s\nDELETE FROM %s WHERE version_id = %d;\n", strings.TrimSpace(back), versions, step.Version)
 		} else {
-			fmt.Fprintf(&b, "%s\nINSERT INTO %s (version_id, is_applied) VALUES (%d, %s);\n", strings.TrimSpace(up), versions, step.Version, truth(dialect))
+			fmt.Fprintf(&b, "%s\nINSERT INTO %s (version_id, is_applied) VALUES (%d, %s);\n",
+				strings.TrimSpace(up), versions, step.Version, truth(dialect))
 		}
 	}
 	if after == 0 && down {

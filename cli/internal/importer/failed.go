@@ -29,7 +29,8 @@ type failedRow struct {
 // moveFailed moves the next failed jobs. It returns those that stay, and the last id that it has looked at.
 func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after int64) (stay []Stays, last int64, n int, err error) {
 	db := sqldb.SQL(tx, i.database.Redact)
-	s := i.sql.Statement("SELECT id, queue, payload, exception, "+epoch[i.database.Dialect]+" FROM %s WHERE id > ", i.failed.failedAt, i.failedTable)
+	failedAt := fmt.Sprintf(epoch[i.database.Dialect], i.failed.failedAt)
+	s := i.sql.Statement("SELECT id, queue, payload, exception, %s FROM %s WHERE id > ", failedAt, i.failedTable)
 	s.Add("%s ORDER BY id LIMIT %d %s", s.Arg(after), batchSize, i.sql.Dialect.SkipLocked)
 	var rows []failedRow
 	err = s.Each(ctx, db, func(scan func(...any) error) error {
@@ -75,7 +76,8 @@ func (i *Import) insertFailed(ctx context.Context, db sqldb.DB, r failedRow, j j
 	if failedAt.IsZero() {
 		failedAt = time.Now()
 	}
-	s := i.sql.Statement("INSERT INTO %s (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) VALUES (0, ", i.sql.Table("failed_jobs"))
+	s := i.sql.Statement("INSERT INTO %s (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)", i.sql.Table("failed_jobs"))
+	s.Add(" VALUES (0, ")
 	s.Add("%s, 0, ", s.Arg(j.queue))
 	s.Add("%s, %d, ", s.Arg(string(payload)), max(tried.Attempts, 1))
 	s.Add("%s, ", s.Arg(what))

@@ -74,7 +74,8 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 		return nil, err
 	}
 	if slices.Contains(columns, "unique_key") && slices.Contains(columns, "expires_at") {
-		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, or give the prefix of sqlqueue's with --prefix", i.table)
+		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, or give the prefix of sqlqueue's with --prefix",
+			i.table)
 	}
 	if i.layout, err = pick(source.layouts, columns); err != nil {
 		return nil, fmt.Errorf("the table %s is not as %s has it: %w", i.table, s.Source, err)
