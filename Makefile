@@ -1,6 +1,9 @@
 # make test gets the database servers that it needs: see integration/README.md.
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.1
+HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
+KUBECTL_VALIDATE := sigs.k8s.io/kubectl-validate@v0.0.4
 
 # The race detector needs a C compiler.
 # It leaves out the C of SQLite that was turned into Go, which takes most of the time, and nothing else.
@@ -78,6 +81,24 @@ engines: ## conformance and kills on clusters, poolers and other versions, as fa
 lint: ## check style and the architecture's arrows
 	go run $(GOLANGCI_LINT) run ./...
 	cd integration && go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: package-check
+package-check: ## check what goreleaser, Helm, Kubernetes and systemd read: a minute, the first time ten
+	@GORELEASER="go run $(GORELEASER)" HELM="go run $(HELM)" KUBECTL_VALIDATE="go run $(KUBECTL_VALIDATE)" contrib/check.sh
+
+.PHONY: manifests
+manifests: ## write contrib/kubernetes from the chart
+	go run $(HELM) template sqlqueue contrib/helm/sqlqueue --values contrib/kubernetes/values.yaml > contrib/kubernetes/sqlqueue.yaml
+
+.PHONY: package
+package: ## archives for every system, and the deb, of this commit into dist/: 10 minutes
+	go run $(GORELEASER) release --snapshot --clean --skip=sbom
+
+.PHONY: image-check
+image-check: ## build the image and run the demo in examples/compose with it: 5 minutes, needs Docker
+	docker build --tag sqlqueue .
+	docker run --rm --read-only sqlqueue version
+	examples/compose/check.sh
 
 # Other queues that come from npm are left out, and named, where it is not there.
 PEERS := $(if $(shell command -v npm),(cd peers && npm ci) &&)
