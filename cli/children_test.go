@@ -44,8 +44,10 @@ func TestSignalEndsCommands(t *testing.T) {
 		signals int
 		says    string
 	}{
-		"grace is over": {[]string{"--grace", "0.1", "--kill-after", "0.1"}, 1, "1 interrupted"},
-		"second signal": {[]string{"--grace", "1000", "--kill-after", "1000"}, 2, "second signal"},
+		"grace is over":         {[]string{"--grace", "0.1", "--kill-after", "0.1"}, 1, "1 interrupted"},
+		"second signal":         {[]string{"--grace", "1000", "--kill-after", "1000"}, 2, "second signal"},
+		"grace is over, reused": {[]string{"--reuse", "--grace", "0.1", "--kill-after", "0.1"}, 1, "1 interrupted"},
+		"second signal, reused": {[]string{"--reuse", "--grace", "1000", "--kill-after", "1000"}, 2, "second signal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -189,7 +189,7 @@ func TestE3_HandlersFileThatIsWrong(t *testing.T) {
 		":1: a name in the file is a number: put it in":                                     "1: {command: x}",
 		":1: a name in the file is empty":                                                   "'': {command: x}",
 		`:1: the handler "a": it is a string: it must be a map`:                             "a: ./a",
-		`:2: the handler "a": "comand" is not known: use command, url, secret`:              "a:\n  comand: x",
+		`:2: the handler "a": "comand" is not known: use command, reuse, url, secret`:       "a:\n  comand: x",
 		`did you mean timeout?`:                                                             "a: {command: x, timout: 1}",
 		`:3: the handler "a": "tries" is there twice in it`:                                 "a:\n  tries: 1\n  tries: 2\n  command: x\n",
 		`"a": it has no command and no url`:                                                 "a: {tries: 1}",
@@ -223,6 +223,8 @@ func TestE3_HandlersFileThatIsWrong(t *testing.T) {
 		`"a": a wait of backoff is a list`:                                                  "a: {command: x, backoff: [[1]]}",
 		`"a": backoff is an empty list`:                                                     "a: {command: x, backoff: []}",
 		`"a": backoff is a map`:                                                             "a: {command: x, backoff: {}}",
+		`"a": reuse is a string: it must be true or false`:                                  "a: {command: x, reuse: often}",
+		`"a": reuse is for a command, and it has a url`:                                     "a: {url: 'https://example.com', reuse: true}",
 		"it has more than 1 MiB":                                                            "a: {command: x}\n#" + strings.Repeat("x", 1<<20),
 	} {
 		t.Run(want, func(t *testing.T) {

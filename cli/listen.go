@@ -11,7 +11,7 @@ its descendants. The job is settled at once, and the worker goes on. If listen i
 
 An application's own handlers run in processes of the same program, which is started anew for each child, so the next child uses a new
 version. A child serves --child-jobs jobs, one after the other, and needs no connection to the database of the jobs. With --exec and
---handlers each job is a command or posted to a URL, as in work, and so are subscriptions.
+--handlers each job is a command or posted to a URL, as in work, and so are subscriptions; --reuse works too.
 
 All output of a child goes to standard error, with the job's id before each line.`
 

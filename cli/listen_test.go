@@ -442,7 +442,6 @@ func TestListenOfBadInput(t *testing.T) {
 	s.fails(2, []string{"give --exec COMMAND"}, "listen")
 	s.fails(2, []string{"--child-jobs: 0 is too small"}, "listen", "--exec", "true", "--child-jobs", "0")
 	s.fails(2, []string{"--child-memory: -1 is too small"}, "listen", "--exec", "true", "--child-memory", "-1")
-	s.fails(2, []string{"unknown flag: --child-jobs"}, "work", "--exec", "true", "--child-jobs", "1")
 	got := runWith(t.Context(), handlersOptions(), "", "work", "--child-memory", "5", "--dsn", s.dsn)
 	checkFailure(t, got, 2, []string{"--child-memory is for child processes"}, nil)
 }

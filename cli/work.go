@@ -18,10 +18,20 @@ tells the outcome:
   any other, or a signal: an error; the job runs again later, and after its last try it moves to the failed jobs
 The error's text is the end of the command's standard error. All output of the command goes to standard error, with the job's id before
 each line. At --timeout and at the end of --grace a command gets TERM; after --kill-after it is killed with all its children.
-` + handlersHelp + `
+` + reuseHelp + handlersHelp + `
 Without --exec and --handlers, a program without handlers of its own posts each job to the subscription of its queue. It serves all
 queues that have one, or those of --queue: see subscribe --help. Changes to subscriptions take effect within seconds.
 ` + processesLong
+
+const reuseHelp = `
+With --reuse the command runs in at most --concurrency processes, each of which serves one job after the other. It reads each job as a
+line of JSON on standard input, and answers with a line of JSON on standard output:
+  {"id":1,"queue":"orders","name":"send_invoice","attempts":1,"data":{"order_id":42}}
+  {"id":1,"outcome":"done"}
+The outcomes are done, error and fail (with "error": "the reason"), release and snooze (with "delay" in seconds), and discard. With
+"last": true the process gets no more jobs. It should exit when its standard input ends, and log to standard error. A process that ends
+without an answer, writes anything else, or exceeds the timeout is replaced; its exit code counts as above, but 0 is an error.
+`
 
 const handlersHelp = `
 With --handlers each name has its own handler, from a file in YAML or JSON:
@@ -32,6 +42,7 @@ With --handlers each name has its own handler, from a file in YAML or JSON:
     timeout: 10m
     tries: 3
     backoff: [1, 5, 10]
+    reuse: true                       # its processes serve several jobs, as with --reuse
   notify:
     url: https://example.com/jobs     # the job is posted there
     secret_env: NOTIFY_SECRET         # signs it, as does secret: whsec_…
@@ -55,6 +66,7 @@ func workCommand(e *env) *cobra.Command {
 		Long:  workLong,
 		Example: `  sqlqueue work --exec './send-invoice'
   sqlqueue work --queue high,default --concurrency 20 --exec 'php artisan handle "$SQLQUEUE_JOB_NAME"'
+  sqlqueue work --exec 'python3 worker.py' --reuse --child-jobs 1000
   sqlqueue work --handlers handlers.yaml --tries 5
   sqlqueue work --processes 4 --exec './send-invoice'
   sqlqueue work --once --exec 'cat >&2'

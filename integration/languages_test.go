@@ -197,15 +197,16 @@ func (c *command) runIn(dir string, args ...string) string {
 func TestE3_ConsumersByCommand(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
-	for name, command := range map[string]string{
-		"sh": "sh consume.sh", "python3": "python3 consume.py", "php": "php consume.php", "node": "node consume.mjs",
+	for name, command := range map[string][]string{
+		"sh": {"sh consume.sh"}, "python3": {"python3 consume.py"}, "php": {"php consume.php"}, "node": {"node consume.mjs"},
+		"python3 reused": {"python3 serve.py", "--reuse"}, "php reused": {"php serve.php", "--reuse"}, "node reused": {"node serve.mjs", "--reuse"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			need(t, name)
+			need(t, strings.TrimSuffix(name, " reused"))
 			c := onSQLite(t, binary)
 			c.ok("push", "send_invoice", `{"order_id":42}`)
 			c.ok("push", "send_invoice", `{"order":42}`)
-			said := c.runIn(languages, "work", "--stop-when-empty", "--exec", command)
+			said := c.runIn(languages, append([]string{"work", "--stop-when-empty", "--exec"}, command...)...)
 			want := "\njob 1: send_invoice of order 42, attempt 1\n"
 			if name == "sh" {
 				want = "\njob 1: send_invoice of default, attempt 1: {\"order_id\":42}\n"

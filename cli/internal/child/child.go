@@ -1,6 +1,7 @@
-// Package child runs jobs in child processes: a command for each job, or this program itself, whose processes serve several.
+// Package child runs jobs in child processes: a command for each job, a command whose processes serve several, or this program itself,
+// whose processes do too.
 //
-// A command gets the job's data on standard input, and the job in the environment: SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME,
+// A command for each job gets the job's data on standard input, and the job in the environment: SQLQUEUE_JOB_ID, SQLQUEUE_JOB_NAME,
 // SQLQUEUE_JOB_QUEUE, SQLQUEUE_JOB_ATTEMPTS and, up to 64 KiB, SQLQUEUE_JOB_PAYLOAD; and TRACEPARENT, if it was pushed in a trace.
 //
 // The exit code says how it went: 0 done, 75 release,
@@ -34,16 +35,30 @@ const (
 
 const mostPayload = 64 << 10 // in the environment; a single value of 128 KiB is more than Linux takes
 
-// ErrRelease says that the command wants the job to be put back. From Command.Run.
+// ErrRelease says that the command wants the job to be put back, to wait as after an error. From Command.Run and Reused.Run.
 var ErrRelease = errors.New("the command released the job (exit code 75)")
 
-// ErrNotStarted says that no child has got the job, for a reason that is the machine's and not the job's. From Command.Run and Pool.Call.
+// ErrDiscard says that the command wants the job to be deleted without its work being done. From Reused.Run.
+var ErrDiscard = errors.New("the command discarded the job")
+
+// ErrNotStarted says that no child has got the job, for a reason that is the machine's and not the job's. From Command.Run, Reused.Run and
+// Pool.Call.
 var ErrNotStarted = errors.New("no child process could be started for the job")
 
-// FailError says that the command wants the job to fail for good. From Command.Run.
+// FailError says that the command wants the job to fail for good. From Command.Run and Reused.Run.
 type FailError struct{ Text string }
 
 func (e *FailError) Error() string { return e.Text }
+
+// ReleaseError says that the command wants the job to be put back for a while. From Reused.Run.
+type ReleaseError struct {
+	Delay  time.Duration
+	Snooze bool // the attempt does not count
+}
+
+func (e *ReleaseError) Error() string {
+	return fmt.Sprintf("the command released the job for %v", e.Delay)
+}
 
 // Job is what a command is told.
 type Job struct {
@@ -102,18 +117,30 @@ func (c Command) Run(ctx context.Context, job Job) error {
 		return fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	defer p.Free()
-	if !c.await(ctx, p) {
+	if _, how := c.await(ctx, p, nil); how == undying {
 		p.finish(false)
-		return withWords(fmt.Errorf("%w, and the command cannot be killed: it runs as another user, and goes on as process %d", cmp.Or(context.Cause(ctx), errKilled), p.Pid), p.said())
+		return p.cannotBeKilled(ctx)
 	}
 	p.finish(ctx.Err() != nil)
-	if code := p.Exit().Code; p.Moved && (code == exitNotFound || code == exitNotExecutable) {
+	if p.couldNotStart() {
 		return fmt.Errorf("%w: the working directory is gone: %s", ErrNotStarted, cmp.Or(p.said(), p.Exit().String()))
 	}
 	return c.result(ctx, p.Exit(), p.said())
 }
 
 var errKilled = errors.New("stopped at once")
+
+// cannotBeKilled is the error of a job whose command goes on.
+func (p *process) cannotBeKilled(ctx context.Context) error {
+	return withWords(fmt.Errorf("%w, and the command cannot be killed: it runs as another user, and goes on as process %d",
+		cmp.Or(context.Cause(ctx), errKilled), p.Pid), p.said())
+}
+
+// couldNotStart says whether a shell has not found what the command starts, in a directory that is not the command's.
+func (p *process) couldNotStart() bool {
+	code := p.Exit().Code
+	return p.Moved && (code == exitNotFound || code == exitNotExecutable)
+}
 
 // startCommand starts the command, and writes the data to it.
 func (c Command) startCommand(job Job) (*process, error) {
@@ -122,7 +149,8 @@ func (c Command) startCommand(job Job) (*process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	p, err := c.start(c.Args, environment(job), theirs, nil, func(line string) { c.emit(job, line) })
+	emit := func(line string) { c.emit(job, line) }
+	p, err := c.start(c.Args, environment(job), theirs, nil, emit, emit)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
@@ -134,27 +162,38 @@ func (c Command) startCommand(job Job) (*process, error) {
 	return p, nil
 }
 
-// await waits until a command has ended, or has been killed because of the context. It returns false when the command cannot be killed.
-func (c Command) await(ctx context.Context, p *process) bool {
-	end, kill := ctx.Done(), c.Kill
+// waited is why await has returned.
+type waited int
+
+const (
+	ended    waited = iota // the process has ended, or was killed because of the context
+	answered               // it has answered
+	undying                // it cannot be killed
+)
+
+// await waits until a process has ended or answered. When the context ends, the process gets TERM, and is killed in the end.
+func (s *Settings) await(ctx context.Context, p *process, answers <-chan string) (answer string, how waited) {
+	end, kill := ctx.Done(), s.Kill
 	var over <-chan time.Time
 	for {
 		select {
+		case answer := <-answers:
+			return answer, answered
 		case <-p.Done():
-			return true
+			return "", ended
 		case <-p.Denied():
 			select {
 			case <-p.Done():
-				return true
+				return "", ended
 			default:
-				return false
+				return "", undying
 			}
 		case <-end:
 			end = nil
-			if c.KillAfter > 0 {
+			if s.KillAfter > 0 {
 				p.Terminate()
 			}
-			over = time.After(c.KillAfter)
+			over = time.After(s.KillAfter)
 		case <-over:
 			p.Kill()
 		case <-kill:

@@ -295,6 +295,27 @@ func (p *printed) add(_ Job, line string) {
 	p.lines = append(p.lines, line)
 }
 
+func (o *printed) all() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.lines)
+}
+
+// waitForLine waits until a child has printed a line.
+func (o *printed) waitForLine(t *testing.T, line string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience(t))
+	for !slices.Contains(o.all(), line) {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%q was not printed: %q", line, o.all())
+		}
+	}
+}
+
 // patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
 // the time of all tests is short.
 func patience(t *testing.T) time.Duration {

@@ -121,27 +121,6 @@ func (p *Pool) get1(t *testing.T, id int64, request string) string {
 	return string(answer)
 }
 
-func (o *printed) all() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Clone(o.lines)
-}
-
-// waitForLine waits until a child has printed a line.
-func (o *printed) waitForLine(t *testing.T, line string) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience(t))
-	for !slices.Contains(o.all(), line) {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%q was not printed: %q", line, o.all())
-		}
-	}
-}
-
 func TestAChildServesSoManyJobs(t *testing.T) {
 	p, output := pool(t, 3)
 	var pids []string
@@ -499,7 +478,7 @@ func TestNoFileLeaks(t *testing.T) {
 		}
 	}
 	files := func() int {
-		p.retiring.Wait()
+		p.idle.retiring.Wait()
 		open, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
 			t.Fatal(err)

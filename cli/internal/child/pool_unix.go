@@ -34,10 +34,7 @@ type Pool struct {
 	// Jobs is how many jobs a child serves, one after the other. Idle children are kept for the next job.
 	Jobs int
 
-	mu       sync.Mutex
-	idle     []*server
-	closed   bool
-	retiring sync.WaitGroup
+	idle idle[*server]
 }
 
 // Call lets a child answer a request about a job. The error says why there is no answer: the context's cause when the child had to be
@@ -55,7 +52,7 @@ func (p *Pool) Call(ctx context.Context, job Job, request []byte) ([]byte, error
 		answer, err := p.ask(ctx, s, job, request)
 		switch {
 		case err == nil:
-			p.put(s)
+			p.idle.put(s, s.jobs < p.Jobs, &p.Settings)
 			return answer, nil
 		case used && errors.Is(err, ErrNotStarted): // it has died since its last job
 			continue
@@ -65,63 +62,14 @@ func (p *Pool) Call(ctx context.Context, job Job, request []byte) ([]byte, error
 }
 
 // Close ends the children that are idle, and waits for those that end. A child that runs a job ends after it.
-func (p *Pool) Close() {
-	p.mu.Lock()
-	p.closed = true
-	for _, s := range p.idle {
-		p.retiring.Go(func() { p.end(s) })
-	}
-	p.idle = nil
-	p.mu.Unlock()
-	p.retiring.Wait()
-}
+func (p *Pool) Close() { p.idle.close(&p.Settings) }
 
 // get returns a child that is idle, or a new one, for a job.
 func (p *Pool) get(job Job) (*server, error) {
-	for {
-		p.mu.Lock()
-		n := len(p.idle)
-		if n == 0 {
-			p.mu.Unlock()
-			return p.startServer(job)
-		}
-		s := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		select {
-		case <-s.Done():
-			s.finish(true)
-		default:
-			return s, nil
-		}
+	if s, ok := p.idle.take(); ok {
+		return s, nil
 	}
-}
-
-// put keeps a child for the next job, or lets it end, without waiting for that.
-func (p *Pool) put(s *server) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.closed:
-		go p.end(s)
-	case s.jobs < p.Jobs:
-		p.idle = append(p.idle, s)
-	default:
-		p.retiring.Go(func() { p.end(s) })
-	}
-}
-
-// end lets a child end, and kills it if it does not.
-func (p *Pool) end(s *server) {
-	_ = s.control.CloseWrite()
-	select {
-	case <-s.Done():
-	case <-time.After(max(p.KillAfter, drainTime)):
-		s.Kill()
-	case <-p.Kill:
-		s.Kill()
-	}
-	s.finish(false)
+	return p.startServer(job)
 }
 
 // ask gives a child a request and waits for the answer. After an error the child is gone, with all that descends from it.
@@ -211,9 +159,8 @@ func (p *Pool) startServer(job Job) (*server, error) {
 	}
 	defer input.Close()
 	s := &server{control: control, messages: make(chan message, 2), job: job}
-	s.process, err = p.start(append([]string{p.Path}, p.Args...), []string{variable + "=3"}, input, theirs, func(line string) {
-		p.emit(s.current(), line)
-	})
+	emit := func(line string) { p.emit(s.current(), line) }
+	s.process, err = p.start(append([]string{p.Path}, p.Args...), []string{variable + "=3"}, input, theirs, emit, emit)
 	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
@@ -275,6 +222,17 @@ func (s *server) current() Job {
 	defer s.mu.Unlock()
 	return s.job
 }
+
+func (s *server) usable() bool {
+	select {
+	case <-s.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+func (s *server) hangUp() { _ = s.control.CloseWrite() }
 
 // finish cleans up after a child that ends; with kill, what it has left behind is killed. It is for one caller, once.
 func (s *server) finish(kill bool) {

@@ -21,9 +21,9 @@ type process struct {
 	output, errorOutput *pump
 }
 
-// start starts a child with additions to this process's environment. What it prints goes to emit, line by line. It does not close the
-// files: standard input, and one more, or nil.
-func (s *Settings) start(args, environment []string, input, more *os.File, emit func(line string)) (*process, error) {
+// start starts a child with additions to this process's environment. What it prints on standard output and standard error goes to emit and
+// emitError, line by line. It does not close the files: standard input, and one more, or nil.
+func (s *Settings) start(args, environment []string, input, more *os.File, emit, emitError func(line string)) (*process, error) {
 	cmd := exec.Command(args[0]) //nolint:noctx // it finds the program, and runs nothing
 	if cmd.Err != nil {
 		return nil, cmd.Err
@@ -40,7 +40,7 @@ func (s *Settings) start(args, environment []string, input, more *os.File, emit 
 		return nil, err
 	}
 	defer theirOutput.Close()
-	errorOutput, theirErrorOutput, err := newPump(emit)
+	errorOutput, theirErrorOutput, err := newPump(emitError)
 	if err != nil {
 		return nil, errors.Join(err, output.file.Close())
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 // childFlags are about what runs the jobs of work and listen: child processes, URLs, or the application's own handlers.
 type childFlags struct {
 	command   string
+	reuse     bool                    // the processes of the command
 	file      string                  // of handlers
 	handlers  map[string]*fileHandler // of the file
 	delivers  bool                    // to subscriptions
@@ -30,9 +33,11 @@ type childFlags struct {
 	killAfter time.Duration
 	memory    int // in MB
 
+	jobs      int  // that a child serves; 0: no limit
+	jobsGiven bool // by --child-jobs
+
 	// Of listen only.
 	listens       bool
-	jobs          int
 	exitOnTimeout bool
 }
 
@@ -40,6 +45,8 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 	c.killAfter = 2 * time.Second
 	flags := cmd.Flags()
 	flags.StringVar(&c.command, "exec", "", "run each job as this command, a line for sh -c")
+	flags.BoolVar(&c.reuse, "reuse", false,
+		"keep the processes of --exec for the next jobs, which they read as lines of JSON and answer with lines of JSON")
 	flags.StringVar(&c.file, "handlers", "", "run each job by its name's command or URL, from this file of YAML or JSON")
 	flags.BoolVar(&c.delivers, "subscriptions", false, "post jobs to their queues' subscriptions, also in a program with handlers of its own")
 	flags.BoolVar(&c.publicly, "public-urls-only", false, "post to no loopback, private or other address that is not public; link-local ones are always refused")
@@ -75,10 +82,28 @@ func (w *Work) checkChildren(cmd *cobra.Command) (err error) {
 	case c.memory > 0 && !supervise.CanLimitMemory:
 		return exit.Usagef("--child-memory needs Linux")
 	}
-	if c.file != "" {
-		c.handlers, err = readHandlers(cmd, c.file)
+	if c.reuse && c.command == "" {
+		return exit.Usagef("--reuse is for --exec COMMAND; in a file of --handlers, a command has reuse: true")
 	}
-	return err
+	if c.file != "" {
+		if c.handlers, err = readHandlers(cmd, c.file); err != nil {
+			return err
+		}
+	}
+	if c.jobsGiven = cmd.Flags().Changed("child-jobs"); c.jobsGiven && !c.listens && !w.reuses() {
+		return exit.Usagef("--child-jobs is for processes that serve several jobs: give --exec COMMAND --reuse, or reuse: true in the file of --handlers")
+	}
+	return nil
+}
+
+// reuses says whether processes of commands serve several jobs.
+func (w *Work) reuses() bool {
+	for _, h := range w.named() {
+		if h.reuse {
+			return true
+		}
+	}
+	return false
 }
 
 // handlers returns what runs the jobs: the application's own handlers, here or in children, commands, or URLs. The children end at the end
@@ -98,24 +123,8 @@ func (w *Work) handlers(atOnce context.Context, config *worker.Config, out io.Wr
 		Output:     passOn(out, w.logFormat, config.Logger),
 	}
 	if !w.own() {
-		client := deliver.New(w.children.publicly)
-		mux = worker.NewMux()
-		for name, h := range w.named() {
-			backoff := config.Backoff
-			if h.settings.Backoff != nil {
-				backoff = h.settings.Backoff
-			}
-			handler := urlHandler(atOnce, client, h.target, w.identity, backoff)
-			if h.command != nil {
-				handler = execHandler(atOnce, child.Command{Settings: settings, Args: h.command}, backoff)
-			}
-			if name == otherNames {
-				mux.HandleAll(handler, h.settings)
-			} else {
-				mux.HandleFunc(name, handler, h.settings)
-			}
-		}
-		return mux, func() { client.Close(); supervisor.Close() }, nil
+		mux, endChildren := w.namedHandlers(atOnce, settings, config.Backoff)
+		return mux, func() { endChildren(); supervisor.Close() }, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -127,10 +136,57 @@ func (w *Work) handlers(atOnce context.Context, config *worker.Config, out io.Wr
 	return mux, func() { pool.Close(); supervisor.Close() }, nil
 }
 
+// namedHandlers returns the commands and URLs, and a function that ends the processes that serve several jobs.
+func (w *Work) namedHandlers(atOnce context.Context, settings child.Settings, backoff worker.Backoff) (*worker.Mux, func()) {
+	client := deliver.New(w.children.publicly)
+	mux := worker.NewMux()
+	reused := map[string]*child.Reused{} // by command: names that have the same one share its processes
+	for name, h := range w.named() {
+		backoff := backoff
+		if h.settings.Backoff != nil {
+			backoff = h.settings.Backoff
+		}
+		var handler worker.Handler
+		switch {
+		case h.command == nil:
+			handler = urlHandler(atOnce, client, h.target, w.identity, backoff)
+		case h.reuse:
+			key := strings.Join(h.command, "\x00")
+			if reused[key] == nil {
+				reused[key] = &child.Reused{Settings: settings, Args: h.command, Jobs: w.children.reusedJobs()}
+			}
+			handler = execHandler(atOnce, reused[key], backoff)
+		default:
+			handler = execHandler(atOnce, child.Command{Settings: settings, Args: h.command}, backoff)
+		}
+		if name == otherNames {
+			mux.HandleAll(handler, h.settings)
+		} else {
+			mux.HandleFunc(name, handler, h.settings)
+		}
+	}
+	return mux, func() {
+		var ending sync.WaitGroup
+		for _, r := range reused {
+			ending.Go(r.Close)
+		}
+		ending.Wait()
+		client.Close()
+	}
+}
+
+// reusedJobs is how many jobs a process of a command serves. The default of listen, 1, is for the application's own handlers.
+func (c *childFlags) reusedJobs() int {
+	if !c.jobsGiven {
+		return 0
+	}
+	return c.jobs
+}
+
 // named returns the handlers of the file, or the command for all names.
 func (w *Work) named() map[string]*fileHandler {
 	if w.children.command != "" {
-		return map[string]*fileHandler{otherNames: {command: child.Shell(w.children.command)}}
+		return map[string]*fileHandler{otherNames: {command: child.Shell(w.children.command), reuse: w.children.reuse}}
 	}
 	return w.children.handlers
 }

@@ -14,9 +14,14 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// execHandler returns a handler that runs each job as a command, and makes of the command's end what becomes of the job. A job that the
-// command releases waits as after an error. The end of atOnce ends the handlers' contexts too.
-func execHandler(atOnce context.Context, command child.Command, backoff worker.Backoff) worker.Handler {
+// command is a child.Command or a *child.Reused.
+type command interface {
+	Run(ctx context.Context, job child.Job) error
+}
+
+// execHandler returns a handler that runs each job by a command, and makes of its end or its answer what becomes of the job. A job that
+// is released without a delay waits as after an error. The end of atOnce ends the handlers' contexts too.
+func execHandler(atOnce context.Context, command command, backoff worker.Backoff) worker.Handler {
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
 		ctx, end := endsWith(ctx, atOnce)
 		defer end()
@@ -25,7 +30,14 @@ func execHandler(atOnce context.Context, command child.Command, backoff worker.B
 			Trace: string(job.Trace),
 		})
 		var failed *child.FailError
+		var released *child.ReleaseError
 		switch {
+		case errors.Is(err, child.ErrDiscard):
+			return worker.Discard()
+		case errors.As(err, &released) && released.Snooze:
+			return worker.Snooze(released.Delay)
+		case errors.As(err, &released):
+			return worker.Release(released.Delay)
 		case errors.Is(err, child.ErrRelease):
 			return worker.Release(releaseDelay(job.JobInfo, backoff))
 		case errors.As(err, &failed):

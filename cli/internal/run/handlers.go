@@ -30,6 +30,7 @@ const otherNames = "*"
 // fileHandler is one handler of a file: a command or a target.
 type fileHandler struct {
 	command  []string
+	reuse    bool // its processes serve several jobs
 	target   *deliver.Target
 	secret   bool // the file has a secret of it
 	settings worker.Settings
@@ -88,7 +89,7 @@ func parseHandlers(text []byte) (map[string]*fileHandler, error) {
 }
 
 // handlerKeys are what a handler may have.
-var handlerKeys = []string{"command", "url", "secret", "secret_env", "headers", "timeout", "tries", "backoff"}
+var handlerKeys = []string{"command", "reuse", "url", "secret", "secret_env", "headers", "timeout", "tries", "backoff"}
 
 func parseHandler(node *yaml.Node) (*fileHandler, error) {
 	given := map[string]*yaml.Node{}
@@ -113,6 +114,11 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 			}
 		}
 		h.command, err = parseCommand(given["command"])
+		if err == nil && given["reuse"] != nil {
+			h.reuse, err = boolOf(given["reuse"], "reuse")
+		}
+	case given["url"] != nil && given["reuse"] != nil:
+		return nil, settings.At(given["reuse"], "reuse is for a command, and it has a url")
 	case given["url"] != nil:
 		h.target, err = parseTarget(given)
 		u, parseErr := url.Parse(given["url"].Value)
@@ -147,6 +153,13 @@ func stringOf(node *yaml.Node, what string) (string, error) {
 		return "", settings.At(node, "%s has a NUL byte", what)
 	}
 	return node.Value, nil
+}
+
+func boolOf(node *yaml.Node, what string) (value bool, err error) {
+	if node.Kind != yaml.ScalarNode || node.ShortTag() != "!!bool" {
+		return false, settings.At(node, "%s is %s: it must be true or false", what, settings.KindOf(node))
+	}
+	return value, node.Decode(&value)
 }
 
 func parseCommand(node *yaml.Node) ([]string, error) {

@@ -104,11 +104,15 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	}
 }
 
-// ProcessFlags adds the flag of work that listen has not.
+// ProcessFlags adds the flags of work that listen has not, or that say something else there.
 func (w *Work) ProcessFlags(cmd *cobra.Command) {
 	cmd.Flags().Var(settings.Counter(&w.processes, 1), "processes",
 		"how many worker processes to run under this one, and to start again when they end (default: none, jobs run in this one)")
-	cmd.Flags().Lookup("processes").DefValue = ""
+	cmd.Flags().Var(settings.Counter(&w.children.jobs, 1), "child-jobs",
+		"with --reuse: how many jobs a child process serves before it is replaced (default: no limit)")
+	for _, name := range []string{"processes", "child-jobs"} {
+		cmd.Flags().Lookup(name).DefValue = ""
+	}
 }
 
 // ListenFlags adds the flags of listen that work has not.
@@ -116,7 +120,7 @@ func (w *Work) ListenFlags(cmd *cobra.Command) {
 	w.children.listens = true
 	flags := cmd.Flags()
 	flags.Var(settings.Counter(&w.children.jobs, 1), "child-jobs",
-		"how many jobs a child process serves, one after the other, before it is replaced; commands serve one")
+		"how many jobs a child process serves, one after the other, before it is replaced; commands serve one, or with --reuse any number")
 	flags.BoolVar(&w.children.exitOnTimeout, "exit-on-timeout", false, "when a job has timed out and is settled, finish and exit 1")
 	w.children.jobs, w.config.Concurrency = 1, 1
 	for _, name := range []string{"child-jobs", "concurrency"} {
