@@ -1,0 +1,71 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Sqlqueue;
+
+use InvalidArgumentException;
+use PDO;
+
+/** Pushes jobs over a connection of PDO, in its transaction if it has one. */
+final class Queue
+{
+    /** How each database writes a time that is so many microseconds from now. */
+    private const LATER = [
+        'sqlite' => "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) + CAST(? AS INTEGER)",
+        'pgsql' => "clock_timestamp() + CAST(? AS bigint) * interval '1 microsecond'",
+        'mysql' => 'UTC_TIMESTAMP(6) + INTERVAL ? MICROSECOND',
+    ];
+
+    private string $driver;
+
+    /** The prefix is that of the tables. */
+    public function __construct(private PDO $pdo, private string $prefix = '')
+    {
+        $this->driver = $pdo->getAttribute(PDO::ATTR_DRIVER_NAME);
+        if (!isset(self::LATER[$this->driver])) {
+            throw new InvalidArgumentException("sqlqueue does not know PDO's driver {$this->driver}");
+        }
+        if (!preg_match('/\A[A-Za-z0-9_]*\z/', $prefix)) {
+            throw new InvalidArgumentException("a table prefix has letters, digits and underscores: $prefix");
+        }
+    }
+
+    /**
+     * Pushes a job. The delay is in seconds; a smaller priority runs first. Settings are the payload's: tries, timeout, backoff,
+     * max_exceptions, retry_until, then, catch. Returns the job's id, or null if the queue has a job with the unique key already.
+     */
+    public function push(
+        string $name,
+        mixed $data = null,
+        string $queue = 'default',
+        int $priority = 0,
+        float $delay = 0,
+        ?string $unique = null,
+        array $settings = [],
+    ): ?int {
+        $payload = json_encode(['job' => $name, 'data' => $data] + $settings, JSON_THROW_ON_ERROR);
+        $columns = ['queue' => '?', 'priority' => '?', 'payload' => '?', 'unique_key' => '?'];
+        $values = [$queue, $priority, $payload, $unique];
+        if ($delay > 0) {
+            $columns['available_at'] = self::LATER[$this->driver];
+            $values[] = (int) ($delay * 1_000_000);
+        }
+        $sql = "INSERT INTO {$this->prefix}jobs (" . implode(', ', array_keys($columns)) . ') VALUES (' . implode(', ', $columns) . ')';
+        if ($unique !== null) {
+            $sql .= $this->driver === 'mysql' ? ' ON DUPLICATE KEY UPDATE id = id' : ' ON CONFLICT DO NOTHING';
+        }
+        if ($this->driver === 'pgsql') {
+            $sql .= ' RETURNING id';
+        }
+        $statement = $this->pdo->prepare($sql);
+        $statement->execute($values);
+        if ($this->driver === 'pgsql') {
+            $id = $statement->fetchColumn();
+            // Wakes the workers at the commit.
+            $this->pdo->prepare('SELECT pg_notify(?, ?)')->execute([$this->prefix . 'sqlqueue', $queue]);
+            return $id === false ? null : (int) $id;
+        }
+        return $statement->rowCount() === 1 ? (int) $this->pdo->lastInsertId() : null;
+    }
+}
