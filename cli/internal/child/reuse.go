@@ -16,8 +16,8 @@ import (
 const reuseVariable = "SQLQUEUE_REUSE"
 
 // Reused runs jobs in processes of a command that each serve several, one after the other: a job is a line on standard input, and its
-// answer a line on standard output; see answerLine. A process that ends, writes anything else, or is killed for its job, is replaced by another.
-// It is safe for concurrent use.
+// answer a line on standard output; see answerLine. A process that ends, writes anything else, or is killed for its job, is replaced by
+// another. It is safe for concurrent use.
 type Reused struct {
 	Settings
 
