@@ -175,6 +175,18 @@ func TestAProcessThatEndsBetweenJobs(t *testing.T) {
 	}
 }
 
+// So does a process that ends while the next job is being given to it.
+func TestAProcessThatReadsNoMore(t *testing.T) {
+	t.Parallel()
+	r, output := reusedBy(t, serve(`finish; exec 0<&-; echo closed >&2; sleep 0.2; exit 1`))
+	r.mustRun(t, 1)
+	output.waitForLine(t, "1 closed")
+	r.mustRun(t, 2)
+	if n := output.started(); n != 2 {
+		t.Errorf("%d processes were started", n)
+	}
+}
+
 // Of its own accord a process ends with "last": it gets no other job, though it needs time to end.
 func TestTheLastAnswer(t *testing.T) {
 	t.Parallel()
