@@ -103,6 +103,7 @@ func (m *machine) check(t *rapid.T) {
 	m.retried = nil
 	m.checkFailed(t)
 	m.checkQueues(t)
+	m.checkBatches(t)
 }
 
 func (m *machine) checkFailed(t *rapid.T) {

@@ -3,6 +3,7 @@ package integration
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -213,7 +214,12 @@ func (m *machine) reserve(t *rapid.T, x driver.Exchange, answer driver.Exchanged
 		return cmp.Or(cmp.Compare(rank[a.Queue], rank[b.Queue]), cmp.Compare(a.Priority, b.Priority), a.available.after(b.available), cmp.Compare(a.ID, b.ID))
 	}
 	slices.SortFunc(due, inOrder)
-	want := min(x.Limit, len(due))
+	places := m.places()
+	allowed := slices.DeleteFunc(slices.Clone(due), func(j *modelJob) bool {
+		places[j.Queue]--
+		return places[j.Queue] < 0
+	})
+	want := min(x.Limit, len(allowed))
 	var got []*modelJob
 	for _, r := range answer.Reserved {
 		j := m.jobs[r.ID]
@@ -222,8 +228,14 @@ func (m *machine) reserve(t *rapid.T, x driver.Exchange, answer driver.Exchanged
 		}
 		got = append(got, j)
 	}
-	if len(got) > want || m.exact && !slices.Equal(got, due[:want]) || !slices.IsSortedFunc(got, inOrder) {
-		t.Fatalf("reserved are %v, in this order; due are %v, limit %d", idsOf(got), idsOf(due), x.Limit)
+	places = m.places()
+	for _, j := range got {
+		if places[j.Queue]--; places[j.Queue] < 0 {
+			t.Fatalf("job %d was reserved beyond the limit of %s", j.ID, j.Queue)
+		}
+	}
+	if len(got) > want || m.exact && !slices.Equal(got, allowed[:want]) || !slices.IsSortedFunc(got, inOrder) {
+		t.Fatalf("reserved are %v, in this order; due are %v, limit %d", idsOf(got), idsOf(allowed), x.Limit)
 	}
 	for i, j := range got {
 		j.Attempts++
@@ -232,6 +244,23 @@ func (m *machine) reserve(t *rapid.T, x driver.Exchange, answer driver.Exchanged
 		j.compare(t, answer.Reserved[i])
 	}
 	return want - len(got)
+}
+
+// places is how many jobs of each queue may still be reserved.
+func (m *machine) places() map[string]int {
+	places := map[string]int{}
+	for _, queue := range modelQueues {
+		places[queue] = math.MaxInt
+		if most, ok := modelLimits[queue]; ok {
+			places[queue] = most
+		}
+	}
+	for _, j := range m.jobs {
+		if _, limited := modelLimits[j.Queue]; limited && j.Reserved && !(m.endless && j.expires.from.IsZero()) {
+			places[j.Queue]--
+		}
+	}
+	return places
 }
 
 func idsOf(jobs []*modelJob) []int64 {

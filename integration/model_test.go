@@ -31,10 +31,11 @@ func TestModel(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		rounds(t, 80, 50)
 		db := sqliteDatabase(t)
+		(&machine{queues: []*sqlqueue.Queue{db.Open(t)}}).setLimits(t)
 		rapid.Check(t, within(t, func(rt *rapid.T) {
 			runModel(rt, &machine{
 				db: db, exact: true, queues: []*sqlqueue.Queue{db.Open(t), db.Open(t)},
-				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM job_queues; DELETE FROM sqlite_sequence",
+				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM job_queues; DELETE FROM job_batches; DELETE FROM sqlite_sequence",
 				back:  func(column string, d time.Duration) string { return fmt.Sprintf("%s - %d", column, d.Microseconds()) },
 			})
 		}))
@@ -43,13 +44,14 @@ func TestModel(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		db := newTables(t, s, "").database(t)
 		queues := []*sqlqueue.Queue{db.Open(t), db.Open(t)}
-		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE job_queues", "%s - INTERVAL %d MICROSECOND"
+		(&machine{queues: queues}).setLimits(t)
+		empty, interval := "TRUNCATE jobs; TRUNCATE failed_jobs; TRUNCATE job_queues; TRUNCATE job_batches", "%s - INTERVAL %d MICROSECOND"
 		if s.Engine == "postgres" {
-			empty, interval = "TRUNCATE jobs, failed_jobs, job_queues RESTART IDENTITY", "%s - interval '1 microsecond' * %d"
+			empty, interval = "TRUNCATE jobs, failed_jobs, job_queues, job_batches RESTART IDENTITY", "%s - interval '1 microsecond' * %d"
 		}
 		rapid.Check(t, within(t, func(rt *rapid.T) {
 			runModel(rt, &machine{
-				db: db, queues: queues, empty: empty,
+				db: db, queues: queues, empty: empty, endless: s.Engine != "postgres",
 				back: func(column string, d time.Duration) string { return fmt.Sprintf(interval, column, d.Microseconds()) },
 			})
 		}))
@@ -122,7 +124,7 @@ func sqliteDatabase(t *testing.T) storetest.Database {
 
 // What jobs of the model can be like. Of the priorities every queue knows from the start: a new one may be found late.
 var (
-	modelQueues     = []string{"a", "b"}
+	modelQueues     = []string{"a", "b", "import/b1", "import/b2"} // the last two are those of batches
 	modelPriorities = []int{0, -1, 3}
 	modelKeys       = []string{"", "k"}
 )
@@ -131,16 +133,18 @@ const hour = time.Hour // time passes in halves of it, and nothing else takes so
 
 // machine is a database and the model of what must be in it.
 type machine struct {
-	db     storetest.Database
-	exact  bool // one exchange sees all that is due; otherwise it is enough if it is found soon
-	queues []*sqlqueue.Queue
-	empty  string
-	back   func(column string, d time.Duration) string
+	db      storetest.Database
+	endless bool // reservations that never expire do not count for limits
+	exact   bool // one exchange sees all that is due; otherwise it is enough if it is found soon
+	queues  []*sqlqueue.Queue
+	empty   string
+	back    func(column string, d time.Duration) string
 
 	workers  []*modelWorker
 	jobs     map[int64]*modelJob
 	failed   map[int64]*modelFailure // by the ids that they had as jobs
 	controls map[string]*modelControl
+	batches  []*modelBatch
 
 	ids       []int64 // of all jobs ever, the newest first
 	failures  []int64 // likewise of failed jobs
@@ -173,6 +177,8 @@ func runModel(t *rapid.T, m *machine) {
 		{"time passes", 5, m.pass},
 		{"retry", 2, m.retry},
 		{"transaction", 3, m.transaction},
+		{"batch", 3, m.batch},
+		{"look", 2, m.look},
 		{"edit", 2, m.edit},
 		{"push", 2, m.push},
 		{"control", 1, m.control},
