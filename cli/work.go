@@ -49,6 +49,8 @@ With --handlers each name has its own handler, from a file in YAML or JSON:
     headers: {Authorization: Bearer …}
   "*":                                # all other names; without it they are put back
     command: php artisan handle "$SQLQUEUE_JOB_NAME"
+  schedules:                          # set when the worker starts; cron or every
+    nightly: {cron: "30 2 * * *", zone: Asia/Shanghai, job: resize, data: {all: true}}
 A job's own tries, timeout and backoff override its handler's, and these override the flags.
 `
 

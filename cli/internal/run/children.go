@@ -19,6 +19,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -28,6 +29,7 @@ type childFlags struct {
 	reuse     bool                    // the processes of the command
 	file      string                  // of handlers
 	handlers  map[string]*fileHandler // of the file
+	schedules []sqlqueue.Schedule     // of the file
 	delivers  bool                    // to subscriptions
 	publicly  bool                    // only to public addresses
 	killAfter time.Duration
@@ -86,7 +88,7 @@ func (w *Work) checkChildren(cmd *cobra.Command) (err error) {
 		return exit.Usagef("--reuse is for --exec COMMAND; in a file of --handlers, a command has reuse: true")
 	}
 	if c.file != "" {
-		if c.handlers, err = readHandlers(cmd, c.file); err != nil {
+		if c.handlers, c.schedules, err = readHandlers(cmd, c.file); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/deliver"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -36,18 +37,18 @@ type fileHandler struct {
 	settings worker.Settings
 }
 
-// readHandlers reads a file of handlers, by name. The error is about what was typed. It has no value of the file that may be secret.
-func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, error) {
+// readHandlers reads a file of handlers, by name, and its schedules. The error is about what was typed. It has no value of the file that may be secret.
+func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, []sqlqueue.Schedule, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, exit.Usagef("--handlers: %w", err)
+		return nil, nil, exit.Usagef("--handlers: %w", err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, mostHandlers+1))
 	if err != nil {
-		return nil, exit.Usagef("--handlers: %w", err)
+		return nil, nil, exit.Usagef("--handlers: %w", err)
 	}
-	handlers, err := parseHandlers(text)
+	handlers, schedules, err := parseHandlers(text)
 	for _, h := range handlers {
 		if info, err := file.Stat(); h.secret && err == nil && info.Mode()&settings.OtherRead != 0 {
 			settings.WarnOfReaders(cmd, name)
@@ -55,26 +56,30 @@ func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, err
 		}
 	}
 	if err != nil {
-		return nil, exit.Usagef("--handlers: %s: %w", settings.AtLine(name, err), err)
+		return nil, nil, exit.Usagef("--handlers: %s: %w", settings.AtLine(name, err), err)
 	}
-	return handlers, nil
+	return handlers, schedules, nil
 }
 
 var errNoHandlers = errors.New("it has no handlers: map names of jobs to commands or URLs, such as send_invoice: {command: ./send-invoice}")
 
-func parseHandlers(text []byte) (map[string]*fileHandler, error) {
+func parseHandlers(text []byte) (handlers map[string]*fileHandler, schedules []sqlqueue.Schedule, err error) {
 	if len(text) > mostHandlers {
-		return nil, fmt.Errorf("it has more than %d MiB", mostHandlers>>20)
+		return nil, nil, fmt.Errorf("it has more than %d MiB", mostHandlers>>20)
 	}
 	root, err := settings.ParseYAML(text)
 	if errors.Is(err, settings.ErrEmpty) {
-		return nil, errNoHandlers
+		return nil, nil, errNoHandlers
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	handlers := map[string]*fileHandler{}
-	err = settings.EachPair(root, "the file", func(key, value *yaml.Node) error {
+	handlers = map[string]*fileHandler{}
+	err = settings.EachPair(root, "the file", func(key, value *yaml.Node) (err error) {
+		if key.Value == schedulesKey {
+			schedules, err = parseSchedules(value)
+			return err
+		}
 		h, err := parseHandler(value)
 		if err != nil {
 			return settings.Inside(value, err, "the handler "+strconv.Quote(key.Value))
@@ -85,7 +90,7 @@ func parseHandlers(text []byte) (map[string]*fileHandler, error) {
 	if err == nil && len(handlers) == 0 {
 		err = errNoHandlers
 	}
-	return handlers, err
+	return handlers, schedules, err
 }
 
 // handlerKeys are what a handler may have.

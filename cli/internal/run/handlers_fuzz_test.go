@@ -15,7 +15,7 @@ func FuzzHandlers(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		handlers, err := parseHandlers(text)
+		handlers, _, err := parseHandlers(text)
 		switch {
 		case err == nil:
 			for name, h := range handlers {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,6 +142,7 @@ func (w *Work) workerConfig(cmd *cobra.Command, logger *slog.Logger) (worker.Con
 	if config.Timeout == 0 {
 		config.Timeout = none
 	}
+	config.Schedules = append(slices.Clone(config.Schedules), w.children.schedules...)
 	config.Sleep = max(w.sleep, time.Millisecond)
 	config.Grace = w.grace
 	if config.Grace == 0 {
