@@ -218,13 +218,18 @@ type recorded struct {
 	mu         sync.Mutex
 	on         bool
 	statements []statement
+	tables     []string           // of which statements are noted; nil: the first four of largeTables
 	told       map[*pgx.Conn]bool // PostgreSQL's planner, in a transaction, to go by indexes
 }
 
 func (r *recorded) add(st statement) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.on && slices.ContainsFunc(largeTables, func(table string) bool {
+	tables := r.tables
+	if tables == nil {
+		tables = largeTables[:4]
+	}
+	if r.on && slices.ContainsFunc(tables, func(table string) bool {
 		return strings.Contains(st.sql, `"`+table+`"`) || strings.Contains(st.sql, "`"+table+"`")
 	}) {
 		r.statements = append(r.statements, st)

@@ -22,7 +22,7 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
 		db := s.Open(t, dsn)
-		var sent recorded
+		sent := recorded{tables: largeTables}
 		q := sent.queue(t, s, dsn)
 		fillSchedulesBatchesLimits(t, s, db)
 		store, err := q.Store(t.Context())
@@ -107,6 +107,12 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 				[]string{unique, primary("job_batches"), "jobs_ready", inBatch, "failed_jobs_queue"},
 			},
 			{
+				"old batches", func() error {
+					return q.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, OldCounts: time.Hour})
+				},
+				[]string{primary("job_batches"), "job_counts_minute"},
+			},
+			{
 				"a push into a batch", func() error {
 					_, err := d.PushBatch(ctx, 19_000, []driver.NewJob{{Queue: "import/b19000", Payload: []byte(`{"job":"x"}`)}})
 					return err
@@ -173,9 +179,9 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 // fillSchedulesBatchesLimits makes large tables. Of the batches, those from 18,001 on are open, and their queues are empty.
 func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
 	t.Helper()
-	now, later := "clock_timestamp()", "clock_timestamp() + n * interval '1 minute'"
+	now, later, long := "clock_timestamp()", "clock_timestamp() + n * interval '1 minute'", "- (18060 - n) * interval '1 hour'"
 	if s.Engine != "postgres" {
-		now, later = "UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL n MINUTE"
+		now, later, long = "UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL n MINUTE", "- INTERVAL (18060 - n) HOUR"
 	}
 	numbers := "(SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d + 1 AS n FROM "
 	for i, alias := range []string{"a", "b", "c", "e"} {
@@ -198,9 +204,10 @@ func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
 			SELECT CONCAT('s', n), '0 0 * * *', 'UTC', '{"job":"x"}', CASE WHEN n = 1 THEN NULL WHEN n <= 3 THEN %s ELSE %s END, n > 10000
 			FROM %s`, now, later, numbers),
 		fmt.Sprintf(`INSERT INTO job_batches (queue, name, total, on_success, sealed_at, closed_at)
-			SELECT CONCAT('import/b', n), 'import', 2, '{"job":"x"}', %[1]s, CASE WHEN n <= 18000 THEN %[1]s END
-			FROM %[2]s ORDER BY n`, now, numbers),
+			SELECT CONCAT('import/b', n), 'import', 2, '{"job":"x"}', %[1]s, CASE WHEN n <= 18000 THEN %[1]s %[3]s END
+			FROM %[2]s ORDER BY n`, now, numbers, long),
 		"INSERT INTO job_permits (queue, tat) SELECT CONCAT('mail/', n), n FROM "+numbers,
+		fmt.Sprintf("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT %s, 'mail', 1, 1, 0, 0 FROM %s", later, numbers),
 		"INSERT INTO job_limits (queue, max_running) VALUES ('mail', 10000), ('mail/*', 2)",
 		fmt.Sprintf(`INSERT INTO jobs (queue, payload, available_at, reserved, reserved_at, reserved_by, expires_at, unique_key)
 			SELECT CASE WHEN MOD(n, 2) = 0 THEN 'mail' ELSE CONCAT('mail/', MOD(n, 300)) END, '{"job":"x"}', %[1]s,
@@ -210,7 +217,7 @@ func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
 		fmt.Sprintf(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 			SELECT n, CONCAT('import/b', MOD(n, 1000)), 0, '{"job":"x"}', 1, 'no', '', %[1]s, %[1]s FROM %[2]s`, now, numbers),
 	)
-	for _, table := range []string{"job_schedules", "job_batches", "job_permits", "jobs", "failed_jobs"} {
+	for _, table := range []string{"job_schedules", "job_batches", "job_permits", "job_counts", "jobs", "failed_jobs"} {
 		if s.Engine == "postgres" {
 			mustExec(t, db, "VACUUM ANALYZE "+table)
 		} else {

@@ -83,6 +83,9 @@ type Control struct {
 // CountsKept is how long counts are kept: workers delete what is older.
 const CountsKept = 48 * time.Hour
 
+// BatchesKept is how long a batch is kept after it was closed: workers delete what is older.
+const BatchesKept = 30 * 24 * time.Hour
+
 // Beat is what a worker tells of itself: before its first exchange, then every few seconds, and when it ends.
 type Beat struct {
 	// Worker is written into the table of workers, with SeenAt as the time now; StartedAt is that of the first Beat. The WantedConcurrency
@@ -98,7 +101,8 @@ type Beat struct {
 	// Counts are added to what workers have counted.
 	Counts []Count
 
-	// OldCounts is how long ago a minute must be for its counts to be deleted, at most a thousand rows by one Beat. 0: none are.
+	// OldCounts is how long ago a minute must be for its counts to be deleted, at most a thousand rows by one Beat. 0: none are. With them
+	// go unique keys whose time has passed, pauses of Throttle that are long over, and batches that were closed BatchesKept ago.
 	OldCounts time.Duration
 
 	// Errors are added to the runs that went wrong, as those of the worker's name.

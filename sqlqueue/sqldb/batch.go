@@ -239,6 +239,20 @@ func (d *Database) LookBatches(ctx context.Context, look driver.BatchLook) (driv
 	return looked, err
 }
 
+// deleteBatches deletes, of the thousand batches with the least ids, those that were closed long ago, and that no other transaction has
+// locked.
+func (d *Database) deleteBatches(ctx context.Context, db DB) error {
+	var last int64
+	s := d.Statement("SELECT max(id) FROM (SELECT id FROM %s ORDER BY id LIMIT 1000) AS oldest", d.Table("job_batches"))
+	if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(Reading(&last)...) }); err != nil || last == 0 {
+		return err
+	}
+	s = d.Statement("SELECT id FROM %s%s", d.Table("job_batches"), d.Dialect.ByID)
+	s.Add(" WHERE id <= %s", s.Arg(last))
+	s.Add(" AND closed_at < %s %s", s.Ago(driver.BatchesKept), d.Dialect.SkipLocked)
+	return d.DeleteFound(ctx, db, "job_batches", s)
+}
+
 // events are what has happened to a batch that is not written yet.
 func (b *batchState) events() (failed, finished, succeeded bool) {
 	if b.SealedAt.IsZero() || !b.ClosedAt.IsZero() {

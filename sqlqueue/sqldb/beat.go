@@ -138,7 +138,7 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
-	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled} {
+	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches} {
 		if err := deleteOld(ctx, db); err != nil {
 			return err
 		}

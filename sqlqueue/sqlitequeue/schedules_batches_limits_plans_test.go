@@ -88,6 +88,13 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 				_, err := database.LookBatches(ctx, driver.BatchLook{Queues: []string{map[bool]string{false: "import/b19501", true: "import/b19502"}[analyzed]}, Callback: callback})
 				return err
 			}, []string{waits, runs, failed, byBatch, lock, "SEARCH b USING INDEX sqlite_autoindex_job_batches_1 (queue=?)"}},
+			"old batches": {func() error {
+				return database.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, OldCounts: time.Hour})
+			}, []string{
+				"SEARCH oldest", "SEARCH job_batches USING INTEGER PRIMARY KEY (rowid<?)",
+				"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)", "SEARCH job_once USING COVERING INDEX job_once_until (held_until<?)",
+				"SEARCH job_workers USING COVERING INDEX sqlite_autoindex_job_workers_1 (id=?)",
+			}},
 			"batches of the list": {func() error { _, err := o.Batches(ctx, 19000, 10); return err }, []string{waits, runs, failed, byBatch, list}},
 			"permits": {func() error {
 				_, _, err := database.TakePermits(ctx, database.DB, []string{"mail", "mail/1"})

@@ -66,6 +66,37 @@ func (h *history) inserted(n int) {
 
 var batchCases = []testCase{
 	{
+		"a batch that was closed long ago is deleted by a beat, and one that is newer, or open, stays",
+		"a table of every batch that ever was would grow for ever",
+		func(f *fixture) {
+			c := f.open()
+			old, _ := c.batch(0)
+			newer, _ := c.batch(0)
+			open, _ := c.batch(1)
+			f.history.inserted(4) // callbacks of the two that were empty
+			closed := func(id int64, ago time.Duration) {
+				d := c.database()
+				s := d.Statement("UPDATE %s SET ", d.Table("job_batches"))
+				s.Add("closed_at = %s", s.Time(c.now().Add(-ago)))
+				s.Add(" WHERE id = %s", s.Arg(id))
+				_, err := s.Exec(f.Context(), d.DB)
+				f.must(err)
+			}
+			closed(old, driver.BatchesKept+time.Hour)
+			closed(newer, driver.BatchesKept-time.Hour)
+			f.eventually("the old batch is deleted", func() bool {
+				c.beat(driver.Beat{OldCounts: operator.CountsKept})
+				_, err := operator.New(c.Queue).Batch(f.Context(), old)
+				return errors.Is(err, sqlqueue.ErrNoBatch)
+			})
+			for _, id := range []int64{newer, open} {
+				if _, err := operator.New(c.Queue).Batch(f.Context(), id); err != nil {
+					f.Errorf("batch %d: %v", id, err)
+				}
+			}
+		},
+	},
+	{
 		"D4 a batch finishes when its queue is empty, and succeeds when nothing of it has failed",
 		"an email when all thousand are done",
 		func(f *fixture) {
