@@ -89,7 +89,7 @@ func (s *site) span(title, name string) tracetest.SpanStub {
 func attributesOf(all []attribute.KeyValue) map[string]string {
 	values := map[string]string{}
 	for _, a := range all {
-		values[string(a.Key)] = a.Value.Emit()
+		values[string(a.Key)] = a.Value.String()
 	}
 	return values
 }

@@ -1,6 +1,7 @@
 package promqueue
 
 import (
+	"errors"
 	"strings"
 	"sync"
 
@@ -12,7 +13,7 @@ type pair struct{ queue, name string }
 
 // pairs keeps something for each pair that was seen, up to a limit. It is safe for concurrent use.
 type pairs[T any] struct {
-	make func(pair) T
+	create func(pair) T
 
 	mu     sync.RWMutex
 	seen   map[pair]T // by the names as they are
@@ -20,8 +21,8 @@ type pairs[T any] struct {
 	made   map[pair]T // by the labels
 }
 
-func newPairs[T any](make func(pair) T) *pairs[T] {
-	return &pairs[T]{make: make, seen: map[pair]T{}, queues: map[string]bool{}, made: map[pair]T{}}
+func newPairs[T any](create func(pair) T) *pairs[T] {
+	return &pairs[T]{create: create, seen: map[pair]T{}, queues: map[string]bool{}, made: map[pair]T{}}
 }
 
 // of returns what there is for a queue and a name.
@@ -52,7 +53,7 @@ func (p *pairs[T]) of(queue, name string) T {
 		}
 	}
 	if !ok {
-		value = p.make(label)
+		value = p.create(label)
 		p.made[label] = value
 	}
 	if len(p.seen) < 2*mostPairs { // what comes later is looked up by its labels each time
@@ -67,7 +68,8 @@ func text(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 // register registers a collector, or returns the one of another worker in this process.
 func register[C prometheus.Collector](to prometheus.Registerer, c C) C {
 	if err := to.Register(c); err != nil {
-		if already, ok := err.(prometheus.AlreadyRegisteredError); ok {
+		var already prometheus.AlreadyRegisteredError
+		if errors.As(err, &already) {
 			if existing, ok := already.ExistingCollector.(C); ok {
 				return existing
 			}

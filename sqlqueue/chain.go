@@ -203,7 +203,7 @@ func (n *Next) check(level int) error {
 	if n.Delay < 0 || time.Duration(n.Delay) > rule.MaxDelay {
 		return fmt.Errorf("delay is %v: it must be from 0 to a hundred years", time.Duration(n.Delay))
 	}
-	return n.Payload.checkAt(level + 1)
+	return n.checkAt(level + 1)
 }
 
 // NextJobs are the jobs to push when a job of the queue has ended as parent says: those of Catch if that has an Error, otherwise those
@@ -237,7 +237,7 @@ func (n Next) NewJob(queue string, parent Parent) (driver.NewJob, error) {
 		n.Queue = queue
 	}
 	n.Parent = &parent
-	payload, err := n.Payload.encodeAny()
+	payload, err := n.encodeAny()
 	if err != nil {
 		return driver.NewJob{}, fmt.Errorf("job %q: %w", n.Job, err)
 	}

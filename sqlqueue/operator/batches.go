@@ -82,7 +82,7 @@ func (o *Operator) CancelBatch(ctx context.Context, id int64, progress ...func(d
 	if err != nil {
 		return 0, wrap("cancel batch", err)
 	}
-	b, err := t.Database.Batch(ctx, id)
+	b, err := t.Batch(ctx, id)
 	if err == nil && !b.ClosedAt.IsZero() {
 		err = fmt.Errorf("batch %d: %w", id, sqlqueue.ErrBatchEnded)
 	}
@@ -103,7 +103,7 @@ func (o *Operator) CancelBatch(ctx context.Context, id int64, progress ...func(d
 
 // batch reads a batch and counts its jobs.
 func (t *tables) batch(ctx context.Context, id int64) (b Batch, err error) {
-	if b.Batch, err = t.Database.Batch(ctx, id); err != nil {
+	if b.Batch, err = t.Batch(ctx, id); err != nil {
 		return b, err
 	}
 	s := t.statement("SELECT count(CASE WHEN NOT reserved THEN 1 END), count(CASE WHEN reserved THEN 1 END) FROM %s%s",

@@ -20,7 +20,7 @@ func (o *Operator) Schedules(ctx context.Context) ([]Schedule, error) {
 	if err != nil {
 		return nil, wrap("schedules", err)
 	}
-	all, err := t.Database.Schedules(ctx, "")
+	all, err := t.Schedules(ctx, "")
 	return all, wrap("schedules", err)
 }
 
@@ -38,7 +38,7 @@ func (t *tables) schedule(ctx context.Context, name string) (Schedule, error) {
 	if name == "" {
 		return Schedule{}, errors.New("a schedule's name is not empty")
 	}
-	found, err := t.Database.Schedules(ctx, name)
+	found, err := t.Schedules(ctx, name)
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("%q: %w", name, ErrNoSchedule)
 	}
@@ -145,7 +145,7 @@ func (o *Operator) PruneSchedules(ctx context.Context, origin string, keep []str
 	if err != nil {
 		return nil, wrap("prune schedules", err)
 	}
-	all, err := t.Database.Schedules(ctx, "")
+	all, err := t.Schedules(ctx, "")
 	if err != nil {
 		return nil, wrap("prune schedules", err)
 	}

@@ -12,7 +12,7 @@ func (q *Queue) RunSchedulesUntil(until time.Time) []Pushed {
 	before, err := q.pushed()
 	for err == nil {
 		var next time.Duration
-		if _, next, err = q.Queue.RunSchedules(q.ctx()); err != nil {
+		if _, next, err = q.RunSchedules(q.ctx()); err != nil {
 			break
 		}
 		if left := time.Until(until); next < 0 || next > left {
