@@ -81,7 +81,7 @@ func scheduleSetCommand(e *env) *cobra.Command {
 	var at when
 	var missed string
 	var noOverlap bool
-	var catchUp time.Duration
+	catchUp := 24 * time.Hour
 	var priority int
 	cmd := &cobra.Command{
 		Use:     "set NAME JOB [DATA]",
@@ -95,7 +95,7 @@ func scheduleSetCommand(e *env) *cobra.Command {
 	settings.QueueFlag(cmd, &queues, "queue of its jobs (environment: SQLQUEUE_QUEUE)")
 	at.add(cmd)
 	cmd.Flags().StringVar(&missed, "missed", "one", "what becomes of times that no worker was there for: skip, one (the newest), or all")
-	cmd.Flags().Var(settings.Duration(&catchUp, settings.NotNegative), "catch-up", "how late a time may be to be made up for (default a day)")
+	cmd.Flags().Var(settings.Duration(&catchUp, settings.NotNegative), "catch-up", "how late a time may be to be made up for")
 	cmd.Flags().BoolVar(&noOverlap, "no-overlap", false, "push nothing while the job before is not done")
 	cmd.Flags().IntVar(&priority, "priority", 0, "priority of its jobs: smaller runs first")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

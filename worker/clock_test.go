@@ -64,13 +64,13 @@ func TestB5_AClockThatIsSetForwardTakesNoLiveJob(t *testing.T) {
 				var runs atomic.Int32
 				b.handle(func(context.Context, *raw) error { runs.Add(1); pass(5 * time.Minute); return nil })
 				c := b.clock()
+				dead := b.push()
+				b.reserve("dead-1", 10*time.Minute)
 				b.pushMany(6)
 				for range 3 {
 					b.start(worker.Config{Concurrency: 3, Timeout: -1})
 				}
 				pass(10 * time.Second)
-				dead := b.push()
-				b.reserve("dead-1", 10*time.Minute)
 				c.set(by)
 				pass(2 * time.Minute)
 				if got, want := runs.Load() > 6, by > 10*time.Minute; got != want {

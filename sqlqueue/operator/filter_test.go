@@ -19,6 +19,7 @@ func TestFiltersAreUsed(t *testing.T) {
 	noConditions := []string{
 		"JobFilter.Limit", "FailedFilter.Limit", // stand after LIMIT, in every statement
 		"JobFilter.PayloadMax", "FailedFilter.TextMax", // cut columns
+		"JobFilter.Newest", // is the order
 	}
 	testFilter(t, noConditions, (*statement).whereJobs)
 	testFilter(t, noConditions, (*statement).whereFailed)

@@ -236,7 +236,9 @@ func TestAProcessThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, output := reusedBy(t, serve(`if test $id = 1; then `+test.line+`; else finish; fi`))
-			r.KillAfter = test.killAfter
+			kill := make(chan struct{}) // those that do not heed the end of their standard input
+			defer close(kill)
+			r.KillAfter, r.Kill = test.killAfter, kill
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			r.Output = func(job Job, line string) {
@@ -249,7 +251,6 @@ func TestAProcessThatHangs(t *testing.T) {
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("the error is %v, want %q", err, test.want)
 			}
-			r.KillAfter = 0
 			r.mustRun(t, 2)
 			if n := output.started(); n != 2 {
 				t.Errorf("%d processes were started", n)
