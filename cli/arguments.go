@@ -28,7 +28,7 @@ func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 				names = append(names, child.Name())
 			}
 		}
-		return exit.Usagef("%s needs a command: %s (%[1]s --help tells more)", cmd.CommandPath(), strings.Join(names, ", "))
+		return exit.Usagef("%s needs a command: %s (see %[1]s --help)", cmd.CommandPath(), strings.Join(names, ", "))
 	}
 	return cmd
 }

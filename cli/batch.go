@@ -16,13 +16,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const batchesLong = `A batch is a queue that ends: when all its jobs are done, or one has failed, it pushes a job. Its jobs are those of the queue NAME/bID,
-which a worker must serve. Pause, clear, failed and retry take that queue as any other.`
+const batchesLong = `A batch is a queue that ends: it pushes a job when all its jobs are done, or when one has failed. Its jobs go to the
+queue NAME/bID, which a worker must serve. Pause, clear, failed and retry work with that queue as with any other.`
 
 func batchesCommand(e *env) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "batches",
-		Short: "Make, list and cancel batches",
+		Short: "Create, list and cancel batches",
 		Long:  batchesLong,
 		Example: `  id=$(sqlqueue batches create import)
   sqlqueue batches push $id import_row '{"row":1}'
@@ -35,7 +35,7 @@ func batchesCommand(e *env) *cobra.Command {
 func batchID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || id < 1 {
-		return 0, exit.Usagef("ID is %.40q: it is a batch's number, as batches list shows it", text)
+		return 0, exit.Usagef("ID is %.40q: it must be a batch's number, as shown by batches list", text)
 	}
 	return id, nil
 }
@@ -90,7 +90,7 @@ func batchesShowCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show ID",
 		Example: `  sqlqueue batches show 7`,
-		Short:   "Show how far a batch is",
+		Short:   "Show the progress of a batch",
 		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])
@@ -117,7 +117,7 @@ func batchesCreateCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "create NAME",
 		Example: `  sqlqueue batches create import`,
-		Short:   "Make a batch and print its id",
+		Short:   "Create a batch and print its id",
 		Args:    between(1, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
@@ -140,8 +140,9 @@ func batchesPushCommand(e *env) *cobra.Command {
 		Use:     "push ID NAME [DATA]",
 		Example: `  sqlqueue batches push 7 import_row '{"row":1}'`,
 		Short:   "Push a job into a batch and print its id",
-		Long:    "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or -. Default {}.",
-		Args:    between(2, 3, "ID", "NAME"),
+		Long: "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or - for standard\n" +
+			"input. The default is {}.",
+		Args: between(2, 3, "ID", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])
 			if err != nil {
@@ -169,13 +170,13 @@ func batchesSealCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "seal ID",
 		Example: `  sqlqueue batches seal 7 --on-success '{"job":"report"}'`,
-		Short:   "Say that all jobs of a batch were pushed, and what to push when it ends",
-		Long: "Say that all jobs of a batch were pushed, and what to push when it ends. Callbacks are jobs such as\n" +
-			`{"job":"report","data":{},"queue":"mail"}: an argument, @FILE, or -. Without a queue they go to that of --queue.`,
+		Short:   "Seal a batch when all its jobs are pushed, and set its callbacks",
+		Long: "Seal a batch when all its jobs are pushed, and set its callbacks. A callback is a job such as\n" +
+			`{"job":"report","data":{},"queue":"mail"}: an argument, @FILE, or - for standard input. Without a queue it goes to --queue.`,
 		Args: between(1, 1, "ID"),
 	}
 	queues := []string{e.settings.Queue}
-	settings.QueueFlag(cmd, &queues, "queue of callbacks that name none (environment: SQLQUEUE_QUEUE)")
+	settings.QueueFlag(cmd, &queues, "queue of callbacks without a queue (environment: SQLQUEUE_QUEUE)")
 	cmd.Flags().StringVar(&on[0], "on-success", "", "job to push once when all jobs are done, also after a retry")
 	cmd.Flags().StringVar(&on[1], "on-finish", "", "job to push once when no job waits or runs any more")
 	cmd.Flags().StringVar(&on[2], "on-failure", "", "job to push once when the first job has failed for good")
@@ -198,7 +199,7 @@ func batchesSealCommand(e *env) *cobra.Command {
 				return exit.Usagef("a callback: %w", err)
 			}
 			if len(next) != 1 {
-				return exit.Usagef("a callback is one job such as {\"job\":\"report\"}, which may have more in its then")
+				return exit.Usagef("a callback is one job such as {\"job\":\"report\"}; put more jobs into its then")
 			}
 			if next[0].Queue == "" {
 				next[0].Queue = queues[0]
@@ -217,7 +218,7 @@ func batchesCancelCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "cancel ID",
 		Example: `  sqlqueue batches cancel 7`,
-		Short:   "Cancel a batch: delete its jobs that wait, and push no callbacks",
+		Short:   "Cancel a batch: delete its waiting jobs, and push no callbacks",
 		Args:    between(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])

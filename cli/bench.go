@@ -44,7 +44,7 @@ func benchCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(settings.Counter(&jobs, 1), "jobs",
-		"how many jobs to enqueue in batches and to drain; one at a time it is at most so many")
+		"how many jobs to push in batches and to run; the tests with single jobs use at most this many")
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }

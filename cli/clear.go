@@ -16,15 +16,15 @@ func clearCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clear",
 		Short: "Delete the jobs of a queue, or of all queues",
-		Long: "Delete the jobs of a queue, or without --queue of all queues: ready and delayed ones. Jobs that a worker has stay, unless\n" +
-			"--include-reserved is given: then their workers lose them. Failed jobs stay: see flush.",
+		Long: "Delete the ready and delayed jobs of a queue, or without --queue of all queues. Reserved jobs stay, unless you give\n" +
+			"--include-reserved; their workers then lose them. Failed jobs stay: see flush.",
 		Example: `  sqlqueue clear --queue mail --dry-run
   sqlqueue clear --queue mail
   sqlqueue clear --include-reserved --yes`,
 		Args: between(0, 0),
 	}
 	queue := settings.OneQueueFlag(cmd, "only jobs of this queue")
-	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also jobs that a worker has")
+	cmd.Flags().BoolVar(&includeReserved, "include-reserved", false, "also delete jobs that a worker has reserved")
 	consent := consentFlags(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := consent.possible(cmd); err != nil {

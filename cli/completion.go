@@ -22,8 +22,8 @@ func completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print what completes commands and flags in a shell: " + strings.Join(shells, ", "),
-		Long: "Print a script for bash, zsh, fish or powershell with which the shell completes commands, flags, and names and ids from the database of\n" +
-			"the address. The bash one needs the package bash-completion. Each takes effect in new shells.",
+		Long: "Print a script for bash, zsh, fish or powershell that completes commands, flags, and names and ids from the database.\n" +
+			"In bash it needs the package bash-completion. It takes effect in new shells.",
 		Example: `  sqlqueue completion bash >/etc/bash_completion.d/sqlqueue
   sqlqueue completion zsh >"${fpath[1]}/_sqlqueue"
   sqlqueue completion fish >~/.config/fish/completions/sqlqueue.fish

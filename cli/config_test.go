@@ -160,7 +160,7 @@ func TestF4_MistakesInTheFile(t *testing.T) {
 		"json: true":                              `c.yaml:1: there is no setting "json"`,
 		"processes: 4":                            `c.yaml:1: there is no setting "processes"`,
 		"work:\n  max: 3":                         `c.yaml:2: there is no setting "max" of work`,
-		"clear:\n  queue: x":                      `c.yaml:1: "clear" is no command with settings of its own: use later, listen, monitor, push, work`,
+		"clear:\n  queue: x":                      `c.yaml:1: "clear" is not a command with its own settings: use later, listen, monitor, push, work`,
 		"timeout: soon":                           `c.yaml:1: timeout: "soon" is not a duration`,
 		"concurrency: [1, 2]":                     "c.yaml:1: concurrency: it is a list, and must be a number",
 		"timeout: true":                           "c.yaml:1: timeout: it is true or false, and must be a duration",

@@ -72,7 +72,7 @@ func TestWithoutTerminal(t *testing.T) {
 	s.work("exit 65")
 	s.ok("push", "a")
 	for _, args := range []string{"clear", "clear --queue default", "flush", "flush --hours 1", "forget --all", "jobs cancel --name a", "migrate down", "migrate down --all"} {
-		s.fails(2, []string{"cannot be undone, and there is no terminal to ask at: give --yes"}, strings.Fields(args)...)
+		s.fails(2, []string{"cannot be undone, and there is no terminal to ask for confirmation: give --yes"}, strings.Fields(args)...)
 	}
 	if len(s.jobs()) != 1 || len(s.failed()) != 2 {
 		t.Errorf("left are %+v and %+v", s.jobs(), s.failed())

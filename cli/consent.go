@@ -43,14 +43,14 @@ type consent struct {
 // consentFlags adds --yes and --dry-run.
 func consentFlags(e *env, cmd *cobra.Command) *consent {
 	c := yesFlag(e, cmd)
-	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "only tell how many it would be")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "only show how many jobs match")
 	return c
 }
 
 // yesFlag adds --yes.
 func yesFlag(e *env, cmd *cobra.Command) *consent {
 	c := &consent{env: e}
-	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask; needed where no terminal is")
+	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask for confirmation; required without a terminal")
 	return c
 }
 
@@ -63,7 +63,7 @@ func (c *consent) possible(cmd *cobra.Command) error {
 	if cmd.Flags().Lookup("dry-run") != nil {
 		hint += ", or --dry-run to see how many"
 	}
-	return exit.Usagef("%s cannot be undone, and there is no terminal to ask at: %s", cmd.CommandPath(), hint)
+	return exit.Usagef("%s cannot be undone, and there is no terminal to ask for confirmation: %s", cmd.CommandPath(), hint)
 }
 
 // extent is how many rows are to be changed, and which.

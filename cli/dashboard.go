@@ -27,8 +27,8 @@ func dashboardCommand(e *env) *cobra.Command {
 		Aliases: []string{"ui"},
 		Short:   "Show queues, jobs, failures and workers in a browser",
 		Long: "Show queues, jobs, failures and workers in a browser on this machine, and act on them, until Ctrl-C.\n\n" +
-			"It answers nobody else: no other machine, no proxy, and no other name than localhost. For more, mount the dashboard in an\n" +
-			"application that knows who its users are. Beside the page are /metrics for Prometheus, and /livez and /readyz for probes.",
+			"Only this machine can use it: no other machine, no proxy, and no name but localhost. For other users, mount the dashboard in an\n" +
+			"application that has a login. It also serves /metrics for Prometheus, and /livez and /readyz for probes.",
 		Example: `  sqlqueue dashboard
   sqlqueue dashboard --read-only --name 'shop, production' --colour red
   sqlqueue ui --listen 127.0.0.1:9000`,
@@ -56,8 +56,8 @@ func dashboardCommand(e *env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "address of this machine to listen at; port 0 is a free one")
 	flags.BoolVar(&config.ReadOnly, "read-only", false, "show everything, change nothing")
-	flags.StringVar(&config.Name, "name", "", "which system this is, for the head of the page")
-	flags.StringVar(&config.Colour, "colour", "", "of the head of the page: red, orange, green, blue, purple or grey")
+	flags.StringVar(&config.Name, "name", "", "name of this system, shown in the page's header")
+	flags.StringVar(&config.Colour, "colour", "", "colour of the page's header: red, orange, green, blue, purple or grey")
 	flags.StringVar(&config.TraceURL, "trace-url", "", "link jobs to their traces, such as https://tempo.example.com/trace/{trace}")
 	return cmd
 }

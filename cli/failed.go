@@ -28,11 +28,11 @@ func failedCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. Errors are alike if they differ in words with digits only, such as
-ids, times and addresses, for which a * stands; a status stays as it is (HTTP 404, exit status 1). --error takes an error of a group as it
-is shown there.
+const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. Errors are grouped if they differ only in words with digits,
+such as ids, times and addresses. These are shown as *, but a status is kept (HTTP 404, exit status 1). --error takes an error of a group
+in this form.
 
-retry and forget take a failed job's own id, the first column, not the id that it had as a job.`
+retry and forget take the failed job's own id, in the first column, not the id that it had as a job.`
 
 func failedListCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -54,7 +54,7 @@ func listFailed(e *env, cmd *cobra.Command) {
 	limit, before := 100, 0
 	flags := addFailedFilter(cmd, "")
 	cmd.Flags().BoolVar(&grouped, "group", false, "count the jobs of one queue and handler whose errors are alike, the most frequent first")
-	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only failed jobs with smaller ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only failed jobs with smaller ids, to get the next page")
 	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
 	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

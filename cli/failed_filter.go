@@ -31,7 +31,7 @@ func addFailedFilter(cmd *cobra.Command, condition string) *failedFilter {
 	flags.StringVar(&f.filter.Name, "name", "", condition+"only failed jobs for this handler")
 	flags.StringVar(&f.filter.Error, "error", "", condition+"only failed jobs with this text in their error; a * stands for any text")
 	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than",
-		condition+"only jobs that failed at least so long ago, such as 1d")
+		condition+"only jobs that failed at least this long ago, such as 1d")
 	flags.Lookup("older-than").DefValue = ""
 	return f
 }

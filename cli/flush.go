@@ -32,7 +32,7 @@ func pruneFailedCommand(e *env) *cobra.Command {
 func deleteFailed(e *env, cmd *cobra.Command, olderThan time.Duration) *cobra.Command {
 	filter := operator.FailedFilter{OlderThan: olderThan}
 	cmd.Args = between(0, 0)
-	cmd.Flags().Var(settings.Hours(&filter.OlderThan), "hours", "only jobs that failed at least so many hours ago")
+	cmd.Flags().Var(settings.Hours(&filter.OlderThan), "hours", "only jobs that failed at least this many hours ago")
 	queue := settings.OneQueueFlag(cmd, "only failed jobs of this queue")
 	consent := consentFlags(e, cmd)
 	consent.harmless = olderThan > 0 // cron runs it

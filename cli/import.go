@@ -23,12 +23,12 @@ func importCommand(e *env) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "import SOURCE",
-		Short: "Take over the jobs of another queue: " + strings.Join(importer.Sources(), ", "),
-		Long: "Take over the jobs that wait in the tables of another queue, in the same database: " + strings.Join(importer.Sources(), ", ") + ". A thousand are\n" +
-			"moved in a transaction, so that each is in one of the two queues, and what was interrupted goes on when it is run again. The other\n" +
-			"queue's workers may run meanwhile: jobs that they have stay theirs. Data, delays, attempts and settings such as tries are kept.\n\n" +
-			"It first shows what it would move, and asks; where no terminal is, it needs --yes. With --follow it goes on until INT or TERM, for\n" +
-			"producers that still push into the other queue. What cannot be converted stays, and the exit code is 1.",
+		Short: "Move the jobs of another queue to this one: " + strings.Join(importer.Sources(), ", "),
+		Long: "Move the waiting jobs from the tables of another queue in the same database: " + strings.Join(importer.Sources(), ", ") + ". A thousand are\n" +
+			"moved in each transaction, so a job is always in one of the two queues. After an interruption, run it again. The other queue's\n" +
+			"workers may keep running: jobs that they have reserved are not moved. Data, delays, attempts and settings such as tries are kept.\n\n" +
+			"It first shows what it would move, and asks for confirmation; without a terminal it needs --yes. With --follow it runs until INT\n" +
+			"or TERM, for producers that still push into the other queue. Jobs that cannot be converted stay, and the exit code is then 1.",
 		Example: `  sqlqueue import laravel --prefix sq_ --dry-run
   sqlqueue import laravel --prefix sq_ --rename 'App\Jobs\SendInvoice=send_invoice' --queue default=mail
   sqlqueue import think-queue --prefix sq_ --table think_jobs --failed --yes
@@ -38,11 +38,11 @@ func importCommand(e *env) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&s.Table, "table", "", "the other queue's table of jobs, if it does not have the usual name")
-	flags.BoolVar(&s.Failed, "failed", false, "take over its failed jobs too")
+	flags.BoolVar(&s.Failed, "failed", false, "move its failed jobs too")
 	flags.StringVar(&s.FailedTable, "failed-table", "", "its table of failed jobs, if it does not have the usual name")
 	flags.StringToStringVar(&s.Queues, "queue", nil, "put the jobs of a queue into another: OLD=NEW; several with commas, or several times")
 	flags.StringToStringVar(&s.Names, "rename", nil, "give the jobs of a class or kind another name: OLD=NEW; several with commas, or several times")
-	flags.BoolVar(&follow, "follow", false, "go on, and look for new jobs every second")
+	flags.BoolVar(&follow, "follow", false, "keep running, and look for new jobs every second")
 	consent := consentFlags(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s.Source = args[0]

@@ -47,7 +47,7 @@ func jobsListCommand(e *env) *cobra.Command {
 		Args: between(0, 0),
 	}
 	flags := addJobFilter(cmd)
-	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids, to get the next page")
 	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
 	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

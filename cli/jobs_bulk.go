@@ -15,8 +15,8 @@ func jobsCancelCommand(e *env) *cobra.Command {
 	return bulkCommand(e, &cobra.Command{
 		Use:   "cancel ID… | FILTER",
 		Short: "Delete jobs that no worker has",
-		Long: "Delete jobs that no worker has: by their ids, or all that pass a filter. Those that a worker has stay.\n\n" +
-			bulkLong + "\nWhere no terminal is, cancel with a filter needs --yes." + "\n\n" + jobFilterLong,
+		Long: "Delete waiting jobs by id, or all that match a filter. Reserved jobs stay.\n\n" +
+			bulkLong + "\nWithout a terminal, cancel with a filter needs --yes." + "\n\n" + jobFilterLong,
 		Example: `  sqlqueue jobs cancel 42 43
   sqlqueue jobs cancel --queue mail --name send_invoice --older-than 1d --dry-run
   sqlqueue jobs cancel --field customer.id=42 --yes`,
@@ -24,7 +24,7 @@ func jobsCancelCommand(e *env) *cobra.Command {
 		does: "cancel", did: "cancelled",
 		narrow: func(f *operator.JobFilter) error {
 			if f.State == operator.Reserved {
-				return exit.Usagef("a job that a worker has is not cancelled: see jobs release")
+				return exit.Usagef("a reserved job cannot be cancelled: see jobs release")
 			}
 			f.NotReserved = true
 			return nil
@@ -38,7 +38,7 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 	return bulkCommand(e, &cobra.Command{
 		Use:   "release ID… | FILTER",
 		Short: "Put reserved jobs back, available now",
-		Long: "Put reserved jobs back, available now: for jobs whose worker is known to be gone, where expire is off or far away.\n" +
+		Long: "Put reserved jobs back, available now. Use it if a job's worker is known to be dead, and expire is off or long.\n" +
 			"A worker that is still running such a job loses its reservation.\n\n" + bulkLong + "\n\n" + jobFilterLong,
 		Example: `  sqlqueue jobs release 42
   sqlqueue jobs release --queue mail --older-than 1h --dry-run`,
@@ -46,7 +46,7 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 		does: "release", did: "released", harmless: true,
 		narrow: func(f *operator.JobFilter) error {
 			if f.State != "" && f.State != operator.Reserved {
-				return exit.Usagef("only reserved jobs are released, not %s ones", f.State)
+				return exit.Usagef("only reserved jobs can be released, not %s ones", f.State)
 			}
 			f.State = operator.Reserved
 			return nil
@@ -56,7 +56,7 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 	})
 }
 
-const bulkLong = `With a filter it first says how many jobs they are, and asks if there is a terminal. A thousand are changed in a transaction.`
+const bulkLong = `With a filter it first shows how many jobs match, and on a terminal asks for confirmation. A thousand are changed in each transaction.`
 
 // bulkChange is what can be done to jobs by their ids, or to all that pass a filter.
 type bulkChange struct {

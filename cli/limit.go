@@ -21,15 +21,15 @@ func limitCommand(e *env) *cobra.Command {
 	var off bool
 	cmd := &cobra.Command{
 		Use:   "limit QUEUE",
-		Short: "Limit how many jobs of a queue run at once, or begin in a time",
-		Long: `Limit how many jobs of QUEUE run at once, or begin in a time, on all workers together. Workers obey within a second. What runs already
-goes on. The whole limit is set: what is not given is no limit.
+		Short: "Limit how many jobs of a queue run at once, or start in a period",
+		Long: `Limit how many jobs of QUEUE run at once, or start in a period, on all workers together. Workers apply it within a second.
+Running jobs continue. A new limit replaces the old one completely.
 
-  mail      the queue mail and all below it (mail/1, mail/eu/2) together
-  'mail/*'  each queue below mail by itself
-  mail/42   this one, instead of what mail/* says
+  mail      the queue mail and all queues below it (mail/1, mail/eu/2) together
+  'mail/*'  each queue below mail separately
+  mail/42   this queue, instead of the limit of mail/*
 
-A queue that may begin no job is passed over, and waits for nothing else. --burst is how many jobs may begin at once after a quiet time.`,
+A queue at its limit does not hold up other queues. --burst is how many jobs may start at once after a quiet time.`,
 		Example: `  sqlqueue limit 'mail/*' --running 1
   sqlqueue limit api --rate 10/1m --burst 2
   sqlqueue limit api --off
@@ -41,7 +41,7 @@ A queue that may begin no job is passed over, and waits for nothing else. --burs
 				count, per, ok := strings.Cut(rate, "/")
 				n, err := strconv.ParseInt(count, 10, 32)
 				if !ok || err != nil || n < 1 {
-					return exit.Usagef("--rate is %q: it must be a number of jobs, a slash and a time, such as 10/1m", rate)
+					return exit.Usagef("--rate is %q: it must be a number of jobs, a slash and a period, such as 10/1m", rate)
 				}
 				if limit.Per, err = settings.ParseDuration(per); err != nil {
 					return exit.Usagef("--rate: %w", err)
@@ -62,8 +62,8 @@ A queue that may begin no job is passed over, and waits for nothing else. --burs
 		},
 	}
 	cmd.Flags().Int64Var(&limit.Running, "running", 0, "how many jobs may run at once")
-	cmd.Flags().StringVar(&rate, "rate", "", "how many jobs may begin in a time, such as 10/1m")
-	cmd.Flags().Int64Var(&limit.Burst, "burst", 0, "how many of --rate may begin at once (default: what one second brings, at least 1)")
+	cmd.Flags().StringVar(&rate, "rate", "", "how many jobs may start in a period, such as 10/1m")
+	cmd.Flags().Int64Var(&limit.Burst, "burst", 0, "how many jobs of --rate may start at once (default: the jobs of one second, at least 1)")
 	cmd.Flags().BoolVar(&off, "off", false, "remove the limit")
 	for _, flag := range []string{"running", "burst"} {
 		cmd.Flags().Lookup(flag).DefValue = ""

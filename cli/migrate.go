@@ -21,7 +21,7 @@ func migrateCommand(e *env) *cobra.Command {
 		Short: "Make, change and remove the tables",
 		Example: `  sqlqueue migrate up
   sqlqueue migrate status`,
-		Long: "Make, change and remove the tables. Any number of processes may do it at once: one works, the others wait.\n" +
+		Long: "Create, change and remove the tables. Several processes may run it at the same time: one works, the others wait.\n" +
 			"The steps are plain goose files, which the goose command can run too.",
 	},
 		migrateUpCommand(e),
@@ -37,7 +37,7 @@ func migrateUpCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "Apply every step that is not applied yet",
-		Long:  "Apply every step that is not applied yet. With sqlite:PATH it makes the file.",
+		Long:  "Apply every step that is not applied yet. With sqlite:PATH it creates the file.",
 		Example: `  sqlqueue migrate up
   sqlqueue migrate up --dsn postgres://app@db.example.com/shop`,
 		Args: between(0, 0),
@@ -55,8 +55,8 @@ func migrateDownCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Take back the newest step, with all the data in its tables",
-		Long: "Take back the newest step, with all the data in its tables and columns; with --all every step. It names the database and what it\n" +
-			"holds, and asks first; where no terminal is, it needs --yes.",
+		Long: "Take back the newest step, with all the data in its tables and columns; with --all every step. It first names the database and\n" +
+			"its jobs, and asks for confirmation; without a terminal it needs --yes.",
 		Example: `  sqlqueue migrate down
   sqlqueue migrate down --all --yes`,
 		Args: between(0, 0),
@@ -174,9 +174,9 @@ func migrateVersionCommand(e *env) *cobra.Command {
 func migrateValidateCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
-		Short: "Check that the steps and what is applied of them fit together",
-		Long: "Check that the steps and what is applied of them fit together: the database has no step that this program does not know,\n" +
-			"and none was left out. A database that is merely behind is valid. Exit code 1 if something is wrong.",
+		Short: "Check that the applied steps fit this program",
+		Long: "Check that the applied steps fit this program: the database has no step that this program does not know, and none was\n" +
+			"left out. A database that is only behind is valid. The exit code is 1 if something is wrong.",
 		Example: `  sqlqueue migrate validate`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -198,9 +198,9 @@ func migrateSQLCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sql",
 		Short: "Print the statements, for other migration tools",
-		Long: "Print the statements of all steps, or of those after a version, for Flyway, Atlas, Alembic, Rails and others that apply files of SQL.\n" +
-			"They record the steps too, so that workers know the version of the tables. It does not connect: the address, or --dialect, only\n" +
-			"says for which database they are.",
+		Long: "Print the statements of all steps, or of those after a version, for Flyway, Atlas, Alembic, Rails and other tools that run SQL files.\n" +
+			"The statements record the steps too, so that workers know the version of the tables. The command does not connect: the address,\n" +
+			"or --dialect, only chooses the kind of database.",
 		Example: `  sqlqueue migrate sql --dialect postgres >migrations/V7__sqlqueue.sql
   sqlqueue migrate sql --dialect mysql --after 5
   sqlqueue migrate sql --dialect postgres --down`,
@@ -226,8 +226,8 @@ func migrateSQLCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&dialect, "dialect", "", "postgres, mysql (also for MariaDB) or sqlite (default: that of the address)")
-	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only the steps after this version, which is applied")
-	cmd.Flags().BoolVar(&down, "down", false, "print what takes the steps back, newest first")
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only the steps after this version, which is already applied")
+	cmd.Flags().BoolVar(&down, "down", false, "print the statements that take the steps back, newest first")
 	return cmd
 }
 

@@ -23,8 +23,8 @@ func monitorCommand(e *env) *cobra.Command {
 		Use:   "monitor QUEUE…",
 		Short: "Exit 2 when a queue has too many ready jobs, or too few workers",
 		Long: "Exit 2 when a queue has more ready jobs than --max, fewer workers than --min-workers, or ready jobs and no worker, and say which.\n" +
-			"--min-workers 0 allows ready jobs without a worker, for workers that cron starts. Delayed and reserved jobs do not count, and counting\n" +
-			"stops at --max and one; a worker counts if it has written its row within 30 s.",
+			"--min-workers 0 allows ready jobs without a worker, for workers that cron starts. Delayed and reserved jobs do not count, and\n" +
+			"counting stops at --max + 1. A worker counts if it has written its row in the last 30 s.",
 		Example: `  sqlqueue monitor mail default --max 500
   sqlqueue monitor mail --min-workers 1 || notify-send 'mail is stuck'`,
 		Args: between(1, -1, "QUEUE"),

@@ -19,10 +19,10 @@ func operationsCommand(e *env) *cobra.Command {
 	limit, before := 100, 0
 	cmd := &cobra.Command{
 		Use:   "operations",
-		Short: "List who has changed what: cancelled, retried, paused, …",
-		Long: "List who has changed what, the newest first: what was cancelled, released, edited, retried, forgotten, paused, restarted and so on, by this\n" +
-			"command (as user@host, via cli) and by programs that say who they are. Each is written in the transaction of its change, a change of many\n" +
-			"jobs as one for each thousand. They are kept for 400 days.\n\n" +
+		Short: "List who changed what: cancelled, retried, paused, …",
+		Long: "List operators' changes with who made them, newest first: cancel, release, edit, retry, forget, pause, restart and so on.\n" +
+			"Changes by this command are listed as user@host, via cli; other programs are listed if they identify themselves. Each entry\n" +
+			"is written in the transaction of its change. A bulk change has one for each thousand jobs. Entries are kept for 400 days.\n\n" +
 			"TARGET has the ids, the conditions or the new values, as JSON.",
 		Example: `  sqlqueue operations
   sqlqueue operations --limit 1000 --json | jq '.[] | select(.action == "cancel")'`,
@@ -39,13 +39,13 @@ func operationsCommand(e *env) *cobra.Command {
 					err = operationTable(found, time.Now()).Print(cmd.OutOrStdout())
 				}
 				if len(found) == limit && err == nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "there may be more: --limit, or --before %d\n", found[limit-1].ID)
+					fmt.Fprintf(cmd.ErrOrStderr(), "there may be more: use --limit, or --before %d\n", found[limit-1].ID)
 				}
 				return err
 			})
 		},
 	}
-	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only operations with smaller ids: for the next page")
+	cmd.Flags().Var(settings.Counter(&before, 0), "before", "only operations with smaller ids, to get the next page")
 	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most, up to 1000")
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd

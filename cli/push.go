@@ -44,7 +44,7 @@ func pushCommand(e *env) *cobra.Command {
 		},
 	}
 	push.flags(cmd)
-	cmd.Flags().Var(settings.Duration(&push.delay, nil), "delay", "how long the job waits before it is available; negative: not at all")
+	cmd.Flags().Var(settings.Duration(&push.delay, nil), "delay", "how long the job waits before it is available; negative counts as 0")
 	cmd.Flags().Var(settings.Moment(&push.at), "at",
 		"when the job is available, such as 2030-01-01T06:00:00Z or '2030-01-01 06:00' (local time)")
 	return cmd
@@ -90,8 +90,8 @@ func (p *pushing) flags(cmd *cobra.Command) {
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
 	p.keys.add(flags)
 	flags.StringVar(&p.then, "then", "", "job to push when this one is done, or a list of jobs: JSON as in a payload, @FILE, or -")
-	flags.StringVar(&p.catch, "catch", "", "the same, when it has failed for good")
-	flags.Var(settings.Counter(&p.count, 1), "count", "push the job so many times")
+	flags.StringVar(&p.catch, "catch", "", "job to push when this one has failed for good, in the same form")
+	flags.Var(settings.Counter(&p.count, 1), "count", "push the job this many times")
 	settings.JSONFlag(cmd, &p.asJSON)
 	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
 		flags.Lookup(name).DefValue = "" // the default is not the zero

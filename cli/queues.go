@@ -18,12 +18,11 @@ func queuesCommand(e *env) *cobra.Command {
 	var asJSON, exact bool
 	cmd := &cobra.Command{
 		Use:   "queues",
-		Short: "List the queues, what they hold, and how fast it changes",
-		Long: "List the queues and what they hold: jobs that are ready, delayed and reserved, failed jobs, since when the oldest ready job has\n" +
-			"been available, and how many workers serve it. A queue that workers name is listed also when it is empty. The last columns are of\n" +
-			"the last five whole minutes; stats tells more of that. The queue with the empty name, shown as (all), stands for what was said about\n" +
-			"all queues.\n\n" +
-			"Numbers are counted up to 10000, shown as 10000+ (counted_to in the JSON), unless --exact is given.",
+		Short: "List the queues with their jobs, workers and rates",
+		Long: "List the queues: ready, delayed, reserved and failed jobs, since when the oldest ready job has been available, and the number\n" +
+			"of workers. An empty queue is listed if a worker serves it. The last columns are rates over the last five whole minutes; stats\n" +
+			"shows more of them. The row (all), in the JSON the queue with an empty name, shows controls that apply to all queues.\n\n" +
+			"Jobs are counted up to 10000, shown as 10000+ (counted_to in the JSON), unless you give --exact.",
 		Example: `  sqlqueue queues
   sqlqueue queues --exact
   sqlqueue queues --json | jq '.[] | select(.ready > 1000) | .queue'`,
@@ -58,7 +57,7 @@ func queuesCommand(e *env) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&exact, "exact", false, "count every job: with millions this takes a while")
+	cmd.Flags().BoolVar(&exact, "exact", false, "count every job (slow with millions)")
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd
 }

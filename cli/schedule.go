@@ -22,8 +22,8 @@ func scheduleCommand(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "schedule",
 		Short: "Set, list and pause schedules: jobs that are pushed again and again",
-		Long: `A schedule pushes a job again and again. Any worker pushes what is due, each time once, whichever workers run.
---cron has minute, hour, day, month and weekday. --every counts from when the schedule was first set.`,
+		Long: `A schedule pushes a job again and again. Any running worker pushes the jobs that are due, once for each time.
+--cron has minute, hour, day, month and weekday. --every counts from the time when the schedule was first set.`,
 		Example: `  sqlqueue schedule set report --daily 02:30 --zone Asia/Shanghai make_report '{"for":"sales"}'
   sqlqueue schedule set ping --every '10 minutes' ping
   sqlqueue schedule next report -n 5
@@ -54,12 +54,12 @@ func (w *when) rule() (cron, every string, err error) {
 		}
 	}
 	if given != 1 {
-		return "", "", exit.Usagef("say when by one of --cron, --every, --daily, --weekly and --monthly")
+		return "", "", exit.Usagef("give one of --cron, --every, --daily, --weekly and --monthly")
 	}
 	on := func(unit, flag, text string) (string, error) {
 		i := strings.LastIndexByte(text, ',')
 		if i < 0 {
-			return "", exit.Usagef("--%s is %.40q: it has days and a time, such as %s", flag, text,
+			return "", exit.Usagef("--%s is %.40q: it must have days and a time, such as %s", flag, text,
 				map[string]string{"week": "mon,fri,02:30", "month": "1,last,02:30"}[unit])
 		}
 		return fmt.Sprintf("1 %s on %s at %s", unit, text[:i], text[i+1:]), nil
@@ -87,16 +87,16 @@ func scheduleSetCommand(e *env) *cobra.Command {
 		Use:     "set NAME JOB [DATA]",
 		Example: `  sqlqueue schedule set report --cron '30 2 * * *' --zone Europe/Berlin make_report`,
 		Short:   "Set a schedule, or change it",
-		Long: "Set the schedule NAME, which pushes a job for the handler JOB, or change it: whether it is paused stays. DATA is a JSON value:\n" +
-			"an argument, @FILE, or -. Default {}.",
+		Long: "Create or change the schedule NAME, which pushes a job for the handler JOB. A paused schedule stays paused. DATA is a JSON\n" +
+			"value: an argument, @FILE, or - for standard input. The default is {}.",
 		Args: between(2, 3, "NAME", "JOB"),
 	}
 	queues := []string{e.settings.Queue}
 	settings.QueueFlag(cmd, &queues, "queue of its jobs (environment: SQLQUEUE_QUEUE)")
 	at.add(cmd)
-	cmd.Flags().StringVar(&missed, "missed", "one", "what becomes of times that no worker was there for: skip, one (the newest), or all")
-	cmd.Flags().Var(settings.Duration(&catchUp, settings.NotNegative), "catch-up", "how late a time may be to be made up for")
-	cmd.Flags().BoolVar(&noOverlap, "no-overlap", false, "push nothing while the job before is not done")
+	cmd.Flags().StringVar(&missed, "missed", "one", "which missed times to make up for, when no worker ran: skip, one (the newest), or all")
+	cmd.Flags().Var(settings.Duration(&catchUp, settings.NotNegative), "catch-up", "make up only for times missed by at most this")
+	cmd.Flags().BoolVar(&noOverlap, "no-overlap", false, "push nothing while the previous job is not done")
 	cmd.Flags().IntVar(&priority, "priority", 0, "priority of its jobs: smaller runs first")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cron, every, err := at.rule()
@@ -210,7 +210,7 @@ func schedulePauseCommand(e *env, pause bool) *cobra.Command {
 				return o.PauseSchedule(cmd.Context(), name)
 			})
 	}
-	return scheduleVerb(e, "resume", "Resume a schedule: it comes at its next time from now on",
+	return scheduleVerb(e, "resume", "Resume a schedule: it pushes at its next time from now",
 		func(cmd *cobra.Command, o *operator.Operator, name string) error {
 			return o.ResumeSchedule(cmd.Context(), name)
 		})
@@ -261,9 +261,9 @@ func schedulePruneCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "prune",
 		Example: `  sqlqueue schedule prune --keep report,ping`,
-		Short:   "Remove the schedules that programs have set and do not set any more",
-		Long: "Remove the schedules that programs have set, but for those that --keep names, and print the names of those that are gone.\n" +
-			"A program that still has one sets it again when it starts.",
+		Short:   "Remove schedules that programs set earlier and no longer use",
+		Long: "Remove all schedules that programs have set, except those in --keep, and print the removed names.\n" +
+			"A program that still uses one sets it again when it starts.",
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
@@ -276,6 +276,6 @@ func schedulePruneCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringSliceVar(&keep, "keep", nil, "names to keep, separated by commas")
-	cmd.Flags().StringVar(&origin, "origin", origin, "who has set them")
+	cmd.Flags().StringVar(&origin, "origin", origin, "who set them")
 	return cmd
 }

@@ -19,26 +19,27 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const statsLong = `Show what the queues hold, and how many jobs a minute were pushed, were done, failed for good, and were released to run again (after an
-error, or because the handler said so): in the last whole minute, in the last five, and in all of --since, at most 48h.
-TREND draws what happened over --since, the present on the right, all rows of a queue on one scale.
+const statsLong = `Show the jobs of each queue, and the rates a minute: jobs that were pushed, were done, failed for good, or were released to
+run again (after an error, or by their handler). Rates are over the last whole minute, the last five, and all of --since, at most 48h.
+TREND is a chart of --since, with the present on the right and one scale for all rows of a queue.
 
-Workers write what they have counted every few seconds. A + marks a number that is only a lower bound: the sizes are counted up to
-10000, and of jobs that wait the newest 5,000 are looked at to tell when they were pushed.
+Workers write their counts every few seconds. A + marks a lower bound: jobs are counted up to 10000, and the rate of pushes includes
+only the newest 5,000 waiting jobs.
 
---json prints an array with an object for each queue: queue, ready, delayed, reserved, failed, oldest, counted_to and control as in
-queues; rates, an array of objects with minutes (over how many), pushed, done, failed and released (jobs per minute), and
-pushed_at_least if pushed is a lower bound; and minutes, an array of those in which something happened, oldest first, as objects with
-minute (its start), pushed, done, failed and released (jobs).
+--json prints an array with an object for each queue:
+  queue, ready, delayed, reserved, failed, oldest, counted_to, control: as in queues
+  rates: an array of objects with minutes (how many the rate covers), pushed, done, failed and released (jobs per minute), and
+    pushed_at_least if pushed is a lower bound
+  minutes: an array of the minutes with jobs, oldest first, as objects with minute (its start), pushed, done, failed and released (jobs)
 
---watch shows it again and again, every 2 s or as often as is said after it, until Ctrl-C, which is exit code 0.`
+--watch repeats it every 2 s, or at the interval that you give, until Ctrl-C. The exit code is then 0.`
 
 func statsCommand(e *env) *cobra.Command {
 	s := &stats{env: e, since: time.Hour}
 	var watch time.Duration
 	cmd := &cobra.Command{
 		Use:   "stats",
-		Short: "Show what the queues hold and what happened in them",
+		Short: "Show the queues' jobs, and their rates over time",
 		Long:  statsLong,
 		Example: `  sqlqueue stats
   sqlqueue stats --queue mail --since 1d
@@ -56,7 +57,7 @@ func statsCommand(e *env) *cobra.Command {
 	}
 	s.queue = settings.OneQueueFlag(cmd, "only this queue")
 	cmd.Flags().Var(settings.Duration(&s.since, period), "since", "how far back to look, from 1m to 48h")
-	cmd.Flags().Var(settings.Duration(&watch, settings.Positive), "watch", "show it again every 2 s, or as often as this says")
+	cmd.Flags().Var(settings.Duration(&watch, settings.Positive), "watch", "repeat every 2 s, or at this interval")
 	cmd.Flags().Lookup("watch").DefValue, cmd.Flags().Lookup("watch").NoOptDefVal = "", "2s"
 	settings.JSONFlag(cmd, &s.asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

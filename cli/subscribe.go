@@ -18,29 +18,29 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const subscribeLong = `Have the jobs of a queue posted to a URL, whatever their names. NAME is the subscription's own. Workers do it: work or listen,
-without --exec and --handlers.
+const subscribeLong = `Post all jobs of a queue to a URL, whatever their names. NAME is the name of the subscription. Workers deliver the jobs:
+work or listen, without --exec and --handlers.
 
 The body is JSON:
   {"id": 1, "queue": "orders", "name": "send_invoice", "attempts": 1, "data": {"order_id": 42}}
-It is signed as Standard Webhooks says: webhook-id is the same at every attempt of a job and no other's, webhook-timestamp has seconds, and
-webhook-signature has v1, and the base64 of the HMAC-SHA256 of "id.timestamp.body" under the secret, which is base64 after whsec_.
+It is signed as in Standard Webhooks. The headers are webhook-id, unique for each job and the same at every attempt; webhook-timestamp, in
+seconds; and webhook-signature: v1, a comma, and the base64 of the HMAC-SHA256 of "id.timestamp.body". The key is the base64 after whsec_.
 
-The answer's status says how it went:
+The status of the response decides what happens to the job:
   2xx       done: the job is deleted
   410       fail for good: the job moves to the failed jobs
-  429, 503  with Retry-After, in seconds or as a date, up to an hour: the queue rests for so long, or for the job's backoff if that is
+  429, 503  with Retry-After, in seconds or as a date, up to an hour: the queue pauses for that time, or for the job's backoff if that is
             longer, and the try does not count
-  any other, a redirect, or no answer within the job's timeout: an error, as in work
+  any other status, a redirect, or no response within the job's timeout: an error, as in work
 
-A new subscription gets a secret, which is printed this once. One that is there gets the new URL, and keeps its secret and, without QUEUE,
+A new subscription gets a secret, which is printed only once. An existing one gets the new URL, and keeps its secret and, without QUEUE,
 its queue.`
 
 func subscribeCommand(e *env) *cobra.Command {
 	s := &subscribing{env: e}
 	cmd := &cobra.Command{
 		Use:   "subscribe NAME URL [QUEUE]",
-		Short: "Have the jobs of a queue posted to a URL",
+		Short: "Post the jobs of a queue to a URL",
 		Long:  subscribeLong,
 		Example: `  sqlqueue subscribe shop https://example.com/jobs orders
   sqlqueue subscribe shop https://example.com/jobs --new-secret --json | jq -r .secret
@@ -49,8 +49,8 @@ func subscribeCommand(e *env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&s.secretFile, "secret-file", "", "sign with the secret in this file, whsec_ and base64; - for standard input")
-	flags.BoolVar(&s.newSecret, "new-secret", false, "sign with a new secret, also if there is one already")
+	flags.StringVar(&s.secretFile, "secret-file", "", "sign with the secret in this file (whsec_ and base64); - is standard input")
+	flags.BoolVar(&s.newSecret, "new-secret", false, "sign with a new secret, which replaces the old one")
 	flags.BoolVar(&s.noSecret, "no-secret", false, "do not sign")
 	settings.JSONFlag(cmd, &s.asJSON)
 	return cmd
@@ -173,7 +173,7 @@ func subscriptionsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "subscriptions",
 		Short: "List the subscriptions: which queue's jobs are posted where",
-		Long:  "List the subscriptions by name. Of a URL the host is shown, and the first part of the path if it is a word.",
+		Long:  "List the subscriptions by name. Only the host of a URL is shown, and the first part of the path if it is a word.",
 		Example: `  sqlqueue subscriptions
   sqlqueue subscriptions --json | jq -r '.[].url'`,
 		Args: between(0, 0),
@@ -208,8 +208,8 @@ func subscriptionTable(all []operator.Subscription, now time.Time) *term.Grid {
 func unsubscribeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "unsubscribe NAME...",
-		Short:   "End subscriptions: their queues' jobs stay where they are",
-		Long:    "End subscriptions by their names. The jobs of their queues stay, and new ones are taken in.",
+		Short:   "Remove subscriptions; their queues' jobs stay",
+		Long:    "Remove subscriptions by name. The jobs of their queues stay, and new ones can be pushed.",
 		Example: "  sqlqueue unsubscribe shop",
 		Args:    between(1, -1, "NAME"),
 		RunE: func(cmd *cobra.Command, names []string) error {

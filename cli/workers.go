@@ -19,9 +19,9 @@ func workersCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "workers",
-		Short: "List the workers: who runs, where, since when",
-		Long: "List the workers by their start. Each writes its row when it starts and every 5 s while it runs, and removes it when it ends. The row\n" +
-			"of one that was killed stays for 10 minutes; one that has not written it for 30 s is shown as dead.",
+		Short: "List the workers: where they run, and since when",
+		Long: "List the workers, by the time when they started. A worker writes its row when it starts and every 5 s, and deletes it when it ends.\n" +
+			"A worker that has not written its row for 30 s is shown as dead; the row of a killed worker stays for 10 minutes.",
 		Example: `  sqlqueue workers
   sqlqueue workers --json | jq -r '.[].host'
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
@@ -74,7 +74,7 @@ func workersSetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change how many jobs a worker runs at once, while it runs",
-		Long:  "Change how many jobs a worker runs at once, while it runs. It does so within two seconds. 0 gives it back its own number.",
+		Long:  "Change how many jobs a worker runs at once, while it runs. It takes effect within two seconds. 0 goes back to the worker's own setting.",
 		Example: `  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 0`,
 		Args: between(1, 1, "ID"),
@@ -95,7 +95,7 @@ func workersSetCommand(e *env) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(settings.Counter(&concurrency, 0), "concurrency", "how many jobs it is to run at once, 0 for its own number")
+	cmd.Flags().Var(settings.Counter(&concurrency, 0), "concurrency", "how many jobs to run at once, 0 for the worker's own setting")
 	cmd.Flags().Lookup("concurrency").DefValue = ""
 	return cmd
 }

@@ -68,7 +68,7 @@ var meanings = map[Setting]string{
 	{"synchronous_commit", "remote_write"}: "a commit returns when it is on disk and synchronous standbys have it in memory: single jobs wait for that",
 	{"synchronous_commit", "local"}:        "a commit returns when it is on disk here, and standbys are not waited for: single jobs wait for the disk",
 	{"synchronous_commit", "off"}:          "a commit returns before it is on disk: single jobs are fast, and a crash can lose the last jobs",
-	{"fsync", "on"}:                        "what is said to be on disk is there: the database survives a power cut",
+	{"fsync", "on"}:                        "committed data is on disk: the database survives a power cut",
 	{"fsync", "off"}:                       "nothing is forced to disk: fast, and a power cut can destroy the database",
 	{"full_page_writes", "on"}:             "a page's first change after a checkpoint writes all of it to the log: safe, and slower for a while",
 	{"full_page_writes", "off"}:            "less is written to the log: faster, and a power cut can leave pages half written",

@@ -97,7 +97,7 @@ func allow(a netip.Addr, publicOnly bool) error {
 		case in(metadata, one):
 			return fmt.Errorf("%s is where a cloud keeps its metadata: refused", a)
 		case in(translated, one):
-			return fmt.Errorf("%s stands for another address, which cannot be checked: refused", a)
+			return fmt.Errorf("%s leads to another address, which cannot be checked: refused", a)
 		case one.IsUnspecified():
 			return fmt.Errorf("%s is no host's address: refused", a)
 		case one.IsMulticast():

@@ -91,7 +91,7 @@ func mysqlURL(dsn string) (plain, socket string, err error) {
 			socket, m[3] = m[3], "localhost"
 		case "tcp":
 		default:
-			return "", "", errors.New("its network is not known: use unix(/path/to/socket) or tcp(host:port)")
+			return "", "", errors.New("its network is unknown: use unix(/path/to/socket) or tcp(host:port)")
 		}
 		if m[1] != "" {
 			m[1] += "@"
@@ -102,7 +102,7 @@ func mysqlURL(dsn string) (plain, socket string, err error) {
 		}
 	} else if m := asHost.FindStringSubmatch(rest); m != nil {
 		if socket, err = url.PathUnescape(m[2]); err != nil {
-			return "", "", errors.New("the path of the socket is not percent-encoded well")
+			return "", "", errors.New("the path of the socket has a wrong percent-encoding")
 		}
 		if m[1] != "" {
 			m[1] += "@"

@@ -131,7 +131,7 @@ func checkSQLiteParameters(query string) error {
 		case name == "immutable" && slices.Contains([]string{"0", "no", "false", "off"}, value):
 		case hasValue && slices.Contains(sqliteParameters, name):
 		default:
-			return exit.Usagef("after the ? of the SQLite file's address stands %q, which is no parameter that can be taken: leave it out; "+
+			return exit.Usagef("the SQLite file's address has the parameter %q after the ?, which is not supported: leave it out; "+
 				"if the ? belongs to the name, use sqlite:file:PATH with %%3F in its place", name)
 		}
 	}

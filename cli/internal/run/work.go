@@ -85,7 +85,7 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	flags.Var(settings.Duration(&w.delay, settings.NotNegative), "delay", "the same wait after every error; instead of --backoff")
 	flags.Var(settings.Duration(&w.timeout, settings.NotNegative), "timeout", "how long a job may run, 0 for no limit")
 	flags.Var(settings.Expiry(&w.expire), "expire",
-		"how long after its worker has died a job runs again, or off (environment: SQLQUEUE_EXPIRE)")
+		"a dead worker's job runs again after this time; off: never (environment: SQLQUEUE_EXPIRE)")
 	flags.Var(settings.Duration(&w.sleep, settings.NotNegative), "sleep", "how long to wait, when no job is due, before looking again")
 	flags.Var(settings.Duration(&w.config.Rest, settings.NotNegative), "rest", "how long to rest after each job")
 	flags.Var(settings.Duration(&w.grace, settings.NotNegative), "grace", "how long running jobs may continue after a signal")
@@ -93,10 +93,10 @@ func (w *Work) Flags(cmd *cobra.Command) {
 		"megabytes that this process may use: with more, finish and exit 12; 0 for no limit")
 	flags.Var(settings.Counter(&w.config.MaxStuck, 0), "max-stuck",
 		"exit 1 when more handlers than this do not return after their timeout (default half of concurrency)")
-	flags.Var(settings.Counter(&w.config.MaxJobs, 0), "max-jobs", "exit after so many jobs, 0 for no limit")
-	flags.Var(settings.Duration(&w.config.MaxTime, settings.NotNegative), "max-time", "exit after so long, 0 for no limit")
-	flags.BoolVar(&w.config.Force, "force", w.config.Force, "go on in maintenance mode")
-	flags.StringVar(&w.config.Name, "name", w.config.Name, "what operators see (default: host and process)")
+	flags.Var(settings.Counter(&w.config.MaxJobs, 0), "max-jobs", "exit after this many jobs, 0 for no limit")
+	flags.Var(settings.Duration(&w.config.MaxTime, settings.NotNegative), "max-time", "exit after this time, 0 for no limit")
+	flags.BoolVar(&w.config.Force, "force", w.config.Force, "take jobs in maintenance mode too")
+	flags.StringVar(&w.config.Name, "name", w.config.Name, "name shown to operators (default: host and process)")
 	flags.StringVar(&w.metrics, "metrics", "",
 		"serve /metrics, /livez and /readyz at this port of this machine, or at a host and port, such as 0.0.0.0:9464")
 	flags.StringVar(&w.logFormat, "log-format", "text", "text or json, to standard error")

@@ -80,7 +80,7 @@ func OneQueueFlag(cmd *cobra.Command, usage string) func() string {
 func NotEmpty(cmd *cobra.Command, names ...string) error {
 	for _, name := range names {
 		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
-			return exit.Usagef("--%s is empty: leave it out, or say which", name)
+			return exit.Usagef("--%s is empty: leave it out, or give a value", name)
 		}
 	}
 	return nil

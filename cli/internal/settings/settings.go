@@ -266,7 +266,7 @@ func (s *Settings) checkConfig(file *configFile) error {
 	}
 	for name, place := range file.places {
 		if _, ok := settingCommands[name]; !ok {
-			return exit.Usagef("%s: %s is no command with settings of its own: use %s", place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
+			return exit.Usagef("%s: %s is not a command with its own settings: use %s", place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
 		}
 	}
 	if queue, ok := file.top["queue"]; ok && queue.node.ShortTag() != "!!seq" {
