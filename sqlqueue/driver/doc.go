@@ -3,55 +3,55 @@
 //
 // # The tables
 //
-// A store keeps two tables, jobs and failed_jobs, and a few small ones beside them: what operators say about queues (job_queues), the
-// workers that run (job_workers) and what they have counted (job_counts). Package migrations has them for PostgreSQL, MySQL and SQLite,
-// with a comment for every column. Programs in other languages insert into jobs directly, so a row may have been written by anybody: no
-// value that the table allows may stop a store.
+// A store keeps two tables, jobs and failed_jobs, and a few small ones beside them: operators' controls of queues (job_queues), the
+// running workers (job_workers) and their counts (job_counts). Package migrations has them for PostgreSQL, MySQL and SQLite, with a
+// comment for every column. Programs in other languages insert into jobs directly, so any program may have written a row: no value that
+// the table allows may stop a store.
 //
 // # Reservations
 //
 // A worker runs only jobs that it has reserved. A [Reservation] is the job's id and a number that one exchange has written into
-// reserved_by. Every statement that settles or touches a job compares both, so that a worker that was away for too long cannot end what
-// another has begun since: it is told that the reservation is lost, and nothing is changed. This is the fence, and nothing may go past it.
+// reserved_by. Every statement that settles or touches a job compares both. So a late worker cannot end a job that another worker has
+// reserved since: the store reports the reservation as lost, and changes nothing. Every change of a reserved job must make this check.
 //
-// Two workers never hold the same job. They pass each other: what one transaction has locked, the others skip, and no statement of an
-// exchange waits for a row. A database that locks as a whole, as SQLite does, lets one writer in at a time instead.
+// Two workers never hold the same job, and they do not wait for each other: a transaction skips rows that another has locked, and no
+// statement of an exchange waits for a row. A database with one lock for everything, such as SQLite, admits one writer at a time instead.
 //
-// A reservation expires at the time that its worker has set, by the database's clock, unless a Touch moves that time. Expired jobs are not
-// released by themselves: an exchange asks for it, with Requeue, and until then the worker that has them can still settle them.
+// A reservation expires at the time that its worker has set, by the database's clock, unless a Touch moves that time. Expired jobs are
+// released only by an exchange with Requeue. Until then the worker that holds them can still settle them.
 //
 // # The exchange
 //
 // A worker talks to the store in one call, [Store.Exchange], which does these steps in this order, in one transaction:
 //
 //  1. settle: delete, release or fail the jobs that have ended
-//  2. touch: keep the reservations of those that still run
-//  3. give back what abandoned exchanges have reserved
+//  2. touch: keep the reservations of the running jobs
+//  3. give back the jobs that abandoned exchanges have reserved
 //  4. requeue expired reservations
-//  5. reserve jobs that are available, queue by queue
-//  6. look: at the clock, at what operators want, at when the next job is due
+//  5. reserve available jobs, queue by queue
+//  6. look: at the clock, at operators' controls, at the time when the next job is due
 //
-// Each step is for many jobs at once. Either all of them happened or, if there is an error, none.
+// Each step is for many jobs at once. Either all steps happened or, if there is an error, nothing did.
 //
 // # Transactions and errors
 //
-// A store is made for a pool, and makes its own transactions, at READ COMMITTED. It repeats one after a deadlock or a serialization
-// failure. The package of a database also has a WithTx, which binds a store to a transaction of the caller's by sqlqueue.Queue.Bind; such a
-// store begins, repeats and commits nothing.
+// A store has a pool, and makes its own transactions, at READ COMMITTED. It repeats one after a deadlock or a serialization failure. The
+// package of a database also has a WithTx, which binds a store to a caller's transaction with sqlqueue.Queue.Bind. Such a store begins,
+// repeats and commits nothing.
 //
-// Errors are the driver's own, except those that this package names. When an answer to a write never comes, as when the connection breaks
-// during COMMIT, a store does not guess: it returns an error that wraps [ErrOutcomeUnknown]. A worker that got no answer to an exchange
-// names its number as Abandoned in those that follow.
+// Errors are the driver's own, except those that this package defines. If a write gets no answer, as when the connection breaks during
+// COMMIT, a store returns an error that wraps [ErrOutcomeUnknown]. A worker that got no answer to an exchange names its number as
+// Abandoned in later ones.
 //
 // # What to write
 //
 //   - A Store: Check, Push, Exchange, Beat and Hold.
-//   - What it can do besides, if it can: [Listener], [SingleWriter].
+//   - Optional abilities: [Listener], [SingleWriter], [Batcher], [Scheduler], [Throttler].
 //   - A package with New, which calls sqlqueue.New, and WithTx.
 //
-// A store over a database that speaks SQL describes how in a sqldb.Dialect and embeds a sqldb.Database: it then has Beat, CheckSchema, and
-// everything that package operator asks. A Store without one has no operators.
+// A store for an SQL database describes its SQL in a sqldb.Dialect and embeds a sqldb.Database. It then has Beat, CheckSchema, and
+// everything that package operator needs. Package operator does not work with other stores.
 //
 // Package storetest has the suite that every store must pass. It runs each case on a real database, with several clients at once, and
-// compares what they were told with what the tables say.
+// compares their answers with the tables.
 package driver

@@ -8,10 +8,10 @@ import (
 
 // Errors about the database.
 var (
-	// ErrNotMigrated: the tables are not there. From every operation.
+	// ErrNotMigrated: the tables do not exist. From every operation.
 	ErrNotMigrated = errors.New("sqlqueue's tables are missing: run sqlqueue migrate up")
 
-	// ErrUnsupportedServer: the server is too old, or set up in a way that cannot work. From Check.
+	// ErrUnsupportedServer: the server is too old, or has a setting with which sqlqueue cannot work. From Check.
 	ErrUnsupportedServer = errors.New("the server is not supported")
 
 	// ErrOutcomeUnknown: the answer to a write never came, so it may or may not have happened. From Push and PushMany outside a
@@ -52,8 +52,8 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("%v: %s", e.Err, e.Cu
 // Unwrap returns what the database said.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// DuplicateError says that pushes were not made because jobs with their unique keys are there already. Pushes of the same call that
-// it does not name were made. From Push, PushMany, Edit and Retry.
+// DuplicateError says that pushes were not made because other jobs hold their unique keys. The other pushes of the same call were made.
+// From Push, PushMany, Edit and Retry.
 type DuplicateError struct {
 	Duplicates []Duplicate
 }

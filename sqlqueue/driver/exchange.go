@@ -2,52 +2,51 @@ package driver
 
 import "time"
 
-// Exchange is what a worker tells and asks in one call. A store does its parts in the order in which they stand here. The zero value does
-// nothing.
+// Exchange is one call of a worker to its store, which does the parts in the order of these fields. The zero value does nothing.
 type Exchange struct {
-	// Settle ends reservations, and Touch keeps others alive. A reservation that is in both is settled. One that is not the worker's any
-	// more changes nothing and is named in Exchanged.Lost.
+	// Settle ends reservations, and Touch keeps others alive. A reservation that is in both is settled. One that the worker no longer
+	// holds changes nothing and is listed in Exchanged.Lost.
 	Settle []Settlement
 	Touch  []Touch
 
 	// Abandoned are the numbers of earlier exchanges whose answers never came. The jobs that are reserved under these numbers are released,
-	// available now: the attempt is not spent, and Job.Started stays. A job that another transaction has locked is left, and so is what an
-	// exchange reserves that is still under way. The worker therefore repeats a number until its reservations would have expired.
+	// available now: the attempt does not count, and Job.Started stays. Jobs that another transaction has locked are skipped, as are jobs of
+	// an exchange that has not committed yet. The worker therefore repeats a number until its reservations would have expired.
 	Abandoned []string
 
-	// Requeue is how many expired reservations to release at most, of whatever queue and worker: available now, attempts unchanged. Those
-	// that expired first come first. 0: none.
+	// Requeue is how many expired reservations to release at most, of any queue and worker: available now, attempts unchanged. Those that
+	// expired first come first.
 	Requeue int
 
-	// Expired is when a reservation must have expired to be requeued, by the database's clock. Zero, or a time to come: now.
+	// Expired is the time before which a reservation must have expired to be requeued, by the database's clock. Zero or in the future: now.
 	Expired time.Time
 
 	// Keep are the ids of jobs that are not requeued.
 	Keep []int64
 
-	// Limit is how many jobs to reserve at most. 0: none.
+	// Limit is how many jobs to reserve at most.
 	Limit int
 
-	// Ahead is how many of Limit are not needed at once. They are not taken from queues that have a limit. 0: all are needed.
+	// Ahead is how many of Limit the worker will start later. They are not taken from queues that have a limit.
 	Ahead int
 
-	// Reserve are the queues to take jobs from, each once. A queue is looked at only when the ones before it have no more jobs that are
-	// available. Within a queue the order is that of priority, then AvailableAt, then ID.
+	// Reserve are the queues to take jobs from, each once. The store looks at a queue only if the earlier ones have no more available
+	// jobs. Within a queue the order is priority, then AvailableAt, then ID.
 	//
-	// A name that IsPattern stands for all queues below its level. They take turns: the more urgent priority comes first, and among equals
-	// a queue that has given jobs goes to the end of the line. A queue that begins to have jobs is found within two seconds, if there are
-	// no more than some hundred, and at once if this store pushes to it.
+	// A pattern (see IsPattern) means all queues below its level. They take turns: the more urgent priority comes first, and among equals
+	// a queue that has given jobs goes to the end of the line. If the pattern has at most some hundred queues, a queue with its first jobs
+	// is found within two seconds, and at once if this store pushes to it.
 	Reserve []Reserve
 
-	// Number is written into Job.ReservedBy of the jobs that are reserved, and names their reservations from then on. It has 1 to 64 ASCII
-	// characters, those before the first hyphen are the worker's id, and no other exchange has ever had it. Needed if Limit is not 0.
+	// Number is written into Job.ReservedBy of the reserved jobs, and identifies their reservations. It has 1 to 64 ASCII characters, those
+	// before the first hyphen are the worker's id, and no other exchange has ever had it. Required if Limit is not 0.
 	Number string
 
 	// Bytes bounds the payloads that are reserved together: the first job is always reserved, and the others as long as all payloads have
 	// no more bytes than this. 0: no bound.
 	Bytes int64
 
-	// Everything makes the store look at every job that is due, also at those that it would leave out because it has looked there lately.
+	// Everything makes the store look at every due job, including those that it would skip because it has looked there lately.
 	Everything bool
 
 	// Force reserves also from queues that are in maintenance. A paused queue stays paused.
@@ -57,23 +56,23 @@ type Exchange struct {
 // Touch keeps a reservation alive.
 type Touch struct {
 	Reservation
-	Expire time.Duration // the reservation now ends so long from now; 0: never
+	Expire time.Duration // until the reservation expires, from now; 0: never
 	Start  bool          // sets Job.Started, until a Settlement without KeepStarted, or an operator, releases the job
 }
 
 // Reserve is a queue to take jobs from.
 type Reserve struct {
 	Queue  string
-	Expire time.Duration // a reservation ends so long from now; 0: never
+	Expire time.Duration // until a reservation expires, from now; 0: never
 }
 
 // Exchanged is the answer to an Exchange.
 type Exchanged struct {
-	// Lost are reservations of Settle and Touch that are not the worker's any more. Nothing was changed for them.
+	// Lost are reservations of Settle and Touch that the worker no longer holds. Nothing was changed for them.
 	Lost []Reservation
 
-	// Locked are reservations of Settle and Touch whose rows another transaction has locked. Nothing was changed for them. They are still
-	// the worker's, which tries again.
+	// Locked are reservations of Settle and Touch whose rows another transaction has locked. Nothing was changed for them. The worker still
+	// holds them, and tries again.
 	Locked []Reservation
 
 	// Requeued is how many expired reservations were released.
@@ -82,13 +81,13 @@ type Exchanged struct {
 	// Reserved are the jobs that are now the worker's, in the order in which they should run.
 	Reserved []Job
 
-	// Everything says that the store has looked at every job that was due. If nothing was reserved then, there was nothing to reserve.
+	// Everything says that the store has looked at every due job. If it then reserved nothing, there was nothing to reserve.
 	Everything bool
 
-	// Controls are what operators have said about the queues of Exchange.Reserve, and under the empty name about all queues.
+	// Controls are operators' controls of the queues of Exchange.Reserve, and under the empty name of all queues.
 	Controls []Control
 
-	// WantedConcurrency is the concurrency that an operator has set for the worker whose id stands in Exchange.Number; 0: none.
+	// WantedConcurrency is the concurrency that an operator has set for the worker of Exchange.Number; 0: not set.
 	WantedConcurrency int
 
 	// Now is the database's clock. A store that is bound to a transaction may leave it zero.
@@ -106,7 +105,7 @@ type Settlement struct {
 
 	// For Release:
 	Delay       time.Duration // until the job is available again; not negative
-	GiveBack    bool          // the attempt is not spent
+	GiveBack    bool          // the attempt does not count
 	Exception   bool          // adds one to Job.Exceptions
 	KeepStarted bool          // leaves Job.Started as it is, instead of setting it to false
 

@@ -26,7 +26,7 @@ type Job struct {
 // Reservation returns the name of the job's reservation, for Hold and Delete.
 func (j Job) Reservation() Reservation { return Reservation{ID: j.ID, By: j.ReservedBy} }
 
-// Reservation names one reservation of one job. It is never used again, because no two exchanges have the same number.
+// Reservation identifies one reservation of one job. It is never used again, because no two exchanges have the same number.
 type Reservation struct {
 	ID int64  // the job's
 	By string // Exchange.Number of the exchange that reserved it

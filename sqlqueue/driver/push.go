@@ -9,9 +9,9 @@ type NewJob struct {
 	Payload   []byte        // JSON in UTF-8
 	Delay     time.Duration // until the job is available, from the database's now; not negative
 	At        time.Time     // when the job is available, instead of Delay; zero: Delay counts
-	UniqueKey string        // empty: none, and what follows does not count
+	UniqueKey string        // empty: no key, and the fields below do not count
 
-	// UntilStarted: the job gives its key up when it is reserved, instead of when it is deleted or has failed.
+	// UntilStarted: the job gives up its key when it is reserved, instead of when it is deleted or has failed.
 	UntilStarted bool
 
 	// Replace: if a job that waits holds the key, it gets this one's payload, priority and time, and UntilStarted; the push answers its id,
@@ -28,9 +28,9 @@ type NewJob struct {
 	Once time.Duration
 }
 
-// Pushed is what became of a NewJob.
+// Pushed is the result of a NewJob.
 type Pushed struct {
-	ID        int64 // of the job; of a Duplicate, that of the job that holds the unique key (0 if that one has ended meanwhile)
-	Duplicate bool  // another job holds the unique key, or held it within its Once, and nothing was inserted
-	Replaced  bool  // the job waited with the unique key, and was changed instead of another being inserted
+	ID        int64 // of the job; for a Duplicate, of the job that holds the unique key (0 if it has ended meanwhile)
+	Duplicate bool  // another job holds the unique key, or held it within its Once; nothing was inserted
+	Replaced  bool  // a waiting job with the unique key was changed, and nothing was inserted
 }

@@ -28,32 +28,32 @@ type Schedule struct {
 	UpdatedAt time.Time       `json:"updated_at,omitzero"`
 }
 
-// Tick is one time, or several, for which a schedule comes.
+// Tick is one or several times of a schedule.
 type Tick struct {
 	Name string
 	At   time.Time // its NextAt, as it was read; zero: it has none
 	Next time.Time // its NextAt from now on
 	Last time.Time // its LastAt from now on; zero: the same as before
-	Jobs []NewJob  // to push; one whose unique key is held is left out
+	Jobs []NewJob  // to push; a job whose unique key is held is left out
 
-	// Pause pauses the schedule, because it cannot come: its row is wrong.
+	// Pause pauses the schedule, because its row is wrong.
 	Pause bool
 }
 
 // Scheduler is a Store that keeps schedules.
 type Scheduler interface {
-	// SetSchedule inserts a schedule, or changes what the fields from Cron to Overlap and Origin say. Its NextAt is written if it is new or
-	// moved is true. Paused and what has happened so far stay.
+	// SetSchedule inserts a schedule, or changes the fields from Cron to Overlap, and Origin. It writes NextAt if the schedule is new or
+	// moved is true. The other fields stay.
 	SetSchedule(ctx context.Context, s Schedule, moved bool) error
 
 	// Schedules returns all schedules, by name, or the one that has the name.
 	Schedules(ctx context.Context, name string) ([]Schedule, error)
 
-	// DueSchedules returns schedules that are due by the database's clock, or have no NextAt, at most 100, those that are due first come
-	// first; the time of the next one that is not due, or zero; and the clock.
+	// DueSchedules returns at most 100 schedules that are due by the database's clock, or have no NextAt, in the order of NextAt; the time
+	// of the next one that is not due, or zero; and the clock.
 	DueSchedules(ctx context.Context) (due []Schedule, next, now time.Time, err error)
 
 	// Tick changes the schedule and pushes the jobs in one transaction, if the schedule's NextAt is still At and it is not paused. It
-	// reports whether it did. A schedule that another transaction has locked is left to that.
+	// reports whether it did. It skips a schedule that another transaction has locked.
 	Tick(ctx context.Context, t Tick) (bool, error)
 }

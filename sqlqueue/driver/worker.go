@@ -20,7 +20,7 @@ type Worker struct {
 	Running           []Running `json:"running"` // the oldest of its handlers, at most RunningMost
 }
 
-// RunningMost and RunningBytes bound Worker.Running: so many handlers, and so many bytes as JSON.
+// RunningMost and RunningBytes bound Worker.Running: the number of handlers, and of bytes as JSON.
 const (
 	RunningMost  = 50
 	RunningBytes = 4096
@@ -34,7 +34,7 @@ type Running struct {
 	Since time.Time `json:"since"` // by the database's clock
 }
 
-// RunError is a run of a job that went wrong. Its texts are valid UTF-8 without NUL.
+// RunError is a failed run of a job. Its texts are valid UTF-8 without NUL.
 type RunError struct {
 	JobID   int64
 	Queue   string
@@ -70,7 +70,7 @@ type Count struct {
 	Released int64     `json:"released"` // runs that ended with an error or a release, and whose jobs run again
 }
 
-// Control is what operators have said about a queue, or under the empty name about all queues.
+// Control is operators' control of a queue, or under the empty name of all queues.
 type Control struct {
 	Queue       string         `json:"queue"`
 	Paused      bool           `json:"paused"`                // and PausedUntil, if set, has not passed
@@ -80,36 +80,36 @@ type Control struct {
 	Expire      *time.Duration `json:"-"` // nil: each worker's own; 0: never
 }
 
-// CountsKept is how long counts are kept: workers delete what is older.
+// CountsKept is how long counts are kept: workers delete older ones.
 const CountsKept = 48 * time.Hour
 
-// BatchesKept is how long a batch is kept after it was closed: workers delete what is older.
+// BatchesKept is how long a batch is kept after it was closed: workers delete older ones.
 const BatchesKept = 30 * 24 * time.Hour
 
-// Beat is what a worker tells of itself: before its first exchange, then every few seconds, and when it ends.
+// Beat is a worker's report: before its first exchange, then every few seconds, and when it ends.
 type Beat struct {
-	// Worker is written into the table of workers, with SeenAt as the time now; StartedAt is that of the first Beat. The WantedConcurrency
-	// there stays.
+	// Worker is written into the table of workers. SeenAt becomes the time now, StartedAt stays that of the first Beat, and
+	// WantedConcurrency is not changed.
 	Worker Worker
 
 	// Leave deletes the worker's row instead.
 	Leave bool
 
-	// Unseen is for how long a worker must not have been seen for its row to be deleted. 0: no row is deleted.
+	// Unseen is the time after which the row of a worker without a Beat is deleted. 0: no row is deleted.
 	Unseen time.Duration
 
 	// Counts are added to what workers have counted.
 	Counts []Count
 
-	// OldCounts is how long ago a minute must be for its counts to be deleted, at most a thousand rows by one Beat. 0: none are. With them
-	// go unique keys whose time has passed, pauses of Throttle that are long over, and batches that were closed BatchesKept ago.
+	// OldCounts is the age from which counts are deleted, at most a thousand rows by one Beat. 0: nothing is deleted. A Beat also deletes
+	// unique keys whose time has passed, pauses of Throttle that ended long ago, and batches that were closed BatchesKept ago.
 	OldCounts time.Duration
 
-	// Errors are added to the runs that went wrong, as those of the worker's name.
+	// Errors are added to the failed runs, under the worker's name.
 	Errors []RunError
 
-	// OldErrors is how long ago a run must have ended for its error to be deleted, and MostErrors how many newer ones there must be: at
-	// most a thousand rows each by one Beat. 0: none are.
+	// OldErrors is the age from which errors of runs are deleted, and MostErrors the number of newest errors that are kept: a Beat deletes
+	// at most a thousand rows for each. 0: nothing is deleted.
 	OldErrors  time.Duration
 	MostErrors int64
 }

@@ -16,7 +16,7 @@ const mostBatches = 200
 
 var _ driver.Batcher = (*Database)(nil)
 
-// CreateBatch is that of driver.Batcher. The batch's queue has its id, which is known only when the row is there.
+// CreateBatch implements driver.Batcher. The queue's name contains the batch's id, which is known only after the INSERT.
 func (d *Database) CreateBatch(ctx context.Context, name string) (b driver.Batch, err error) {
 	err = d.Tx(ctx, func(db DB) error {
 		interim := "b-" + rand.Text()
@@ -46,14 +46,14 @@ func (d *Database) changeBatch(ctx context.Context, db DB, id int64, set func(s 
 	return err
 }
 
-// batchState is what a batch's queue holds.
+// batchState counts the jobs of a batch's queue.
 type batchState struct {
 	driver.Batch
 	waits, failed bool
 }
 
-// selectBatches begins a SELECT of batches with what their queues hold. The greatest entry of an index is looked at, since at the beginning
-// may be those of many jobs that have ended.
+// selectBatches begins a SELECT of batches with the state of their queues. It reads the greatest entry of an index, because the least may
+// be dead entries of many jobs that have ended.
 func (d *Database) selectBatches() *Statement {
 	column := func(name string) string {
 		if d.Dialect.Payload == "" {
@@ -99,7 +99,7 @@ func eachBatch(ctx context.Context, s *Statement, db DB) (states []batchState, e
 	return states, err
 }
 
-// Batch is that of driver.Batcher.
+// Batch implements driver.Batcher.
 func (d *Database) Batch(ctx context.Context, id int64) (driver.Batch, error) {
 	s := d.selectBatches()
 	s.Add(" WHERE b.id = %s", s.Arg(id))
@@ -113,7 +113,7 @@ func (d *Database) Batch(ctx context.Context, id int64) (driver.Batch, error) {
 	return states[0].Batch, nil
 }
 
-// PushBatch is that of driver.Batcher. The row stays locked until the jobs are committed, so the batch cannot be taken for finished before.
+// PushBatch implements driver.Batcher. The row stays locked until the jobs are committed, so that the batch cannot finish before.
 func (d *Database) PushBatch(ctx context.Context, id int64, jobs []driver.NewJob) (pushed []driver.Pushed, err error) {
 	err = d.Tx(ctx, func(db DB) error {
 		s := d.Statement("UPDATE %s%s SET", d.Table("job_batches"), d.Dialect.ByID)
@@ -142,7 +142,7 @@ func (d *Database) whyNotBatch(ctx context.Context, db DB, id int64) error {
 	return fmt.Errorf("batch %d: %w", id, why)
 }
 
-// SealBatch is that of driver.Batcher.
+// SealBatch implements driver.Batcher.
 func (d *Database) SealBatch(ctx context.Context, b driver.Batch, look driver.BatchLook) (pushed []driver.NewJob, err error) {
 	err = d.Tx(ctx, func(db DB) error {
 		s := d.Statement("UPDATE %s SET ", d.Table("job_batches"))
@@ -165,7 +165,7 @@ func (d *Database) SealBatch(ctx context.Context, b driver.Batch, look driver.Ba
 		if err != nil {
 			return err
 		}
-		total := int64(-1) // FOR UPDATE reads what is there now, also in a transaction that has an older snapshot
+		total := int64(-1) // FOR UPDATE reads the newest row, also in a transaction with an older snapshot
 		s = d.Statement("SELECT total FROM %s", d.Table("job_batches"))
 		s.Add(" WHERE id = %s %s", s.Arg(b.ID), d.Dialect.ForUpdate)
 		if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(&total) }); err != nil || total != 0 {
@@ -177,8 +177,8 @@ func (d *Database) SealBatch(ctx context.Context, b driver.Batch, look driver.Ba
 	return pushed, err
 }
 
-// LookBatches is that of driver.Batcher. Batches are read without locks; each that seems to have ended is locked and read again, in a
-// statement after the one that has locked it, since that saw what was there before.
+// LookBatches implements driver.Batcher. It reads batches without locks. A batch that seems to have ended is locked, and read again in the
+// next statement, because the one that locks sees the state from before the lock.
 func (d *Database) LookBatches(ctx context.Context, look driver.BatchLook) (driver.BatchLooked, error) {
 	var looked driver.BatchLooked
 	var ended []int64
@@ -253,7 +253,7 @@ func (d *Database) deleteBatches(ctx context.Context, db DB) error {
 	return d.DeleteFound(ctx, db, "job_batches", s)
 }
 
-// events are what has happened to a batch that is not written yet.
+// events are changes of a batch that are not written yet.
 func (b *batchState) events() (failed, finished, succeeded bool) {
 	if b.SealedAt.IsZero() || !b.ClosedAt.IsZero() {
 		return false, false, false
@@ -261,7 +261,7 @@ func (b *batchState) events() (failed, finished, succeeded bool) {
 	return b.failed && b.FailedAt.IsZero(), !b.waits && b.FinishedAt.IsZero(), !b.waits && !b.failed
 }
 
-// endBatch writes what has happened to a batch, and pushes its callbacks, unless another transaction has locked it.
+// endBatch writes a batch's events, and pushes its callbacks, unless another transaction has locked it.
 func (d *Database) endBatch(ctx context.Context, db DB, id int64, look driver.BatchLook) ([]driver.NewJob, error) {
 	free := false
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_batches"), d.Dialect.ByID)
@@ -322,7 +322,7 @@ func (d *Database) endBatch(ctx context.Context, db DB, id int64, look driver.Ba
 	return jobs, err
 }
 
-// firstFailure is the error of the first job of a queue that has failed.
+// firstFailure is the error of the first failed job of a queue.
 func (d *Database) firstFailure(ctx context.Context, db DB, queue string) (failure string, err error) {
 	s := d.Statement("SELECT error FROM %s%s", d.Table("failed_jobs"), d.Force("failed_jobs_queue"))
 	s.Add(" WHERE queue = %s ORDER BY id LIMIT 1", s.Arg(queue))

@@ -9,7 +9,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// Beat is that of driver.Store, for the stores that embed a Database.
+// Beat implements driver.Store for the stores that embed a Database.
 func (d *Database) Beat(ctx context.Context, b driver.Beat) error {
 	return d.Tx(ctx, func(db DB) error {
 		if err := d.writeWorker(ctx, db, b); err != nil {
@@ -68,7 +68,7 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	return err
 }
 
-// listed is how the names of a worker's queues stand in its row: those that fit, as MySQL's TEXT has no more than 64 KB.
+// listed returns the names of a worker's queues for its row: as many as fit, because MySQL's TEXT has at most 64 KB.
 func listed(queues []string) string {
 	const most = 65_000 // bytes
 	text := strings.Join(queues, ",")
@@ -97,7 +97,7 @@ func (d *Database) deleteWorker(ctx context.Context, db DB, id string) error {
 	return err
 }
 
-// deleteUnseen deletes the rows of workers that have died. They are looked up without locks, and locked one by one.
+// deleteUnseen deletes the rows of dead workers. They are looked up without locks, and locked one by one.
 func (d *Database) deleteUnseen(ctx context.Context, db DB, b driver.Beat) error {
 	if b.Unseen == 0 {
 		return nil
@@ -121,7 +121,7 @@ func (d *Database) deleteUnseen(ctx context.Context, db DB, b driver.Beat) error
 	return nil
 }
 
-// writeCounts inserts what a worker has counted, and deletes old counts: at most a thousand, and none that another transaction has locked.
+// writeCounts inserts a worker's counts, and deletes old ones: at most a thousand, except those that another transaction has locked.
 func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error {
 	for counts := range slices.Chunk(b.Counts, 100) {
 		s := d.Statement("INSERT INTO %s (minute, queue, pushed, done, failed, released) VALUES ", d.Table("job_counts"))
@@ -148,8 +148,8 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	return d.DeleteFound(ctx, db, "job_counts", s)
 }
 
-// writeErrors inserts the runs of a worker that went wrong, and deletes old ones: at most a thousand by age and a thousand by number, and
-// none that another transaction has locked.
+// writeErrors inserts a worker's failed runs, and deletes old ones: at most a thousand by age and a thousand by number, except those that
+// another transaction has locked.
 func (d *Database) writeErrors(ctx context.Context, db DB, b driver.Beat) error {
 	for errors := range slices.Chunk(b.Errors, 50) {
 		s := d.Statement("INSERT INTO %s (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at) VALUES ",
@@ -176,7 +176,7 @@ func (d *Database) writeErrors(ctx context.Context, db DB, b driver.Beat) error 
 	if b.MostErrors == 0 {
 		return nil
 	}
-	var newest int64 // ids of rows that were rolled back are counted too: that is exact enough, and no row is read
+	var newest int64 // counts ids of rolled-back rows too, which is exact enough, and reads no row
 	if err := d.Statement("SELECT max(id) FROM %s", d.Table("job_errors")).Each(ctx, db, func(scan func(...any) error) error {
 		return scan(Reading(&newest)...)
 	}); err != nil || newest <= b.MostErrors {
@@ -198,7 +198,7 @@ func (d *Database) DeleteFound(ctx context.Context, db DB, table string, s *Stat
 	}); err != nil {
 		return err
 	}
-	for ids := range slices.Chunk(found, 500) { // more would be a scan of the table for PostgreSQL
+	for ids := range slices.Chunk(found, 500) { // with more PostgreSQL would scan the table
 		if err := d.Delete(ctx, db, table, ids); err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// QueuesAtOnce is how many queues QueuesBelow finds at most: what takes about a fiftieth of a second.
+// QueuesAtOnce is how many queues QueuesBelow finds at most, in about a fiftieth of a second.
 func (d *Database) QueuesAtOnce() int {
 	if d.stepByStep() {
 		return 100
@@ -13,7 +13,7 @@ func (d *Database) QueuesAtOnce() int {
 	return 1000
 }
 
-// stepByStep reports whether the database takes one statement to find one queue: MySQL reads a recursive query's index from its start.
+// stepByStep reports whether the database needs a statement for each queue: MySQL reads a recursive query's index from its start.
 func (d *Database) stepByStep() bool { return d.Dialect.Level == "" }
 
 // QueuesBelow returns the names of queues that begin with a level, such as mail/ (empty: all), and come after a name (empty: from the first),
@@ -55,7 +55,7 @@ func (d *Database) QueuesBelow(ctx context.Context, level, after string) ([]stri
 	return found, nil
 }
 
-// within is the condition that a queue, which comes after a level, begins with it.
+// within is the condition that the name of a queue, which sorts after a level, begins with it.
 func (s *Statement) within(level string) string {
 	if level == "" {
 		return ""

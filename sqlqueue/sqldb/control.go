@@ -42,12 +42,12 @@ func ControlColumns(now, until string) string {
 	return "queue, " + paused("", now) + ", " + until + ", restarts, maintenance, expire_ms IS NOT NULL, expire_ms"
 }
 
-// paused is the condition of a row that is paused now: a pause that has passed is none.
+// paused is the condition of a row that is paused now: a pause that is over does not count.
 func paused(row, now string) string {
 	return fmt.Sprintf("%[1]spaused AND (%[1]spaused_until IS NULL OR %[1]spaused_until > %[2]s)", row, now)
 }
 
-// Throttle is that of driver.Throttler.
+// Throttle implements driver.Throttler.
 func (d *Database) Throttle(ctx context.Context, queue string, rest time.Duration) error {
 	return d.Tx(ctx, func(db DB) error {
 		s := d.Statement("INSERT INTO %s (queue) VALUES ", d.Table("job_queues"))
@@ -65,8 +65,8 @@ func (d *Database) Throttle(ctx context.Context, queue string, rest time.Duratio
 	})
 }
 
-// deleteThrottled deletes rows that a pause of Throttle has left, and that say nothing else: at most a thousand, and none that another
-// transaction has locked.
+// deleteThrottled deletes rows that only hold an ended pause of Throttle: at most a thousand, except those that another transaction has
+// locked.
 func (d *Database) deleteThrottled(ctx context.Context, db DB) error {
 	const ago = time.Hour
 	var over []string
@@ -91,14 +91,14 @@ func (d *Database) deleteThrottled(ctx context.Context, db DB) error {
 	return nil
 }
 
-// StoppedSQL is the condition of a row of job_queues that lets nothing be reserved. Row is what stands before its columns, such as "c.",
-// and force the condition under which maintenance does not count. Stopped is the same for controls that were read.
+// StoppedSQL is the condition of a row of job_queues that stops reservations. Row is the prefix of its columns, such as "c.", and force
+// the condition under which maintenance does not count. Stopped is the same for controls that were read.
 func StoppedSQL(row, now, force string) string {
 	return "(" + paused(row, now) + " OR " + row + "maintenance AND NOT " + force + ")"
 }
 
-// Stopped reports whether nothing may be reserved from a queue, because of its own control, that of a pattern that has it, or that of all
-// queues. Force is Exchange.Force.
+// Stopped reports whether nothing may be reserved from a queue, because of its own control, that of a pattern that matches it, or that of
+// all queues. Force is Exchange.Force.
 func Stopped(controls []driver.Control, queue string, force bool) bool {
 	return slices.ContainsFunc(controls, func(c driver.Control) bool {
 		return (c.Queue == "" || c.Queue == queue || driver.InPattern(c.Queue, queue)) && (c.Paused || c.Maintenance && !force)

@@ -38,7 +38,7 @@ func Of(s driver.Store) (*Database, error) {
 	return on.SQL(), nil
 }
 
-// Force is what stands after a table's name to make a statement use an index, where the database would not by itself.
+// Force is the text after a table's name that makes a statement use an index, where the database would not by itself.
 func (d *Database) Force(index string) string {
 	if d.Dialect.Force == "" {
 		return ""
@@ -60,8 +60,8 @@ func (d *Database) Clock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// CheckSchema reports whether the tables are there, and of a version that this program can work with: its own, or a later one that
-// says of no step between them that older programs cannot work with it.
+// CheckSchema checks that the tables exist, and that this program can work with their version: its own, or a later one if no step in
+// between stops older programs.
 func (d *Database) CheckSchema(ctx context.Context) error {
 	var version, compatible sql.NullInt64
 	err := Each(ctx, d.DB, fmt.Sprintf("SELECT max(version_id), (SELECT max(compatible_from) FROM %s) FROM %s WHERE is_applied",

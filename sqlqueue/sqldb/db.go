@@ -14,7 +14,7 @@ type DB interface {
 	Query(ctx context.Context, query string, args ...any) (Rows, error)
 }
 
-// Rows is what *sql.Rows is.
+// Rows are the methods of *sql.Rows.
 type Rows interface {
 	Next() bool
 	Scan(dest ...any) error
@@ -28,7 +28,7 @@ func Each(ctx context.Context, db DB, query string, args []any, row func(scan fu
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // what matters of it is in Err
+	defer func() { _ = rows.Close() }() // Err has the error that matters
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
@@ -37,15 +37,15 @@ func Each(ctx context.Context, db DB, query string, args []any, row func(scan fu
 	return rows.Err()
 }
 
-// Executor runs statements: a *sql.DB, *sql.Conn or *sql.Tx, or what an ORM has in the place of one, such as the ConnPool of GORM, a *sqlx.Tx
-// or a bun.Tx.
+// Executor runs statements: a *sql.DB, *sql.Conn or *sql.Tx, or an ORM's type for these, such as the ConnPool of GORM, a *sqlx.Tx or a
+// bun.Tx.
 type Executor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// CheckTx says what is wrong with a transaction that a caller binds a Queue to: it is nil, also as a nil pointer, or it is a pool, on which
-// each statement is a transaction by itself. Other packages' pools are not recognised.
+// CheckTx returns an error if a Queue cannot be bound to this transaction: it is nil, or a nil pointer, or it is a pool, on which each
+// statement is a transaction by itself. Other packages' pools are not recognised.
 func CheckTx(tx Executor) error {
 	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errors.New("the transaction is nil")
@@ -56,7 +56,7 @@ func CheckTx(tx Executor) error {
 	return nil
 }
 
-// SQL makes a DB of an Executor. Errors go through translate, which makes of a driver's errors those of package driver.
+// SQL makes a DB of an Executor. Translate turns the database driver's errors into those of package driver.
 func SQL(db Executor, translate func(error) error) DB { return sqlDB{db, translate} }
 
 // ExecutorOf returns the Executor that a DB was made of by SQL.

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Tables and indexes, which a prefix stands before. A test of package migrations finds a name that is missing here.
+// Tables and indexes, whose names get the prefix. A test of package migrations finds a name that is missing here.
 var (
 	tables = []string{
 		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
@@ -26,7 +26,7 @@ var (
 	names = slices.Concat(tables, indexes, []string{"sqlqueue_migrations"})
 )
 
-// Tables are the names of all tables, without a prefix, but for that of package migrations.
+// Tables are the names of all tables, without a prefix, except that of package migrations.
 func Tables() []string { return slices.Clone(tables) }
 
 // Table returns the real name of a table or an index, quoted: with the prefix before it.
@@ -40,8 +40,8 @@ type Names struct {
 	done     sync.Map          // of SQL to the same with real names
 }
 
-// Names returns a Names for SQL in which the names stand between two marks, such as {jobs} or "jobs". Nothing else may stand between them
-// that is also the name of a table or an index.
+// Names returns a Names for SQL in which the names are between two marks, such as {jobs} or "jobs". Nothing else between these marks may
+// be the name of a table or an index.
 func (d *Database) Names(left, right string) *Names {
 	if d.Prefix == "" && left == d.Dialect.Quote && right == d.Dialect.Quote {
 		return &Names{}

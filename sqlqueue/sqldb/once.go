@@ -16,8 +16,8 @@ func Once(jobs []driver.NewJob) bool {
 	return slices.ContainsFunc(jobs, func(j driver.NewJob) bool { return j.UniqueKey != "" && j.Once > 0 })
 }
 
-// TakeOnce locks the rows of the jobs' keys in job_once until the end of the transaction, so that a push of the same key waits for it. Of a
-// key that is held already, it makes the job a duplicate in pushed. Every producer locks keys in the same order.
+// TakeOnce locks the rows of the jobs' keys in job_once until the end of the transaction, so that a push of the same key waits for it. A
+// job whose key is held already becomes a duplicate in pushed. Every producer locks keys in the same order.
 func (d *Database) TakeOnce(ctx context.Context, db DB, jobs []driver.NewJob, pushed []driver.Pushed) error {
 	for _, i := range onceInOrder(jobs) {
 		holder, held, err := d.takeOnce(ctx, db, jobs[i])
@@ -44,8 +44,8 @@ func onceInOrder(jobs []driver.NewJob) (which []int) {
 	return which
 }
 
-// takeOnce locks the row of a key. It makes the row first: the lock of a row that is not there would be one of MySQL's gaps, which others
-// may have too, and then none of them can insert.
+// takeOnce locks the row of a key. It creates the row first: on MySQL, locking a missing row locks a gap, which several transactions can do
+// at once, and then they block each other's INSERTs.
 func (d *Database) takeOnce(ctx context.Context, db DB, job driver.NewJob) (holder int64, held bool, err error) {
 	const tries = 10 // a worker may delete the row in between
 	for range tries {
@@ -87,7 +87,7 @@ func (d *Database) KeepOnce(ctx context.Context, db DB, jobs []driver.NewJob, pu
 	return nil
 }
 
-// deleteOnce deletes rows of keys whose time has passed: at most a thousand, and none that another transaction has locked.
+// deleteOnce deletes rows of keys whose time has passed: at most a thousand, except those that another transaction has locked.
 func (d *Database) deleteOnce(ctx context.Context, db DB) error {
 	var old []int64
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_once"), d.Force("job_once_until"))

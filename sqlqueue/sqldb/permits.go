@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// Limit is what an operator has said about how many jobs of a queue, or of each queue of a pattern, may run.
+// Limit is an operator's limit of how many jobs of a queue, or of each queue of a pattern, may run.
 type Limit struct {
 	Queue   string        // or a pattern
 	Running int64         // how many may run at once; 0: any number
-	Rate    int64         // how many may begin in Per; 0: any number
+	Rate    int64         // how many may start in Per; 0: any number
 	Per     time.Duration // at least 1 ms
-	Burst   int64         // how many may begin at once after a quiet time; 0: what one second brings, at least 1
+	Burst   int64         // how many may start at once after a quiet time; 0: the jobs of one second, at least 1
 }
 
 // Interval is the time from one job to the next, in microseconds.
 func (l Limit) Interval() int64 { return max(1, l.Per.Microseconds()/max(l.Rate, 1)) }
 
-// Tokens returns how many jobs may begin now, and if none may, when the next may. Tat, the theoretical arrival time of GCRA, is the time up
-// to which what began is paid for. Both times are in microseconds.
+// Tokens returns how many jobs may start now, and if it is 0, when the next may. Tat is the theoretical arrival time of GCRA: the time up
+// to which the jobs that have started use the rate. Both times are in microseconds.
 func (l Limit) Tokens(tat, now int64) (n int, wait time.Duration) {
 	burst := cmp.Or(l.Burst, max(1, int64(time.Second/time.Microsecond)/l.Interval()))
 	free := now + burst*l.Interval() - max(tat, now)
@@ -56,8 +56,8 @@ func (s *Statement) clock() string {
 	return fmt.Sprintf(s.Dialect.Micros, s.Dialect.Now)
 }
 
-// MakePermits makes rows for the names that have none. Nothing is inserted where a row is: an INSERT that meets a row waits for whoever has
-// locked it, also with ON CONFLICT DO NOTHING.
+// MakePermits creates missing rows for the names. It inserts only those, because an INSERT of an existing row waits for the transaction that
+// has locked it, also with ON CONFLICT DO NOTHING.
 func (d *Database) MakePermits(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if err := d.Tx(ctx, func(db DB) error {
@@ -108,8 +108,8 @@ func (d *Database) SpendPermit(ctx context.Context, db DB, name string, tat int6
 	return err
 }
 
-// SweepPermits deletes permits whose tat is so long ago, among the next thousand whose names come after a name. It returns the last of these
-// names, from which the next sweep goes on; empty: from the first. A permit that is needed again is made again.
+// SweepPermits deletes permits whose tat is older than this, among the next thousand whose names come after a name. It returns the last of
+// these names, from which the next sweep continues; empty: from the first. A permit that is needed again is created again.
 func (d *Database) SweepPermits(ctx context.Context, after string, ago time.Duration) (last string, err error) {
 	const most, atOnce = 1000, 100
 	seen := 0
@@ -138,7 +138,7 @@ func (d *Database) SweepPermits(ctx context.Context, after string, ago time.Dura
 	return last, nil
 }
 
-// deletePermits deletes permits that are still idle, and that no other transaction has locked.
+// deletePermits deletes permits that are still idle, except those that another transaction has locked.
 func (d *Database) deletePermits(ctx context.Context, db DB, names []string, ago time.Duration) error {
 	tats, now, err := d.TakePermits(ctx, db, names)
 	if err != nil {
@@ -166,8 +166,8 @@ type LevelLimit struct {
 	Level Level
 }
 
-// LimitsOf returns which of some limits, by name, hold for a queue: its own, or else that of the nearest pattern that has it; and those of
-// the levels above it together.
+// LimitsOf returns the limits that apply to a queue: its own, or else that of the nearest pattern that matches it; and those of the levels
+// above it together.
 func LimitsOf(limits map[string]Limit, queue string) []LevelLimit {
 	if len(limits) == 0 {
 		return nil
@@ -194,8 +194,8 @@ func LimitsOf(limits map[string]Limit, queue string) []LevelLimit {
 	return of
 }
 
-// Running counts reserved jobs, by Level.Queue. It must be a statement after the one that took the permits: a statement counts what was
-// committed before it began.
+// Running counts reserved jobs, by Level.Queue. It must be a statement after the one that took the permits, because a statement sees only
+// rows that were committed before it began.
 func (d *Database) Running(ctx context.Context, db DB, levels []Level) (map[string]int64, error) {
 	running := map[string]int64{}
 	if len(levels) == 0 {

@@ -12,13 +12,12 @@ var (
 	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
 )
 
-// Time is a time from microseconds since 1970, in UTC. One before the year 1 becomes the start of that year, one after 9999 the end of
-// that.
+// Time is a time from microseconds since 1970, in UTC. A time before the year 1 becomes the start of that year, one after 9999 its end.
 func Time(micros int64) time.Time {
 	return time.UnixMicro(min(max(micros, firstTime.UnixMicro()), lastTime.UnixMicro())).UTC()
 }
 
-// within is t, if the tables can keep it, or the nearest that they can.
+// within is t, or the nearest time that the tables can keep.
 func within(t time.Time) time.Time {
 	switch {
 	case t.Before(firstTime):
@@ -29,9 +28,9 @@ func within(t time.Time) time.Time {
 	return t
 }
 
-// Reading returns what to pass to Scan in place of dest: it reads whatever a row has, since one row, however it was written, must not stop
-// a list. A number that dest cannot hold becomes the nearest that it can, and what is no number becomes 0. NULL is the zero value. Text is
-// made valid UTF-8. Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte or time.Time.
+// Reading returns arguments for Scan in place of dest, which accept any value, so that one bad row does not stop a list. A number that dest
+// cannot hold becomes the nearest that it can, and a value that is not a number becomes 0. NULL is the zero value. Text is made valid UTF-8.
+// Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte or time.Time.
 func Reading(dest ...any) []any {
 	scanners := make([]any, len(dest))
 	for i, d := range dest {
@@ -42,7 +41,7 @@ func Reading(dest ...any) []any {
 
 type reader struct{ dest any }
 
-// Scan is that of sql.Scanner.
+// Scan implements sql.Scanner.
 func (r *reader) Scan(value any) error {
 	switch d := r.dest.(type) {
 	case *int64:
@@ -127,7 +126,7 @@ func words(value any) string {
 	return ""
 }
 
-// Milliseconds is a duration of n milliseconds, or the greatest that there is. A negative one becomes 0.
+// Milliseconds is a duration of n milliseconds, at most the greatest Duration. A negative one becomes 0.
 func Milliseconds(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }

@@ -14,7 +14,7 @@ const mostSchedules = 100
 
 var _ driver.Scheduler = (*Database)(nil)
 
-// SetSchedule is that of driver.Scheduler.
+// SetSchedule implements driver.Scheduler.
 func (d *Database) SetSchedule(ctx context.Context, of driver.Schedule, moved bool) error {
 	return d.Tx(ctx, func(db DB) error {
 		s := d.Statement("UPDATE %s SET ", d.Table("job_schedules"))
@@ -79,7 +79,7 @@ func eachSchedule(ctx context.Context, s *Statement, db DB) (schedules []driver.
 	return schedules, err
 }
 
-// Schedules is that of driver.Scheduler.
+// Schedules implements driver.Scheduler.
 func (d *Database) Schedules(ctx context.Context, name string) ([]driver.Schedule, error) {
 	s := d.selectSchedules()
 	if name != "" {
@@ -89,7 +89,7 @@ func (d *Database) Schedules(ctx context.Context, name string) ([]driver.Schedul
 	return eachSchedule(ctx, s, d.DB)
 }
 
-// DueSchedules is that of driver.Scheduler. Where nothing is due, it is one statement that reads the first entries of the index of next_at.
+// DueSchedules implements driver.Scheduler. If nothing is due, it is one statement that reads the first entries of the index of next_at.
 func (d *Database) DueSchedules(ctx context.Context) (due []driver.Schedule, next, now time.Time, err error) {
 	table, byNext := d.Table("job_schedules"), d.Force("job_schedules_next")
 	clock := d.Dialect.Now
@@ -118,7 +118,7 @@ func (d *Database) DueSchedules(ctx context.Context) (due []driver.Schedule, nex
 	return append(due, without...), now, now, err
 }
 
-// Tick is that of driver.Scheduler.
+// Tick implements driver.Scheduler.
 func (d *Database) Tick(ctx context.Context, t driver.Tick) (ticked bool, err error) {
 	err = d.Tx(ctx, func(db DB) error {
 		ticked = false

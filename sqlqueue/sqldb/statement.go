@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Statement is SQL that is written piece by piece, with its arguments. Call Arg, and whatever else adds arguments, in the order of their
+// Statement is SQL that is written piece by piece, with its arguments. Call Arg, and other methods that add arguments, in the order of their
 // places in the SQL.
 type Statement struct {
 	Dialect *Dialect
@@ -27,7 +27,7 @@ func (d *Database) Statement(format string, a ...any) *Statement {
 // Add adds a piece of SQL.
 func (s *Statement) Add(format string, a ...any) { fmt.Fprintf(&s.sql, format, a...) }
 
-// Arg adds an argument, and returns what stands for it in the SQL.
+// Arg adds an argument, and returns its placeholder.
 func (s *Statement) Arg(v any) string {
 	if v == "" && s.Dialect.Empty != "" {
 		return s.Dialect.Empty
@@ -36,7 +36,7 @@ func (s *Statement) Arg(v any) string {
 	return s.Dialect.Placeholder(len(s.args))
 }
 
-// Time is a time, as the tables keep times. One that they cannot keep becomes the nearest that they can.
+// Time is a time, as the tables keep times, or the nearest that they can keep.
 func (s *Statement) Time(t time.Time) string {
 	return fmt.Sprintf(s.Dialect.Time, s.Arg(within(t).UnixMicro()))
 }
@@ -47,7 +47,7 @@ func (s *Statement) After(d time.Duration) string { return s.moved(s.Dialect.Now
 // Now is the time now, as a value to write.
 func (s *Statement) Now() string { return s.After(0) }
 
-// Ago is the time d ago, for a condition, which then can go by an index.
+// Ago is the time d ago, for a condition that can use an index.
 func (s *Statement) Ago(d time.Duration) string {
 	return s.moved(cmp.Or(s.Dialect.Began, s.Dialect.Now), -d)
 }
@@ -62,7 +62,7 @@ func (s *Statement) moved(now string, d time.Duration) string {
 	return fmt.Sprintf(s.Dialect.Time, "("+fmt.Sprintf(s.Dialect.Micros, now)+" + "+s.Arg(d.Microseconds())+")")
 }
 
-// In is the condition that a column has one of the ids. From 1,000 in one list on MariaDB makes a subquery of them, and scans the table.
+// In is the condition that a column has one of the ids. With 1,000 or more in a list, MariaDB makes a subquery of them, and scans the table.
 func (s *Statement) In(column string, ids []int64) string {
 	const most = 500
 	if len(ids) == 0 {
@@ -79,7 +79,7 @@ func (s *Statement) In(column string, ids []int64) string {
 	return "(" + strings.Join(lists, " OR ") + ")"
 }
 
-// list adds texts as arguments, and returns what stands for them in the SQL, with commas between.
+// list adds texts as arguments, and returns their placeholders, separated by commas.
 func (s *Statement) list(texts []string) string {
 	places := make([]string, len(texts))
 	for i, text := range texts {
@@ -88,8 +88,8 @@ func (s *Statement) list(texts []string) string {
 	return strings.Join(places, ", ")
 }
 
-// WhereIDs adds the condition of a statement that locks or changes rows by id. It has a second part, always true, for MySQL, which ignores
-// a hint for an index that has all columns of a statement.
+// WhereIDs adds the condition of a statement that locks or changes rows by id. Its second part is always true: MySQL ignores the hint for an
+// index that contains all columns of a statement.
 func (s *Statement) WhereIDs(ids []int64) { s.Add(" WHERE %s AND length(queue) >= 0", s.In("id", ids)) }
 
 // Delete deletes rows of a table by id.
