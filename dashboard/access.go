@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// User is who sends a request.
+// User is the sender of a request.
 type User struct {
 	Name string // shown on the page; may be empty
 	Role Role
@@ -61,7 +61,7 @@ func (d *Dashboard) may(u User, p permission) bool {
 	return u.Role >= Operator
 }
 
-// admit says who sends a request, or why it is not served, as the key of a text.
+// admit returns the sender of a request, or the key of a text that says why it is not served.
 func (d *Dashboard) admit(r *http.Request) (user User, refused string) {
 	local := isLoopbackPeer(r) && !isForwarded(r)
 	if local && !d.isOwnHost(r.Host) {
@@ -89,7 +89,7 @@ func isLoopbackPeer(r *http.Request) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// isForwarded reports whether a proxy says that it passed the request on.
+// isForwarded reports whether a proxy has forwarded the request.
 func isForwarded(r *http.Request) bool {
 	for name := range r.Header {
 		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
@@ -99,7 +99,7 @@ func isForwarded(r *http.Request) bool {
 	return false
 }
 
-// isOwnHost reports whether a Host header names this machine, and not a name that somebody else points at it.
+// isOwnHost reports whether a Host header names this machine, and is not another name that resolves to it.
 func (d *Dashboard) isOwnHost(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {

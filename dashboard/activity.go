@@ -13,7 +13,7 @@ type activityData struct {
 	First bool
 }
 
-// activityPage shows who has changed what.
+// activityPage shows who changed what.
 func (v *visit) activityPage() error {
 	filter := operator.OperationFilter{Limit: rowsOfPage + 1}
 	d := activityData{First: v.query.Get("before") == ""}

@@ -13,7 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// description is OpenAPI of the routes below, made of them by a test.
+// description is the OpenAPI document of the routes below; a test generates it.
 //
 //go:embed openapi.json
 var description []byte
@@ -23,7 +23,7 @@ func (v *visit) apiDescription() error {
 	return nil
 }
 
-// What follows has the shapes that the command line prints with --json.
+// The following types have the shapes that the command line prints with --json.
 
 type apiQueue struct {
 	operator.QueueInfo
@@ -145,9 +145,8 @@ func (v *visit) limit() (int, error) {
 	return int(n), err
 }
 
-// apiJobs has ?q=, ?after= and ?limit=. Where no index helps,
-// a search that takes long ends early: the header X-Looked-To then has the id to
-// go on after.
+// apiJobs has ?q=, ?after= and ?limit=. A long search without an index ends
+// early: the header X-Looked-To then has the id after which to continue.
 func (v *visit) apiJobs() error {
 	limit, err := v.limit()
 	if err != nil {
@@ -193,7 +192,7 @@ func (v *visit) apiJob() error {
 	return nil
 }
 
-// encodable is a payload, with what is secret hidden, that can stand in JSON: itself, or a string with its text.
+// encodable is a payload with its secrets hidden, as valid JSON: itself, or a string with its text.
 func (v *visit) encodable(payload []byte) json.RawMessage {
 	parsed, _ := sqlqueue.ParsePayload(payload)
 	shown := v.redact(parsed.Job, payload)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// localPath is the request's path below the dashboard, beginning with a slash, whether or not the prefix under which it is mounted was
-// stripped. It is empty where the slash after the prefix is missing.
+// localPath is the request's path below the dashboard, beginning with a slash, with or without http.StripPrefix. It is empty if the slash
+// after the prefix is missing.
 func (d *Dashboard) localPath(r *http.Request) string {
 	path := r.URL.Path
 	if d.config.Path != "" {
@@ -34,7 +34,7 @@ func (d *Dashboard) localPath(r *http.Request) string {
 	return path
 }
 
-// baseOf leads from a page to the dashboard's root. It is relative, so that no proxy that changes the path has to tell.
+// baseOf leads from a page to the dashboard's root. It is relative, so that proxies that change the path need no setting.
 func baseOf(local string) string {
 	depth := strings.Count(local, "/") - 1
 	if depth <= 0 {

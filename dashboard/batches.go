@@ -73,7 +73,7 @@ func (d *Dashboard) loadBatches(ctx context.Context) ([]operator.Batch, error) {
 
 type batchData struct {
 	batchRow
-	Callbacks []nextJob // what it pushes when it ends
+	Callbacks []nextJob // jobs that it pushes when it ends
 }
 
 func (v *visit) batchPage() error {
@@ -101,8 +101,8 @@ func (v *visit) batchPage() error {
 	return v.render(http.StatusOK, "batch", &page{Title: say("batch.title", v.id), Here: "batches", Live: true, D: d})
 }
 
-// cancelBatch closes a batch and deletes what waits. If that is too much for one request, the rest is left to a page that shows how far it
-// is.
+// cancelBatch closes a batch and deletes its waiting jobs. If there are too many for one request, a page with a progress bar deletes the
+// rest.
 func (v *visit) cancelBatch() error {
 	b, err := v.operator.Batch(v.ctx(), v.id)
 	if err != nil {

@@ -14,9 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// bulk is a change of everything that matches a query,
-// up to a thousand rows in a step. It has no state on the server: each step says where
-// the next one begins.
+// bulk is a change of everything that matches a query, up to a thousand rows in
+// a step. It has no state on the server: each step says where the next begins.
 type bulk struct {
 	action string // cancel, release, clear, retry or forget
 	q      string
@@ -28,7 +27,7 @@ type bulk struct {
 // stepped is what a step has done.
 type stepped struct {
 	Done     int   `json:"done"`
-	Left     int   `json:"left"` // not done, because a worker has the job or its unique key is taken
+	Left     int   `json:"left"` // not done, because a worker has reserved the job or its unique key is taken
 	Cursor   int64 `json:"cursor"`
 	Finished bool  `json:"finished"`
 }
@@ -60,7 +59,7 @@ type bulkData struct {
 // ofFailed reports whether it is about failed jobs.
 func (b *bulk) ofFailed() bool { return b.action == "retry" || b.action == "forget" }
 
-// destroys reports whether what it changes is gone for good, so that the action's name must be typed.
+// destroys reports whether it deletes for good, so that the user must type the action's name.
 func (b *bulk) destroys() bool { return b.action != "retry" && b.action != "release" }
 
 // bulk reads what a request wants to change. Without conditions it is everything.
@@ -94,7 +93,7 @@ func (v *visit) bulk(now time.Time) (b *bulk, err error) {
 	return b, nil
 }
 
-// previewBulk counts what would be changed, shows some of it, and asks.
+// previewBulk counts the rows to change, shows some of them, and asks for confirmation.
 func (v *visit) previewBulk() error {
 	s, err := v.look()
 	if err != nil {
@@ -162,7 +161,7 @@ func (v *visit) previewFailed(ctx context.Context, b *bulk, d *bulkData) error {
 		d.Failures = append(d.Failures, failedRow{j, name})
 	}
 	if len(jobs) > 0 {
-		d.Cursor = strconv.FormatInt(jobs[0].ID+1, 10) // what fails from now on is left alone
+		d.Cursor = strconv.FormatInt(jobs[0].ID+1, 10) // jobs that fail from now on are left alone
 	}
 	return err
 }
@@ -174,7 +173,7 @@ func (d *bulkData) setCount(n int, whole bool) {
 	}
 }
 
-// countJobs counts to mostCounted, and as far as it comes in a while; whole reports whether these are all.
+// countJobs counts to mostCounted, for a limited time; whole reports whether these are all.
 func (v *visit) countJobs(ctx context.Context, f operator.JobFilter) (total int, whole bool, err error) {
 	if !isCostly(f) {
 		n, err := v.operator.CountJobs(ctx, f, mostCounted)
@@ -196,7 +195,7 @@ func (v *visit) countJobs(ctx context.Context, f operator.JobFilter) (total int,
 	}
 }
 
-// begin reads what a request to change says: where to begin, and, if it destroys, what was typed.
+// begin reads a request to change: where to begin, and, if it destroys, the typed confirmation.
 func (v *visit) begin() (b *bulk, cursor int64, err error) {
 	s, err := v.look()
 	if err != nil {
@@ -241,7 +240,7 @@ func (v *visit) stepBulk() error {
 	return nil
 }
 
-// runBulk does step after step for a while, and then shows how far it is.
+// runBulk does step after step for a while, and then shows the progress.
 func (v *visit) runBulk() error {
 	b, cursor, err := v.begin()
 	if b == nil {

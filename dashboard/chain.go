@@ -6,7 +6,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// nextJob is a job that is pushed when another has ended, as pages show it.
+// nextJob is a job that is pushed when another ends, as pages show it.
 type nextJob struct {
 	When        string // what it waits for
 	Name, Queue string
@@ -15,16 +15,16 @@ type nextJob struct {
 	Catch       []nextJob
 }
 
-// chain is what came before a job, and what comes after it.
+// chain has the jobs before and after a job.
 type chain struct {
-	Parent int64 // the job before; 0: there was none
+	Parent int64 // the job before; 0: no job
 	Batch  int64 // the batch whose callback it is
 	Error  string
 	Then   []nextJob
 	Catch  []nextJob
 }
 
-// Alone reports whether the job stands alone.
+// Alone reports whether the job is in no chain or batch.
 func (c chain) Alone() bool { return c.Parent == 0 && c.Batch == 0 && c.Then == nil && c.Catch == nil }
 
 func (v *visit) chainOf(payload []byte) chain {
@@ -39,7 +39,7 @@ func (v *visit) chainOf(payload []byte) chain {
 	return c
 }
 
-// nextJobs are jobs that come; those of a list of steps stand in one another.
+// nextJobs are the next jobs; those of a list of steps are nested.
 func (v *visit) nextJobs(jobs []sqlqueue.Next) []nextJob {
 	var all []nextJob
 	for _, job := range jobs {
@@ -60,7 +60,7 @@ func (v *visit) nextJob(job sqlqueue.Next) nextJob {
 	return next
 }
 
-// steps are jobs of which each comes when the one before is done.
+// steps are jobs that run one after the other.
 func (v *visit) steps(steps []sqlqueue.Next) []nextJob {
 	if len(steps) == 0 {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// series is what happened in a queue, or in all, in whole steps of time,
-// the oldest first. The minute that runs is not in it: it would look
-// like a fall to nothing.
+// series are the counts of a queue, or of all, in whole steps of time, the
+// oldest first. The current minute is left out, because it would look like a
+// drop.
 type series struct {
 	Begin  time.Time
 	Step   time.Duration
@@ -128,7 +128,7 @@ func sum(numbers []int64) (total int64) {
 	return total
 }
 
-// spark is a small chart of what was done, 180 wide and 30 high, with a mark for each step in which something failed.
+// spark is a small chart of done jobs, 180 wide and 30 high, with a mark for each step with failed jobs.
 type spark struct {
 	Line, Area string
 	Errs       []mark

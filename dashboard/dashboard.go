@@ -24,39 +24,39 @@ import (
 
 // Config holds a dashboard's settings. Its zero value serves browsers on the same machine, with all rights.
 type Config struct {
-	// Access says who sends a request, and so what they may do. An error is answered with 403; its text is not shown. Default nil: only
-	// requests from this machine, for this machine (see Hosts) and through no proxy are served, and they may do everything.
+	// Access returns the sender of a request, and their role. On an error the answer is 403; the error's text is not shown. Default nil:
+	// only requests from this machine, for this machine (see Hosts) and without a proxy are served, and they may do everything.
 	Access func(*http.Request) (User, error)
 
 	// Hosts are names, without a port, by which browsers on this machine may call the dashboard, beside localhost and loopback addresses.
-	// A page elsewhere could otherwise point a name of its own at this machine (DNS rebinding) and act as the user.
+	// Other names are refused, because a foreign site could resolve its name to this machine (DNS rebinding) and act as the user.
 	Hosts []string
 
-	// Name says which system this is, such as "shop staging". Default none.
+	// Name is the name of this system, such as "shop staging". Default empty: no name.
 	Name string
 
-	// Colour marks the system: red, orange, green, blue, purple or grey. Default none.
+	// Colour marks the system: red, orange, green, blue, purple or grey. Default empty: no colour.
 	Colour string
 
-	// ReadOnly takes everything but looking from everyone.
+	// ReadOnly lets everyone only look, whatever their role.
 	ReadOnly bool
 
-	// Refresh is how often a page that is looked at renews itself, and how old what it shows may be. Default 2 s, at least 500 ms.
+	// Refresh is how often a visible page refreshes itself, and how old its data may be. Default 2 s, at least 500 ms.
 	Refresh time.Duration
 
-	// Redact hides a value in jobs' data, beside those that are always hidden: members whose names contain password, secret, token and
-	// the like. It is asked for each value, with the job's name (empty in a search for all names) and the path of member names that leads
-	// to the value. Default nil. Hidden values can be neither seen nor searched, and an edit keeps them.
+	// Redact reports whether to hide a value in jobs' data, beside those that are always hidden: members whose names contain password,
+	// secret, token and the like. It is called for each value, with the job's name (empty in a search for all names) and the path of member
+	// names that leads to the value. Default nil. Hidden values can be neither seen nor searched, and an edit keeps them.
 	Redact func(job string, path []string, value []byte) bool
 
-	// TraceURL is where a trace can be looked at, with {trace} in place of its id, such as "https://tempo.example.com/trace/{trace}": jobs
-	// that were pushed in a trace link to it. Default none.
+	// TraceURL is the page of a trace, with {trace} in place of its id, such as "https://tempo.example.com/trace/{trace}". Jobs that were
+	// pushed in a trace link to it. Default empty: no links.
 	TraceURL string
 
-	// TrustedOrigins are other sites, such as "https://admin.example.com", whose pages may send forms here. Default none.
+	// TrustedOrigins are other sites, such as "https://admin.example.com", whose pages may send forms here. Default nil: no other site.
 	TrustedOrigins []string
 
-	// FrameAncestors are the sites that may show the dashboard in a frame, as in Content-Security-Policy. Default none.
+	// FrameAncestors are the sites that may show the dashboard in a frame, as in Content-Security-Policy. Default nil: no site.
 	FrameAncestors []string
 
 	// Path is where the dashboard is mounted, such as "/admin/queue/", if the request's path still has it and a router other than
@@ -87,7 +87,7 @@ type Dashboard struct {
 	errs      [3]shared[[]operator.ErrorGroup] // of each of errorSpans
 }
 
-// New returns the dashboard of a Queue. The error says what is wrong with the Config.
+// New returns the dashboard of a Queue. It returns an error if the Config is wrong.
 func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	if q == nil {
 		return nil, errors.New("dashboard: the queue is nil")
@@ -137,7 +137,7 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	return d, nil
 }
 
-// spoil has what may have been changed read anew.
+// spoil makes the next request read anew what may have changed.
 func (d *Dashboard) spoil() {
 	d.now.spoil()
 	d.groups.spoil()
@@ -149,7 +149,7 @@ func (d *Dashboard) spoil() {
 	}
 }
 
-// traceID is the part of Config.TraceURL that stands for a trace's id.
+// traceID is the placeholder of a trace's id in Config.TraceURL.
 const traceID = "{trace}"
 
 func checkTraceURL(address string) error {

@@ -9,10 +9,10 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// errorsOfJob is how many runs of a job that went wrong its page shows.
+// errorsOfJob is how many failed runs of a job its page shows.
 const errorsOfJob = 30
 
-// errorSpans are what the page of errors may look back over.
+// errorSpans are the periods that the page of errors offers.
 var errorSpans = []struct {
 	name string
 	time.Duration
@@ -21,9 +21,9 @@ var errorSpans = []struct {
 // errorRow is like errors, as the page shows them.
 type errorRow struct {
 	operator.ErrorGroup
-	Text  string // of the error, with what is secret hidden
+	Text  string // of the error, with secrets hidden
 	Spark spark
-	Q     string // finds the jobs that have failed for good; empty: there are none, or a part of the error is hidden
+	Q     string // finds the jobs that failed for good; empty: no such jobs, or a part of the error is hidden
 }
 
 type errorsData struct {
@@ -33,7 +33,7 @@ type errorsData struct {
 	Ranges []string
 }
 
-// errorSpan is which of the spans ?range= names.
+// errorSpan returns the index of the span in ?range=.
 func (v *visit) errorSpan() (i int) {
 	for i := range errorSpans {
 		if errorSpans[i].name == v.query.Get("range") {
@@ -77,13 +77,13 @@ func (d *Dashboard) loadErrors(span time.Duration) func(context.Context) ([]oper
 	}
 }
 
-// runError is a run that went wrong, with what is secret hidden.
+// runError is a failed run, with secrets hidden.
 func runError(e operator.RunError) operator.RunError {
 	e.Error, e.Stack = clip(hideCredentials(e.Error)), clip(hideCredentials(e.Stack))
 	return e
 }
 
-// runsOf are the newest runs of a job that went wrong, and whether there are more.
+// runsOf returns the newest failed runs of a job, and whether there are more.
 func (v *visit) runsOf(job int64) (runs []operator.RunError, more bool, err error) {
 	found, err := v.operator.Errors(v.ctx(), operator.ErrorFilter{JobID: job, Limit: errorsOfJob + 1})
 	if more = len(found) > errorsOfJob; more {
@@ -102,11 +102,11 @@ type errorData struct {
 	Runs  runs
 }
 
-// runs are those of a job that went wrong.
+// runs are failed runs.
 type runs struct {
 	All  []operator.RunError
 	More bool
-	But  int64 // the page is about this one
+	But  int64 // the job of the page
 }
 
 func (v *visit) errorPage() error {

@@ -17,7 +17,7 @@ type failedRow struct {
 
 type groupRow struct {
 	operator.FailedGroup
-	Text string // of the error, with what is secret hidden
+	Text string // of the error, with secrets hidden
 	Q    string // the query that finds the jobs; empty if a part of the error is hidden
 }
 

@@ -19,10 +19,10 @@ type jobData struct {
 	Name    string
 	State   operator.State
 	Tree    node
-	Raw     string // the data, with what is secret hidden
-	Cut     int    // so many bytes of Raw are not shown
-	Odd     string // what is wrong with the payload
-	Worker  string // the id of the one that has it
+	Raw     string // the data, with secrets hidden
+	Cut     int    // how many bytes of Raw are not shown
+	Odd     string // an error in the payload
+	Worker  string // the id of the worker that has reserved it
 	Setting []setting
 	Chain   chain
 	Runs    runs
@@ -30,10 +30,10 @@ type jobData struct {
 	Open    bool // the form
 }
 
-// setting is what a job asks of workers, such as its tries.
+// setting is a setting of a job, such as its tries.
 type setting struct{ Name, Value, Link string }
 
-// jobForm is what can be changed of a job, as it was typed.
+// jobForm has the fields of a job that can be changed, as typed.
 type jobForm struct {
 	Queue, Name, Priority, At, Data string
 	Version                         string // of the job that was shown
@@ -44,7 +44,7 @@ const mostShown = 100_000 // bytes of data
 
 func (v *visit) jobPage() error { return v.showJob(http.StatusOK, nil) }
 
-// showJob shows a job; with a form, what was typed is kept.
+// showJob shows a job; a form keeps its typed values.
 func (v *visit) showJob(status int, typed *jobForm) error {
 	job, err := v.operator.Job(v.ctx(), v.id)
 	if errors.Is(err, operator.ErrNotFound) {
@@ -112,7 +112,7 @@ func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut i
 	return name, tree, raw, cut, odd, settings
 }
 
-// traceLink is where to look at a trace; empty: nowhere.
+// traceLink is the page of a trace, or empty.
 func (v *visit) traceLink(trace sqlqueue.Trace) string {
 	return strings.ReplaceAll(v.config.TraceURL, traceID, string(trace[3:35]))
 }
@@ -127,7 +127,7 @@ func (v *visit) formOf(job operator.Job) jobForm {
 
 const timeLayout = "2006-01-02 15:04:05"
 
-// versionOf tells, part by part, one state of a job from another.
+// versionOf identifies the state of a job, part by part.
 func versionOf(job operator.Job) string {
 	parts := []string{job.Queue, fmt.Sprint(job.Priority), fmt.Sprint(job.AvailableAt.UnixMicro()), string(job.Payload)}
 	for i, part := range parts {
@@ -190,7 +190,7 @@ func (v *visit) editJob() error {
 	return v.done(jobPath(v.id), nil, "edited", -1)
 }
 
-// editOf reads what was typed, and changes only what is different.
+// editOf reads the form, and changes only the fields that differ.
 func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change operator.JobEdit, err error) {
 	was := v.formOf(job)
 	if typed.Queue != was.Queue {
@@ -237,7 +237,7 @@ func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change 
 	return change, nil
 }
 
-// parseWhen reads a time: now, a duration from now on, or a date with a time, in UTC unless it says otherwise.
+// parseWhen reads a time: now, a duration from now, or a date with a time, in UTC unless it has a zone.
 func parseWhen(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	if text == "" || text == say("time.now") {
@@ -257,7 +257,7 @@ func parseWhen(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New(say("edit.when", brief(40, text)))
 }
 
-// checkJSON says where text stops being JSON.
+// checkJSON returns an error with the place where text is not JSON.
 func checkJSON(text string) error {
 	var value json.RawMessage
 	err := json.Unmarshal([]byte(text), &value)
@@ -274,7 +274,7 @@ func checkJSON(text string) error {
 	return err
 }
 
-// said is an error of the queue as people read it.
+// said is the text of a queue's error for people.
 func said(err error) string {
 	var duplicate *sqlqueue.DuplicateError
 	switch {
@@ -290,7 +290,7 @@ func said(err error) string {
 	return hideCredentials(strings.TrimPrefix(err.Error(), "sqlqueue: "))
 }
 
-// change runs a change of one job, and goes to a page that says so, or back to the job with the reason.
+// change runs a change of one job, and redirects to a page that reports it, or back to the job with the reason.
 func (v *visit) change(err error, to, word string) error {
 	if err == nil {
 		return v.done(to, nil, word, -1)
@@ -304,7 +304,7 @@ func (v *visit) change(err error, to, word string) error {
 	return err
 }
 
-// jobPath is where a job's page is.
+// jobPath is the path of a job's page.
 func jobPath(id int64) string { return "jobs/" + strconv.FormatInt(id, 10) }
 
 func (v *visit) runJob() error {

@@ -13,11 +13,11 @@ import (
 const (
 	rowsOfPage   = 50
 	startOfData  = 600     // characters of a payload that a list reads
-	window       = 100_000 // how many jobs are searched by one statement where no index helps
+	window       = 100_000 // how many jobs one statement searches without an index
 	searchFor    = 1500 * time.Millisecond
 	longestQuery = 4000
 
-	searchesAtOnce = 2 // of those that no index helps, of all visitors
+	searchesAtOnce = 2 // without an index, for all visitors together
 	searchWait     = time.Second
 )
 
@@ -31,7 +31,7 @@ type jobRow struct {
 
 type jobsData struct {
 	Q      string
-	Wrong  string // what is wrong with Q
+	Wrong  string // an error in Q
 	Jobs   []jobRow
 	Next   string // the page that follows
 	Looked string // the search has come as far as this id, and has not looked at all jobs
@@ -94,8 +94,8 @@ func (v *visit) jobQuery(text string, now time.Time) (operator.JobFilter, error)
 	return v.jobFilter(text, now)
 }
 
-// search returns up to limit jobs. Where no index helps it looks at one window after the other and stops after a while: looked is then as
-// far as it came, else 0.
+// search returns up to limit jobs. Without an index it reads one window after the other and stops after a while: looked is then the last id
+// that it has read, else 0.
 func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jobs []operator.Job, looked int64, err error) {
 	f.Limit = limit
 	if !isCostly(f) {
@@ -129,7 +129,7 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 	}
 }
 
-// searchPlace waits a while for one of the places of costly searches. Many at once would take the database from those who work.
+// searchPlace waits a while for one of the places of costly searches. Many at once would slow down the workers.
 func (v *visit) searchPlace() (leave func(), err error) {
 	select {
 	case v.searches <- struct{}{}:
@@ -142,7 +142,7 @@ func (v *visit) searchPlace() (leave func(), err error) {
 	}
 }
 
-// failedGroups groups the failed jobs that pass a filter, which reads each of them.
+// failedGroups groups the failed jobs that match a filter. It reads each of them.
 func (v *visit) failedGroups(ctx context.Context, f operator.FailedFilter) ([]operator.FailedGroup, error) {
 	leave, err := v.searchPlace()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 
 const (
 	mostGroups  = 100  // queues below one that are shown
-	mostPermits = 5000 // queues of which the limits are looked at
+	mostPermits = 5000 // queues whose limits are read
 )
 
-// permits are the limits, and how much of them is used by the queues that there are.
+// permits are the limits, and how much of them the existing queues use.
 type permits struct {
 	limits []operator.Limit
 	of     map[string][]operator.Permit
@@ -51,8 +51,8 @@ func (d *Dashboard) loadPermits(ctx context.Context) (p permits, err error) {
 type belowRow struct {
 	queueRow
 	Most string    // how many of its jobs may run; empty: any number
-	Full bool      // so many run
-	Next time.Time // when its next job may begin by a rate; zero: now
+	Full bool      // Most jobs run
+	Next time.Time // when its next job may start by a rate; zero: now
 }
 
 // groups are the queues below one.
@@ -65,12 +65,12 @@ type groups struct {
 // limitRow is a limit as the page of a queue shows it.
 type limitRow struct {
 	operator.Permit
-	Who  string // for which queues it holds
+	Who  string // the queues to which it applies
 	Text string
-	Used bool // what is used of it is known
+	Used bool // its usage is known
 }
 
-// groupsOf returns the queues below a queue, and the limits that hold for it or for those.
+// groupsOf returns the queues below a queue, and the limits that apply to it or to those.
 func (v *visit) groupsOf(name string, s snapshot) (g groups, limits []limitRow, err error) {
 	if name == "" {
 		return g, nil, nil
@@ -163,7 +163,7 @@ func (v *visit) setLimit() error {
 	return v.done("queue", url.Values{"name": {name}}, "limited", -1)
 }
 
-// limit reads what was typed.
+// limit reads the form.
 func (f *limitForm) limit() (l operator.Limit, err error) {
 	const most = 1<<31 - 1
 	if f.Running+f.Rate == "" {

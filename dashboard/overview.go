@@ -13,7 +13,7 @@ const workerAlive = 30 * time.Second
 // queueRow is a queue as the pages show it.
 type queueRow struct {
 	operator.QueueInfo
-	Says  string // what operators said about it
+	Says  string // operators' controls of it
 	Late  bool   // its oldest job has waited long
 	Rate  string // done in a minute
 	Spark spark
@@ -25,7 +25,7 @@ type overviewData struct {
 	Done, Failing, Again             string // per minute
 	IsFailing, HasFailed             bool
 	Slots, Workers, Dead             int
-	All                              queueRow // what was said about all queues
+	All                              queueRow // operators' controls of all queues
 	Queues                           []queueRow
 	Chart                            chart
 	Range                            string
@@ -124,7 +124,7 @@ func (v *visit) chart(s snapshot, queue *string) (c chart, span string, err erro
 	return chartOf(seriesOf(s.Counts, queue, time.Hour, time.Minute)), "1h", nil
 }
 
-// told says what operators have said about a queue.
+// told describes operators' controls of a queue.
 func told(c operator.Control, now time.Time) string {
 	switch {
 	case c.Maintenance:

@@ -20,15 +20,15 @@ import (
 //go:embed assets templates
 var files embed.FS
 
-// page is what a template is given.
+// page is the data of a template.
 type page struct {
 	Title string
 	Here  string // the key of the place in the navigation
 	Error string
-	Live  bool // it renews itself
-	D     any  // what is on it
+	Live  bool // it refreshes itself
+	D     any  // its content
 
-	// What follows is filled in for every page.
+	// The other fields are filled in for every page.
 	Base    string
 	System  string
 	Frozen  bool // nobody may change anything
@@ -51,7 +51,7 @@ func (p *page) May(method, pattern string) (bool, error) {
 	return false, fmt.Errorf("there is no route %s %s", method, pattern)
 }
 
-// place is one that the navigation leads to.
+// place is a page in the navigation.
 type place struct{ Key, Path string }
 
 var places = []place{
@@ -74,10 +74,10 @@ func (p *page) Places() (all []place, err error) {
 	return all, nil
 }
 
-// Ago tells a time as seen by the database's clock.
+// Ago writes a time relative to the database's clock.
 func (p *page) Ago(t time.Time) string { return relative(t, p.Now) }
 
-// Age is how long ago a time was.
+// Age is the time since then.
 func (p *page) Age(t time.Time) string {
 	if t.IsZero() {
 		return "–"
@@ -105,7 +105,7 @@ var functions = template.FuncMap{
 	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 }
 
-// chartPart is what the chart's template is given. Name is the queue's, if it is the chart of one.
+// chartPart is the data of the chart's template. Name is the queue's, if it is the chart of a single queue.
 type chartPart struct {
 	C      chart
 	Range  string

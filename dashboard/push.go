@@ -40,7 +40,7 @@ func (v *visit) pushPage() error {
 	return v.showPush(http.StatusOK, form)
 }
 
-// original is the job of which a push is a copy; nil if it is none.
+// original is the job of which a push is a copy, or nil.
 func (v *visit) original(form *pushForm) (payload []byte, queue string, priority int, err error) {
 	switch {
 	case form.Job != "":
@@ -118,7 +118,7 @@ func (v *visit) pushJob() error {
 	return v.done(jobPath(id), nil, "pushed", -1)
 }
 
-// options reads what was typed.
+// options reads the form.
 func (f *pushForm) options() (options []sqlqueue.PushOption, err error) {
 	if strings.TrimSpace(f.Name) == "" {
 		return nil, errors.New(say("edit.name"))

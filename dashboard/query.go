@@ -15,7 +15,7 @@ import (
 // term is one condition of a query, such as queue:mail or data.customer.id:42.
 type term struct{ key, value string }
 
-// terms reads a query: conditions with spaces between them. A value with spaces stands in quotes, in which \" and \\ are a quote and a
+// terms reads a query: conditions with spaces between them. A value with spaces is in quotes, in which \" and \\ are a quote and a
 // backslash. A number alone is an id.
 func terms(text string) ([]term, error) {
 	var all []term
@@ -77,7 +77,7 @@ func quoted(key, value string) string {
 	return key + `:"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
-// joined makes a query of keys and values; what is empty is left out.
+// joined makes a query of keys and values, and leaves out empty values.
 func joined(pairs ...string) string {
 	var all []string
 	for pair := range slices.Chunk(pairs, 2) {
@@ -215,7 +215,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return whole + d, nil
 }
 
-// isCostly reports whether no index serves a filter, so that it is looked for in windows.
+// isCostly reports whether a filter has no index, so that it is searched in windows.
 func isCostly(f operator.JobFilter) bool {
 	return f.IDs == nil && (f.Name != "" || f.Fields != nil || f.OlderThan != 0 || !f.CreatedAfter.IsZero())
 }

@@ -11,7 +11,7 @@ import (
 
 type queueData struct {
 	queueRow
-	Known   bool // it holds something, or something was said about it
+	Known   bool // it has jobs, or controls
 	Workers int
 	Expire  string
 	Groups  groups
@@ -25,7 +25,7 @@ type queueData struct {
 
 func (v *visit) queuePage() error { return v.showQueue(http.StatusOK, nil) }
 
-// showQueue shows a queue; with a form, what was typed is kept.
+// showQueue shows a queue; a form keeps its typed values.
 func (v *visit) showQueue(status int, typed *limitForm) error {
 	name := v.query.Get("name")
 	s, err := v.look()
@@ -88,7 +88,7 @@ func (v *visit) up() error {
 	return v.tell("up", operator.ControlChange{Maintenance: &no})
 }
 
-// tell tells the workers of the queue that ?name= gives, or of all queues, and goes back to where the button was.
+// tell controls the workers of the queue in ?name=, or of all queues, and goes back to the page of the button.
 func (v *visit) tell(said string, change operator.ControlChange) error {
 	name := v.query.Get("name")
 	if name != "" {

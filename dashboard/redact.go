@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// mask stands where something is hidden.
+// mask replaces a hidden value.
 const mask = "••••"
 
 // secrets are parts of the names of members that are hidden, without - and _.
@@ -17,7 +17,7 @@ var secrets = []string{
 
 var dashes = strings.NewReplacer("_", "", "-", "")
 
-// hides reports whether a value of a job's data is not to be seen. Path is that of the names that lead to it.
+// hides reports whether a value of a job's data is hidden. Path is the path of names that leads to it.
 func (d *Dashboard) hides(job string, path []string, value []byte) bool {
 	return slices.ContainsFunc(path, isSecret) || d.config.Redact != nil && d.config.Redact(job, path, value)
 }
@@ -27,15 +27,15 @@ func isSecret(key string) bool {
 	return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(key, s) })
 }
 
-// credentials are those of an address, and what else is a secret in plain text.
+// credentials match those in an address, and other secrets in plain text.
 var (
 	credentials = regexp.MustCompile(`://[^/?#\s"'<>:@]*:\S*@|://[^/?#\s"'<>@]+@`)
 	assignments = regexp.MustCompile(`(?i)(password|passwd|pwd|secret|token|api[_-]?key)=[^\s&;"']+`)
 	bearers     = regexp.MustCompile(`(?i)\b(bearer|basic) [A-Za-z0-9._~+/=-]{8,}`)
 )
 
-// hideCredentials hides what is secret in a text that is no JSON: user and password in addresses, password=…,
-// and what authorizes a request.
+// hideCredentials hides secrets in a text that is not JSON: user and password in addresses, password=…,
+// and the Authorization of a request.
 func hideCredentials(text string) string {
 	has := func(part string) bool { return strings.Contains(text, part) } // a megabyte is looked through fast
 	if has("://") && has("@") {
@@ -50,7 +50,7 @@ func hideCredentials(text string) string {
 	return text
 }
 
-// redactor copies JSON byte for byte, but for what is hidden.
+// redactor copies JSON byte for byte, except hidden values.
 type redactor struct {
 	in    []byte
 	at    int
@@ -63,7 +63,7 @@ type redactor struct {
 
 const maxDepth = 500
 
-// redact hides what is secret in a payload. Of one that was cut, or that is no JSON, it returns as much as it can read.
+// redact hides the secrets in a payload. If that was cut, or is not JSON, it returns as much as it can read.
 func (d *Dashboard) redact(job string, payload []byte) []byte {
 	return d.redacted(payload, func(path []string, value []byte) bool {
 		return path[0] == "data" && len(path) > 1 && d.config.Redact(job, path[1:], value)
@@ -93,7 +93,7 @@ func (r *redactor) peek() byte {
 	return r.in[r.at]
 }
 
-// space passes what may stand between tokens, which is not shown, and reports whether something follows.
+// space skips the white space between tokens, which is not shown, and reports whether something follows.
 func (r *redactor) space() {
 	for r.at < len(r.in) && strings.IndexByte(" \t\r\n", r.in[r.at]) >= 0 {
 		r.at++

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// route is one thing that can be asked. Names of queues, jobs and workers never stand in a path, where they could lead to another route:
-// they are in the query. {id} is a positive number.
+// route is one kind of request. Names of queues, jobs and workers are in the query and never in the path, where they could lead to another
+// route. {id} is a positive number.
 type route struct {
 	method  string
 	pattern string
@@ -15,7 +15,7 @@ type route struct {
 	serve   func(*visit) error
 }
 
-// routes are all of them. A right that is not written here is not needed: there is no other check.
+// routes are all routes with their rights. There is no other check.
 func routes() []route {
 	return []route{
 		{"GET", "/", view, (*visit).overview},
@@ -97,7 +97,7 @@ func routes() []route {
 	}
 }
 
-// find returns the route of a request, with the id in its path, or the methods that there are instead.
+// find returns the route of a request, with the id in its path, or the allowed methods.
 func (d *Dashboard) find(method, path string) (found *route, id int64, allowed []string) {
 	if method == http.MethodHead {
 		method = http.MethodGet

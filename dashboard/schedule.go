@@ -72,7 +72,7 @@ func (v *visit) showSchedule(status int, typed *scheduleForm) error {
 	return v.render(status, "schedule", &page{Title: say("schedule.title", brief(80, name)), Here: "schedules", Live: true, D: d})
 }
 
-// isFixed reports whether a program sets a schedule, which would set it back.
+// isFixed reports whether a program sets a schedule, and so would undo a change.
 func isFixed(s operator.Schedule) bool { return s.Origin != ownOrigin && s.Origin != "cli" }
 
 // newSchedulePage shows the form of a new schedule.
@@ -100,7 +100,7 @@ func (v *visit) scheduleFormOf(s operator.Schedule) scheduleForm {
 	}
 }
 
-// exactly writes a duration as briefly as it can be read again.
+// exactly writes a duration in the shortest form that can be read again.
 func exactly(d time.Duration) string {
 	brief := strings.ReplaceAll(roughly(d), " ", "")
 	if read, err := parseDuration(brief); err == nil && read == d {
@@ -109,7 +109,7 @@ func exactly(d time.Duration) string {
 	return d.String()
 }
 
-// scheduleVersion tells what a schedule says from what it said before. What has happened does not count.
+// scheduleVersion identifies the settings of a schedule, without its times.
 func scheduleVersion(s operator.Schedule) string {
 	sum := fnv.New64a()
 	_, _ = fmt.Fprintf(sum, "%q %q %q %q %d %q %q %d %q",
@@ -125,7 +125,7 @@ func (v *visit) typedSchedule() *scheduleForm {
 	}
 }
 
-// asksTimes reports whether the form was sent for the next times alone, as it is without JavaScript.
+// asksTimes reports whether the form was sent only for the next times, as it is without JavaScript.
 func (v *visit) asksTimes() bool { return v.form("look") != "" }
 
 // addSchedule sets a new schedule.
@@ -191,7 +191,7 @@ func (v *visit) setSchedule(typed *scheduleForm, was operator.Schedule, keep fun
 	return v.done("schedules/show", url.Values{"name": {s.Name}}, "edited", -1)
 }
 
-// scheduleOf reads what was typed. What was hidden stays what it was.
+// scheduleOf reads the form. Hidden values keep their old values.
 func (v *visit) scheduleOf(typed *scheduleForm, was operator.Schedule) (s sqlqueue.Schedule, err error) {
 	s = sqlqueue.Schedule{
 		Name: typed.Name, Zone: strings.TrimSpace(typed.Zone), Missed: sqlqueue.Missed(typed.Missed), NoOverlap: typed.NoOverlap,

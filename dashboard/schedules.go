@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	schedulesFresh = 5 * time.Second // how long each last job takes to be looked at by itself
-	mostSchedules  = 200             // of which the last job is looked at
+	schedulesFresh = 5 * time.Second // long, because each last job is read separately
+	mostSchedules  = 200             // whose last job is read
 	timesShown     = 10
 )
 
@@ -23,7 +23,7 @@ type scheduleRow struct {
 	operator.Schedule
 	When string
 	Job  string // its name
-	Last string // what became of the last job: a state, failed, discarded or ended; empty: there was none
+	Last string // of the last job: its state, failed, discarded or ended; empty: no job yet
 }
 
 type schedulesData struct {
@@ -55,7 +55,7 @@ func (d *Dashboard) loadSchedules(ctx context.Context) ([]scheduleRow, error) {
 	return rows, nil
 }
 
-// lastJobs says what became of the last job of each schedule, by its id.
+// lastJobs returns the result of each schedule's last job, by its id.
 func (d *Dashboard) lastJobs(ctx context.Context, all []operator.Schedule) (map[int64]string, error) {
 	ends := map[int64]string{}
 	var ids []int64
@@ -94,7 +94,7 @@ func (d *Dashboard) lastJobs(ctx context.Context, all []operator.Schedule) (map[
 	return ends, nil
 }
 
-// whenOf is how people write when a schedule comes.
+// whenOf is the text of a schedule's times for people.
 func whenOf(s operator.Schedule) string {
 	if s.Cron != "" {
 		return s.Cron
@@ -102,7 +102,7 @@ func whenOf(s operator.Schedule) string {
 	return "every " + s.Every
 }
 
-// ruleOf reads what people write: a cron expression, or an interval with or without every before it.
+// ruleOf reads such a text: a cron expression, or an interval with or without every before it.
 func ruleOf(when string) (cron, every string) {
 	when = strings.TrimSpace(when)
 	if interval, ok := strings.CutPrefix(when, "every "); ok {
@@ -115,20 +115,20 @@ func ruleOf(when string) (cron, every string) {
 	return when, ""
 }
 
-// nextTime is one for which a schedule comes.
+// nextTime is one of the next times of a schedule.
 type nextTime struct {
 	At   time.Time
 	Text string // by the schedule's clock
 }
 
-// times are the next for which a schedule comes, or what is wrong with it.
+// times are the next times of a schedule, or an error in it.
 type times struct {
 	Next  []nextTime
 	Wrong string
 	Now   time.Time
 }
 
-// In is how long it is until a time.
+// In is the duration until the time.
 func (t times) In(at time.Time) string { return relative(at, t.Now) }
 
 func timesOf(when, zone string, created, now time.Time) times {
@@ -147,7 +147,7 @@ func timesOf(when, zone string, created, now time.Time) times {
 	return t
 }
 
-// scheduleTimes answers with the next times of what is typed, for the form that asks with each key.
+// scheduleTimes answers with the next times of the form, which asks after each key press.
 func (v *visit) scheduleTimes() error {
 	s, err := v.look()
 	if err != nil {

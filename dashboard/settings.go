@@ -14,7 +14,7 @@ type settingsData struct {
 	OperationsKept, Hidden                 string
 }
 
-// settingsPage shows what this dashboard is set to, and what its visitor may do.
+// settingsPage shows the dashboard's settings, and the visitor's rights.
 func (v *visit) settingsPage() error {
 	d := settingsData{
 		Who: v.who(), Role: say("role." + v.user.Role.String()), Refresh: exactly(v.config.Refresh), Queue: v.queue.Config().Queue,

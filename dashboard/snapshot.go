@@ -8,7 +8,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// snapshot is what all viewers see of the queues and workers.
+// snapshot is the state of queues and workers that all viewers share.
 type snapshot struct {
 	Queues  []operator.QueueInfo
 	Counts  operator.Counts // of the last hour
@@ -18,9 +18,9 @@ type snapshot struct {
 
 const (
 	countedTo     = 1000 // how far jobs of a queue and state are counted
-	amongWaiting  = 5000 // how many waiting jobs are looked at to tell what was pushed
+	amongWaiting  = 5000 // how many waiting jobs are read for the rate of pushes
 	retryInterval = time.Second
-	groupsFresh   = 5 * time.Second // it takes longer to group ten thousand errors than all else
+	groupsFresh   = 5 * time.Second // long, because grouping ten thousand errors is the slowest part
 )
 
 func (d *Dashboard) loadSnapshot(ctx context.Context) (s snapshot, err error) {
@@ -46,7 +46,7 @@ func (d *Dashboard) loadGroups(ctx context.Context) ([]operator.FailedGroup, err
 	return d.operator.FailedGroups(ctx, operator.FailedFilter{}, mostGrouped)
 }
 
-// shared is something that is read once for all who look, and not at all while nobody does.
+// shared is a value that is read once for all viewers, and only while somebody looks.
 type shared[T any] struct {
 	fresh time.Duration // how old it may be
 	load  func(context.Context) (T, error)
@@ -54,11 +54,11 @@ type shared[T any] struct {
 	mu     sync.Mutex
 	value  T
 	err    error
-	at     time.Time // when it was read; zero: never, or it does not hold any more
+	at     time.Time // when it was read; zero: never, or it is outdated
 	flight *flight[T]
 }
 
-// flight is one reading, for all who wait for it.
+// flight is one reading, for all requests that wait for it.
 type flight[T any] struct {
 	landed  chan struct{}
 	value   T
@@ -66,7 +66,7 @@ type flight[T any] struct {
 	spoiled bool // something was changed meanwhile
 }
 
-// get returns what was read, at most fresh ago. Of many who ask at once, one reads, in a context of its own.
+// get returns the value, which was read at most fresh ago. Of many requests at once, one reads, in a context of its own.
 func (s *shared[T]) get(ctx context.Context) (T, error) {
 	s.mu.Lock()
 	age := time.Since(s.at)
@@ -102,7 +102,7 @@ func (s *shared[T]) read(ctx context.Context, f *flight[T]) {
 	close(f.landed)
 }
 
-// spoil says that what was read does not hold any more.
+// spoil marks the value as outdated.
 func (s *shared[T]) spoil() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *shared[T]) spoil() {
 	}
 }
 
-// health knows since when the database has been away.
+// health has the time since when the database has been down.
 type health struct {
 	mu    sync.Mutex
 	since time.Time // zero: it answers

@@ -22,11 +22,11 @@ type subscriptionRow struct {
 type subscriptionsData struct {
 	Rows   []subscriptionRow
 	Form   subscriptionForm
-	Secret string // of the subscription that was just made, which is shown this once
+	Secret string // of the new subscription, which is shown only once
 	Made   string // its name
 }
 
-// subscriptionForm is a subscription as it was typed.
+// subscriptionForm is a subscription as typed.
 type subscriptionForm struct {
 	Name, URL, Queue string
 	Unsigned         bool
@@ -58,7 +58,7 @@ func (v *visit) showSubscriptions(status int, d subscriptionsData) error {
 	return v.render(status, "subscriptions", &page{Title: say("subscriptions"), Here: "subscriptions", Live: live, D: d})
 }
 
-// hostOf is what of a URL is certainly no secret.
+// hostOf is the part of a URL that is certainly not secret.
 func hostOf(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" {
@@ -67,7 +67,7 @@ func hostOf(text string) string {
 	return parsed.Scheme + "://" + parsed.Host
 }
 
-// subscribe makes a subscription, and shows its secret.
+// subscribe creates a subscription, and shows its secret.
 func (v *visit) subscribe() error {
 	typed := subscriptionForm{Name: v.form("name"), URL: v.form("url"), Queue: v.form("queue"), Unsigned: v.form("unsigned") != ""}
 	keep := func(text string) error {
@@ -95,7 +95,7 @@ func (v *visit) subscribe() error {
 	return v.showSubscriptions(http.StatusOK, subscriptionsData{Secret: s.Secret, Made: s.Name})
 }
 
-// newSecret is one of Standard Webhooks.
+// newSecret returns a secret in the form of Standard Webhooks.
 func newSecret() string {
 	const size = 32
 	key := make([]byte, size)

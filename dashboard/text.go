@@ -22,7 +22,7 @@ func grouped(n int64) string {
 	return text
 }
 
-// upTo writes a number that was counted up to a limit, 0 for none.
+// upTo writes a number that was counted up to a limit; 0: no limit.
 func upTo(n, limit int64) string {
 	if limit > 0 && n >= limit {
 		return grouped(n) + "+"
@@ -83,7 +83,7 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// relative tells a time as seen from now.
+// relative writes a time relative to now.
 func relative(t, now time.Time) string {
 	if t.IsZero() {
 		return "–"
@@ -100,8 +100,8 @@ func relative(t, now time.Time) string {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// visible makes text of others safe to show: what is not a printable character, such as one that turns the direction of writing, is
-// shown as Go writes it in a string. Lines and tabs stay.
+// visible makes foreign text safe to show: characters that are not printable, such as one that changes the direction of writing, are shown
+// as in a Go string. Lines and tabs stay.
 func visible(s string) string {
 	isFine := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) || r == '\n' || r == '\t' }
 	if strings.IndexFunc(s, func(r rune) bool { return !isFine(r) }) < 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// node is a value of JSON as it stands there, byte for byte: numbers are never read.
+// node is a value of JSON, byte for byte: numbers are never parsed.
 type node struct {
 	Name    string
 	HasName bool
@@ -22,7 +22,7 @@ type node struct {
 	More    int // members that are not shown
 }
 
-// Open is whether a value is shown with what is in it at first.
+// Open reports whether a value is expanded at first.
 func (n node) Open() bool { return n.Size <= 30 }
 
 const (
@@ -31,7 +31,7 @@ const (
 	maxLevels  = 12
 )
 
-// treeOf reads JSON of which secrets are hidden already.
+// treeOf reads JSON whose secrets are hidden already.
 func treeOf(raw []byte) node {
 	left := maxNodes
 	return tree(raw, maxLevels, &left)
@@ -84,7 +84,7 @@ func tree(raw []byte, levels int, left *int) node {
 	return n
 }
 
-// nameAndData returns what is to be shown of a payload, also of one that no handler could read or that was cut.
+// nameAndData returns the parts of a payload to show, also if no handler could read it or it was cut.
 func (d *Dashboard) nameAndData(payload []byte) (name, data string) {
 	parsed, err := sqlqueue.ParsePayload(payload)
 	if err == nil || parsed.Job != "" && parsed.Data != nil {
@@ -98,7 +98,7 @@ func (d *Dashboard) nameAndData(payload []byte) (name, data string) {
 	return name, hidden
 }
 
-// indented writes JSON on lines, without touching its values. What is no JSON stays.
+// indented writes JSON on lines, without changing its values. Text that is not JSON stays.
 func indented(raw []byte) string {
 	var b bytes.Buffer
 	if json.Indent(&b, raw, "", "  ") != nil {
@@ -107,8 +107,7 @@ func indented(raw []byte) string {
 	return b.String()
 }
 
-// restore puts what was hidden back into data that was edited: where a masked text still stands, at the same place as before. The error
-// says where a mask stands for nothing.
+// restore puts hidden values back into edited data, where a mask is still in its place. It returns an error for a mask that hides nothing.
 func restore(edited, original, masked []byte) ([]byte, error) {
 	if !bytes.Contains(edited, []byte(mask)) {
 		return edited, nil
@@ -150,8 +149,8 @@ func restore(edited, original, masked []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// keepsHidden reports whether what was hidden in an edited text is hidden in what it became, under the job's name that it will have:
-// Config.Redact may hide it only for the old name.
+// keepsHidden reports whether the values that were hidden in an edited text stay hidden under the job's new name: Config.Redact may hide
+// them only for the old name.
 func (d *Dashboard) keepsHidden(name, edited string, data []byte) bool {
 	return strings.Count(string(d.redactData(name, data)), mask) >= strings.Count(edited, mask)
 }
@@ -161,7 +160,7 @@ type element struct {
 	value json.RawMessage
 }
 
-// elements are those of an object or an array; nil of anything else.
+// elements are those of an object or an array; nil for other values.
 func elements(raw []byte) []element {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	start, err := decoder.Token()
@@ -186,7 +185,7 @@ func elements(raw []byte) []element {
 	return all
 }
 
-// member is the value of a name, nil if there is none or more than one.
+// member is the value of a name; nil if the name is missing or there twice.
 func member(all []element, name string) (value json.RawMessage) {
 	for _, e := range all {
 		if e.name == name && value != nil {

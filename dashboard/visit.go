@@ -19,14 +19,14 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// visit is one request: who sends it, from where, and what for.
+// visit is one request, with its user and route.
 type visit struct {
 	*Dashboard
 	w        http.ResponseWriter
 	r        *http.Request
 	query    url.Values // of the URL: names are here, byte for byte
 	user     User
-	operator *operator.Operator // writes down what the user changes
+	operator *operator.Operator // records the user's changes
 	path     string             // below the dashboard
 	base     string             // leads back to its root
 	id       int64              // from the path
@@ -38,7 +38,7 @@ const (
 	stepPatience = 30 * time.Second // of a request that changes many rows
 )
 
-// problem is what is wrong with a request, for the one who sent it.
+// problem is an error in a request, for its sender.
 type problem struct {
 	status int
 	text   string
@@ -61,7 +61,7 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve lets in who may come in, and answers by the route.
+// serve checks the user's rights, and answers by the route.
 func (v *visit) serve() error {
 	var refused string
 	if v.user, refused = v.admit(v.r); refused != "" {
@@ -113,7 +113,7 @@ func (v *visit) serve() error {
 	return err
 }
 
-// answers reports whether the database answers, so that what took too long was too much for it.
+// answers reports whether the database answers. If so, a request that took too long was too large.
 func (v *visit) answers() bool {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(v.ctx()), time.Second)
 	defer stop()
@@ -121,7 +121,7 @@ func (v *visit) answers() bool {
 	return err == nil
 }
 
-// who is the user as the list of changes has it.
+// who is the user's name in the list of changes.
 func (v *visit) who() string {
 	if v.config.Access == nil {
 		return "localhost"
@@ -131,15 +131,15 @@ func (v *visit) who() string {
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
 
-// form is a field of a posted form, as lines end elsewhere.
+// form is a field of a posted form, with \n at the end of lines.
 func (v *visit) form(name string) string {
 	return strings.ReplaceAll(v.r.PostForm.Get(name), "\r\n", "\n")
 }
 
-// may reports whether the visitor has a right, for what a page shows.
+// may reports whether the visitor has a right, for buttons on a page.
 func (v *visit) may(p permission) bool { return v.Dashboard.may(v.user, p) }
 
-// refuse answers with what went wrong.
+// refuse answers with an error.
 func (v *visit) refuse(err error) {
 	var asked *problem
 	status, text := http.StatusServiceUnavailable, ""
@@ -175,7 +175,7 @@ func (v *visit) redirect(to string) {
 	v.w.WriteHeader(http.StatusSeeOther)
 }
 
-// done goes to a page, which then says what was done.
+// done redirects to a page, which then reports what was done.
 func (v *visit) done(to string, query url.Values, said string, n int) error {
 	if query == nil {
 		query = url.Values{}
@@ -188,7 +188,7 @@ func (v *visit) done(to string, query url.Values, said string, n int) error {
 	return nil
 }
 
-// write sends a body, or only that it is still the one that the browser has.
+// write sends a body, or 304 if the browser has it already.
 func (v *visit) write(status int, kind string, body []byte) {
 	h := v.w.Header()
 	h.Set("Content-Type", kind)
@@ -226,7 +226,7 @@ func (v *visit) writeJSON(status int, value any) {
 	v.write(status, "application/json; charset=utf-8", body.Bytes())
 }
 
-// isAsked reports whether an error of a change is about what was asked, and not about the database: then the database answers.
+// isAsked reports whether an error of a change is about the request, and not about the database.
 func (v *visit) isAsked(err error) bool {
 	var duplicate *sqlqueue.DuplicateError
 	if errors.As(err, &duplicate) || errors.Is(err, operator.ErrReserved) || errors.Is(err, operator.ErrNotReserved) || isGone(err) {
@@ -236,7 +236,7 @@ func (v *visit) isAsked(err error) bool {
 	return alive == nil
 }
 
-// isGone reports whether an error says that what was asked for is not there.
+// isGone reports whether an error says that the requested thing does not exist.
 func isGone(err error) bool {
 	for _, gone := range []error{
 		operator.ErrNotFound, operator.ErrNoWorker, operator.ErrNoSchedule, operator.ErrNoSubscription, sqlqueue.ErrNoBatch,
@@ -248,7 +248,7 @@ func isGone(err error) bool {
 	return false
 }
 
-// refusal is why something could not be changed, for the one who asked.
+// refusal is the reason why something could not be changed, for the user.
 func (v *visit) refusal(err error) error {
 	if isGone(err) || !v.isAsked(err) {
 		return err
