@@ -50,7 +50,7 @@ func TestImportLaravel(t *testing.T) {
 		laravelPayload, "RuntimeException: no route in /srv/app.php:7\nStack trace:\n#0 {main}")
 
 	want := "would import 3 jobs and 1 failed job\n1  billing  send_invoice\n1  mail     resize@handle\n1 job that a worker has: not imported\n" +
-		"job 4 cannot be converted: its payload is not what that queue writes: "
+		"job 4 cannot be converted: its payload is not in the format of that queue: "
 	args := []string{"laravel", "--queue", "default=billing", "--rename", `App\Jobs\SendInvoice=send_invoice`, "--failed"}
 	if got := s.imported(append(args, "--dry-run")...); !strings.HasPrefix(got, want) {
 		t.Errorf("the dry run prints %q, want %q", got, want)

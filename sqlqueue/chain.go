@@ -175,7 +175,7 @@ func (p *Payload) checkNext(level int) error {
 
 func checkList(jobs []Next, level int) error {
 	if len(jobs) > 0 && level > mostLevels {
-		return fmt.Errorf("more than %d jobs stand in one another: make a list of those that run one after the other", mostLevels)
+		return fmt.Errorf("jobs are nested more than %d levels deep: make a list of jobs that run one after the other", mostLevels)
 	}
 	for i := range jobs {
 		if err := jobs[i].check(level); err != nil {

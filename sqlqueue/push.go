@@ -217,7 +217,7 @@ func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
 	case err != nil:
 		return nil, err
 	case len(p.queues) == 0:
-		return nil, errors.New("OnQueue names no queue")
+		return nil, errors.New("OnQueue has no queue")
 	case p.sync && q.config.Runner == nil:
 		return nil, errors.New("sync mode needs handlers: set Config.Runner")
 	case p.sync && (p.delay > 0 || !p.at.IsZero()):
@@ -271,10 +271,10 @@ func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 	}
 	for _, queue := range p.queues {
 		if queue == "*" {
-			return fmt.Errorf("queue %q stands for all queues: push to one of them", queue)
+			return fmt.Errorf("queue %q means all queues: push to one of them", queue)
 		}
 		if driver.IsPattern(queue) {
-			return fmt.Errorf("queue %q stands for all queues below %s: push to one of them, such as %q",
+			return fmt.Errorf("queue %q means all queues below %s: push to one of them, such as %q",
 				queue, driver.Level(queue), driver.Level(queue)+"1")
 		}
 		if err := CheckQueueName(queue); err != nil {

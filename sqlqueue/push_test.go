@@ -186,7 +186,7 @@ func TestPushRefuses(t *testing.T) {
 		{"not a number", sqlqueue.Named("x", math.NaN()), nil, `data of job "x"`},
 		{"an error of its own", unmarshalable{}, nil, "cannot say"},
 		{"broken raw JSON", sqlqueue.Named("x", json.RawMessage(`{"a":`)), nil, `data of job "x"`},
-		{"no queues", invoice{}, options(sqlqueue.OnQueue()), "names no queue"},
+		{"no queues", invoice{}, options(sqlqueue.OnQueue()), "has no queue"},
 		{"an empty queue", invoice{}, options(sqlqueue.OnQueue("mail", "")), "the queue is empty"},
 		{"a long queue", invoice{}, options(sqlqueue.OnQueue(long)), "has 192 characters"},
 		{"an empty key", invoice{}, options(sqlqueue.Unique("")), "the unique key is empty"},

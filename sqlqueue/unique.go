@@ -163,7 +163,7 @@ func keyOfData(name string, data json.RawMessage, fields []string) (string, erro
 		}
 		for _, field := range fields {
 			if field == "" {
-				return "", errors.New("UniqueByData has an empty field: name members of the data, or none for all of it")
+				return "", errors.New("UniqueByData has an empty field: name members of the data, or leave them out to use all of it")
 			}
 		}
 		found := maps.Clone(object)

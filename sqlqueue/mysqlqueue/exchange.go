@@ -74,7 +74,7 @@ const clockSQL = `SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(
 // settleBound settles in the caller's transaction.
 func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
 	if len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
-		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can be settled only")
+		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can only be settled")
 	}
 	c := &exchange{store: s, db: s.DB, x: x}
 	err := c.settle(ctx)

@@ -88,7 +88,7 @@ func TestBoundExchangeSettlesOnly(t *testing.T) {
 		"requeue": {Requeue: 1},
 		"reserve": {Limit: 1, Number: "w-1"},
 	} {
-		if _, err := q.Exchange(context.Background(), x); err == nil || !strings.Contains(err.Error(), "settled only") {
+		if _, err := q.Exchange(context.Background(), x); err == nil || !strings.Contains(err.Error(), "only be settled") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -56,7 +56,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	on, ok := sqldb.ExecutorOf(db)
 	if !ok {
-		return nil, errors.New("jobs can be inserted in a transaction only")
+		return nil, errors.New("jobs can only be inserted in a transaction")
 	}
 	packet, err := s.session(ctx, db)
 	if err != nil {
@@ -273,7 +273,7 @@ func (p *push) first(result sql.Result, err error) (int64, error) {
 		id, err := result.LastInsertId()
 		if err == nil && id <= 0 {
 			err = &sqlqueue.RefusedError{
-				Err:  errors.New("the table of jobs has given its greatest ids away: somebody has inserted a row with such an id"),
+				Err:  errors.New("the table of jobs has used up its ids: a row with a very large id was inserted"),
 				Cure: "delete that row and set the table's AUTO_INCREMENT back, to 1 more than the greatest id below",
 			}
 		}

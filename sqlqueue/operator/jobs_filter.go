@@ -70,11 +70,11 @@ func (f *JobFilter) check() error {
 	}
 	for _, field := range f.Fields {
 		if len(field.Path) == 0 {
-			return errors.New("a condition on a field of the data names none")
+			return errors.New("a condition on a field of the data has no key")
 		}
 		for _, key := range field.Path {
 			if key == "" || strings.ContainsAny(key, "\"\\\x00") || !utf8.ValidString(key) {
-				return fmt.Errorf("no field of the data is looked for by the key %q: it must not be empty or have a quote or a backslash", key)
+				return fmt.Errorf("the key %q of a field of the data is not valid: it must not be empty or contain a quote or a backslash", key)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (o *Operator) Schedule(ctx context.Context, name string) (Schedule, error) 
 
 func (t *tables) schedule(ctx context.Context, name string) (Schedule, error) {
 	if name == "" {
-		return Schedule{}, errors.New("a schedule's name is not empty")
+		return Schedule{}, errors.New("the schedule's name is empty")
 	}
 	found, err := t.Schedules(ctx, name)
 	if err == nil && len(found) == 0 {
@@ -98,7 +98,7 @@ func (o *Operator) nextOf(ctx context.Context, of Schedule) (time.Time, error) {
 	}
 	next, err := sqlqueue.ScheduleTimes(of.Cron, of.Every, of.Zone, of.CreatedAt, now, 1)
 	if err == nil && len(next) == 0 {
-		err = errors.New("it does not come any more")
+		err = errors.New("it has no next time")
 	}
 	if err != nil {
 		return now, err

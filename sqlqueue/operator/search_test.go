@@ -19,7 +19,7 @@ func TestFieldsRefuse(t *testing.T) {
 		path []string
 		want string
 	}{
-		"no key":       {nil, "names none"},
+		"no key":       {nil, "has no key"},
 		"an empty key": {[]string{"a", ""}, `the key ""`},
 		"a quote":      {[]string{`a"b`}, `the key "a\"b"`},
 		"a backslash":  {[]string{`a\b`}, `the key "a\\b"`},

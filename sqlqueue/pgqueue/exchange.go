@@ -135,7 +135,7 @@ func (c *exchange) run(ctx context.Context) error {
 func (c *exchange) settleBound(ctx context.Context) (driver.Exchanged, error) {
 	only := driver.Exchange{Settle: c.x.Settle}
 	if len(c.x.Touch)+len(c.x.Abandoned)+c.x.Requeue+c.x.Limit > 0 {
-		return c.answer, errors.New("in a caller's transaction jobs can be settled only")
+		return c.answer, errors.New("in a caller's transaction jobs can only be settled")
 	}
 	c.x, c.done = only, nil
 	for _, step := range c.settle() {

@@ -76,7 +76,7 @@ func closeSoon(ctx context.Context, conn interface{ Close(context.Context) error
 // tryHearing sends a notification on another connection, and waits until it arrives.
 func (s *store) tryHearing(ctx context.Context, conn *pgx.Conn) error {
 	const patience = 3 * time.Second
-	unheard := errors.New("LISTEN does not hear NOTIFY: is there a pgbouncer in transaction mode?")
+	unheard := errors.New("LISTEN gets no notifications: is there a pgbouncer in transaction mode?")
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, unheard)
 	defer cancel()
 	word := fmt.Sprintf("hears? %d", conn.PgConn().PID()) // no name of a queue has a question mark and a space at its end

@@ -62,7 +62,7 @@ func isPooled(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
 		return false, translate(err)
 	}
 	if len(answers) != 1 || len(answers[0].Rows) != 1 {
-		return false, errors.New("the server does not tell its process")
+		return false, errors.New("the server does not report its process id")
 	}
 	return string(answers[0].Rows[0][0]) != strconv.FormatUint(uint64(conn.PID()), 10), nil
 }

@@ -51,7 +51,7 @@ func CheckTx(tx Executor) error {
 		return errors.New("the transaction is nil")
 	}
 	if _, isPool := tx.(*sql.DB); isPool {
-		return errors.New("a *sql.DB is no transaction: give the *sql.Tx of its BeginTx")
+		return errors.New("a *sql.DB is not a transaction: use the *sql.Tx of its BeginTx")
 	}
 	return nil
 }

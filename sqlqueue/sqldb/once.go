@@ -62,7 +62,7 @@ func (d *Database) takeOnce(ctx context.Context, db DB, job driver.NewJob) (hold
 			return holder, held, err
 		}
 	}
-	return 0, false, errors.New("the row of the unique key in job_once is deleted again and again")
+	return 0, false, errors.New("the row of the unique key in job_once was deleted again and again by other transactions")
 }
 
 // clock is the time now, as the tables keep times.

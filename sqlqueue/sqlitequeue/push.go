@@ -42,7 +42,7 @@ func (s *store) Push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed
 func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	tx, ok := sqldb.ExecutorOf(db)
 	if !ok {
-		return nil, errors.New("jobs can be inserted in a transaction only")
+		return nil, errors.New("jobs can only be inserted in a transaction")
 	}
 	pushed, err := s.pushAll(ctx, tx, jobs)
 	if err == nil {

@@ -103,7 +103,7 @@ func (r *Reused) ask(ctx context.Context, c *reused, job Job, line []byte) error
 	a, err := parseAnswer(text, job.ID)
 	if err != nil {
 		c.finish(true)
-		return withWords(fmt.Errorf("the command wrote a line that is no answer to the job: %w: %.200q", err, text), c.said())
+		return withWords(fmt.Errorf("the command wrote a line that is not an answer to the job: %w: %.200q", err, text), c.said())
 	}
 	if how == answered {
 		c.errorOutput.drain()

@@ -109,7 +109,7 @@ func TestAnswers(t *testing.T) {
 			switch {
 			case want.err == "" && err != nil, want.err != "" && (err == nil || !strings.Contains(err.Error(), want.err)):
 				t.Errorf("the error is %v, want %q", err, want.err)
-			case want.wrong != (err != nil && strings.Contains(err.Error(), "a line that is no answer to the job")):
+			case want.wrong != (err != nil && strings.Contains(err.Error(), "a line that is not an answer to the job")):
 				t.Errorf("the error is %v", err)
 			case errors.As(err, new(*FailError)) != want.failed:
 				t.Errorf("it failed for good, or not: %v", err)

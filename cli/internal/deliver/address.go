@@ -99,7 +99,7 @@ func allow(a netip.Addr, publicOnly bool) error {
 		case in(translated, one):
 			return fmt.Errorf("%s leads to another address, which cannot be checked: refused", a)
 		case one.IsUnspecified():
-			return fmt.Errorf("%s is no host's address: refused", a)
+			return fmt.Errorf("%s is not the address of a host: refused", a)
 		case one.IsMulticast():
 			return fmt.Errorf("%s is a multicast address: refused", a)
 		}

@@ -102,7 +102,7 @@ type phpPayload struct {
 func php(r row) (job, error) {
 	var p phpPayload
 	if err := json.Unmarshal(r.payload, &p); err != nil {
-		return job{}, fmt.Errorf("its payload is not what that queue writes: %w", err)
+		return job{}, fmt.Errorf("its payload is not in the format of that queue: %w", err)
 	}
 	name := p.Job
 	if strings.Contains(p.Job, "CallQueuedHandler") {

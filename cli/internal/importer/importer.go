@@ -51,7 +51,7 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 		return nil, exit.Usagef("unknown source %q: use %s", s.Source, strings.Join(Sources(), ", "))
 	}
 	if !slices.Contains(source.dialects, d.Dialect) {
-		return nil, exit.Usagef("the jobs of %s are not kept in %s", s.Source, d.Dialect)
+		return nil, exit.Usagef("%s does not keep jobs in %s", s.Source, d.Dialect)
 	}
 	for _, queue := range s.Queues {
 		if err := sqlqueue.CheckQueueName(queue); err != nil {

@@ -100,7 +100,7 @@ func jsonOf(node *yaml.Node) (json.RawMessage, error) {
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		return nil, settings.At(node, "data is nothing that JSON has: %v", err)
+		return nil, settings.At(node, "data cannot be written as JSON: %v", err)
 	}
 	return text, nil
 }

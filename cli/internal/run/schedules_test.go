@@ -74,7 +74,7 @@ func TestSchedulesOfAFileAreWrong(t *testing.T) {
 		"schedules: {a: {job: x, priority: high}}":    "priority is",
 		"schedules: {a: {job: x, no_overlap: maybe}}": "no_overlap is",
 		"schedules: {a: {job: x, catch_up: long}}":    "catch_up",
-		"schedules: {a: {job: x, data: {1: 2}}}":      "data is nothing that JSON has",
+		"schedules: {a: {job: x, data: {1: 2}}}":      "data cannot be written as JSON",
 	} {
 		if _, _, err := parseHandlers([]byte("x: {command: y}\n" + text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)

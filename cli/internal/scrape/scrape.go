@@ -34,7 +34,7 @@ func ParseAddress(text string) (string, error) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%.80q is no address: use a port, such as 9464, or a host and a port, such as 0.0.0.0:9464", text)
+		return "", fmt.Errorf("%.80q is not an address: use a port, such as 9464, or a host and a port, such as 0.0.0.0:9464", text)
 	}
 	if host == "" {
 		host = "127.0.0.1"
