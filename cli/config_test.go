@@ -176,7 +176,7 @@ func TestF4_MistakesInTheFile(t *testing.T) {
 		"postgres://app:" + secret + "@db/x: 1":   "c.yaml:1: there is no setting (not shown)",
 		"postgres://app:" + secret + "@db/x":      "c.yaml:1: the file is a string: it must be a map",
 		"dsn: [postgres://app:" + secret + "@db]": "c.yaml:1: dsn: it is a list",
-		"dsn: {a: " + secret + "}":                `c.yaml:1: "dsn" is no command`,
+		"dsn: {a: " + secret + "}":                `c.yaml:1: "dsn" is not a command`,
 	} {
 		configured(t, "c.yaml", text)
 		for _, args := range [][]string{{"queues", "--config", "c.yaml"}, {"config", "show", "--config", "c.yaml"}} {

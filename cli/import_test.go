@@ -176,7 +176,7 @@ func TestImportMistakes(t *testing.T) {
 	for args, says := range map[string]string{
 		"import laravel --yes":               `the table "jobs" is sqlqueue's own`,
 		"import beanstalk --yes":             `unknown source "beanstalk": use laravel, river, think-queue`,
-		"import river --yes":                 "the jobs of river are not kept in sqlite",
+		"import river --yes":                 "river does not keep jobs in sqlite",
 		"import laravel --table a;b --yes":   "is not the name of a table",
 		"import":                             "sqlqueue import needs SOURCE",
 		"import laravel --queue a=b,c --yes": "--queue: ",
