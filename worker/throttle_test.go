@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,9 +20,12 @@ import (
 func TestThrottle(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		const rest = time.Minute
+		var mu sync.Mutex
 		var begun []time.Duration
 		start, others := time.Now(), 0
 		b.mux.HandleAll(func(_ context.Context, job *worker.Job[json.RawMessage]) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if job.Queue == "other" {
 				others++
 				return nil
@@ -38,9 +43,11 @@ func TestThrottle(t *testing.T) {
 		w := b.start(worker.Config{Queues: []string{"api", "other"}, Concurrency: 1})
 		pass(rest / 2)
 		b.waits(first, 0, rest/2)
+		mu.Lock()
 		if len(begun) != 1 || others != 1 {
 			t.Errorf("%d jobs of the queue that rests have begun, and %d others; want 1 and 1", len(begun), others)
 		}
+		mu.Unlock()
 		pass(rest)
 		w.stop()
 		if len(begun) != 7 {
@@ -59,10 +66,10 @@ func TestThrottleIsNotWritten(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		const rest = time.Minute
 		delays := []time.Duration{0, rest}
-		runs := 0
+		var runs atomic.Int32
 		b.handle(func(context.Context, *worker.Job[json.RawMessage]) error {
-			if runs++; runs <= len(delays) {
-				return worker.Throttle(delays[runs-1])
+			if n := int(runs.Add(1)); n <= len(delays) {
+				return worker.Throttle(delays[n-1])
 			}
 			return nil
 		})
@@ -73,13 +80,13 @@ func TestThrottleIsNotWritten(t *testing.T) {
 		}
 		w := b.start(worker.Config{Concurrency: 1})
 		pass(rest / 2)
-		if runs != 2 {
-			t.Errorf("%d runs, want 2: the second has said Throttle", runs)
+		if runs.Load() != 2 {
+			t.Errorf("%d runs, want 2: the second has said Throttle", runs.Load())
 		}
 		pass(rest)
 		w.stop()
-		if runs != 4 {
-			t.Errorf("%d runs, want 4", runs)
+		if runs.Load() != 4 {
+			t.Errorf("%d runs, want 4", runs.Load())
 		}
 		b.logged("cannot pause a queue that is to rest: other workers go on with it", 1)
 	})
@@ -88,9 +95,9 @@ func TestThrottleIsNotWritten(t *testing.T) {
 // An operator ends the rest.
 func TestThrottleIsEnded(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		runs := 0
+		var runs atomic.Int32
 		b.handle(func(context.Context, *worker.Job[json.RawMessage]) error {
-			if runs++; runs == 1 {
+			if runs.Add(1) == 1 {
 				return worker.Throttle(time.Hour)
 			}
 			return nil
@@ -99,14 +106,14 @@ func TestThrottleIsEnded(t *testing.T) {
 		b.push()
 		w := b.start(worker.Config{Concurrency: 1})
 		pass(time.Minute)
-		if runs != 1 {
-			t.Errorf("%d runs while the queue rests, want 1", runs)
+		if runs.Load() != 1 {
+			t.Errorf("%d runs while the queue rests, want 1", runs.Load())
 		}
 		b.control("default", operator.ControlChange{Resume: true})
 		pass(3 * time.Second)
 		w.stop()
-		if runs != 2 {
-			t.Errorf("%d runs after the rest was ended, want 2: the throttled job still waits", runs)
+		if runs.Load() != 2 {
+			t.Errorf("%d runs after the rest was ended, want 2: the throttled job still waits", runs.Load())
 		}
 	})
 }
