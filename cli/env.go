@@ -23,6 +23,13 @@ type env struct {
 func (e *env) open(create bool) (*open.Database, error) {
 	config := e.options.Config
 	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
+	keys, err := e.settings.EncryptionKeys()
+	if err != nil {
+		return nil, err
+	}
+	if keys != nil {
+		config.Cipher = keys
+	}
 	notice := e.settings.DefaultNotice()
 	d, err := open.Open(open.Settings{DSN: e.settings.DSN, From: e.settings.DSNFrom(), Config: config}, create)
 	if err != nil {

@@ -86,7 +86,7 @@ func (e *env) groups() []commandGroup {
 			pauseCommand(e), resumeCommand(e), limitCommand(e), restartCommand(e), downCommand(e), upCommand(e),
 		}},
 		{"Post jobs to URLs", []*cobra.Command{subscribeCommand(e), subscriptionsCommand(e), unsubscribeCommand(e)}},
-		{settingUp, []*cobra.Command{migrateCommand(e), importCommand(e), benchCommand(e), configCommand(e)}},
+		{settingUp, []*cobra.Command{migrateCommand(e), importCommand(e), reencryptCommand(e), benchCommand(e), configCommand(e)}},
 	}
 }
 

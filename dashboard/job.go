@@ -88,6 +88,9 @@ func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut i
 	} else {
 		data = v.redactData(name, parsed.Data)
 	}
+	if err == nil && sqlqueue.IsEncrypted(parsed.Data) {
+		data, _ = json.Marshal(say("data.encrypted"))
+	}
 	if json.Valid(data) {
 		tree = treeOf(data)
 	}

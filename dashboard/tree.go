@@ -87,6 +87,9 @@ func tree(raw []byte, levels int, left *int) node {
 // nameAndData returns the parts of a payload to show, also if no handler could read it or it was cut.
 func (d *Dashboard) nameAndData(payload []byte) (name, data string) {
 	parsed, err := sqlqueue.ParsePayload(payload)
+	if err == nil && sqlqueue.IsEncrypted(parsed.Data) {
+		return parsed.Job, say("data.encrypted")
+	}
 	if err == nil || parsed.Job != "" && parsed.Data != nil {
 		return parsed.Job, string(d.redactData(parsed.Job, parsed.Data))
 	}

@@ -208,6 +208,7 @@ var english = map[string]string{
 	"data.raw":       "As text",
 	"data.cut":       "%s more bytes are not shown here.",
 	"data.more":      "%d more",
+	"data.encrypted": "encrypted",
 	"data.odd":       "No handler can read this payload:",
 	"edit.save":      "Save",
 	"edit.name":      "The name is empty: handlers are found by it.",

@@ -78,6 +78,9 @@ func (b *Batch) Push(ctx context.Context, jobs ...Pushable) ([]int64, error) {
 		}
 		rows = append(rows, made...)
 	}
+	if err := b.queue.encryptRows(rows); err != nil {
+		return nil, wrap("batch", err)
+	}
 	ctx, ended := b.queue.announce(ctx, rows)
 	pushed, err := store.PushBatch(ctx, of.ID, rows)
 	ended(pushed, err)
@@ -104,6 +107,9 @@ func (b *Batch) Seal(ctx context.Context, callbacks ...Callback) (int64, error) 
 			var text []byte
 			if err = next[0].check(1); err == nil {
 				text, err = valid(jsonobject.Marshal(next[0]))
+			}
+			if err == nil {
+				text, err = b.queue.encryptCallback(text)
 			}
 			c.put(&of, text)
 		}

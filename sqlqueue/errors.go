@@ -1,6 +1,7 @@
 package sqlqueue
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -27,6 +28,10 @@ var (
 	// ErrBatchEnded: the batch has finished, was cancelled, or, for Seal, was sealed before. Nothing was changed. From Batch.Push and Seal.
 	ErrBatchEnded = driver.ErrBatchEnded
 )
+
+// ErrNoKey: data is encrypted with a key that the program does not have. From Edit and Reencrypt of package operator, and in Result.Err
+// of a job that a worker has put back for that reason.
+var ErrNoKey = errors.New("the key is not there")
 
 // SchemaError says that the tables are of a version that this program does not work with. From Check.
 type SchemaError = driver.SchemaError

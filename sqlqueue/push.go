@@ -177,6 +177,9 @@ func (q *Queue) pushRows(ctx context.Context, jobs []Pushable, options []PushOpt
 		return nil, nil, nil
 	}
 
+	if err := q.encryptRows(rows); err != nil {
+		return nil, nil, wrap("push", err)
+	}
 	push := store.Push
 	if q.gatherer != nil && gathers(rows) {
 		push = q.gatherer.push
@@ -266,7 +269,7 @@ func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 	if p.payload.Data, err = q.config.Codec.Marshal(data); err != nil {
 		return fmt.Errorf("data of job %q: %w", p.payload.Job, err)
 	}
-	if err := p.uniquely.key(p); err != nil {
+	if err := p.uniquely.key(p, q.config.Cipher); err != nil {
 		return err
 	}
 	for _, queue := range p.queues {

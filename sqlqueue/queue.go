@@ -21,6 +21,10 @@ type Config struct {
 	// Codec turns jobs' data into JSON and back. Default JSON.
 	Codec Codec
 
+	// Cipher encrypts the data of jobs in the tables, and the results that go from job to job; workers decrypt them before handlers run. See
+	// package encrypt. Default: nil, nothing is encrypted.
+	Cipher Cipher
+
 	// Runner has the handlers for sync mode: a *worker.Mux.
 	Runner Runner
 
@@ -146,6 +150,9 @@ func (q *Queue) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	if x.Limit > 0 && (x.Number == "" || len(x.Number) > 64) {
 		return driver.Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
 	}
+	if err := q.encryptNext(x.Settle); err != nil {
+		return driver.Exchanged{}, wrap("exchange", err)
+	}
 	answer, err := store.Exchange(ctx, x)
 	if err == nil {
 		q.ringNext(x.Settle)
@@ -227,6 +234,9 @@ func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 		if settle[0].Push, err = has.NextJobs(); err != nil {
 			return wrap("delete", err)
 		}
+	}
+	if err := q.encryptNext(settle); err != nil {
+		return wrap("delete", err)
 	}
 	if err := store.Hold(ctx, r); err != nil {
 		return wrap("delete", err)

@@ -112,7 +112,7 @@ func (q *Queue) schedule(ctx context.Context, s Schedule) error {
 			return &ScheduleError{s.Name, fmt.Errorf("it was set by %q: remove it first, or use another name", cmp.Or(old.Origin, "an INSERT"))}
 		}
 		moved = old.Cron != made.Cron || old.Every != made.Every || old.Zone != made.Zone || old.NextAt.IsZero()
-		if !moved && same(old, made) {
+		if !moved && q.same(old, made) {
 			return nil
 		}
 	}
@@ -120,10 +120,10 @@ func (q *Queue) schedule(ctx context.Context, s Schedule) error {
 	return store.SetSchedule(ctx, made, moved)
 }
 
-// same reports whether a schedule says the same as another.
-func same(a, b driver.Schedule) bool {
-	return a.Queue == b.Queue && a.Priority == b.Priority && string(a.Payload) == string(b.Payload) && a.Missed == b.Missed &&
-		a.CatchUp == b.CatchUp && a.Overlap == b.Overlap
+// same reports whether a schedule of the table says the same as one that is to be written.
+func (q *Queue) same(old, made driver.Schedule) bool {
+	return old.Queue == made.Queue && old.Priority == made.Priority && q.samePayload(old.Payload, made.Payload) &&
+		old.Missed == made.Missed && old.CatchUp == made.CatchUp && old.Overlap == made.Overlap
 }
 
 // makeSchedule checks a schedule and makes its row. Its error is a *ScheduleError.
@@ -167,7 +167,11 @@ func (q *Queue) scheduled(job Pushable) ([]driver.NewJob, error) {
 	if err := checkScheduled(p); err != nil {
 		return nil, err
 	}
-	return p.rows(q.config.Codec == JSON)
+	rows, err := p.rows(q.config.Codec == JSON)
+	if err == nil {
+		err = q.encryptRows(rows)
+	}
+	return rows, err
 }
 
 func checkScheduled(p *push) error {
@@ -272,6 +276,9 @@ func (q *Queue) RunSchedules(ctx context.Context) (pushed int, next time.Duratio
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("schedule %q is paused: %w", s.Name, err))
 		}
+		if err := q.encryptRows(tick.Jobs); err != nil {
+			return pushed, 0, wrap("schedules", err)
+		}
 		done, err := store.Tick(ctx, tick)
 		if err != nil {
 			return pushed, 0, wrap("schedules", errors.Join(append(wrong, err)...))
@@ -307,6 +314,9 @@ func (q *Queue) PushScheduled(ctx context.Context, s driver.Schedule) (int64, er
 		return 0, wrap("schedule", err)
 	}
 	rows := []driver.NewJob{job}
+	if err := q.encryptRows(rows); err != nil {
+		return 0, wrap("schedule", err)
+	}
 	pushed, err := store.Push(ctx, rows)
 	if err != nil {
 		return 0, wrap("schedule", err)

@@ -30,8 +30,8 @@ func (q *Queue) TryPush(ctx context.Context, job Pushable, options ...PushOption
 	return all[0], err
 }
 
-// TryPushMany is PushMany for which unique keys that are held are answers and no error. It returns a Pushed for each job, in their order, and
-// of a job on several queues one for each queue.
+// TryPushMany is PushMany for which unique keys that are held are answers and no error. It returns a Pushed for each job, in their
+// order, and of a job on several queues one for each queue.
 func (q *Queue) TryPushMany(ctx context.Context, jobs []Pushable, options ...PushOption) ([]Pushed, error) {
 	_, pushed, err := q.pushRows(ctx, jobs, options)
 	return pushed, err
@@ -58,7 +58,7 @@ func Unique(key string) PushOption {
 // UniqueByData is Unique with a key made of the job's name and of these members of its data, which must be an object: jobs for which they
 // are equal have the same key. Numbers are equal only if they are written alike, and the order of members, here and within them, does not
 // count; a member that is missing differs from null. Without fields, all of the data counts, and it may be any value. The key is
-// a SHA-256 in hexadecimal. It is made of what the Codec returns, so a Codec that encrypts with a random nonce needs Unique instead.
+// a SHA-256 in hexadecimal, or with a Cipher its Hash, of what the Codec returns.
 func UniqueByData(fields ...string) PushOption {
 	return func(p *push) { p.unique, p.uniquely.byData, p.uniquely.fields = nil, true, fields }
 }
@@ -74,9 +74,9 @@ func UniqueUntilStarted() PushOption { return func(p *push) { p.uniquely.untilSt
 // it, and makes this push a duplicate. It needs Unique or UniqueByData.
 func Replace() PushOption { return func(p *push) { p.uniquely.replace = true } }
 
-// Debounce is Replace with a delay of quiet: the job becomes available when there was no such push for that time, but most after the first
-// of them at the latest; most of 0 is no bound. Once it is due, pushes give it their payload and priority, and do not make it wait
-// again. Quiet must be above 0, and most not below it. It needs Unique or UniqueByData, and takes the place of Delay and At.
+// Debounce is Replace with a delay of quiet: the job becomes available when there was no such push for that time, but most after the
+// first of them at the latest; most of 0 is no bound. Once it is due, pushes give it their payload and priority, and do not make it
+// wait again. Quiet must be above 0, and most not below it. It needs Unique or UniqueByData, and takes the place of Delay and At.
 func Debounce(quiet, most time.Duration) PushOption {
 	return func(p *push) {
 		p.uniquely.debounce, p.uniquely.replace, p.uniquely.quiet, p.uniquely.bound = true, true, quiet, most
@@ -89,11 +89,11 @@ func Debounce(quiet, most time.Duration) PushOption {
 func UniqueFor(d time.Duration) PushOption { return func(p *push) { p.uniquely.once = &d } }
 
 // key makes the key of UniqueByData.
-func (u *uniquely) key(p *push) error {
+func (u *uniquely) key(p *push, cipher Cipher) error {
 	if !u.byData {
 		return nil
 	}
-	key, err := keyOfData(p.payload.Job, p.payload.Data, u.fields)
+	key, err := keyOfData(p.payload.Job, p.payload.Data, u.fields, cipher)
 	if err != nil {
 		return fmt.Errorf("job %q: %w", p.payload.Job, err)
 	}
@@ -149,7 +149,7 @@ func checkUniqueKey(key string) error {
 }
 
 // keyOfData is the key of UniqueByData.
-func keyOfData(name string, data json.RawMessage, fields []string) (string, error) {
+func keyOfData(name string, data json.RawMessage, fields []string, cipher Cipher) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber() // as they are written: 2^53 + 1 is not 2^53
 	var value any
@@ -176,6 +176,9 @@ func keyOfData(name string, data json.RawMessage, fields []string) (string, erro
 	canonical, err := json.Marshal([]any{name, value}) // members in the order of their names, numbers as they are written
 	if err != nil {
 		return "", err
+	}
+	if cipher != nil {
+		return cipher.Hash(canonical), nil // a plain hash would tell those who guess the data that they are right
 	}
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:]), nil

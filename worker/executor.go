@@ -33,6 +33,10 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	r.ahead = now.Sub(r.reservedAt)
 	r.info.completed, r.info.result, r.info.log = &r.completed, &r.result, &r.logWith
 	payload, err := sqlqueue.ParsePayload(job.Payload)
+	var locked error
+	if err == nil && payload.IsEncrypted() {
+		payload, locked = e.decrypt(r, payload)
+	}
 	r.info.Name, r.info.Trace = payload.Job, payload.Trace
 	r.data = payload.Data
 	if err == nil && (payload.Then != nil || payload.Catch != nil) {
@@ -46,6 +50,10 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 		r.refuse(Fail(err))
 	case found.handle == nil:
 		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
+	case errors.Is(locked, sqlqueue.ErrNoKey):
+		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: locked})
+	case locked != nil:
+		r.refuse(Fail(locked))
 	default:
 		if err := r.rules.refuse(job, now); err != nil {
 			r.refuse(err)
@@ -59,6 +67,16 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 		}
 	}
 	return r
+}
+
+// decrypt gives the run the payload with its data in plain. The jobs that follow it stay encrypted: they are written as they are.
+func (e *executor) decrypt(r *run, encrypted sqlqueue.Payload) (sqlqueue.Payload, error) {
+	text, err := e.queue.DecryptPayload(r.info.Payload, false)
+	if err != nil {
+		return encrypted, err
+	}
+	r.info.Payload = text
+	return sqlqueue.ParsePayload(text)
 }
 
 // execute does all that is done for a job in its slot. It runs the handler under ctx, decides what becomes of the job, where

@@ -25,7 +25,7 @@ type JobInfo struct {
 	Attempts    int    // 1 on the first run
 	Exceptions  int    // how many runs before this one have ended with an error
 	Priority    int16
-	Payload     json.RawMessage // as it is in the table; do not change it
+	Payload     json.RawMessage // as it is in the table, but decrypted; do not change it
 	AvailableAt time.Time       // zero in sync mode, like CreatedAt
 	CreatedAt   time.Time
 	Trace       sqlqueue.Trace // the trace context in which it was pushed, or empty

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
@@ -133,7 +134,11 @@ func (j *journal) ended(r *run, unhandled int, done slog.Level) {
 		}
 	default:
 	}
-	j.tell(r, level, v.kind.String(), append(attrs, why(v)...)...)
+	message := v.kind.String()
+	if v.kind == unknown && errors.Is(v.err, sqlqueue.ErrNoKey) {
+		message = "no key"
+	}
+	j.tell(r, level, message, append(attrs, why(v)...)...)
 }
 
 // levelOf is that of the line of a run's end: what failed for good is an error, and what runs again after an error a warning.

@@ -240,6 +240,9 @@ func (m *Mux) wrap(e *entry) error {
 // decode gives a job its data as a T.
 func decode[T any](job *Job[json.RawMessage]) (*Job[T], error) {
 	typed := &Job[T]{JobInfo: job.JobInfo}
+	if sqlqueue.IsEncrypted(job.Data) {
+		return nil, fmt.Errorf("data of job %q: it is encrypted", job.Name)
+	}
 	if err := job.codec.Unmarshal(job.Data, &typed.Data); err != nil {
 		return nil, fmt.Errorf("data of job %q: %w", job.Name, err)
 	}

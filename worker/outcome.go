@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // Causes of the end of a handler's context, and parts of the errors of its job. A third is sqlqueue.ErrReservationLost: the job is not
@@ -133,6 +135,11 @@ func (o *outcome) Error() string {
 			return "failed without a reason"
 		}
 		return o.err.Error()
+	case unknown:
+		if errors.Is(o.err, sqlqueue.ErrNoKey) {
+			return o.err.Error()
+		}
+		return o.kind.String()
 	case neverBegan:
 		if o.err == nil {
 			return "cannot start, without a reason"

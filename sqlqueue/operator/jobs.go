@@ -141,7 +141,13 @@ func (o *Operator) editPayload(ctx context.Context, id int64, edit JobEdit) ([]b
 	if err != nil {
 		return nil, errors.Unwrap(err)
 	}
-	members := jsonobject.Parse(job.Payload) // none if it is no object: name and data make one of it
+	old := []byte(job.Payload)
+	if edit.Data == nil { // it is encrypted for the old name
+		if old, err = o.queue.DecryptPayload(old, false); err != nil {
+			return nil, err
+		}
+	}
+	members := jsonobject.Parse(old) // none if it is no object: name and data make one of it
 	if edit.Name != nil {
 		name, err := jsonobject.Marshal(*edit.Name)
 		if err != nil {
@@ -168,7 +174,10 @@ func (o *Operator) editPayload(ctx context.Context, id int64, edit JobEdit) ([]b
 	if err == nil && !json.Valid(payload) {
 		err = errors.New("data is not valid JSON")
 	}
-	return payload, err
+	if err != nil {
+		return nil, err
+	}
+	return o.queue.EncryptPayload(payload)
 }
 
 // Cancel deletes jobs that no worker has, and returns how many it deleted. For the others the error says why not, by id: ErrReserved

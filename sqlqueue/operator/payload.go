@@ -9,8 +9,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// StartOfPayload is how many characters of each payload a list needs: enough for NameAndData. A thousand whole payloads may be larger than
-// the memory. It is for JobFilter.PayloadMax and FailedFilter.TextMax.
+// StartOfPayload is how many characters of each payload a list needs: enough for NameAndData. A thousand whole payloads may be larger
+// than the memory. It is for JobFilter.PayloadMax and FailedFilter.TextMax.
 const StartOfPayload = 4096
 
 // IsCut reports whether more may follow a text that was cut to StartOfPayload.
@@ -26,8 +26,11 @@ func Encodable(payload json.RawMessage) json.RawMessage {
 	return text
 }
 
-// NameAndData returns what people are shown of a payload: the name of its handler, or ?, and its data. It takes any payload, also one that
-// was cut to StartOfPayload, or that no handler could read.
+// encrypted is what people are shown of data that is.
+const encrypted = "encrypted"
+
+// NameAndData returns what people are shown of a payload: the name of its handler, or ?, and its data, of which it says "encrypted" if
+// it is. It takes any payload, also one that was cut to StartOfPayload, or that no handler could read.
 func NameAndData(payload []byte) (name, data string) {
 	if IsCut(payload) && !json.Valid(payload) {
 		return NameAndStart(payload)
@@ -35,6 +38,9 @@ func NameAndData(payload []byte) (name, data string) {
 	parsed, err := sqlqueue.ParsePayload(payload)
 	if err != nil && parsed.Job == "" {
 		return "?", string(payload)
+	}
+	if sqlqueue.IsEncrypted(parsed.Data) {
+		return parsed.Job, encrypted
 	}
 	return parsed.Job, string(parsed.Data)
 }
@@ -69,6 +75,9 @@ func NameAndStart(payload []byte) (name, data string) {
 		case "data":
 			data = string(value)
 		}
+	}
+	if sqlqueue.IsEncrypted([]byte(data)) {
+		data = encrypted
 	}
 	return cmp.Or(name, "?"), cmp.Or(data, string(payload))
 }

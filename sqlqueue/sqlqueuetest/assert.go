@@ -81,7 +81,7 @@ func (q *Queue) wanted(job sqlqueue.Pushable, options []sqlqueue.PushOption) []w
 			at: !a.At.IsZero(), unique: a.UniqueKey == b.UniqueKey,
 		}
 		w.Queue, w.Priority, w.Delay, w.AvailableAt, w.UniqueKey = a.Queue, a.Priority, a.Delay, a.At, a.UniqueKey
-		w.Payload, _ = sqlqueue.ParsePayload(a.Payload)
+		w.Payload = q.parse(a.Payload)
 		all = append(all, w)
 	}
 	return all

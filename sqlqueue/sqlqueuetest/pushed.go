@@ -51,12 +51,21 @@ func (q *Queue) pushed() ([]Pushed, error) {
 		if err := rows.Scan(&p.ID, &p.Queue, &p.Priority, &payload, &availableAt, &createdAt, &key); err != nil {
 			return nil, err
 		}
-		p.Payload, _ = sqlqueue.ParsePayload(payload)
+		p.Payload = q.parse(payload)
 		p.AvailableAt, p.UniqueKey = time.UnixMicro(availableAt), key.String
 		p.Delay = time.Duration(availableAt-createdAt) * time.Microsecond
 		all = append(all, p)
 	}
 	return all, rows.Err()
+}
+
+// parse reads a payload, with what is encrypted in plain.
+func (q *Queue) parse(payload []byte) sqlqueue.Payload {
+	if plain, err := q.DecryptPayload(payload, true); err == nil {
+		payload = plain
+	}
+	parsed, _ := sqlqueue.ParsePayload(payload)
+	return parsed
 }
 
 // PushedAs returns the data of the jobs that were pushed under T's name, by id: sqlqueuetest.PushedAs[SendInvoice](q).

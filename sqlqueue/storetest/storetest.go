@@ -102,6 +102,7 @@ var subjects = []struct {
 	{"next", nextCases},
 	{"batches", batchCases},
 	{"schedules", scheduleCases},
+	{"encryption", encryptionCases},
 	{"fence", fenceCases},
 	{"expire", expireCases},
 	{"unique", append(uniqueCases, uniqueModeCases...)},
