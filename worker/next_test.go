@@ -157,7 +157,7 @@ func TestChainOfAnotherProgram(t *testing.T) {
 		`{"job":"a","then":[[]]}`:                                                       "list of steps is empty",
 		`{"job":"a","then":[[[{"job":"b"}]]]}`:                                          "has a list in it",
 		`{"job":"a","then":[{"job":"b","job":"c"}]}`:                                    `two members "job"`,
-		`{"job":"a","then":` + strings.Repeat(`[{"job":"b","then":`, 11) + `[]` + strings.Repeat(`}]`, 11) + `}`:      "more than 10 jobs",
+		`{"job":"a","then":` + strings.Repeat(`[{"job":"b","then":`, 11) + `[]` + strings.Repeat(`}]`, 11) + `}`:      "more than 10 levels",
 		`{"job":"a","then":` + strings.Repeat(`[{"then":`, 400) + `[]` + strings.Repeat(`}]`, 400) + `,"then2":null}`: "levels of JSON",
 	} {
 		t.Run("wrong: "+want, func(t *testing.T) {
