@@ -23,11 +23,11 @@ tests:
 	cd integration && go build -o .bin/tests ./cmd/tests
 
 .PHONY: test
-test: tests ## vet and test everything, on every database engine: 8 minutes
+test: tests ## vet and test everything, on every database engine: 12 minutes
 	@$(TESTS)
 
 .PHONY: unit
-unit: ## vet and test the library alone, which needs no server: 3 minutes
+unit: ## vet and test the library alone, which needs no server: 4 minutes
 	go vet ./...
 	go test $(RACE) -count=$(COUNT) -timeout=4h ./...
 
