@@ -72,7 +72,7 @@ type command struct {
 func (c *command) cmd(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(c.t.Context(), c.binary, args...)
 	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+c.dsn)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 30 * time.Second // on a busy machine the end of the output comes late
 	return cmd
 }
 
