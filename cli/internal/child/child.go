@@ -103,6 +103,14 @@ type Command struct {
 // Shell returns the Args that run a line of sh.
 func Shell(line string) []string { return []string{"sh", "-c", line} }
 
+// notStarted is the error of a job whose process could not be started: ErrNotStarted, unless the command itself is wrong.
+func notStarted(err error) error {
+	if errors.Is(err, supervise.ErrCommand) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotStarted, err)
+}
+
 // Run runs the command for a job and waits until it has ended. The error is nil, ErrRelease, a *FailError, the context's cause with what
 // the command last said, or an error with what the command last said.
 func (c Command) Run(ctx context.Context, job Job) error {
@@ -110,11 +118,8 @@ func (c Command) Run(ctx context.Context, job Job) error {
 		return err
 	}
 	p, err := c.startCommand(job)
-	switch {
-	case errors.Is(err, supervise.ErrCommand):
-		return err
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrNotStarted, err)
+	if err != nil {
+		return notStarted(err)
 	}
 	defer p.Free()
 	if _, how := c.await(ctx, p, nil); how == undying {

@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
 // reuseVariable is in the environment of a command that gets its jobs as lines.
@@ -42,11 +40,8 @@ func (r *Reused) Run(ctx context.Context, job Job) error {
 			return err
 		}
 		c, err := r.get(job)
-		switch {
-		case errors.Is(err, supervise.ErrCommand):
-			return err
-		case err != nil:
-			return fmt.Errorf("%w: %w", ErrNotStarted, err)
+		if err != nil {
+			return notStarted(err)
 		}
 		if err := r.ask(ctx, c, job, line); !errors.Is(err, errUnread) {
 			return err
