@@ -50,6 +50,7 @@ func Example() {
 	// applied 4 limits
 	// applied 5 create_job_schedules
 	// applied 6 add_vitals_errors_operations
+	// applied 7 create_job_finished
 	// 1
 	// invoice for order 42
 }

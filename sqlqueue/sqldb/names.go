@@ -10,7 +10,7 @@ import (
 var (
 	tables = []string{
 		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
-		"job_schedules", "job_errors", "job_operations",
+		"job_schedules", "job_errors", "job_operations", "job_finished", "job_progress",
 		"job_schema",
 	}
 	indexes = []string{
@@ -22,6 +22,7 @@ var (
 		"job_batches_open",
 		"job_schedules_next",
 		"job_errors_job", "job_errors_at", "job_operations_at",
+		"job_finished_job", "job_finished_queue", "job_finished_name", "job_finished_until", "job_progress_at",
 	}
 	names = slices.Concat(tables, indexes, []string{"sqlqueue_migrations"})
 )
