@@ -125,3 +125,30 @@ func TestChart(t *testing.T) {
 		}
 	}
 }
+
+// A row of the summary compares ours with the bare loop and with the best peer: the fastest, or the one that waits for the shortest time.
+func TestSummary(t *testing.T) {
+	r := report{Engine: postgres, Rounds: 3, Sections: []section{
+		{Workload: "drain", Systems: []*measured{
+			{System: "sqlqueue", Results: []result{{Rate: 60_000}, {Rate: 50_000}, {Rate: 55_000}}},
+			{System: "bare loop", Results: []result{{Rate: 110_000}}},
+			{System: "River", Results: []result{{Rate: 11_000}}},
+			{System: "gue", Results: []result{{Rate: 5_000}}},
+		}},
+		{Workload: "latency-10-defaults", Systems: []*measured{
+			{System: "sqlqueue (defaults)", Results: []result{{Rate: 10, P50: 2, P95: 3}}},
+			{System: "River (defaults)", Results: []result{{Rate: 10, P50: 8, P95: 9}}},
+			{System: "gue", Error: "no such server"},
+		}},
+	}}
+	var got strings.Builder
+	r.summary(&got)
+	const want = `|  | sqlqueue | bare loop | River | gue | of the bare loop | × the best peer |
+| --- | --- | --- | --- | --- | --- | --- |
+| ` + "`drain`" + ` | 55.0k (50.0k–60.0k) | 110k | 11.0k | 5,000 | 50 % | 5.00 (River) |
+| ` + "`latency-10-defaults`" + ` | 2.00 / 3.00 ms | – | 8.00 / 9.00 ms | – | – | 4.00 (River) |
+`
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &got, want)
+	}
+}

@@ -11,5 +11,5 @@
 // before, and the CPU time of a client is the process's own. Systems take turns within a round, and begin with another in the next.
 //
 // A file for each system, which system.go lists with their settings. workload.go has what is measured, meter.go how, report.go what is
-// printed, chart.go what is drawn. operate.go is by itself.
+// printed, with a table of all in summary.go, chart.go what is drawn. operate.go is by itself.
 package main

@@ -106,6 +106,8 @@ func (r report) markdown(w io.Writer) {
 			}
 		}
 	}
+	fmt.Fprintln(w)
+	r.summary(w)
 	for _, s := range r.Sections {
 		s.markdown(w)
 	}
