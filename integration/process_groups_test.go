@@ -78,6 +78,50 @@ func testScheduleKills(t *testing.T, s *site) {
 	t.Logf("%d kills: %d jobs of %d schedules, each time once", kills, all, schedules)
 }
 
+// testUniqueKills: a worker is killed after the push and before the run has ended. The key stays with the job until another worker has ended
+// it, and is free then; a key that is held until the job starts is free from then on.
+func testUniqueKills(t *testing.T, s *site) {
+	push := func(key string, options ...sqlqueue.PushOption) sqlqueue.Pushed {
+		t.Helper()
+		job := appJob{name: "wait", Dir: s.dir}
+		got, err := s.queue.TryPush(t.Context(), job, append(options, sqlqueue.Unique(key))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	until := map[string][]sqlqueue.PushOption{"done": nil, "started": {sqlqueue.UniqueUntilStarted()}, "replaced": {sqlqueue.Replace()}}
+	first := map[string]int64{}
+	var ids []int64
+	for key, options := range until {
+		first[key] = push(key, options...).ID
+		ids = append(ids, first[key])
+	}
+	slices.Sort(ids)
+	flags := []string{"--expire", "2"}
+	w := s.work(flags...)
+	s.begun(1, ids...)
+	w.kill()
+	if again := push("done"); !again.Duplicate || again.ID != first["done"] {
+		t.Errorf("the worker was killed, and the key is pushed again: %+v, want a duplicate of %d", again, first["done"])
+	}
+	for _, key := range []string{"started", "replaced"} {
+		again := push(key, until[key]...)
+		if again.Duplicate || again.Replaced || again.ID == first[key] {
+			t.Errorf("%s: the job had started, and the key is pushed again: %+v", key, again)
+		}
+	}
+	s.work(flags...)
+	s.begun(2, ids...)
+	s.gates()
+	await(t, "no job is left", func() bool { return s.count("SELECT COUNT(*) FROM jobs") == 0 })
+	for key, options := range until {
+		if again := push(key, options...); again.Duplicate || again.Replaced {
+			t.Errorf("%s: the job has ended, and the key is pushed again: %+v", key, again)
+		}
+	}
+}
+
 // testLimitKills: however workers are killed and frozen, no more handlers of a queue run at once than its limit allows, and of all queues
 // together; and the places of those that are gone come back.
 func testLimitKills(t *testing.T, s *site) {

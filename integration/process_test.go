@@ -34,6 +34,7 @@ func TestProcesses(t *testing.T) {
 	each := func(t *testing.T, engine string, newSite func(*testing.T) *site) {
 		tests := []test{
 			{"B3 jobs of killed workers run again", testKills},
+			{"C2 a unique key is free when its job has ended, also if workers are killed", testUniqueKills},
 			{"C4 a job that never ran keeps its last try", testNeverStarted},
 			{"B5 a frozen worker's late result changes nothing", testZombie},
 			{"D8 a signal drains", testDrain},
