@@ -88,6 +88,20 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 				[]string{"job_schedules_next"},
 			},
 			{
+				"chores", func() error {
+					return d.Tx(ctx, func(db sqldb.DB) (err error) {
+						if d.Dialect.ByIndex != "" { // as in an exchange
+							_, err = db.Exec(ctx, d.Dialect.ByIndex)
+						}
+						if err == nil {
+							err = d.Statement("SELECT %s", d.ChoresColumns()).Each(ctx, db, func(func(...any) error) error { return nil })
+						}
+						return err
+					})
+				},
+				[]string{"job_schedules_next", "job_batches_open"},
+			},
+			{
 				"a tick of a schedule that does not overlap", func() error {
 					due, _, _, err := d.DueSchedules(ctx)
 					if err == nil {

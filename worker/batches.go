@@ -14,13 +14,14 @@ import (
 const (
 	batchesSoonest = 50 * time.Millisecond // how soon after a look the worker looks again, when jobs of batches have ended
 	batchesLatest  = time.Second           // when it does at the latest, and how often it goes through the open batches
-	batchesUnused  = 5 * time.Second       // how often it looks whether there are any
+	batchesUnused  = 5 * time.Second       // how often it looks whether there are any, if exchanges do not tell
 	batchesShare   = 20                    // looks take at most this part of the time
 	batchesWithin  = 10 * time.Second      // how long one may take
 )
 
 // batches finds out which batches have ended: soon after this worker has settled jobs of them, and once a second of all open ones, since
-// another worker may have died between the last settlement and the look. A look goes beside the exchanges, and only one at a time.
+// another worker may have died between the last settlement and the look. Exchanges tell whether there are open ones (driver.Chores). A look
+// goes beside the exchanges, and only one at a time.
 //
 // It is used only by the goroutine of Run.
 type batches struct {
@@ -28,6 +29,8 @@ type batches struct {
 	log  *journal
 
 	noted    map[string]bool // queues of batches of which jobs have ended since the last look
+	known    bool            // an exchange has told whether there are open batches, or that it does not tell
+	told     bool            // exchanges tell
 	open     bool            // there are open batches
 	after    int64           // where the next sweep goes on
 	unable   bool            // the store keeps no batches
@@ -42,7 +45,7 @@ type batches struct {
 // note notes that a job of a queue has ended. The queue of a batch ends in /b and its id.
 func (b *batches) note(queue string) {
 	i := strings.LastIndexByte(queue, '/')
-	if i < 0 || !strings.HasPrefix(queue[i+1:], "b") || b.noted[queue] {
+	if i < 0 || !strings.HasPrefix(queue[i+1:], "b") || b.noted[queue] || b.unable {
 		return
 	}
 	if b.noted == nil {
@@ -51,39 +54,44 @@ func (b *batches) note(queue string) {
 	b.noted[queue] = true
 }
 
+// learn takes in the answer to an exchange that asked for the chores.
+func (b *batches) learn(chores *driver.Chores) {
+	b.known, b.told = true, chores != nil
+	if b.told {
+		b.open = chores.OpenBatches
+	}
+}
+
 // turn takes in a look that has ended, and begins one if it is time to.
 func (b *batches) turn(ctx context.Context, now time.Time) {
 	if b.underway != nil && b.underway.over() {
 		b.await()
 	}
-	if b.underway != nil || now.Before(b.next()) {
-		return
+	if at, ok := b.next(); ok && b.underway == nil && !now.Before(at) {
+		b.begin(ctx, now)
 	}
-	b.begin(ctx, now)
 }
 
-// next is when a look is due.
-func (b *batches) next() time.Time {
-	every := batchesUnused
-	if b.open {
-		every = batchesLatest
+// next is when a look is due, if there is anything to look at.
+func (b *batches) next() (at time.Time, ok bool) {
+	switch {
+	case b.unable:
+		return time.Time{}, false
+	case len(b.noted) > 0:
+		return b.dueAt, true
+	case b.open:
+		return later(b.sweptAt.Add(batchesLatest), b.dueAt), true
 	}
-	sweep := b.sweptAt.Add(every)
-	if b.unable {
-		sweep = b.sweptAt.Add(time.Hour)
-	}
-	if len(b.noted) > 0 {
-		return b.dueAt
-	}
-	return later(sweep, b.dueAt)
+	return later(b.sweptAt.Add(batchesUnused), b.dueAt), b.known && !b.told
 }
 
 // restUntil is next as far as the worker is to wake up for it: not to find out that there are no batches.
 func (b *batches) restUntil(other time.Time) time.Time {
-	if b.underway != nil || !b.open && len(b.noted) == 0 {
+	at, ok := b.next()
+	if b.underway != nil || !ok || !b.open && len(b.noted) == 0 {
 		return other
 	}
-	return earlier(other, b.next())
+	return earlier(other, at)
 }
 
 func (b *batches) begin(ctx context.Context, now time.Time) {

@@ -67,7 +67,8 @@ type Config struct {
 	// Once ends Run after one job. When none is due, Run sleeps once, and ends. Concurrency is then 1.
 	Once bool
 
-	// StopWhenEmpty ends Run when no job is due and none is running here. Jobs that are delayed do not hold it up.
+	// StopWhenEmpty ends Run when no job is due and none is running here. Schedules that are due push their jobs first. Jobs that are
+	// delayed do not hold it up.
 	StopWhenEmpty bool
 
 	// MaxJobs ends Run after so many jobs. Default 0: no limit.

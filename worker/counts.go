@@ -57,7 +57,7 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 
 // take moves what is to be written now into a beat.
 func (c *counts) take(b *driver.Beat, now time.Time) {
-	if now.Sub(c.written) < countsEvery && !b.Leave {
+	if now.Sub(c.written) < countsEvery-2*early && !b.Leave { // with every second beat, both of which may be early
 		return
 	}
 	for _, of := range c.of {

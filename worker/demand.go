@@ -36,6 +36,7 @@ func (d *demand) ask(now time.Time, others int, reserves bool) driver.Exchange {
 		x.Ahead = min(max(x.Limit-max(d.keeper.free()-others, 0), 0), x.Limit)
 	}
 	x.Everything = d.wake.empty.everything && x.Limit > 0
+	x.Idle = d.wake.byChance
 	if x.Limit > 0 {
 		queues = d.talk.fetching.queues(queues, now)
 		x.Limit = min(x.Limit, d.talk.fetching.most)
@@ -69,7 +70,7 @@ func (d *demand) jobs(now time.Time, others int) int {
 		return 0
 	}
 	// What is sent anyway, to settle, may as well ask.
-	if now.Before(d.wake.nextPoll) && len(d.talk.unsettled) == 0 {
+	if !d.wake.pollIsDue(now) && len(d.talk.unsettled) == 0 {
 		return 0
 	}
 	n := d.keeper.free()

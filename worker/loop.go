@@ -66,7 +66,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	}
 	l.batches = &batches{talk: l.talk, log: l.log}
 	l.reports.batches = l.batches
-	l.schedule = &schedules{talk: l.talk, log: l.log}
+	l.schedule = &schedules{talk: l.talk, log: l.log, none: true}
 	l.rests = &throttles{talk: l.talk, log: l.log}
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),
@@ -151,6 +151,10 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	l.keeper.touched(x.Touch, answer, sent)
 	l.obey(x, answer)
+	if x.Chores {
+		l.schedule.learn(answer, time.Now())
+		l.batches.learn(answer.Chores)
+	}
 	l.considerStopping()
 	l.dispatch(x, answer, sent)
 	return l.rest(ctx, x, answer)
@@ -163,6 +167,7 @@ func (l *loop) compose(now time.Time) driver.Exchange {
 	x.Touch = l.keeper.touches()
 	if l.stopping.reason == "" {
 		l.talk.addRequeue(&x, l.keeper.lockedIDs, now)
+		l.talk.addChores(&x, now)
 	}
 	return x
 }

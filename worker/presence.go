@@ -9,6 +9,7 @@ import (
 
 const (
 	beatEvery   = 5 * time.Second  // how often a worker writes its row
+	tidyEvery   = time.Minute      // how often it removes the rows of dead workers
 	unseenFor   = 10 * time.Minute // after how long the row of a worker that does not write it any more is removed by the others
 	beatWithin  = 10 * time.Second // how long a beat may take
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
@@ -39,12 +40,12 @@ func (p *presence) beat(ctx context.Context, now time.Time) (err error) {
 	if p.underway != nil && p.underway.over() {
 		err = p.await()
 	}
-	if p.underway != nil || p.written && now.Sub(p.sentAt) < p.every() {
+	if p.underway != nil || p.written && now.Sub(p.sentAt) < p.every()-early {
 		return err
 	}
 	p.last, p.sentAt = driver.Beat{Worker: p.worker}, now
 	p.vitals(&p.last.Worker)
-	if now.Sub(p.tidiedAt) >= beatEvery {
+	if now.Sub(p.tidiedAt) >= tidyEvery {
 		p.last.Unseen, p.tidiedAt = unseenFor, now
 	}
 	p.take(&p.last, now)

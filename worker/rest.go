@@ -8,8 +8,12 @@ import (
 )
 
 // controlEvery is the longest rest: so often a worker looks for expired jobs and at what operators say, however long its
-// Config.Sleep is.
-const controlEvery = time.Second
+// Config.Sleep is. It is less than a second, because pgxpool pings a connection that it has not used for a second, which would double an
+// idle worker's statements.
+const controlEvery = 990 * time.Millisecond
+
+// early is how much earlier than it is due something of an idle worker may be done, so that it does not wake up twice.
+const early = 200 * time.Millisecond
 
 // rest returns how long the worker has nothing to do after an exchange, unless a handler ends.
 func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
@@ -63,7 +67,7 @@ func (l *loop) noteIdle(ctx context.Context, idle bool) {
 	l.wake.idle = idle
 	switch {
 	case !idle || !l.config.StopWhenEmpty:
-	case l.batches.last(ctx): // there may be jobs again
+	case l.batches.last(ctx), l.schedule.last(ctx, time.Now()): // there may be jobs again
 		l.wake.pollNow()
 	default:
 		l.stop("empty")

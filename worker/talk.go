@@ -18,6 +18,8 @@ const (
 
 	// requeueEvery is how often a busy worker looks for expired reservations: in each exchange it would be a good part of a small one.
 	requeueEvery = 500 * time.Millisecond
+
+	choresEvery = 900 * time.Millisecond // how often a worker asks for the chores; an idle one with each exchange
 )
 
 // talk owns the worker's conversation with the database. It sends exchanges: one at a time, or a second one beside the first
@@ -43,6 +45,7 @@ type talk struct {
 	numbered   int       // how many exchanges have a number
 	registered bool      // an exchange was answered: the worker knows what operators want
 	requeuedAt time.Time // when all expired reservations were released last
+	choresAt   time.Time // when the chores were asked for last
 	second     *exchange // under way beside the first; nil: none
 
 	unsettled []*run // jobs that have ended, which is to be written; the exchange that is under way writes the first of them
@@ -125,6 +128,13 @@ func (t *talk) addRequeue(x *driver.Exchange, keep func() []int64, now time.Time
 	expire := slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire > 0 })
 	if expire && t.registered && t.outage.mayRequeue(now) && now.Sub(t.requeuedAt) >= requeueEvery {
 		x.Requeue, x.Expired, x.Keep = requeueLimit, t.clock.expiredBy(now), keep()
+	}
+}
+
+// addChores asks for the chores, if it is time for that.
+func (t *talk) addChores(x *driver.Exchange, now time.Time) {
+	if x.Chores = now.Sub(t.choresAt) >= choresEvery; x.Chores {
+		t.choresAt = now
 	}
 }
 

@@ -21,17 +21,22 @@ type wake struct {
 	config   *Config
 	listener listener
 
-	nextPoll   time.Time // when to ask for jobs again; zero: at any time
-	lastActive time.Time // when jobs were found, or a push was heard of, last
-	lastDue    time.Time // when the next delayed job is due, as told last
-	emptyAt    time.Time // since when there were no jobs; zero: there were
-	foundNone  bool      // the last poll has found no job
-	idle       bool      // the last poll has found that no job is due, and none was running here
+	nextPoll   time.Time     // when to ask for jobs again; zero: at any time
+	byChance   bool          // nextPoll is only the end of a poll's interval: nothing says that there will be a job
+	early      time.Duration // how much earlier than nextPoll a poll may be
+	lastActive time.Time     // when jobs were found, or a push was heard of, last
+	lastDue    time.Time     // when the next delayed job is due, as told last
+	emptyAt    time.Time     // since when there were no jobs; zero: there were
+	foundNone  bool          // the last poll has found no job
+	idle       bool          // the last poll has found that no job is due, and none was running here
 	empty      emptyCheck
 }
 
 // pollNow has jobs asked for by the next exchange.
-func (w *wake) pollNow() { w.nextPoll = time.Time{} }
+func (w *wake) pollNow() { w.nextPoll, w.byChance, w.early = time.Time{}, false, 0 }
+
+// pollIsDue reports whether it is time to ask for jobs.
+func (w *wake) pollIsDue(now time.Time) bool { return w.nextPoll.Sub(now) <= w.early }
 
 // found notes that jobs were reserved.
 func (w *wake) found(now time.Time) { w.lastActive, w.emptyAt = now, time.Time{} }
@@ -66,13 +71,16 @@ func (w *wake) plan(x driver.Exchange, answer driver.Exchanged, reopened bool, n
 	case again, asked && len(answer.Reserved) == x.Limit, !asked && answer.Requeued > 0, reopened:
 		w.pollNow()
 	case asked:
-		w.nextPoll = now.Add(w.pollInterval(now))
+		interval := w.pollInterval(now)
+		w.nextPoll, w.byChance, w.early = now.Add(interval), true, min(interval/pollShare, early)
 	}
 	// A due time that has passed without giving a job is believed once: it may have come between two statements, or the job may be
 	// one that this worker cannot have.
 	due := answer.NextDue
 	if !due.IsZero() && (due.After(answer.Now) || !due.Equal(w.lastDue)) && !w.config.Once {
-		w.nextPoll = earlier(w.nextPoll, now.Add(due.Sub(answer.Now)))
+		if at := now.Add(due.Sub(answer.Now)); at.Before(w.nextPoll) {
+			w.nextPoll, w.byChance, w.early = at, false, 0
+		}
 	}
 	w.lastDue = due
 	return found, empty

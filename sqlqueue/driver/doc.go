@@ -29,7 +29,7 @@
 //  3. give back the jobs that abandoned exchanges have reserved
 //  4. requeue expired reservations
 //  5. reserve available jobs, queue by queue
-//  6. look: at the clock, at operators' controls, at the time when the next job is due
+//  6. look: at the clock, at operators' controls, at the time when the next job is due, and, if asked, at schedules and batches
 //
 // Each step is for many jobs at once. Either all steps happened or, if there is an error, nothing did.
 //

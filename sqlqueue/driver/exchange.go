@@ -51,6 +51,13 @@ type Exchange struct {
 
 	// Force reserves also from queues that are in maintenance. A paused queue stays paused.
 	Force bool
+
+	// Idle says that most likely there is nothing to do: the worker has found no job lately and has heard of no push. A store may then read
+	// first, and begin a transaction only if there is something to do.
+	Idle bool
+
+	// Chores asks for Exchanged.Chores. Workers ask once a second.
+	Chores bool
 }
 
 // Touch keeps a reservation alive.
@@ -96,6 +103,16 @@ type Exchanged struct {
 	// NextDue is when the next delayed job of the queues of Exchange.Reserve becomes available, or when to ask again because the store has
 	// not looked at everything. It may be zero if no such time is known, and if as many jobs were reserved as the Limit allows.
 	NextDue time.Time
+
+	// Chores is the answer to Exchange.Chores, read by a statement that the exchange sends anyway. It may be nil: then the worker calls
+	// DueSchedules and LookBatches every few seconds to find out.
+	Chores *Chores
+}
+
+// Chores is the work beside jobs: see Scheduler and Batcher.
+type Chores struct {
+	NextSchedule time.Time // when the next schedule comes, or a time that has passed if one is due; zero: there is none
+	OpenBatches  bool      // there are batches that are not closed
 }
 
 // Settlement ends one reservation.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -30,19 +31,27 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		slices.ContainsFunc(x.Touch, func(t driver.Touch) bool { return t.Expire == 0 }) {
 		s.known.endless.Store(true)
 	}
-	plan, err := s.known.turns.Prepare(ctx, s.Database, x)
-	if err != nil {
-		return driver.Exchanged{}, err
+	reads := len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0
+	// Limits do not matter while there is nothing to reserve.
+	planned := !x.Idle || !reads || slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return driver.IsPattern(r.Queue) })
+	var plan *turn.Plan
+	prepare := func() (err error) {
+		if plan, err = s.known.turns.Prepare(ctx, s.Database, x); plan != nil {
+			x.Reserve = plan.Reserve
+		}
+		return err
 	}
-	if plan != nil {
-		x.Reserve = plan.Reserve
+	if planned {
+		if err := prepare(); err != nil {
+			return driver.Exchanged{}, err
+		}
 	}
 	where, err := s.search(ctx, x, plan)
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
 	var seen *view
-	if len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0 {
+	if reads {
 		if seen, err = s.look(ctx, s.DB, x, where, true); err != nil {
 			return driver.Exchanged{}, err
 		}
@@ -51,6 +60,17 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			s.mark(where, x, &seen.answer)
 			plan.Done(&seen.answer)
 			return seen.answer, nil
+		}
+	}
+	if !planned {
+		if err := prepare(); err != nil {
+			return driver.Exchanged{}, err
+		}
+		if plan != nil {
+			if where, err = s.search(ctx, x, plan); err != nil {
+				return driver.Exchanged{}, err
+			}
+			seen = nil
 		}
 	}
 	var answer driver.Exchanged

@@ -93,6 +93,11 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 		due, next := make([]bool, len(part)), make([]sql.NullInt64, len(part))
 		statement := s.sql(lookSQL, text(worker))
 		dest := []any{&clock, &wanted}
+		if first && x.Chores {
+			statement += ", " + s.ChoresColumns()
+			v.answer.Chores = &driver.Chores{}
+			dest = append(dest, sqldb.Reading(&v.answer.Chores.NextSchedule, &v.answer.Chores.OpenBatches)...)
+		}
 		if first && x.Requeue > 0 {
 			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[lane.Expiring]))
 			dest = append(dest, &v.expired)

@@ -22,6 +22,16 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	if s.pool == nil {
 		return c.settleBound(ctx)
 	}
+	glanced := c.mayGlance()
+	if glanced {
+		var nothing bool
+		if err := retry.Do(ctx, transient, func() (err error) { nothing, err = c.glance(ctx); return err }); err != nil {
+			return driver.Exchanged{}, err
+		}
+		if nothing {
+			return c.answer, nil
+		}
+	}
 	if x.Limit > 0 {
 		var err error
 		if c.plan, err = s.turns.Prepare(ctx, s.Database, x); err != nil {
@@ -33,24 +43,29 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		}
 		now := time.Now()
 		stale := s.lanes.Stale(c.queues, now)
-		if x.Everything {
+		switch {
+		case x.Everything:
 			stale, c.scan = c.queues, s.lanes.ScanAll(c.queues, now)
-		} else {
+		case !glanced:
 			c.scan = s.lanes.Scan(c.queues, now)
 		}
 		if err := s.findLanes(ctx, stale, c.scan); err != nil {
 			return driver.Exchanged{}, err
 		}
-		c.all = c.scan.Whole() && len(stale) == len(c.queues)
+		c.all = c.scan.Whole() && (glanced || len(stale) == len(c.queues))
 	}
-	if x.Requeue > 0 {
+	if x.Requeue > 0 && !glanced {
 		c.expiry = s.expiry.Scan([]string{lane.Expiring.Queue}, time.Now())
 	}
 	if err := retry.Do(ctx, transient, func() error { return c.run(ctx) }); err != nil {
 		return driver.Exchanged{}, err
 	}
 	c.sort()
-	c.mark()
+	var scan, expiry time.Duration
+	if !c.requeued.IsZero() {
+		scan, expiry = c.reserved.Sub(c.requeued), c.requeued.Sub(c.began)
+	}
+	c.mark(scan, expiry)
 	c.plan.Done(&c.answer)
 	c.explain(ctx, s.DB)
 	return c.answer, nil
@@ -120,7 +135,7 @@ func (c *exchange) run(ctx context.Context) error {
 		c.reserve(batch, legible(conn.Conn()))
 	}
 	c.clock(batch, &c.reserved)
-	c.look(batch)
+	c.look(batch, nil)
 	batch.Queue("COMMIT")
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		// A transaction that failed is still open. Without a rollback the pool would close the connection.

@@ -40,36 +40,11 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 		return nil
 	}
 	at := time.Now()
-	var between gaps
-	var known []lane.Lane
-	of := make(map[string][]lane.Lane, len(stale))
-	for _, l := range scan.Lanes {
-		of[l.Queue] = append(of[l.Queue], l)
-	}
-	for _, queue := range stale {
-		first := math.MinInt16
-		for _, l := range of[queue] {
-			known = append(known, l)
-			between.add(queue, first, int(l.Priority)-1)
-			first = int(l.Priority) + 1
-		}
-		between.add(queue, first, math.MaxInt16)
-	}
-	names, priorities, marks := split(known, scan.From)
 	found := map[string][]int16{}
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
-	args := []any{between.queues, between.first, between.last, names, priorities, marks}
-	batch.Queue(s.names.In(lanesSQL), args...).Query(func(rows pgx.Rows) error {
-		var queue string
-		var priority int16
-		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
-			found[queue] = append(found[queue], priority)
-			return nil
-		})
-		return err
-	})
+	s.queueLanes(batch, stale, scan, found)
 	batch.Queue("COMMIT")
 	conn, err := s.acquire(ctx)
 	if err != nil {
@@ -84,6 +59,36 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 		s.lanes.Found(queue, found[queue], at)
 	}
 	return nil
+}
+
+// queueLanes queues the search for the lanes of queues, which adds them to found.
+func (s *store) queueLanes(batch *pgx.Batch, queues []string, scan lane.Scan, found map[string][]int16) {
+	var between gaps
+	var known []lane.Lane
+	of := make(map[string][]lane.Lane, len(queues))
+	for _, l := range scan.Lanes {
+		of[l.Queue] = append(of[l.Queue], l)
+	}
+	for _, queue := range queues {
+		first := math.MinInt16
+		for _, l := range of[queue] {
+			known = append(known, l)
+			between.add(queue, first, int(l.Priority)-1)
+			first = int(l.Priority) + 1
+		}
+		between.add(queue, first, math.MaxInt16)
+	}
+	names, priorities, marks := split(known, scan.From)
+	args := []any{between.queues, between.first, between.last, names, priorities, marks}
+	batch.Queue(s.names.In(lanesSQL), args...).Query(func(rows pgx.Rows) error {
+		var queue string
+		var priority int16
+		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
+			found[queue] = append(found[queue], priority)
+			return nil
+		})
+		return err
+	})
 }
 
 // gaps are ranges of priorities between the lanes that are known.
@@ -114,13 +119,9 @@ func mark(at time.Time) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: at, Valid: true}
 }
 
-// mark notes up to where the lanes have been reserved, and what had expired has been released.
-func (c *exchange) mark() {
+// mark notes up to where the lanes have been reserved, and what had expired has been released, and how long the scans took.
+func (c *exchange) mark(scan, expiry time.Duration) {
 	took := time.Since(c.sent)
-	var scan, expiry time.Duration
-	if !c.requeued.IsZero() {
-		scan, expiry = c.reserved.Sub(c.requeued), c.requeued.Sub(c.began)
-	}
 	if c.x.Requeue > 0 {
 		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
 		c.store.expiry.Slow(c.expiry, took-expiry)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -27,14 +28,36 @@ SELECT clock_timestamp(),
         ORDER BY available_at LIMIT 1) j),
     (SELECT wanted_concurrency FROM "job_workers" WHERE id = $3)`
 
-// look reads the clock, when the next job is due, and what operators want.
-func (c *exchange) look(batch *pgx.Batch) {
+// Whether a reservation has expired. $4 when it must have expired, or NULL for now, $5 the mark.
+const isExpiredSQL = `,
+    EXISTS (SELECT FROM "jobs" WHERE reserved AND expires_at <= least($4::timestamptz, statement_timestamp()) AND expires_at >= $5)`
+
+// look reads the clock, when the next job is due, and what operators want. If expired is not nil, it also finds out whether a reservation
+// has expired.
+func (c *exchange) look(batch *pgx.Batch, expired *bool) {
 	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
-	batch.Queue(c.store.names.In(lookSQL), queues, priorities, worker).QueryRow(func(row pgx.Row) error {
+	query, args := c.store.names.In(lookSQL), []any{queues, priorities, worker}
+	if expired != nil {
+		by, from := c.expiredBy()
+		query, args = query+c.store.names.In(isExpiredSQL), append(args, by, from)
+	}
+	if c.x.Chores {
+		query += ", " + c.store.ChoresColumns()
+	}
+	batch.Queue(query, args...).QueryRow(func(row pgx.Row) error {
 		var due *time.Time
 		var wanted *int
-		if err := row.Scan(&c.answer.Now, &due, &wanted); err != nil {
+		var chores driver.Chores
+		into := []any{&c.answer.Now, &due, &wanted}
+		if expired != nil {
+			into = append(into, expired)
+		}
+		if c.x.Chores {
+			into = append(into, sqldb.Reading(&chores.NextSchedule, &chores.OpenBatches)...)
+			c.answer.Chores = &chores
+		}
+		if err := row.Scan(into...); err != nil {
 			return err
 		}
 		if due != nil {

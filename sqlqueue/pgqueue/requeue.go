@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 )
@@ -38,15 +39,19 @@ SELECT greatest(expires_at, ` + firstTime + `) FROM "jobs"
 WHERE reserved AND expires_at <= least($1::timestamptz, statement_timestamp()) AND expires_at >= $2
 ORDER BY expires_at LIMIT 1`
 
+// expiredBy is when a reservation must have expired to be requeued, nil for now, and the mark.
+func (c *exchange) expiredBy() (expired *time.Time, from pgtype.Timestamptz) {
+	if !c.x.Expired.IsZero() {
+		expired = &c.x.Expired
+	}
+	return expired, mark(c.expiry.From[lane.Expiring])
+}
+
 func (c *exchange) requeue(batch *pgx.Batch) {
 	if c.x.Requeue == 0 {
 		return
 	}
-	var expired *time.Time
-	if !c.x.Expired.IsZero() {
-		expired = &c.x.Expired
-	}
-	from := mark(c.expiry.From[lane.Expiring])
+	expired, from := c.expiredBy()
 	batch.Queue(c.store.names.In(requeueSQL), c.x.Requeue, expired, append([]int64{}, c.x.Keep...), from).Query(func(rows pgx.Rows) error {
 		rows.Close()
 		c.answer.Requeued = int(rows.CommandTag().RowsAffected())

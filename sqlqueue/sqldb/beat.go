@@ -30,8 +30,12 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	if b.Leave {
 		return d.deleteWorker(ctx, db, w.ID)
 	}
-	known, err := d.hasWorker(ctx, db, w.ID, "")
-	if err != nil {
+	free, err := d.hasWorker(ctx, db, w.ID, d.Dialect.SkipLocked)
+	known := free
+	if err == nil && !free {
+		known, err = d.hasWorker(ctx, db, w.ID, "")
+	}
+	if err != nil || known && !free { // another transaction has locked it
 		return err
 	}
 	queues, running := listed(w.Queues), ""
@@ -52,9 +56,6 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 		s.Add("%s, ", s.Now())
 		s.Add("%s)", s.Now())
 		_, err := s.Exec(ctx, db)
-		return err
-	}
-	if free, err := d.hasWorker(ctx, db, w.ID, d.Dialect.SkipLocked); err != nil || !free {
 		return err
 	}
 	s := d.Statement("UPDATE %s SET ", d.Table("job_workers"))

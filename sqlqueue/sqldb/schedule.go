@@ -89,6 +89,16 @@ func (d *Database) Schedules(ctx context.Context, name string) ([]driver.Schedul
 	return eachSchedule(ctx, s, d.DB)
 }
 
+// ChoresColumns are two columns of a SELECT: when the next schedule comes, in microseconds since 1970 (1 if a schedule has no time yet, NULL if
+// there is none), and whether there are open batches. Each reads the first entries of an index.
+func (d *Database) ChoresColumns() string {
+	schedules := d.Table("job_schedules") + d.Force("job_schedules_next")
+	batches := d.Table("job_batches") + d.Force("job_batches_open")
+	return "CASE WHEN EXISTS (SELECT 1 FROM " + schedules + " WHERE NOT paused AND next_at IS NULL) THEN 1 ELSE (SELECT " +
+		fmt.Sprintf(d.Dialect.Micros, "next_at") + " FROM " + schedules +
+		" WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at LIMIT 1) END, EXISTS (SELECT 1 FROM " + batches + " WHERE closed_at IS NULL)"
+}
+
 // DueSchedules implements driver.Scheduler. If nothing is due, it is one statement that reads the first entries of the index of next_at.
 func (d *Database) DueSchedules(ctx context.Context) (due []driver.Schedule, next, now time.Time, err error) {
 	table, byNext := d.Table("job_schedules"), d.Force("job_schedules_next")

@@ -35,19 +35,26 @@ func (s *store) look(ctx context.Context, x driver.Exchange, plan *turn.Plan) (a
 	return e.answer, expired, err
 }
 
-// selectWanted returns the concurrency that an operator has set for the worker ?1.
-var selectWanted = newStatement(`SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1`)
+// selectWanted returns the concurrency that an operator has set for the worker ?1, and selectChores the chores as well.
+var (
+	selectWanted = newStatement(wantedSQL)
+	selectChores = newStatement(wantedSQL + ", " + (&sqldb.Database{Dialect: dialect}).ChoresColumns())
+)
+
+const wantedSQL = `SELECT (SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1)`
 
 func (e *exchange) wanted(ctx context.Context) error {
 	worker, _, _ := strings.Cut(e.asked.Number, "-")
-	if worker == "" {
+	if worker == "" && !e.asked.Chores {
 		return nil
 	}
-	return sqldb.Each(ctx, e.db, e.sql.text[selectWanted], []any{worker}, func(scan func(...any) error) error {
-		var wanted sql.NullInt64
-		err := scan(&wanted)
-		e.answer.WantedConcurrency = int(wanted.Int64)
-		return err
+	query, into := selectWanted, []any{&e.answer.WantedConcurrency}
+	if e.asked.Chores {
+		e.answer.Chores = &driver.Chores{}
+		query, into = selectChores, append(into, &e.answer.Chores.NextSchedule, &e.answer.Chores.OpenBatches)
+	}
+	return sqldb.Each(ctx, e.db, e.sql.text[query], []any{worker}, func(scan func(...any) error) error {
+		return scan(sqldb.Reading(into...)...)
 	})
 }
 

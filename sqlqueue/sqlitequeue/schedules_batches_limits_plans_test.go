@@ -72,6 +72,9 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 			want []string
 		}{
 			"due schedules": {func() error { _, _, _, err := database.DueSchedules(ctx); return err }, []string{byNext + "(next_at<?)", byNext + "(next_at=?)", byNext + "(next_at>?)"}},
+			"chores": {func() error {
+				return database.Statement("SELECT %s", database.ChoresColumns()).Each(ctx, database.DB, func(func(...any) error) error { return nil })
+			}, []string{byNext + "(next_at=?)", byNext + "(next_at>?)", "SCAN job_batches USING INDEX job_batches_open"}},
 			"a tick": {func() error {
 				job := driver.NewJob{Queue: "mail", Payload: []byte(`{"job":"x"}`), UniqueKey: "s2"}
 				_, err := database.Tick(ctx, driver.Tick{Name: "s2", At: time.UnixMicro(2), Next: time.UnixMicro(2), Jobs: []driver.NewJob{job}})
@@ -115,7 +118,7 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 			got := map[string]bool{}
 			for _, statement := range of.statements {
 				for _, step := range explain(t, db, statement) {
-					if strings.Contains(step, "SEARCH ") || strings.Contains(step, " jobs") {
+					if strings.Contains(step, "SEARCH ") || strings.Contains(step, " jobs") || strings.Contains(step, "SCAN job_batches USING") {
 						got[step] = true
 					}
 				}

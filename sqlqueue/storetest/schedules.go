@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
@@ -53,7 +54,58 @@ func (c *client) comes() int {
 	return n
 }
 
+// chores asks for the chores in an exchange.
+func (c *client) chores() driver.Chores {
+	c.f.Helper()
+	answer, err := c.Exchange(c.f.Context(), driver.Exchange{Chores: true})
+	c.f.must(err)
+	if answer.Chores == nil {
+		c.f.Fatalf("the exchange says nothing of the chores")
+	}
+	return *answer.Chores
+}
+
 var scheduleCases = []testCase{
+	{
+		"an exchange tells when the next schedule comes, and whether batches are open",
+		"idle workers would ask the database for both all the time",
+		func(f *fixture) {
+			c := f.open()
+			o := operator.New(c.Queue)
+			wants := func(what string, next time.Time, open bool) {
+				f.Helper()
+				if got := c.chores(); !got.NextSchedule.Equal(next) || got.OpenBatches != open {
+					f.Errorf("%s: %+v, want %v and %v", what, got, next, open)
+				}
+			}
+			wants("nothing", time.Time{}, false)
+			if answer, err := c.Exchange(f.Context(), driver.Exchange{}); err != nil || answer.Chores != nil {
+				f.Errorf("nobody has asked, and the answer is %+v, %v", answer.Chores, err)
+			}
+			for _, name := range []string{"early", "late"} {
+				c.schedule(sqlqueue.Schedule{Name: name, Every: "1h"}, -map[string]time.Duration{"early": time.Hour, "late": 2 * time.Hour}[name])
+			}
+			nextOf := func(name string) time.Time {
+				of, err := o.Schedule(f.Context(), name)
+				f.must(err)
+				return of.NextAt
+			}
+			wants("two schedules", nextOf("early"), false)
+			f.must(o.PauseSchedule(f.Context(), "early"))
+			wants("the first is paused", nextOf("late"), false)
+			f.exec("UPDATE {job_schedules} SET next_at = NULL WHERE name = 'late'")
+			if got := c.chores(); got.NextSchedule.IsZero() || got.NextSchedule.After(time.Unix(1, 0)) {
+				f.Errorf("a schedule without a time comes at %v", got.NextSchedule)
+			}
+			f.must(o.RemoveSchedule(f.Context(), "late"))
+			id, err := c.Batch("import").Create(f.Context())
+			f.must(err)
+			wants("a batch", time.Time{}, true)
+			_, err = o.CancelBatch(f.Context(), id)
+			f.must(err)
+			wants("it is cancelled", time.Time{}, false)
+		},
+	},
 	{
 		"A1 each time of a schedule is one job, however many look for it at once",
 		"twenty workers wake up for the same minute",

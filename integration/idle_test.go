@@ -1,0 +1,147 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
+	"github.com/sqlqueue/sqlqueue/worker"
+)
+
+// TestIdleWorker: an idle worker sends no more statements than it did, also with schedules that are not due. A statement that is added to its
+// exchange, its polls or its beat fails the test: is there no other that could ask the same?
+func TestIdleWorker(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		var sent tally
+		dsn := migrated(t, s, "")
+		q := sent.queue(t, s, dsn)
+		mux := worker.NewMux()
+		mux.HandleAll(func(context.Context, *worker.Job[json.RawMessage]) error { return nil })
+		if err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "daily", Every: "24h", Job: sqlqueue.Named("x", nil)}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		done := make(chan error)
+		go func() { done <- worker.New(q, mux, worker.Config{}).Run(ctx) }()
+		const begins, lasts = 5 * time.Second, 15 * time.Second // a worker that cannot hear polls less and less often
+		time.Sleep(begins)
+		sent.begin()
+		time.Sleep(lasts)
+		by, calls := sent.end()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		all := 0
+		for _, n := range by {
+			all += n
+		}
+		perSecond, callsPerSecond := float64(all)/lasts.Seconds(), float64(calls)/lasts.Seconds()
+		t.Logf("%.1f statements a second in %.1f calls, %d different ones", perSecond, callsPerSecond, len(by))
+		want := map[string]struct {
+			different               int
+			statements, callsSecond float64
+		}{"postgres": {8, 5, 2.4}, "mariadb": {12, 5, 5}, "mysql": {12, 5, 5}}[s.Engine]
+		if len(by) > want.different || perSecond > want.statements || callsPerSecond > want.callsSecond {
+			for _, statement := range slices.Sorted(maps.Keys(by)) {
+				t.Logf("%d times %s", by[statement], statement)
+			}
+			t.Errorf("want at most %+v", want)
+		}
+	})
+}
+
+// tally counts statements, but for their values, and how often the database was called: a batch of statements is one call.
+type tally struct {
+	mu    sync.Mutex
+	on    bool
+	by    map[string]int
+	calls int
+}
+
+func (c *tally) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.on, c.by, c.calls = true, map[string]int{}, 0
+}
+
+func (c *tally) end() (by map[string]int, calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.on = false
+	return c.by, c.calls
+}
+
+var values = regexp.MustCompile(`'[^']*'|\b\d+\b`)
+
+func (c *tally) add(statement string, calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.on {
+		return
+	}
+	c.calls += calls
+	if statement != "" {
+		c.by[strings.Join(strings.Fields(values.ReplaceAllString(statement, "?")), " ")]++
+	}
+}
+
+// queue opens a queue whose statements are counted.
+func (c *tally) queue(t *testing.T, s *servers.Server, dsn string) *sqlqueue.Queue {
+	t.Helper()
+	if s.Engine != "postgres" {
+		return mysqlQueue(t, watch(func(sql string) { c.add(sql, 1) }).open(t, dsn))
+	}
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.Tracer = tallyTracer{c}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	q, err := pgqueue.New(pool, sqlqueue.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+type tallyTracer struct{ *tally }
+
+func (c tallyTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if data.SQL == "-- ping" { // the pool's, of a connection that was not used for a second
+		data.SQL = ""
+	}
+	c.add(data.SQL, 1)
+	return ctx
+}
+
+func (c tallyTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (c tallyTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	c.add("", 1)
+	return ctx
+}
+
+func (c tallyTracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	c.add(data.SQL, 0)
+}
+
+func (c tallyTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
