@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/adhocore/gronx"
 )
 
 // Mistake is what is wrong with a rule, and the rule that would be right.
@@ -127,16 +125,10 @@ func (r *Rule) parseCron(text string) error {
 			return mistake(strings.Join(right, " "), "has the %s %q: %s", units[i].name, field, wrong)
 		}
 	}
-	expression := strings.Join(fields, " ")
 	r.real = strings.Contains(fields[0]+fields[1], "*")
-	r.wall = func(from time.Time) time.Time {
-		next, err := gronx.NextTickAfter(expression, from, false)
-		if err != nil || !next.After(from) {
-			return time.Time{}
-		}
-		return next
-	}
-	return nil
+	expression, err := newExpression(fields)
+	r.wall = expression.next
+	return err
 }
 
 // unit is a field of a cron expression.
