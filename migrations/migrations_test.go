@@ -45,6 +45,20 @@ func TestPrefixed(t *testing.T) {
 	}
 }
 
+func TestMarked(t *testing.T) {
+	const begin, end = "-- +goose StatementBegin\n", "-- +goose StatementEnd\n"
+	for sql, want := range map[string]string{
+		"-- +goose Up\nA;\nB;\n":                  "-- +goose Up\n" + begin + "A;\n" + end + begin + "B;\n" + end,
+		"-- what;\nA (\n    -- why;\n    b\n);\n": "-- what;\n" + begin + "A (\n    -- why;\n    b\n);\n" + end,
+		"A;\n\n-- +goose Down\nB; ":               begin + "A;\n" + end + "\n-- +goose Down\n" + begin + "B; \n" + end,
+		"":                                        "",
+	} {
+		if got := marked(sql); got != want {
+			t.Errorf("%q is marked as %q, want %q", sql, got, want)
+		}
+	}
+}
+
 func TestFiles(t *testing.T) {
 	for dialect, engine := range engines {
 		original, err := fs.Sub(embedded, string(dialect))

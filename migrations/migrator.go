@@ -194,7 +194,11 @@ func (m *Migrator) provider(ctx context.Context, db *sql.DB, unrecorded []Migrat
 	if err := versions.ensure(ctx, db, unrecorded); err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectCustom, db, m.files,
+	files, err := edited(m.files, marked)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectCustom, db, files,
 		goose.WithStore(versions),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithLogger(goose.NopLogger()))

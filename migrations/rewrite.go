@@ -59,6 +59,29 @@ func commentLen(sql, end string) int {
 	return len(sql)
 }
 
+// marked puts goose's marks around each statement. Without them goose looks for its end with a buffer of 4 MB for each line.
+func marked(sql string) string {
+	var out strings.Builder
+	open := false
+	for line := range strings.Lines(sql) {
+		text := strings.TrimSpace(line)
+		code := text != "" && !strings.HasPrefix(text, "--")
+		if code && !open {
+			open = true
+			out.WriteString("-- +goose StatementBegin\n")
+		}
+		out.WriteString(line)
+		if code && strings.HasSuffix(text, ";") {
+			open = false
+			if !strings.HasSuffix(line, "\n") {
+				out.WriteByte('\n')
+			}
+			out.WriteString("-- +goose StatementEnd\n")
+		}
+	}
+	return out.String()
+}
+
 // edited returns the files in the root of fsys, each changed by edit. A zip archive is the standard library's file system in memory.
 func edited(fsys fs.FS, edit func(sql string) string) (fs.FS, error) {
 	entries, err := fs.ReadDir(fsys, ".")
