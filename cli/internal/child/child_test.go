@@ -19,12 +19,32 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
-// settings returns Settings with a supervisor that ends with the test.
+// settings returns Settings with a supervisor. Tests that run at once share one, as jobs do: with the race detector a process takes long to
+// start.
 func settings(t *testing.T) Settings {
 	t.Helper()
-	s := &supervise.Supervisor{}
-	t.Cleanup(s.Close)
-	return Settings{Supervisor: s}
+	supervisor.Lock()
+	defer supervisor.Unlock()
+	if supervisor.users == 0 {
+		supervisor.Supervisor = &supervise.Supervisor{}
+	}
+	supervisor.users++
+	t.Cleanup(func() {
+		supervisor.Lock()
+		defer supervisor.Unlock()
+		supervisor.users--
+		if supervisor.users == 0 {
+			supervisor.Close()
+		}
+	})
+	return Settings{Supervisor: supervisor.Supervisor}
+}
+
+var supervisor struct {
+	sync.Mutex
+	*supervise.Supervisor
+
+	users int // tests
 }
 
 func TestResult(t *testing.T) {

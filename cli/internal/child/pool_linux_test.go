@@ -460,7 +460,7 @@ func parentOf(t *testing.T, pid int) int {
 	return parent
 }
 
-// A hundred jobs of each kind leave no file open.
+// Twenty jobs of each kind leave no file open.
 func TestNoFileLeaks(t *testing.T) {
 	p, _ := pool(t, 3)
 	command := Command{Settings: p.Settings, Args: Shell("cat; echo x >&2; exit 3")}
@@ -487,7 +487,7 @@ func TestNoFileLeaks(t *testing.T) {
 	}
 	run(2)
 	before := files()
-	run(100)
+	run(20)
 	if after := files(); after > before {
 		t.Errorf("%d files are open, before it were %d", after, before)
 	}
