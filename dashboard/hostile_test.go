@@ -107,7 +107,7 @@ func TestLongData(t *testing.T) {
 	page := s.get(fmt.Sprintf("/jobs/%d", id))
 	s.has(page, "more bytes are not shown here")
 	s.get("/jobs")
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > time.Minute { // on a busy machine, too; looking at the megabyte for each of its bytes takes hours
 		t.Errorf("took %v", took)
 	}
 }
