@@ -1,11 +1,8 @@
 package integration
 
 import (
-	"database/sql"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,11 +17,9 @@ import (
 func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		dsn := migrated(t, s, "")
-		db := s.Open(t, dsn)
-		sent := recorded{tables: largeTables}
-		q := sent.queue(t, s, dsn)
-		fillSchedulesBatchesLimits(t, s, db)
+		p := newPlans(t, s, largeTables)
+		p.fillSchedulesBatchesLimits(t)
+		q, on, primary := p.queue, p.on, p.primary
 		store, err := q.Store(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -58,25 +53,9 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 			}
 			return err
 		}
-		primary := func(table string) string {
-			if s.Engine == "postgres" {
-				return table + "_pkey"
-			}
-			return "PRIMARY"
-		}
-		on := func(postgres, mysql string) string {
-			if s.Engine == "postgres" {
-				return postgres
-			}
-			return mysql
-		}
 		unique, runs := on("job_batches_queue_key", "queue"), on("jobs_running", "jobs_expiry")
 		inBatch := on("jobs_running", "jobs_ready") // what runs of a batch
-		for _, test := range []struct {
-			name    string
-			do      func() error
-			indexes []string // each is used, and nothing else
-		}{
+		p.check(t, []planTest{
 			{
 				"due schedules", func() error {
 					due, _, _, err := d.DueSchedules(ctx)
@@ -165,36 +144,15 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 				"batches of the list", func() error { _, err := operator.New(q).Batches(ctx, 19_000, 10); return err },
 				[]string{primary("job_batches"), "jobs_ready", inBatch, "failed_jobs_queue"},
 			},
-		} {
-			t.Run(test.name, func(t *testing.T) {
-				sent.start()
-				if err := test.do(); err != nil {
-					t.Fatal(err)
-				}
-				used := map[string]bool{}
-				for _, st := range sent.stop() {
-					for _, index := range plannedIndexes(t, s, db, st) {
-						used[index] = true
-					}
-				}
-				got := slices.Sorted(maps.Keys(used))
-				want := slices.Compact(slices.Sorted(slices.Values(test.indexes)))
-				if len(got) == 0 && strings.HasPrefix(want[0], "none") {
-					want = nil
-				}
-				if !slices.Equal(got, want) {
-					t.Errorf("it uses the indexes %q, want %q", got, want)
-				}
-			})
-		}
+		})
 	})
 }
 
 // fillSchedulesBatchesLimits makes large tables. Of the batches, those from 18,001 on are open, and their queues are empty.
-func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
+func (p *plans) fillSchedulesBatchesLimits(t *testing.T) {
 	t.Helper()
 	now, later, long := "clock_timestamp()", "clock_timestamp() + n * interval '1 minute'", "- (18060 - n) * interval '1 hour'"
-	if s.Engine != "postgres" {
+	if p.server.Engine != "postgres" {
 		now, later, long = "UTC_TIMESTAMP(6)", "UTC_TIMESTAMP(6) + INTERVAL n MINUTE", "- INTERVAL (18060 - n) HOUR"
 	}
 	numbers := "(SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d + 1 AS n FROM "
@@ -213,7 +171,7 @@ func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
 	}
 	numbers = fmt.Sprintf(numbers, digits...)
 	mustExec(
-		t, db,
+		t, p.db,
 		fmt.Sprintf(`INSERT INTO job_schedules (name, cron, zone, payload, next_at, paused)
 			SELECT CONCAT('s', n), '0 0 * * *', 'UTC', '{"job":"x"}', CASE WHEN n = 1 THEN NULL WHEN n <= 3 THEN %s ELSE %s END, n > 10000
 			FROM %s`, now, later, numbers),
@@ -231,11 +189,5 @@ func fillSchedulesBatchesLimits(t *testing.T, s *servers.Server, db *sql.DB) {
 		fmt.Sprintf(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 			SELECT n, CONCAT('import/b', MOD(n, 1000)), 0, '{"job":"x"}', 1, 'no', '', %[1]s, %[1]s FROM %[2]s`, now, numbers),
 	)
-	for _, table := range []string{"job_schedules", "job_batches", "job_permits", "job_counts", "jobs", "failed_jobs"} {
-		if s.Engine == "postgres" {
-			mustExec(t, db, "VACUUM ANALYZE "+table)
-		} else {
-			mustExec(t, db, "ANALYZE TABLE "+table)
-		}
-	}
+	p.analyze(t, "job_schedules", "job_batches", "job_permits", "job_counts", "jobs", "failed_jobs")
 }
