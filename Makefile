@@ -6,8 +6,9 @@ HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
 KUBECTL_VALIDATE := sigs.k8s.io/kubectl-validate@v0.0.4
 
 # The race detector needs a C compiler.
-# It leaves out the C of SQLite that was turned into Go, which takes most of the time, and nothing else.
-RACE := $(if $(shell command -v "$$(go env CC)"),-race '-gcflags=modernc.org/sqlite/lib=-race=false')
+# It leaves out the C of SQLite and of its library that was turned into Go, which takes most of the time, and nothing else.
+C := modernc.org/sqlite/lib modernc.org/libc modernc.org/memory
+RACE := $(if $(shell command -v "$$(go env CC)"),-race $(C:%=-gcflags=%=-race=false))
 COUNT := 1
 TESTS := integration/.bin/tests $(RACE) -count=$(COUNT)
 

@@ -29,21 +29,24 @@ const independent = `^(TestReadme.*|TestE3_.*|TestE9_.*|TestTLS|TestNoSecretIsSh
 
 func main() {
 	race := flag.Bool("race", false, "use the race detector")
-	gcflags := flag.String("gcflags", "", "of go test")
+	var flags []string
+	flag.Func("gcflags", "of go test; may be repeated", func(value string) error {
+		flags = append(flags, "-gcflags="+value)
+		return nil
+	})
 	count := flag.Int("count", 1, "how often each test is run")
 	versions := flag.Bool("versions", false, "of the integration package alone, what depends on a server's version")
 	only := flag.String("run", "", "only tests that match, as of go test")
 	flag.Parse()
-	var flags []string
 	if *race {
-		flags = append(flags, "-race")
-	}
-	if *gcflags != "" {
-		flags = append(flags, "-gcflags="+*gcflags)
+		flags = append([]string{"-race"}, flags...)
 	}
 	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=1h"} // who waits ends it sooner
 	parts := []*part{
-		{name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue", packages: []string{"./..."}},
+		{
+			name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue",
+			packages: []string{"./cli", "./worker", "./sqlqueue/sqlitequeue", "./dashboard", "./migrations", "./cli/internal/child", "./..."},
+		},
 		{
 			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
 			packages: []string{".", "./chaos/...", "./cmd/...", "./engines", "./internal/...", "./servers/..."},
