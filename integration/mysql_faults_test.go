@@ -111,6 +111,51 @@ func TestMySQLFarPriority(t *testing.T) {
 	})
 }
 
+// TestMySQLManyQueues: of thousands of queues that are listed by name, an exchange looks up each by an index, however many jobs others have.
+func TestMySQLManyQueues(t *testing.T) {
+	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
+		var sent []string
+		db := watch(func(statement string) { sent = append(sent, statement) }).open(t, dsn)
+		db.SetMaxOpenConns(1)
+		const queues, large = 3000, 20_000
+		names, jobs := make([]string, queues), make([]sqlqueue.Pushable, queues)
+		for i := range queues {
+			names[i] = fmt.Sprint("customer", i)
+			jobs[i] = sqlqueue.With(sqlqueue.Named("x", nil), sqlqueue.OnQueue(names[i]))
+		}
+		q := mysqlQueue(t, db)
+		_, err := q.PushMany(t.Context(), jobs)
+		if err == nil {
+			_, err = q.PushMany(t.Context(), named(large), sqlqueue.OnQueue(names[10]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, db, "ANALYZE TABLE jobs")
+		var reserve []driver.Reserve
+		for _, name := range names {
+			reserve = append(reserve, fromQueue(name, time.Hour)...)
+		}
+		anew := mysqlQueue(t, db)
+		for n := 1; n <= 3; n++ {
+			before := rowsRead(t, db)
+			sent = nil
+			answer := mustExchange(t, anew, driver.Exchange{Number: fmt.Sprint("w-", n), Limit: 10, Reserve: reserve})
+			const most = 5_000 // some for each of a hundred lanes, and for each job
+			if read := rowsRead(t, db) - before; read > most || len(answer.Reserved) != 10 {
+				t.Errorf("exchange %d reserved %d jobs and read %d rows, want at most %d", n, len(answer.Reserved), read, most)
+			}
+			const statements = 60
+			if len(sent) > statements {
+				t.Errorf("exchange %d sent %d statements, want at most %d", n, len(sent), statements)
+			}
+			for _, statement := range slices.Clone(sent) {
+				checkPlan(t, s, db, statement)
+			}
+		}
+	})
+}
+
 // TestMySQLBytes: payloads are fetched up to a number of bytes, in order, and what does not fit is neither reserved nor sent.
 func TestMySQLBytes(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -83,6 +84,52 @@ func testPlans(t *testing.T, dsn string, parts ...string) {
 			check(t, late)
 		})
 	}
+}
+
+// TestPostgresManyLanes: an exchange names a bounded number of lanes, however many queues it asks for and priorities these have.
+func TestPostgresManyLanes(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("PostgreSQL's own statements")
+		}
+		dsn := migrated(t, s, "")
+		mustExec(t, s.Open(t, dsn), `INSERT INTO jobs (queue, priority, payload) SELECT 'mail', n - 10000, '{"job":"x"}' FROM generate_series(1, 20000) AS n`)
+		config, err := pgxpool.ParseConfig(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent batchTracer
+		config.ConnConfig.Tracer = &sent
+		pool, err := pgxpool.NewWithConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		q, err := pgqueue.New(pool, sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reserve := []driver.Reserve{{Queue: "mail", Expire: time.Minute}}
+		for i := range 20_000 {
+			reserve = append(reserve, driver.Reserve{Queue: fmt.Sprint("customer", i), Expire: time.Minute})
+		}
+		for n, limit := range []int{1, 1, 500, 500, 30_000} {
+			sent.statements = nil
+			answer := mustExchange(t, q, driver.Exchange{Number: fmt.Sprint("w-", n), Limit: limit, Reserve: reserve})
+			if len(answer.Reserved) == 0 {
+				t.Errorf("exchange %d has found no job", n)
+			}
+			for _, st := range sent.statements {
+				for i, arg := range st.args {
+					const most = 2 * 1000 // of each lane the ranges before and after it
+					if v := reflect.ValueOf(arg); v.Kind() == reflect.Slice && v.Len() > most {
+						t.Errorf("exchange %d: argument %d has %d elements, want at most %d, of %s", n, i+1, v.Len(), most, st.sql)
+					}
+				}
+			}
+		}
+	})
 }
 
 // statement is what a store sent.

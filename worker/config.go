@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -192,13 +191,14 @@ func (c Config) complete(q *sqlqueue.Queue) (Config, error) {
 
 func queuesOf(names []string, q *sqlqueue.Queue) ([]string, error) {
 	var queues []string
+	known := map[string]bool{}
 	for _, name := range names {
 		name = strings.TrimSpace(name)
 		if err := sqlqueue.CheckQueueName(name); err != nil {
 			return nil, err
 		}
-		if !slices.Contains(queues, name) {
-			queues = append(queues, name)
+		if !known[name] {
+			known[name], queues = true, append(queues, name)
 		}
 	}
 	if queues == nil {

@@ -266,9 +266,13 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 		expires[r.Queue] = r.Expire
 	}
 	for _, job := range answer.Reserved {
+		if _, ok := expires[job.Queue]; ok {
+			continue
+		}
 		for _, r := range x.Reserve {
-			if _, ok := expires[job.Queue]; !ok && driver.InPattern(r.Queue, job.Queue) {
+			if driver.InPattern(r.Queue, job.Queue) {
 				expires[job.Queue] = r.Expire
+				break
 			}
 		}
 	}

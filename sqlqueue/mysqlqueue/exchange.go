@@ -31,6 +31,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		slices.ContainsFunc(x.Touch, func(t driver.Touch) bool { return t.Expire == 0 }) {
 		s.known.endless.Store(true)
 	}
+	asked := queuesOf(x)
 	reads := len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0
 	// Limits do not matter while there is nothing to reserve.
 	planned := !x.Idle || !reads || slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return driver.IsPattern(r.Queue) })
@@ -46,7 +47,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			return driver.Exchanged{}, err
 		}
 	}
-	where, err := s.search(ctx, x, plan)
+	where, err := s.search(ctx, x, asked, plan)
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
@@ -56,8 +57,8 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			return driver.Exchanged{}, err
 		}
 		if !seen.work(x) {
-			seen.answer.Everything = where.everything() && !seen.left
-			s.mark(where, x, &seen.answer)
+			seen.answer.Everything = where.everything()
+			s.mark(where, x, &seen.answer, false)
 			plan.Done(&seen.answer)
 			return seen.answer, nil
 		}
@@ -67,24 +68,26 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			return driver.Exchanged{}, err
 		}
 		if plan != nil {
-			if where, err = s.search(ctx, x, plan); err != nil {
+			s.known.lanes.Forget(asked) // the scan before is not used
+			if where, err = s.search(ctx, x, asked, plan); err != nil {
 				return driver.Exchanged{}, err
 			}
 			seen = nil
 		}
 	}
 	var answer driver.Exchanged
+	full := false
 	err = s.tx(ctx, func(db sqldb.DB) error {
 		c := &exchange{store: s, db: db, x: x, where: where, seen: seen}
 		seen = nil // a second try looks again
 		err := c.run(ctx)
-		answer = c.answer
+		answer, full = c.answer, c.full
 		return err
 	})
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
-	s.mark(where, x, &answer)
+	s.mark(where, x, &answer, full)
 	plan.Done(&answer)
 	return answer, nil
 }
@@ -138,7 +141,7 @@ func (c *exchange) run(ctx context.Context) error {
 func (c *exchange) lookAndReserve(ctx context.Context) error {
 	v, err := c.seen, error(nil)
 	if v == nil {
-		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.lanes) > 1); err != nil {
+		if v, err = c.store.look(ctx, c.db, c.x, c.where, len(c.where.part.Lanes) > 1); err != nil {
 			return err
 		}
 	}
@@ -175,7 +178,7 @@ func (c *exchange) lookAndReserve(ctx context.Context) error {
 	if c.full {
 		c.answer.NextDue = c.answer.Now
 	}
-	c.answer.Everything = c.where.everything() && !v.left && !c.full && len(c.answer.Reserved) < c.x.Limit
+	c.answer.Everything = c.where.everything() && !c.full && len(c.answer.Reserved) < c.x.Limit
 	if c.where.plan.Limited() {
 		if err := c.where.plan.Spend(ctx, c.store.Database, c.db); err != nil {
 			return err

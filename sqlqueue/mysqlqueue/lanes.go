@@ -39,18 +39,41 @@ SELECT priority, COUNT(*) FROM (
     ORDER BY priority, available_at, id LIMIT %[4]d) AS entries
 GROUP BY priority ORDER BY priority`
 
-// findLanes returns the priorities at which queues have jobs, those that are known and new ones between them, and whether these are all. If
-// they are not, known.places has where the next search goes on. With all, it searches until it has found every one.
-func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.Lane]time.Time, all bool) (map[string][]int16, bool, error) {
+// The first and the last lane of a queue. %[1]s the lanes, of which only the queues matter.
+const edgesSQL = `
+SELECT l.n,
+    (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = l.queue AND reserved IN (0, 1)
+        ORDER BY priority, available_at, id LIMIT 1),
+    (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = l.queue AND reserved IN (0, 1)
+        ORDER BY priority DESC, available_at DESC, id DESC LIMIT 1)
+FROM ` + lanesTable
+
+// mostSweeps is how many statements of one exchange look for lanes one after the other.
+const mostSweeps = 10
+
+// manyQueues is from how many queues on a search for lanes begins with edgesSQL.
+const manyQueues = 10
+
+// findLanes looks for the priorities at which queues have jobs, those that are known and new ones between them, and notes what it has found
+// at a time. With all, it searches until it has found every one.
+func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.Lane]time.Time, all bool, at time.Time) error {
+	found := map[string][]int16{}
+	search := queues
+	if len(queues) >= manyQueues {
+		var err error
+		if search, err = s.edges(ctx, queues, found); err != nil {
+			return err
+		}
+	}
 	var look, sweep []priorities
-	for _, queue := range queues {
+	for _, queue := range search {
 		first := math.MinInt16
-		if at, cut := s.known.places.finding(queue); cut && !all {
-			sweep = append(sweep, priorities{queue: queue, from: at, to: math.MaxInt16})
+		if next, cut := s.known.lanes.Next(queue); cut && !all {
+			sweep = append(sweep, priorities{queue: queue, from: next, to: math.MaxInt16})
 			continue
 		}
 		known := s.known.lanes.Of([]string{queue})
-		if len(known) > mostLanes {
+		if len(known) > mostEach {
 			sweep = append(sweep, priorities{queue: queue, from: first, to: math.MaxInt16})
 			continue
 		}
@@ -61,9 +84,8 @@ func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.La
 		}
 		look = append(look, priorities{queue: queue, from: first, to: math.MaxInt16})
 	}
-	found := map[string][]int16{}
 	for len(look) > 0 {
-		part := look[:min(len(look), mostLanes)]
+		part := look[:min(len(look), mostEach)]
 		look = look[len(part):]
 		lowest, selects, dest := make([]sql.NullInt16, len(part)), make([]string, len(part)), make([]any, len(part))
 		for i, p := range part {
@@ -73,7 +95,7 @@ func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.La
 			}
 		}
 		if err := one(ctx, s.DB, "SELECT "+strings.Join(selects, ","), dest...); err != nil {
-			return nil, false, err
+			return err
 		}
 		for i, p := range part {
 			if priority := lowest[i].Int16; lowest[i].Valid {
@@ -86,13 +108,35 @@ func (s *store) findLanes(ctx context.Context, queues []string, from map[lane.La
 	}
 	cut, err := s.sweep(ctx, sweep, all, found)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
 	for _, queue := range queues {
-		next, more := cut[queue]
-		s.known.places.found(queue, next, more)
+		s.known.lanes.Found(queue, found[queue], at)
+		if next, ok := cut[queue]; ok {
+			s.known.lanes.Cut(queue, next)
+		}
 	}
-	return found, len(cut) == 0, nil
+	return nil
+}
+
+// edges finds the first and the last lane of queues, and returns those that may have others.
+func (s *store) edges(ctx context.Context, queues []string, found map[string][]int16) (more []string, err error) {
+	lanes := make([]lane.Lane, len(queues))
+	for i, queue := range queues {
+		lanes[i].Queue = queue
+	}
+	var first, last sql.NullInt16
+	err = s.eachLane(ctx, s.DB, edgesSQL, lanes, []any{&first, &last}, func(l lane.Lane) bool {
+		switch {
+		case !first.Valid:
+		case first == last:
+			found[l.Queue] = append(found[l.Queue], first.Int16)
+		default:
+			more = append(more, l.Queue)
+		}
+		return true
+	})
+	return more, err
 }
 
 // sweep finds the lanes in ranges of priorities, one after the other. It returns, by queue, the priorities from which on it has not looked.

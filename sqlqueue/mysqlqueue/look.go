@@ -3,16 +3,19 @@ package mysqlqueue
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// mostLanes is how many lanes, or ranges of priorities, one statement looks at.
-const mostLanes = 100
+// mostEach is how many lanes one statement asks by a subquery for each.
+const mostEach = 100
 
 // view is what there is to do, as it was seen without locks.
 type view struct {
@@ -20,14 +23,6 @@ type view struct {
 	expired  bool
 	controls []driver.Control // also of patterns that have the queues
 	lanes    []lane.Lane      // those that have a job that is due and may be reserved from
-	left     bool             // the lanes from one on were not asked
-	from     lane.Lane
-}
-
-// leave notes that the lanes from this one on were not asked, and that the next exchange should come at once.
-func (v *view) leave(from lane.Lane) {
-	v.left, v.from = true, from
-	v.answer.NextDue = v.answer.Now
 }
 
 // work reports whether there is anything to requeue or to reserve.
@@ -57,100 +52,161 @@ const nextDueSQL = `,
         WHERE queue = %[1]s AND priority = %[2]d AND available_at > UTC_TIMESTAMP(6) AND reserved = 0
         ORDER BY available_at LIMIT 1)`
 
+// When the first job of each lane is or was due: for many lanes, of which each costs a tenth of what it costs in a statement of isDueSQL. It
+// does not begin at a mark. %[1]s the lanes, [[queue, priority], ...].
+const firstDueSQL = `
+SELECT l.n, (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at), 0) FROM {jobs} FORCE INDEX ({jobs_ready})
+    WHERE queue = l.queue AND priority = l.priority AND reserved = 0 AND id BETWEEN 1 AND 9223372036854775807
+    ORDER BY available_at, id LIMIT 1)
+FROM ` + lanesTable + `
+ORDER BY l.n`
+
+// lanesTable is a table of the lanes of a text in JSON.
+const lanesTable = `JSON_TABLE(%[1]s, '$[*]' COLUMNS (n FOR ORDINALITY,
+    queue VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]', priority INT PATH '$[1]')) AS l`
+
+// atOnce is how many lanes one statement of lanesTable has at most.
+const atOnce = 500
+
+// eachLane runs a statement with a lanesTable for lanes, until row returns false. The statement's rows begin with n, and the other columns
+// are read into dest before each call.
+func (s *store) eachLane(ctx context.Context, db sqldb.DB, statement string, lanes []lane.Lane, dest []any, row func(lane.Lane) bool) error {
+	var n int
+	dest = append([]any{&n}, dest...)
+	more := true
+	for part := range slices.Chunk(lanes, atOnce) {
+		if !more {
+			break
+		}
+		list := make([][2]any, len(part))
+		for i, l := range part {
+			list[i] = [2]any{l.Queue, l.Priority}
+		}
+		encoded, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		if err := each(ctx, db, s.sql(statement, text(string(encoded))), func(scan func(...any) error) error {
+			err := scan(dest...)
+			more = more && err == nil && row(part[n-1])
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // look reads the clock, what operators want, and what there is to do. Without ask it does not look for jobs that are due, and treats every
 // lane as if it had some: for exchanges that try all lanes anyway.
 func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where *search, ask bool) (*view, error) {
 	v := &view{}
-	queues := queuesOf(x)
-	at := where.place
-	lanes := where.lanes
-	if at.from.Queue != "" {
-		lanes = from(lanes, at.from, before(queues))
-	}
+	lanes := where.part.Lanes
 	worker, _, _ := strings.Cut(x.Number, "-")
-	if len(x.Reserve) > 0 {
-		var err error
-		names := queues
-		if where.plan != nil {
-			names = where.plan.Stopping()
-		}
-		if v.controls, err = s.controls(ctx, db, names); err != nil {
+	if len(where.asked) > 0 {
+		if err := s.control(ctx, db, where, v); err != nil {
 			return nil, err
 		}
-		v.answer.Controls = where.plan.Asked(v.controls)
 	}
-	asked := 0
-	for first := true; first || len(lanes) > 0; first = false {
-		if !first && (len(v.lanes) >= min(max(x.Limit, 1), mostLanes) || asked >= mostAsked && !x.Everything) {
-			break // enough lanes have jobs that are due, or enough were asked in one exchange
+	var clock int64
+	var wanted sql.NullInt64
+	statement, dest := s.sql(lookSQL, text(worker)), []any{&clock, &wanted}
+	if x.Chores {
+		statement += ", " + s.ChoresColumns()
+		v.answer.Chores = &driver.Chores{}
+		dest = append(dest, sqldb.Reading(&v.answer.Chores.NextSchedule, &v.answer.Chores.OpenBatches)...)
+	}
+	if x.Requeue > 0 {
+		statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[lane.Expiring]))
+		dest = append(dest, &v.expired)
+	}
+	single := lanes // which the statement asks one by one
+	if len(lanes) > mostEach {
+		single = nil
+	}
+	due, next := make([]bool, len(single)), make([]sql.NullInt64, len(single))
+	for i, l := range single {
+		queue := text(l.Queue)
+		if due[i] = !ask; ask {
+			statement += s.sql(isDueSQL, queue, l.Priority, since("available_at", where.scan.From[l]))
+			dest = append(dest, &due[i])
 		}
-		part := lanes[:min(mostLanes, len(lanes))]
-		lanes = lanes[len(part):]
-		asked += len(part)
-
-		var clock int64
-		var wanted sql.NullInt64
-		due, next := make([]bool, len(part)), make([]sql.NullInt64, len(part))
-		statement := s.sql(lookSQL, text(worker))
-		dest := []any{&clock, &wanted}
-		if first && x.Chores {
-			statement += ", " + s.ChoresColumns()
-			v.answer.Chores = &driver.Chores{}
-			dest = append(dest, sqldb.Reading(&v.answer.Chores.NextSchedule, &v.answer.Chores.OpenBatches)...)
+		statement += s.sql(nextDueSQL, queue, l.Priority)
+		dest = append(dest, &next[i])
+	}
+	began := time.Now()
+	if err := one(ctx, db, statement, dest...); err != nil {
+		return nil, err
+	}
+	v.answer.Now, v.answer.WantedConcurrency = timeOf(clock), int(wanted.Int64)
+	found := func(l lane.Lane, due bool, next sql.NullInt64) {
+		if then := timeOf(next.Int64); next.Valid && (v.answer.NextDue.IsZero() || then.Before(v.answer.NextDue)) {
+			v.answer.NextDue = then
 		}
-		if first && x.Requeue > 0 {
-			statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[lane.Expiring]))
-			dest = append(dest, &v.expired)
+		if due && !sqldb.Stopped(v.controls, l.Queue, x.Force) {
+			v.lanes = append(v.lanes, l)
 		}
-		for i, l := range part {
-			queue := text(l.Queue)
-			if due[i] = !ask; ask {
-				statement += s.sql(isDueSQL, queue, l.Priority, since("available_at", where.scan.From[l]))
-				dest = append(dest, &due[i])
-			}
-			statement += s.sql(nextDueSQL, queue, l.Priority)
-			dest = append(dest, &next[i])
-		}
-		began := time.Now()
-		if err := one(ctx, db, statement, dest...); err != nil {
+	}
+	for i, l := range single {
+		found(l, due[i], next[i])
+	}
+	if single == nil && len(lanes) > 0 {
+		var at sql.NullInt64
+		asked := 0
+		if err := s.eachLane(ctx, db, firstDueSQL, lanes, []any{&at}, func(l lane.Lane) bool {
+			due := at.Valid && at.Int64 <= clock
+			where.again = where.again || due
+			found(l, due, sql.NullInt64{Int64: at.Int64, Valid: at.Valid && !due})
+			asked++
+			return len(v.lanes) < mostEach || x.Everything // each costs some statements
+		}); err != nil {
 			return nil, err
 		}
-		where.expiryTook += time.Since(began)
-		if ask {
-			where.took += time.Since(began)
-		}
-		v.answer.Now, v.answer.WantedConcurrency = timeOf(clock), int(wanted.Int64)
-		for i, l := range part {
-			if then := timeOf(next[i].Int64); next[i].Valid && (at.next.IsZero() || then.Before(at.next)) {
-				at.next = then
-			}
-			if due[i] && !sqldb.Stopped(v.controls, l.Queue, x.Force) {
-				v.lanes = append(v.lanes, l)
-			}
-		}
+		where.part.Until(asked)
 	}
-	v.answer.NextDue = at.next
-	if len(lanes) > 0 {
-		v.leave(lanes[0])
-		at.from = lanes[0]
-	}
-	if len(v.lanes) > 0 {
-		at.from = v.lanes[0]
-	}
-	if len(where.lanes) > mostAsked {
-		again := len(v.lanes) > 0 && time.Since(at.began) < lane.Interval
-		s.known.places.asked(queues, at, again || len(v.lanes) == 0 && v.left)
+	where.expiryTook += time.Since(began)
+	if ask {
+		where.took += time.Since(began)
 	}
 	return v, nil
 }
 
+// control finds out what operators have said of the queues of the lanes, and of all that are asked.
+func (s *store) control(ctx context.Context, db sqldb.DB, where *search, v *view) (err error) {
+	now := time.Now()
+	said, known := s.known.controls.Recent(where.asked, now)
+	var names []string
+	if !known {
+		names = slices.Clone(where.asked)
+	}
+	for _, queue := range where.part.Queues() {
+		names = append(names, queue)
+		if where.plan != nil {
+			names = append(names, turn.Parents(queue)...)
+		}
+	}
+	slices.Sort(names)
+	if v.controls, err = s.controls(ctx, db, slices.Compact(names)); err != nil {
+		return err
+	}
+	if v.answer.Controls = said; !known {
+		v.answer.Controls = where.plan.Asked(v.controls)
+		s.known.controls.Note(where.asked, v.answer.Controls, now)
+	}
+	return nil
+}
+
 // controls does what Database.Controls does, without arguments, for which the driver would prepare a statement each time.
 func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (controls []driver.Control, err error) {
-	statement := s.SelectControls() + " WHERE queue IN (" + texts(append([]string{""}, queues...)) + ")"
-	err = each(ctx, db, statement, func(scan func(...any) error) error {
-		control, err := sqldb.ScanControl(scan)
-		controls = append(controls, control)
-		return err
-	})
-	return controls, err
+	const most = 500 // names at once: see mostIDs
+	for part := range slices.Chunk(append(queues, ""), most) {
+		if err := each(ctx, db, s.SelectControls()+" WHERE queue IN ("+texts(part)+")", func(scan func(...any) error) error {
+			control, err := sqldb.ScanControl(scan)
+			controls = append(controls, control)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return controls, nil
 }

@@ -61,11 +61,12 @@ type store struct {
 
 // known is what a store has learned. Stores that are bound to transactions share it.
 type known struct {
-	lanes  lane.Set
-	expiry lane.Set
-	places places
-	turns  turn.Turns
-	packet atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
+	lanes    lane.Set
+	expiry   lane.Set
+	places   lane.Places
+	controls lane.Controls
+	turns    turn.Turns
+	packet   atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
 
 	endless atomic.Bool // an exchange has asked for a reservation that never expires
 

@@ -78,7 +78,7 @@ func (s *store) learn(jobs []driver.NewJob) {
 	for _, job := range jobs {
 		s.known.lanes.Learn(job.Queue, job.Priority)
 		s.known.turns.Learn(job.Queue)
-		s.known.places.pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
+		s.known.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

@@ -19,16 +19,22 @@ import (
 // withFreed returns the lanes in which jobs are due, and those of the jobs that were requeued, which are due now.
 func (c *exchange) withFreed(v *view) []lane.Lane {
 	queues := queuesOf(c.x)
-	compare, lanes := before(queues), slices.Clone(v.lanes)
+	lanes := slices.Clone(v.lanes)
 	for l := range c.freed {
 		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.controls, l.Queue, c.x.Force) {
 			continue
 		}
-		if !v.left || compare(l, v.from) < 0 { // otherwise lanes that were not asked come first
+		if !c.where.part.Many() || slices.Contains(c.where.part.Lanes, l) { // the others' turn comes
 			lanes = append(lanes, l)
 		}
 	}
-	slices.SortFunc(lanes, compare)
+	order := make(map[string]int, len(queues))
+	for i, queue := range queues {
+		order[queue] = i
+	}
+	slices.SortFunc(lanes, func(a, b lane.Lane) int {
+		return cmp.Or(cmp.Compare(order[a.Queue], order[b.Queue]), cmp.Compare(a.Priority, b.Priority))
+	})
 	return c.where.plan.Sort(slices.Compact(lanes))
 }
 

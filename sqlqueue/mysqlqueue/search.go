@@ -2,7 +2,6 @@ package mysqlqueue
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -12,54 +11,57 @@ import (
 
 // search is where an exchange looks for jobs and for what has expired, and how long that took. It begins at the marks of lane.Set.
 type search struct {
-	plan  *turn.Plan  // if queues take turns or have limits
-	lanes []lane.Lane // in order, with those that this exchange has found
-	found bool        // this exchange has found all that there are
+	plan  *turn.Plan // if queues take turns or have limits
+	asked []string   // the queues, as they were given, with patterns
+	part  lane.Part  // the lanes to ask, with those that this exchange has found
+	found bool       // these are all that there are
 	scan  lane.Scan
 	took  time.Duration
-	place place // where to begin to ask the lanes
 
 	expiry     lane.Scan // for what has expired, in the lane of known.expiry
 	expiryTook time.Duration
+	again      bool      // a lane had jobs that were due, and it is not known when the next will be
 	left       time.Time // when the first had expired that was not released; zero: all were
 }
 
-// search returns where an exchange looks. It first finds the lanes that other processes have opened, if it is time.
-func (s *store) search(ctx context.Context, x driver.Exchange, plan *turn.Plan) (*search, error) {
+// search returns where an exchange looks. It first finds the lanes that other processes have opened, if it is time. Asked are the queues as
+// they were given, with patterns.
+func (s *store) search(ctx context.Context, x driver.Exchange, asked []string, plan *turn.Plan) (*search, error) {
 	queues, at := queuesOf(x), time.Now()
-	f := &search{plan: plan}
+	f := &search{plan: plan, asked: asked}
 	if x.Requeue > 0 {
 		f.expiry = s.known.expiry.Scan([]string{lane.Expiring.Queue}, at)
 	}
+	choose := func() {
+		lanes := plan.Sort(s.known.lanes.Of(queues))
+		switch {
+		case x.Everything:
+			f.part = lane.All(lanes)
+		case x.Limit <= 0:
+			f.part = lane.Few(lanes)
+		default:
+			f.part = s.known.places.Part(asked, lanes, plan.Name, x.Limit, at)
+		}
+	}
+	choose()
 	if x.Limit > 0 {
-		f.scan = s.known.lanes.Scan(queues, at)
-		stale := s.known.lanes.Stale(queues, at)
+		f.scan = s.known.lanes.ScanLanes(f.part.Lanes, at)
+		among := f.part.Queues()
+		stale := s.known.lanes.Stale(among, at)
 		if x.Everything {
 			stale = queues
 		}
-		for _, queue := range queues {
-			if _, cut := s.known.places.finding(queue); cut && !slices.Contains(stale, queue) {
-				stale = append(stale, queue)
-			}
-		}
 		if len(stale) > 0 {
-			found, all, err := s.findLanes(ctx, stale, f.scan.From, x.Everything)
-			if err != nil {
+			if err := s.findLanes(ctx, stale, f.scan.From, x.Everything, at); err != nil {
 				return nil, err
 			}
-			for _, queue := range stale {
-				s.known.lanes.Found(queue, found[queue], at)
-			}
 			f.took = time.Since(at)
-			f.found = all && len(stale) == len(queues)
+			choose()
+			f.found = f.part.All() && len(stale) == len(queues) && len(s.known.lanes.Stale(stale, at)) == 0
 		}
 	}
-	f.lanes = plan.Sort(s.known.lanes.Of(queues))
-	if x.Everything || len(f.lanes) > mostAsked {
+	if x.Everything || f.part.Many() {
 		f.scan.From = nil
-	}
-	if f.place = (place{began: at}); len(f.lanes) > mostAsked && !x.Everything {
-		f.place = s.known.places.asking(queues, at)
 	}
 	return f, nil
 }
@@ -78,12 +80,20 @@ func (f *search) everything() bool {
 }
 
 // mark notes up to where the lanes have been reserved, and what had expired has been released.
-func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged) {
+func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged, full bool) {
+	if len(x.Settle)+len(x.Abandoned)+answer.Requeued > 0 || f.again {
+		s.known.places.Changed()
+	}
 	if x.Requeue > 0 {
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
 	}
 	if x.Limit > 0 {
+		limit := x.Limit
+		if full {
+			limit = len(answer.Reserved)
+		}
 		s.known.lanes.Reserved(f.scan, x.Limit, answer, f.took)
+		s.known.places.Asked(&f.part, limit, answer, time.Now())
 	}
 }
 

@@ -41,18 +41,9 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			x.Reserve = c.plan.Reserve
 			c.x.Reserve, c.queues = x.Reserve, queueNames(x.Reserve)
 		}
-		now := time.Now()
-		stale := s.lanes.Stale(c.queues, now)
-		switch {
-		case x.Everything:
-			stale, c.scan = c.queues, s.lanes.ScanAll(c.queues, now)
-		case !glanced:
-			c.scan = s.lanes.Scan(c.queues, now)
-		}
-		if err := s.findLanes(ctx, stale, c.scan); err != nil {
-			return driver.Exchanged{}, err
-		}
-		c.all = c.scan.Whole() && (glanced || len(stale) == len(c.queues))
+	}
+	if err := c.chooseLanes(ctx, glanced); err != nil {
+		return driver.Exchanged{}, err
 	}
 	if x.Requeue > 0 && !glanced {
 		c.expiry = s.expiry.Scan([]string{lane.Expiring.Queue}, time.Now())
@@ -83,12 +74,13 @@ func queueNames(reserve []driver.Reserve) []string {
 type exchange struct {
 	store  *store
 	x      driver.Exchange
-	queues []string
+	queues []string   // exact ones
 	asked  []string   // as they were given, with patterns
 	plan   *turn.Plan // if queues take turns or have limits
 	answer driver.Exchanged
 	done   []sqlqueue.Reservation // what was settled or touched
 	next   []driver.NewJob        // what is pushed because jobs have ended
+	part   lane.Part
 	scan   lane.Scan
 	expiry lane.Scan // in the lane Expiring
 	left   time.Time // when the first had expired that was not released; zero: all were

@@ -17,7 +17,11 @@ func (c *exchange) mayGlance() bool {
 	if len(x.Settle)+len(x.Touch)+len(x.Abandoned) > 0 || x.Everything {
 		return false
 	}
-	return x.Limit <= 0 || x.Idle && !slices.ContainsFunc(c.queues, driver.IsPattern)
+	if x.Limit <= 0 {
+		return true
+	}
+	few := lane.Few(c.lanes())
+	return x.Idle && !slices.ContainsFunc(c.queues, driver.IsPattern) && few.All()
 }
 
 // glance answers an exchange if none of its queues has a waiting job and no reservation has expired, and reports whether that was so. Its
@@ -34,11 +38,12 @@ func (c *exchange) glance(ctx context.Context) (nothing bool, err error) {
 	c.sent = time.Now()
 	batch := &pgx.Batch{}
 	batch.Queue(byIndexSQL)
-	found, waiting := map[string][]int16{}, false
+	c.part = lane.Few(c.lanes())
+	var found *lanesFound
 	if c.x.Limit > 0 {
 		c.scan = s.lanes.Scan(c.queues, c.sent)
 		c.all = c.scan.Whole()
-		s.queueLanes(batch, c.queues, c.scan, found)
+		found = c.queueLanes(batch, c.queues)
 	}
 	var expired bool
 	if c.x.Requeue > 0 {
@@ -50,11 +55,10 @@ func (c *exchange) glance(ctx context.Context) (nothing bool, err error) {
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return false, readOnly(conn.Conn(), translate(err))
 	}
-	if c.x.Limit > 0 {
-		for _, queue := range c.queues {
-			s.lanes.Found(queue, found[queue], c.sent)
-			waiting = waiting || len(found[queue]) > 0
-		}
+	waiting := false
+	if found != nil {
+		found.note(s.lanes, c.queues, c.sent)
+		waiting = len(found.of) > 0
 	}
 	if waiting || expired {
 		return false, nil

@@ -15,9 +15,9 @@ import (
 // has jobs is looked up from its mark on.
 //
 // $1 queues, $2 and $3 the first and last priorities of ranges in which no lane is known; $4 queues, $5 priorities and $6 marks of the
-// known lanes.
+// known lanes; $7 how many lanes to find in the ranges at most.
 const lanesSQL = `
-SELECT r.queue, p.priority FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS r(queue, first, last)
+(SELECT true, r.queue, p.priority FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS r(queue, first, last)
 CROSS JOIN LATERAL (
     WITH RECURSIVE p AS (
         (SELECT priority FROM "jobs" WHERE queue = r.queue AND NOT reserved AND priority BETWEEN r.first AND r.last
@@ -28,25 +28,63 @@ CROSS JOIN LATERAL (
                 ORDER BY j.priority LIMIT 1)
         FROM p WHERE p.priority IS NOT NULL)
     SELECT priority FROM p WHERE priority IS NOT NULL) p
+LIMIT $7)
 UNION ALL
-SELECT l.queue, l.priority FROM unnest($4::text[], $5::smallint[], $6::timestamptz[]) AS l(queue, priority, since)
+SELECT false, l.queue, l.priority FROM unnest($4::text[], $5::smallint[], $6::timestamptz[]) AS l(queue, priority, since)
 CROSS JOIN LATERAL (
     SELECT FROM "jobs" WHERE queue = l.queue AND priority = l.priority AND NOT reserved AND available_at >= l.since
     ORDER BY available_at LIMIT 1) j`
 
-// findLanes looks for lanes that other processes have opened in the queues.
-func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) error {
-	if len(stale) == 0 {
+// mostFound is how many new lanes one exchange finds at most. The next goes on from there.
+const mostFound = 1000
+
+// chooseLanes decides which lanes the exchange asks, after it has found those that other processes have opened. Glanced: it has looked for
+// them already.
+func (c *exchange) chooseLanes(ctx context.Context, glanced bool) error {
+	if c.x.Limit <= 0 {
+		c.part = lane.Few(c.lanes())
 		return nil
 	}
-	at := time.Now()
-	found := map[string][]int16{}
+	s, now, queues := c.store, time.Now(), c.queues
+	if glanced {
+		if c.part = lane.Few(c.lanes()); c.part.All() {
+			return nil
+		}
+		s.lanes.Forget(queues) // the scan of the glance is not used
+	}
+	if !c.x.Everything {
+		c.part = s.places.Part(c.asked, c.lanes(), c.plan.Name, c.x.Limit, now)
+		queues = c.part.Queues()
+	}
+	stale := s.lanes.Stale(queues, now)
+	if c.x.Everything {
+		stale, c.scan = queues, s.lanes.ScanAll(queues, now)
+	} else {
+		c.scan = s.lanes.ScanLanes(c.part.Lanes, now)
+	}
+	if len(stale) > 0 {
+		if err := c.findLanes(ctx, stale, now); err != nil {
+			return err
+		}
+		if c.part = lane.All(c.lanes()); !c.x.Everything {
+			c.part = s.places.Part(c.asked, c.part.Lanes, c.plan.Name, c.x.Limit, now)
+		}
+	}
+	c.all = c.scan.Whole() && len(stale) == len(c.queues) && c.part.All() && len(s.lanes.Stale(stale, now)) == 0
+	return nil
+}
+
+// lanes are all that are known, in order.
+func (c *exchange) lanes() []lane.Lane { return c.plan.Sort(c.store.lanes.Of(c.queues)) }
+
+// findLanes looks for lanes that other processes have opened in the queues by a time.
+func (c *exchange) findLanes(ctx context.Context, stale []string, at time.Time) error {
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
-	s.queueLanes(batch, stale, scan, found)
+	found := c.queueLanes(batch, stale)
 	batch.Queue("COMMIT")
-	conn, err := s.acquire(ctx)
+	conn, err := c.store.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -55,40 +93,76 @@ func (s *store) findLanes(ctx context.Context, stale []string, scan lane.Scan) e
 		rollBack(ctx, conn)
 		return translate(err)
 	}
-	for _, queue := range stale {
-		s.lanes.Found(queue, found[queue], at)
-	}
+	found.note(c.store.lanes, stale, at)
 	return nil
 }
 
-// queueLanes queues the search for the lanes of queues, which adds them to found.
-func (s *store) queueLanes(batch *pgx.Batch, queues []string, scan lane.Scan, found map[string][]int16) {
+// lanesFound are the lanes that a search has found.
+type lanesFound struct {
+	of    map[string][]int16 // by queue
+	limit int                // how many new ones at most
+	news  int                // how many are new
+	last  lane.Lane          // the last of these
+}
+
+// queueLanes queues the search for the lanes of queues.
+func (c *exchange) queueLanes(batch *pgx.Batch, queues []string) *lanesFound {
+	s, f := c.store, &lanesFound{of: map[string][]int16{}, limit: mostFound}
+	if c.x.Everything {
+		f.limit = math.MaxInt32
+	}
 	var between gaps
 	var known []lane.Lane
 	of := make(map[string][]lane.Lane, len(queues))
-	for _, l := range scan.Lanes {
+	for _, l := range c.scan.Lanes {
 		of[l.Queue] = append(of[l.Queue], l)
 	}
 	for _, queue := range queues {
 		first := math.MinInt16
-		for _, l := range of[queue] {
-			known = append(known, l)
-			between.add(queue, first, int(l.Priority)-1)
-			first = int(l.Priority) + 1
+		next, cut := s.lanes.Next(queue)
+		switch {
+		case c.x.Everything:
+		case cut:
+			first = next
+		case len(of[queue]) <= mostFound:
+			for _, l := range of[queue] {
+				known = append(known, l)
+				between.add(queue, first, int(l.Priority)-1)
+				first = int(l.Priority) + 1
+			}
 		}
 		between.add(queue, first, math.MaxInt16)
 	}
-	names, priorities, marks := split(known, scan.From)
-	args := []any{between.queues, between.first, between.last, names, priorities, marks}
+	names, priorities, marks := split(known, c.scan.From)
+	args := []any{between.queues, between.first, between.last, names, priorities, marks, f.limit}
 	batch.Queue(s.names.In(lanesSQL), args...).Query(func(rows pgx.Rows) error {
-		var queue string
-		var priority int16
-		_, err := pgx.ForEachRow(rows, []any{&queue, &priority}, func() error {
-			found[queue] = append(found[queue], priority)
+		var isNew bool
+		var l lane.Lane
+		_, err := pgx.ForEachRow(rows, []any{&isNew, &l.Queue, &l.Priority}, func() error {
+			f.of[l.Queue] = append(f.of[l.Queue], l.Priority)
+			if isNew {
+				f.news, f.last = f.news+1, l
+			}
 			return nil
 		})
 		return err
 	})
+	return f
+}
+
+// note adds the lanes to those of the queues, in which they were looked for by a time.
+func (f *lanesFound) note(lanes *lane.Set, queues []string, at time.Time) {
+	cut := false
+	for _, queue := range queues {
+		lanes.Found(queue, f.of[queue], at)
+		switch {
+		case cut:
+			lanes.Cut(queue, math.MinInt16)
+		case f.news == f.limit && queue == f.last.Queue:
+			lanes.Cut(queue, int(f.last.Priority)+1)
+			cut = true
+		}
+	}
 }
 
 // gaps are ranges of priorities between the lanes that are known.
@@ -126,6 +200,9 @@ func (c *exchange) mark(scan, expiry time.Duration) {
 		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
 		c.store.expiry.Slow(c.expiry, took-expiry)
 	}
+	if len(c.x.Settle)+len(c.x.Abandoned)+c.answer.Requeued > 0 {
+		c.store.places.Changed()
+	}
 	if c.x.Limit > 0 {
 		limit := c.x.Limit
 		if c.cut {
@@ -134,5 +211,6 @@ func (c *exchange) mark(scan, expiry time.Duration) {
 		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
 		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
 		c.store.lanes.Slow(c.scan, took-scan)
+		c.store.places.Asked(&c.part, limit, &c.answer, time.Now())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -41,6 +43,7 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 		}
 		if slices.ContainsFunc(queues, func(queue string) bool { return queue == said.Payload || driver.InPattern(queue, said.Payload) }) {
 			s.turns.Learn(said.Payload)
+			s.places.Pushed(lane.Lane{Queue: said.Payload, Priority: math.MaxInt16})
 			heard()
 		}
 	}

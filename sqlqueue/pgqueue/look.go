@@ -35,7 +35,7 @@ const isExpiredSQL = `,
 // look reads the clock, when the next job is due, and what operators want. If expired is not nil, it also finds out whether a reservation
 // has expired.
 func (c *exchange) look(batch *pgx.Batch, expired *bool) {
-	queues, priorities, _ := split(c.store.lanes.Of(c.queues), nil)
+	queues, priorities, _ := split(c.part.Lanes, nil)
 	worker, _, _ := strings.Cut(c.x.Number, "-")
 	query, args := c.store.names.In(lookSQL), []any{queues, priorities, worker}
 	if expired != nil {
@@ -71,6 +71,11 @@ func (c *exchange) look(batch *pgx.Batch, expired *bool) {
 	if len(c.asked) == 0 {
 		return
 	}
+	now := time.Now()
+	if controls, ok := c.store.controls.Recent(c.asked, now); ok {
+		c.answer.Controls = controls
+		return
+	}
 	batch.Queue(c.store.SelectControls()+" WHERE queue = ANY ($1::text[])", append([]string{""}, c.asked...)).
 		Query(func(rows pgx.Rows) error {
 			for rows.Next() {
@@ -80,6 +85,7 @@ func (c *exchange) look(batch *pgx.Batch, expired *bool) {
 				}
 				c.answer.Controls = append(c.answer.Controls, control)
 			}
+			c.store.controls.Note(c.asked, c.answer.Controls, now)
 			return rows.Err()
 		})
 }

@@ -43,7 +43,7 @@ func NewSQL(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 
 func open(pool connections, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	s := &store{
-		pool: pool, lanes: &lane.Set{}, turns: &turn.Turns{}, expiry: &lane.Set{},
+		pool: pool, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Insert: s.pushIn}
@@ -102,11 +102,13 @@ func checkTx(tx pgx.Tx) error {
 // store is the driver.Store.
 type store struct {
 	*sqldb.Database
-	names  *sqldb.Names
-	lanes  *lane.Set
-	turns  *turn.Turns
-	expiry *lane.Set   // with the lane Expiring
-	pool   connections // nil when bound to a transaction
+	names    *sqldb.Names
+	lanes    *lane.Set
+	places   *lane.Places
+	controls *lane.Controls
+	turns    *turn.Turns
+	expiry   *lane.Set   // with the lane Expiring
+	pool     connections // nil when bound to a transaction
 
 	notifier *notifier
 	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any

@@ -127,6 +127,7 @@ func (s *store) pushed(jobs []driver.NewJob, later []string) {
 	for _, job := range jobs {
 		s.lanes.Learn(job.Queue, job.Priority)
 		s.turns.Learn(job.Queue)
+		s.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

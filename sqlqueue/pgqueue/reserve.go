@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
@@ -54,12 +55,12 @@ func (f findSQL) String() string {
     LIMIT ` + f.limit
 }
 
-// reserveUpdate begins an UPDATE that reserves jobs. Arguments are the number, and the queues and their expires in microseconds or NULL for
-// never.
+// reserveUpdate begins an UPDATE that reserves jobs. Arguments are the number, and queues and their expires in microseconds or NULL for
+// never. The first is that of all other queues.
 func reserveUpdate(number, queues, expires string) string {
 	return `
 UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = ` + number + `,
-    expires_at = clock_timestamp() + (` + expires + `::bigint[])[array_position(` + queues + `::text[], queue)] * interval '1 microsecond',
+    expires_at = clock_timestamp() + (` + expires + `::bigint[])[coalesce(array_position(` + queues + `::text[], queue), 1)] * interval '1 microsecond',
     unique_key = CASE WHEN unique_until = 0 THEN unique_key END`
 }
 
@@ -102,19 +103,29 @@ func (c *exchange) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Limit <= 0 {
 		return
 	}
-	lanes := c.plan.Sort(c.store.lanes.Of(c.queues))
+	lanes := c.part.Lanes
 	queues, priorities, since := split(lanes, c.scan.From)
-	expires := make([]*int64, len(c.x.Reserve))
-	for i, r := range c.x.Reserve {
-		expires[i] = orNever(r.Expire)
-	}
-	query, args := reserveSQL, []any{queues, priorities, c.x.Limit, c.x.Number, c.queues, expires, c.x.Force, since}
+	except, expires := c.expires()
+	query, args := reserveSQL, []any{queues, priorities, c.x.Limit, c.x.Number, except, expires, c.x.Force, since}
 	if c.plan != nil {
 		query, args = reserveTurnsSQL, append(args, c.bytes(), c.shares(lanes), turn.ParentsOf(lanes))
 	} else if c.x.Bytes > 0 {
 		query, args = reserveBytesSQL, append(args, c.x.Bytes)
 	}
 	c.read(batch.Queue(c.store.names.In(query), args...), legible)
+}
+
+// expires are those of queues as arguments of reserveUpdate. Nearly always all queues have the same.
+func (c *exchange) expires() (queues []string, expires []*int64) {
+	for i, r := range c.x.Reserve {
+		switch {
+		case i == 0:
+			queues, expires = []string{""}, []*int64{orNever(r.Expire)}
+		case r.Expire != c.x.Reserve[0].Expire:
+			queues, expires = append(queues, r.Queue), append(expires, orNever(r.Expire))
+		}
+	}
+	return queues, expires
 }
 
 // read takes the jobs that were reserved into the answer.
@@ -154,12 +165,15 @@ func (c *exchange) read(query *pgx.QueuedQuery, legible func(string) string) {
 
 // sort puts the reserved jobs into the order in which they should run. An UPDATE returns them in no order.
 func (c *exchange) sort() {
-	place := make(map[string]int, len(c.queues))
-	for i, queue := range c.queues {
-		place[queue] = i
+	if len(c.answer.Reserved) < 2 {
+		return
+	}
+	place := make(map[lane.Lane]int, len(c.part.Lanes))
+	for i, l := range c.part.Lanes {
+		place[l] = i
 	}
 	slices.SortFunc(c.answer.Reserved, func(a, b sqlqueue.Job) int {
-		return cmp.Or(c.plan.Compare(a.Queue, b.Queue, a.Priority, b.Priority), cmp.Compare(place[a.Queue], place[b.Queue]), cmp.Compare(a.Priority, b.Priority),
+		return cmp.Or(cmp.Compare(place[lane.Lane{Queue: a.Queue, Priority: a.Priority}], place[lane.Lane{Queue: b.Queue, Priority: b.Priority}]),
 			a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 	})
 }

@@ -59,7 +59,7 @@ func (c *exchange) limited(ctx context.Context, conn connection, batch *pgx.Batc
 	if err := c.plan.Permit(ctx, c.store.Database, db); err != nil {
 		return nil, err
 	}
-	lanes := c.plan.Sort(c.store.lanes.Of(c.queues))
+	lanes := c.part.Lanes
 	queues, priorities, since := split(lanes, c.scan.From)
 	rows, err := conn.Query(ctx, c.store.names.In(candidatesSQL),
 		queues, priorities, c.x.Limit, c.x.Force, since, c.shares(lanes), turn.ParentsOf(lanes))
@@ -86,11 +86,8 @@ func (c *exchange) limited(ctx context.Context, conn connection, batch *pgx.Batc
 	if err := c.plan.Spend(ctx, c.store.Database, db); err != nil {
 		return nil, err
 	}
-	expires := make([]*int64, len(c.x.Reserve))
-	for i, r := range c.x.Reserve {
-		expires[i] = orNever(r.Expire)
-	}
+	except, expires := c.expires()
 	next := &pgx.Batch{}
-	c.read(next.Queue(c.store.names.In(reserveIDsSQL), c.x.Number, c.queues, expires, ids, c.cut), legible)
+	c.read(next.Queue(c.store.names.In(reserveIDsSQL), c.x.Number, except, expires, ids, c.cut), legible)
 	return next, nil
 }

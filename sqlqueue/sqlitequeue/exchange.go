@@ -21,6 +21,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		return driver.Exchanged{}, errors.New("an exchange that reserves needs a number")
 	}
 	var plan *turn.Plan
+	whole := x
 	if !s.bound {
 		var err error
 		if plan, err = s.turns.Prepare(ctx, s.Database, x); err != nil {
@@ -31,7 +32,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		}
 	}
 	if !s.bound && !changes && len(x.Settle) == 0 {
-		answer, work, err := s.look(ctx, x, plan)
+		answer, work, err := s.look(ctx, x, whole, plan)
 		if err != nil || !work {
 			plan.Done(&answer)
 			return answer, err
@@ -39,9 +40,9 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	var e *exchange
 	err := s.promptly(ctx, func(tx sqldb.Executor) error {
-		e = s.newExchange(sqldb.SQL(tx, translate), x, plan)
+		e = s.newExchange(sqldb.SQL(tx, translate), x, whole, plan)
 		for _, step := range []func(context.Context) error{
-			e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.control, e.findLanes, e.reserve, e.nextDue,
+			e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.findLanes, e.control, e.reserve, e.nextDue,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -52,6 +53,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
+	e.noteAsked()
 	plan.Done(&e.answer)
 	return e.answer, nil
 }
@@ -59,20 +61,36 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 // exchange is an Exchange under way.
 type exchange struct {
 	*store
-	db     sqldb.DB
-	plan   *turn.Plan // if queues take turns or have limits
-	asked  driver.Exchange
-	answer driver.Exchanged
-	now    int64
-	open   map[string]driver.Reserve // queues to take jobs from, without those that are stopped
-	lanes  []lane.Lane               // of the open queues, in order
-	bytes  int64                     // of the payloads that are reserved, if asked.Bytes bounds them
-	full   bool                      // the next payload does not fit
+	db      sqldb.DB
+	plan    *turn.Plan // if queues take turns or have limits
+	asked   driver.Exchange
+	whole   driver.Exchange // as it was given, with patterns
+	answer  driver.Exchanged
+	now     int64
+	part    lane.Part                // the lanes to ask
+	lanes   []lane.Lane              // those whose queues are not stopped
+	expires map[string]time.Duration // of reservations, by queue
+	bytes   int64                    // of the payloads that are reserved, if asked.Bytes bounds them
+	full    bool                     // the next payload does not fit
 }
 
-func (s *store) newExchange(db sqldb.DB, x driver.Exchange, plan *turn.Plan) *exchange {
+func (s *store) newExchange(db sqldb.DB, x, whole driver.Exchange, plan *turn.Plan) *exchange {
 	now := time.Now().UnixMicro()
-	return &exchange{store: s, db: db, plan: plan, asked: x, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
+	return &exchange{store: s, db: db, plan: plan, asked: x, whole: whole, now: now, answer: driver.Exchanged{Now: fromMicros(now)}}
+}
+
+// noteAsked notes where the next exchange goes on.
+func (e *exchange) noteAsked() {
+	if len(e.asked.Settle)+len(e.asked.Abandoned)+e.answer.Requeued > 0 {
+		e.store.places.Changed()
+	}
+	if e.asked.Limit > 0 {
+		limit := e.asked.Limit
+		if e.full {
+			limit = len(e.answer.Reserved)
+		}
+		e.store.places.Asked(&e.part, limit, &e.answer, e.answer.Now)
+	}
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

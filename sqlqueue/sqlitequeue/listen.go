@@ -40,6 +40,7 @@ func (s *store) Listen(ctx context.Context, _ []string, heard func()) error {
 		}
 		if !known.Valid || version != known.Int64 {
 			known, changed = sql.NullInt64{Int64: version, Valid: true}, time.Now()
+			s.places.Changed()
 			heard()
 		}
 		timer.Reset(min(max(time.Since(changed)/idleShare, leastIdle), mostIdle))

@@ -13,7 +13,7 @@ import (
 )
 
 // look answers an exchange that settles and touches nothing, and reports whether there is anything to write. It only reads.
-func (s *store) look(ctx context.Context, x driver.Exchange, plan *turn.Plan) (answer driver.Exchanged, work bool, err error) {
+func (s *store) look(ctx context.Context, x, whole driver.Exchange, plan *turn.Plan) (answer driver.Exchanged, work bool, err error) {
 	if err := whileBusy(ctx, time.Now(), func() error {
 		if err := s.sql.prepare(ctx, s.pool); err != nil {
 			return err
@@ -22,8 +22,8 @@ func (s *store) look(ctx context.Context, x driver.Exchange, plan *turn.Plan) (a
 	}); err != nil {
 		return answer, false, err
 	}
-	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x, plan)
-	for _, step := range []func(context.Context) error{e.wanted, e.control, e.findLanes, e.nextDue} {
+	e := s.newExchange(reader{sqldb.SQL(s.sql.prepared, translate)}, x, whole, plan)
+	for _, step := range []func(context.Context) error{e.wanted, e.findLanes, e.control, e.nextDue} {
 		if err := step(ctx); err != nil {
 			return answer, false, err
 		}
@@ -32,6 +32,9 @@ func (s *store) look(ctx context.Context, x driver.Exchange, plan *turn.Plan) (a
 		return e.answer, true, nil
 	}
 	expired, err := e.anyExpired(ctx)
+	if err == nil && !expired {
+		e.noteAsked()
+	}
 	return e.answer, expired, err
 }
 
@@ -63,34 +66,52 @@ var selectControls = newStatement(`
 SELECT ` + sqldb.ControlColumns("?1", "paused_until") + `
 FROM json_each(?2) AS given CROSS JOIN "job_queues" ON queue = given.value`)
 
-// control finds out which queues jobs may be taken from.
+// control finds out from which queues of the lanes jobs may be taken, and what operators have said of all that are asked.
 func (e *exchange) control(ctx context.Context) error {
-	if len(e.asked.Reserve) == 0 {
+	if len(e.whole.Reserve) == 0 {
 		return nil
 	}
 	names := []string{""}
-	for _, r := range e.asked.Reserve {
-		names = append(names, r.Queue)
+	asked := make([]string, len(e.whole.Reserve))
+	for i, r := range e.whole.Reserve {
+		asked[i] = r.Queue
 	}
-	if e.plan != nil {
-		names = append(names, e.plan.Stopping()...)
-		slices.Sort(names)
-		names = slices.Compact(names)
+	said, known := e.store.controls.Recent(asked, e.answer.Now)
+	if !known {
+		names = append(names, asked...)
 	}
+	expires := make(map[string]time.Duration, len(e.part.Lanes))
+	for _, queue := range e.part.Queues() {
+		names, expires[queue] = append(names, queue), 0
+		if e.plan != nil {
+			names = append(names, turn.Parents(queue)...)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	var controls []driver.Control
 	if err := sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
 		c, err := sqldb.ScanControl(scan)
-		e.answer.Controls = append(e.answer.Controls, c)
+		controls = append(controls, c)
 		return err
 	}); err != nil {
 		return err
 	}
-	e.open = map[string]driver.Reserve{}
 	for _, r := range e.asked.Reserve {
-		if !sqldb.Stopped(e.answer.Controls, r.Queue, e.asked.Force) {
-			e.open[r.Queue] = r
+		if _, ok := expires[r.Queue]; ok {
+			expires[r.Queue] = r.Expire
 		}
 	}
-	e.answer.Controls = e.plan.Asked(e.answer.Controls)
+	e.lanes, e.expires = nil, expires
+	for _, l := range e.part.Lanes {
+		if !sqldb.Stopped(controls, l.Queue, e.asked.Force) {
+			e.lanes = append(e.lanes, l)
+		}
+	}
+	if e.answer.Controls = said; !known {
+		e.answer.Controls = e.plan.Asked(controls)
+		e.store.controls.Note(asked, e.answer.Controls, e.answer.Now)
+	}
 	return nil
 }
 

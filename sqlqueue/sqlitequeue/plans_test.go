@@ -48,7 +48,7 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 
 		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
-		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
+		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
 		selectControls:   {},
 		selectWanted:     {},
 		selectChores:     {}, // its other tables have a test of their own

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -71,6 +72,7 @@ func (s *store) learn(jobs []driver.NewJob) {
 		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
 			s.lanes.Learn(job.Queue, job.Priority)
 			s.turns.Learn(job.Queue)
+			s.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (e *exchange) take(ctx context.Context) error {
 			break
 		}
 		common := sqlqueue.Job{Queue: l.Queue, Priority: l.Priority, Reserved: true, ReservedAt: e.answer.Now, ReservedBy: e.asked.Number}
-		expires := e.end(e.open[l.Queue].Expire)
+		expires := e.end(e.expires[l.Queue])
 		if expires != nil {
 			common.ExpiresAt = fromMicros(expires.(int64))
 		}

@@ -90,14 +90,16 @@ func WithTx(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue {
 // store is the driver.Store.
 type store struct {
 	*sqldb.Database
-	tx     func(ctx context.Context, f func(sqldb.Executor) error) error // Database.Tx, with what it runs on
-	pool   *sql.DB
-	sql    *statements
-	lanes  *lane.Set
-	turns  *turn.Turns
-	writer chan struct{} // holds one element while a transaction of the store's own is under way
-	bound  bool          // to a caller's transaction
-	file   *file
+	tx       func(ctx context.Context, f func(sqldb.Executor) error) error // Database.Tx, with what it runs on
+	pool     *sql.DB
+	sql      *statements
+	lanes    *lane.Set
+	places   *lane.Places
+	controls *lane.Controls
+	turns    *turn.Turns
+	writer   chan struct{} // holds one element while a transaction of the store's own is under way
+	bound    bool          // to a caller's transaction
+	file     *file
 }
 
 var (
@@ -109,7 +111,7 @@ var (
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
-	s := &store{pool: db, lanes: &lane.Set{}, turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{}}
+	s := &store{pool: db, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Insert: s.pushIn}
 	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))

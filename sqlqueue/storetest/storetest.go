@@ -98,6 +98,7 @@ var subjects = []struct {
 	{"schema", schemaCases},
 	{"push", pushCases},
 	{"reserve", reserveCases},
+	{"lanes", laneCases},
 	{"settle", settleCases},
 	{"next", nextCases},
 	{"batches", batchCases},

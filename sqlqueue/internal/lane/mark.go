@@ -57,12 +57,12 @@ func (s *Scan) Timed() bool { return len(s.whole) > 0 }
 
 // ScanAll is Scan from the start of every lane.
 func (s *Set) ScanAll(queues []string, now time.Time) Scan {
-	s.forget(queues)
+	s.Forget(queues)
 	return s.Scan(queues, now)
 }
 
-// forget makes the next scan of the queues begin at the start.
-func (s *Set) forget(queues []string) {
+// Forget makes the next scan of the queues begin at the start.
+func (s *Set) Forget(queues []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, queue := range queues {
@@ -81,17 +81,34 @@ func (s *Set) Slow(scan Scan, beside time.Duration) {
 	for _, l := range scan.Lanes {
 		queues = append(queues, l.Queue)
 	}
-	s.forget(queues)
+	s.Forget(queues)
 }
 
 // Scan returns the lanes of the queues as Of does, and from where to scan them.
-func (s *Set) Scan(queues []string, now time.Time) Scan {
-	scan := Scan{Lanes: s.Of(queues), at: now}
+func (s *Set) Scan(queues []string, now time.Time) Scan { return s.ScanLanes(s.Of(queues), now) }
+
+// ScanLanes returns from where to scan lanes. Those of a queue that has others begin at the start: the time of the last whole scan is that of
+// all lanes of a queue.
+func (s *Set) ScanLanes(lanes []Lane, now time.Time) Scan {
+	scan := Scan{Lanes: lanes, at: now}
+	count := make(map[string]int, len(lanes))
+	for _, l := range lanes {
+		count[l.Queue]++
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := map[string]func(int16) time.Time{}
-	for _, queue := range queues {
-		m := &s.of(queue).marks
+	from := make(map[string]func(int16) time.Time, len(count))
+	for _, l := range lanes {
+		queue := l.Queue
+		if from[queue] != nil {
+			continue
+		}
+		p := s.of(queue)
+		if count[queue] < len(p.sorted()) {
+			from[queue] = func(int16) time.Time { return time.Time{} }
+			continue
+		}
+		m := &p.marks
 		due := m.wholeDue()
 		switch {
 		case len(m.at) == 0 || !now.Before(due) || now.Before(m.whole):

@@ -53,12 +53,12 @@ func (p *Plan) Sort(lanes []lane.Lane) []lane.Lane {
 	return lanes
 }
 
-// Compare compares jobs by Sort's order, but for whose turn it is.
-func (p *Plan) Compare(queueA, queueB string, priorityA, priorityB int16) int {
+// Name returns the pattern that a queue was asked for by, or the queue itself.
+func (p *Plan) Name(queue string) string {
 	if p == nil {
-		return 0
+		return queue
 	}
-	return cmp.Or(cmp.Compare(p.place[queueA], p.place[queueB]), cmp.Compare(priorityA, priorityB))
+	return p.asked[p.place[queue]].Queue
 }
 
 // Left is how many jobs a queue may still give.
