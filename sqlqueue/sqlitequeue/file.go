@@ -17,7 +17,7 @@ import (
 const fileInterval = time.Second
 
 // file notices that the database's file was replaced or deleted under open connections, as by the restore of a backup. The connections go
-// on with the old file, which has no name any more, and what they write is lost.
+// on with the old file, which has no name any more, and what they write is lost. So it is with the -wal and the -shm file, on Linux.
 type file struct {
 	mu     sync.Mutex
 	path   string      // as SQLite opened it; empty: in memory
@@ -57,12 +57,28 @@ func (f *file) check(ctx context.Context, pool *sql.DB) error {
 		f.looked = time.Time{}.Add(1)
 		return f.refused("was replaced by another")
 	}
+	if beside := f.deletedBeside(); beside != "" {
+		f.looked = time.Time{}.Add(1)
+		return refused(beside, "was replaced or deleted")
+	}
 	return nil
 }
 
-func (f *file) refused(how string) error {
+// deletedBeside looks twice: SQLite deletes the file just before it closes it.
+func (f *file) deletedBeside() string {
+	const closes = 10 * time.Millisecond
+	if deletedBeside(f.path) == "" {
+		return ""
+	}
+	time.Sleep(closes)
+	return deletedBeside(f.path)
+}
+
+func (f *file) refused(how string) error { return refused(f.path, how) }
+
+func refused(path, how string) error {
 	return &sqlqueue.RefusedError{
-		Err:  fmt.Errorf("the database's file %s %s while it was open", f.path, how),
+		Err:  fmt.Errorf("the database's file %s %s while it was open", path, how),
 		Cure: "what is written to the old one is lost; start this process again, and stop workers before a backup is restored",
 	}
 }

@@ -3,7 +3,9 @@ package sqlitequeue
 import (
 	"database/sql"
 	"errors"
+	"maps"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +16,19 @@ import (
 
 // TestFileReplaced: when the file is replaced or deleted, workers and pushes are told, instead of going on with a file that has no name.
 func TestFileReplaced(t *testing.T) {
-	for how, change := range map[string]func(path string) error{
+	type change = func(path string) error
+	changes := map[string]change{
 		"replaced": func(path string) error { return os.Rename(migratedFile(t, "WAL", ""), path) },
 		"gone":     os.Remove,
-	} {
+	}
+	if runtime.GOOS == "linux" {
+		of := func(suffix string, do change) change { return func(path string) error { return do(path + suffix) } }
+		overwrite := func(path string) error { return os.Rename(migratedFile(t, "DELETE", ""), path) }
+		maps.Copy(changes, map[string]change{
+			"-wal was replaced or deleted": of("-wal", os.Remove), "-wal was replaced": of("-wal", overwrite), "-shm was replaced": of("-shm", os.Remove),
+		})
+	}
+	for how, change := range changes {
 		path := migratedFile(t, "WAL", "")
 		q := newQueue(t, openPath(t, path, "WAL"))
 		exchange := func() error {

@@ -43,21 +43,32 @@ func (t *Target) outcome(answer *http.Response, text []byte, backoff time.Durati
 	case http.StatusGone:
 		return worker.Fail(errors.New(says))
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if delay, ok := retryAfter(answer.Header.Get("Retry-After"), time.Now()); ok && delay > 0 {
+		if delay, ok := retryAfter(answer.Header, time.Now()); ok && delay > 0 {
 			return fmt.Errorf("%s: %w", says, worker.Throttle(max(delay, backoff)))
 		}
 	}
 	return errors.New(says)
 }
 
-// retryAfter reads a number of seconds, or a date.
-func retryAfter(text string, now time.Time) (delay time.Duration, ok bool) {
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return time.Duration(min(n, uint64(mostRetryAfter/time.Second))) * time.Second, true
+// retryAfter reads a number of seconds, or a date. The date is compared with that of the answer, because the receiver's clock may be off.
+func retryAfter(header http.Header, now time.Time) (delay time.Duration, ok bool) {
+	text := header.Get("Retry-After")
+	whole, fraction, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseUint(whole, 10, 64)
+	n = min(n, uint64(mostRetryAfter/time.Second))
+	if strings.Trim(fraction, "0") != "" && err == nil {
+		n++
+		_, err = strconv.ParseUint(fraction, 10, 64)
+	}
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return min(time.Duration(n)*time.Second, mostRetryAfter), true
 	}
 	date, err := http.ParseTime(text)
 	if err != nil {
 		return 0, false
+	}
+	if at, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = at
 	}
 	return min(max(date.Sub(now), 0), mostRetryAfter), true
 }

@@ -170,14 +170,21 @@ func TestE9_TheStatusDecides(t *testing.T) {
 		"503, 0":                     {code: 503, header: map[string]string{"Retry-After": "0"}, want: "answered 503 Service Unavailable"},
 		"503, less than the backoff": {code: 503, header: map[string]string{"Retry-After": "1"}, want: "answered 503 Service Unavailable: throttled for 2s", like: worker.Throttle(2 * time.Second)},
 		"503, a date far off":        {code: 503, header: map[string]string{"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, want: "answered 503 Service Unavailable: throttled for 1h0m0s", like: worker.Throttle(time.Hour)},
-		"503, words":                 {code: 503, header: map[string]string{"Retry-After": "soon"}, want: "answered 503 Service Unavailable"},
-		"503, nonsense":              {code: 503, header: map[string]string{"Retry-After": "-5"}, want: "answered 503 Service Unavailable"},
-		"500 with Retry-After":       {code: 500, header: map[string]string{"Retry-After": "30"}, want: "answered 500 Internal Server Error"},
-		"302":                        {code: 302, header: map[string]string{"Location": "https://u:pw@example.com/\u202e?token=1"}, want: "answered 302 Found, a redirect to https://xxxxx@example.com/xxxxx?xxxxx: redirects are not followed"},
-		"307, relative":              {code: 307, header: map[string]string{"Location": "/elsewhere"}, want: "answered 307 Temporary Redirect, a redirect to URL/elsewhere: redirects are not followed"},
-		"308, nowhere":               {code: 308, want: "answered 308 Permanent Redirect: redirects are not followed"},
-		"302, nonsense":              {code: 302, header: map[string]string{"Location": "http://[::1"}, want: "answered 302 Found, a redirect to what is not a URL: redirects are not followed"},
-		"302, long":                  {code: 302, header: map[string]string{"Location": "http://h/" + strings.Repeat("x", 5000)}, want: "answered 302 Found, a redirect to http://h/xxxxx: redirects are not followed"},
+		"503, beyond every number":   {code: 503, header: map[string]string{"Retry-After": "99999999999999999999"}, want: "answered 503 Service Unavailable: throttled for 1h0m0s", like: worker.Throttle(time.Hour)},
+		"503, a fraction":            {code: 503, header: map[string]string{"Retry-After": "29.5"}, want: "answered 503 Service Unavailable: throttled for 30s", like: worker.Throttle(30 * time.Second)},
+		"503, a wrong fraction":      {code: 503, header: map[string]string{"Retry-After": "29.x"}, want: "answered 503 Service Unavailable"},
+		"503, a clock that is off": {
+			code: 503, header: map[string]string{"Date": "Fri, 31 Dec 1999 23:58:59 GMT", "Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"},
+			want: "answered 503 Service Unavailable: throttled for 1m0s", like: worker.Throttle(time.Minute),
+		},
+		"503, words":           {code: 503, header: map[string]string{"Retry-After": "soon"}, want: "answered 503 Service Unavailable"},
+		"503, nonsense":        {code: 503, header: map[string]string{"Retry-After": "-5"}, want: "answered 503 Service Unavailable"},
+		"500 with Retry-After": {code: 500, header: map[string]string{"Retry-After": "30"}, want: "answered 500 Internal Server Error"},
+		"302":                  {code: 302, header: map[string]string{"Location": "https://u:pw@example.com/\u202e?token=1"}, want: "answered 302 Found, a redirect to https://xxxxx@example.com/xxxxx?xxxxx: redirects are not followed"},
+		"307, relative":        {code: 307, header: map[string]string{"Location": "/elsewhere"}, want: "answered 307 Temporary Redirect, a redirect to URL/elsewhere: redirects are not followed"},
+		"308, nowhere":         {code: 308, want: "answered 308 Permanent Redirect: redirects are not followed"},
+		"302, nonsense":        {code: 302, header: map[string]string{"Location": "http://[::1"}, want: "answered 302 Found, a redirect to what is not a URL: redirects are not followed"},
+		"302, long":            {code: 302, header: map[string]string{"Location": "http://h/" + strings.Repeat("x", 5000)}, want: "answered 302 Found, a redirect to http://h/xxxxx: redirects are not followed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -228,7 +235,7 @@ func TestE9_RetryAfterIsADate(t *testing.T) {
 		"0":                             0,
 		"18446744073709551615":          time.Hour,
 	} {
-		if got, ok := retryAfter(text, now); !ok || got != want {
+		if got, ok := retryAfter(http.Header{"Retry-After": {text}}, now); !ok || got != want {
 			t.Errorf("%s is %v, want %v", text, got, want)
 		}
 	}

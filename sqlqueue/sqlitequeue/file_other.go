@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sqlitequeue
+
+// deletedBeside is not known here.
+func deletedBeside(string) string { return "" }
