@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -199,6 +200,36 @@ func libraryOperations(q *sqlqueue.Queue, size size) []operation {
 			return operator.New(q).CancelAll(ctx, f, progress)
 		})
 	}
+	exchanges := 0
+	exchange := func(ctx context.Context, x driver.Exchange, expire time.Duration) (driver.Exchanged, error) {
+		exchanges++
+		x.Number = fmt.Sprint("operate-", exchanges)
+		for i := range 5 {
+			x.Reserve = append(x.Reserve, driver.Reserve{Queue: fmt.Sprint("queue-", i), Expire: expire})
+		}
+		return q.Exchange(ctx, x)
+	}
+	const some = 100 // jobs that a worker takes at once
+	reserve := func(ctx context.Context) error {
+		answer, err := exchange(ctx, driver.Exchange{Limit: some}, time.Hour)
+		var settle []driver.Settlement
+		for _, j := range answer.Reserved {
+			settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
+		}
+		if err == nil {
+			_, err = exchange(ctx, driver.Exchange{Settle: settle}, time.Hour)
+		}
+		return err
+	}
+	requeue := func(ctx context.Context) error {
+		_, err := exchange(ctx, driver.Exchange{Limit: some}, time.Microsecond)
+		for requeued := 0; err == nil && requeued < some; {
+			var answer driver.Exchanged
+			answer, err = exchange(ctx, driver.Exchange{Requeue: some}, time.Hour)
+			requeued += answer.Requeued
+		}
+		return err
+	}
 	field := func(id int) []operator.Field {
 		return []operator.Field{{Path: []string{"id"}, Value: fmt.Sprint(id)}}
 	}
@@ -212,6 +243,8 @@ func libraryOperations(q *sqlqueue.Queue, size size) []operation {
 		}
 	}
 	return []operation{
+		{"a worker reserves 100 jobs, and deletes them", reserve},
+		{"a worker reserves 100 jobs, and all are requeued", requeue},
 		{"Queues, to 10,000", queues(10_000)},
 		{"Queues, to 20,000", queues(20_000)},
 		{"Queues, to 100,000", queues(100_000)},
