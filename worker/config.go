@@ -21,7 +21,8 @@ type Config struct {
 	// a name is removed, and a name that comes again is left out. Default: the queue of the Queue's Config.
 	Queues []string
 
-	// Fair serves the queues in turn: each is the first in every so many reservations. Default: in strict order.
+	// Fair serves the queues in turn: each is the first in every so many reservations. Of more than a hundred, one that always has jobs may
+	// be the first for a second. Default: in strict order.
 	Fair bool
 
 	// Concurrency is how many handlers run at once. Default 10. An operator can set another number while the worker runs.

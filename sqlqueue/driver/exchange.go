@@ -31,7 +31,8 @@ type Exchange struct {
 	Ahead int
 
 	// Reserve are the queues to take jobs from, each once. The store looks at a queue only if the earlier ones have no more available
-	// jobs. Within a queue the order is priority, then AvailableAt, then ID.
+	// jobs. Within a queue the order is priority, then AvailableAt, then ID. With more than a hundred queues and priorities together, the
+	// store may look at some in each exchange, go on from there in the next, and begin again at the first at intervals.
 	//
 	// A pattern (see IsPattern) means all queues below its level. They take turns: the more urgent priority comes first, and among equals
 	// a queue that has given jobs goes to the end of the line. If the pattern has at most some hundred queues, a queue with its first jobs
@@ -91,7 +92,8 @@ type Exchanged struct {
 	// Everything says that the store has looked at every due job. If it then reserved nothing, there was nothing to reserve.
 	Everything bool
 
-	// Controls are operators' controls of the queues of Exchange.Reserve, and under the empty name of all queues.
+	// Controls are operators' controls of the queues of Exchange.Reserve, and under the empty name of all queues. Those of more than a
+	// hundred queues may be as they were up to a second ago.
 	Controls []Control
 
 	// WantedConcurrency is the concurrency that an operator has set for the worker of Exchange.Number; 0: not set.
