@@ -32,7 +32,8 @@ func importCommand(e *env) *cobra.Command {
 		Example: `  sqlqueue import laravel --prefix sq_ --dry-run
   sqlqueue import laravel --prefix sq_ --rename 'App\Jobs\SendInvoice=send_invoice' --queue default=mail
   sqlqueue import think-queue --prefix sq_ --table think_jobs --failed --yes
-  sqlqueue import river --follow --yes`,
+  sqlqueue import river --follow --yes
+  sqlqueue import oban --rename MyApp.SendInvoice=send_invoice --dry-run`,
 		Args:              between(1, 1, "SOURCE"),
 		ValidArgsFunction: cobra.FixedCompletions(importer.Sources(), cobra.ShellCompDirectiveNoFileComp),
 	}
@@ -90,7 +91,7 @@ func importExtent(ctx context.Context, i *importer.Import, follow bool) (extent,
 		fmt.Fprintf(&b, "%s that a worker has: not imported\n", term.Count(int(found.Running), "job"))
 	}
 	for _, s := range found.Stay {
-		fmt.Fprintf(&b, "job %d cannot be converted: %s\n", s.ID, term.Printable(s.Why.Error()))
+		fmt.Fprintf(&b, "job %v cannot be converted: %s\n", s.ID, term.Printable(s.Why.Error()))
 	}
 	e.details = b.String()
 	return e, nil
@@ -136,7 +137,7 @@ func stayed(jobs []importer.Stays) error {
 	const most = 10
 	var says []string
 	for _, j := range jobs[:min(most, len(jobs))] {
-		says = append(says, fmt.Sprintf("%d: %v", j.ID, j.Why))
+		says = append(says, fmt.Sprintf("%v: %v", j.ID, j.Why))
 	}
 	if len(jobs) > most {
 		says = append(says, "and others")

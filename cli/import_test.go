@@ -118,6 +118,32 @@ func TestImportThinkQueue(t *testing.T) {
 	}
 }
 
+func TestImportOban(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.exec(`CREATE TABLE oban_jobs (id INTEGER PRIMARY KEY, state TEXT NOT NULL DEFAULT 'available', queue TEXT NOT NULL DEFAULT 'default', worker TEXT NOT NULL,
+		args JSON NOT NULL DEFAULT '{}', meta JSON NOT NULL DEFAULT '{}', tags JSON NOT NULL DEFAULT '[]', errors JSON NOT NULL DEFAULT '[]',
+		attempt INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL DEFAULT 20, priority INTEGER NOT NULL DEFAULT 0,
+		inserted_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, scheduled_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)`)
+	s.ok("migrate", "up")
+	s.exec(`INSERT INTO oban_jobs (state, worker, args, attempt, priority, scheduled_at) VALUES ('retryable', 'Shop.Send', '{"id":42}', 3, 2, '2040-01-02T03:04:05.500000Z')`)
+	for _, state := range []string{"suspended", "executing", "completed", "cancelled", "discarded"} {
+		s.exec(`INSERT INTO oban_jobs (state, worker) VALUES (?, 'Shop.Send')`, state)
+	}
+	if got, want := s.ok("import", "oban", "--dry-run"), "would import 1 job\n1  default  Shop.Send\n1 job that a worker has: not imported\n"; got != want {
+		t.Errorf("the dry run prints %q, want %q", got, want)
+	}
+	s.ok("import", "oban", "--yes", "--rename", "Shop.Send=send", "--queue", "default=mail")
+	jobs := s.jobs()
+	if len(jobs) != 1 || string(jobs[0].Payload) != `{"job":"send","data":{"id":42},"tries":20}` || jobs[0].Queue != "mail" || jobs[0].Attempts != 3 ||
+		jobs[0].Priority != 2 || jobs[0].AvailableAt.Sub(time.Date(2040, 1, 2, 3, 4, 5, 500_000_000, time.UTC)).Abs() > time.Millisecond {
+		t.Errorf("the jobs are %+v", jobs)
+	}
+	if n := s.number("SELECT count(*) FROM oban_jobs"); n != 5 {
+		t.Errorf("%d rows are left, want those that do not wait", n)
+	}
+}
+
 // An import that fails in the middle has moved whole batches, and goes on when it is run again: no job is lost, and none is there twice.
 func TestImportGoesOn(t *testing.T) {
 	t.Parallel()
@@ -175,7 +201,8 @@ func TestImportMistakes(t *testing.T) {
 	s.exec("CREATE TABLE strange (id integer, queue text)")
 	for args, says := range map[string]string{
 		"import laravel --yes":               `the table "jobs" is sqlqueue's own`,
-		"import beanstalk --yes":             `unknown source "beanstalk": use laravel, river, think-queue`,
+		"import beanstalk --yes":             `unknown source "beanstalk": use gue, laravel, oban, river, think-queue`,
+		"import gue --yes":                   "gue does not keep jobs in sqlite",
 		"import river --yes":                 "river does not keep jobs in sqlite",
 		"import laravel --table a;b --yes":   "is not the name of a table",
 		"import":                             "sqlqueue import needs SOURCE",

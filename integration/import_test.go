@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -45,13 +46,52 @@ var otherQueues = map[string]map[string][]string{
 				kind text NOT NULL, metadata jsonb NOT NULL DEFAULT '{}', queue text NOT NULL DEFAULT 'default', tags varchar(255)[] NOT NULL DEFAULT '{}')`,
 		},
 	},
+	"gue": {
+		"postgres": {
+			`CREATE TABLE gue_jobs (job_id text NOT NULL PRIMARY KEY, priority smallint NOT NULL, run_at timestamptz NOT NULL, job_type text NOT NULL,
+				args bytea NOT NULL, error_count integer NOT NULL DEFAULT 0, last_error text, queue text NOT NULL,
+				created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
+		},
+		"mysql": {
+			"CREATE TABLE gue_jobs (job_id varchar(27) NOT NULL PRIMARY KEY, priority smallint NOT NULL, run_at datetime NOT NULL, job_type varchar(128) NOT NULL," +
+				" args blob NOT NULL, error_count integer NOT NULL DEFAULT 0, last_error text, queue varchar(128) NOT NULL," +
+				" created_at datetime NOT NULL DEFAULT now(), updated_at datetime NOT NULL DEFAULT now())",
+		},
+	},
+	"gue with numbers": {
+		"postgres": {
+			`CREATE TABLE gue_jobs (job_id bigserial NOT NULL PRIMARY KEY, priority smallint NOT NULL, run_at timestamptz NOT NULL, job_type text NOT NULL,
+				args json NOT NULL, error_count integer NOT NULL DEFAULT 0, last_error text, queue text NOT NULL,
+				created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
+		},
+	},
+	"oban": {
+		"postgres": {
+			`CREATE TYPE oban_job_state AS ENUM ('available', 'suspended', 'scheduled', 'executing', 'retryable', 'completed', 'discarded', 'cancelled')`,
+			`CREATE TABLE oban_jobs (id bigserial PRIMARY KEY, state oban_job_state NOT NULL DEFAULT 'available', queue text NOT NULL DEFAULT 'default',
+				worker text NOT NULL, args jsonb NOT NULL DEFAULT '{}', errors jsonb[] NOT NULL DEFAULT '{}', attempt integer NOT NULL DEFAULT 0,
+				max_attempts integer NOT NULL DEFAULT 20, inserted_at timestamp NOT NULL DEFAULT timezone('UTC', now()),
+				scheduled_at timestamp NOT NULL DEFAULT timezone('UTC', now()), attempted_at timestamp, completed_at timestamp, discarded_at timestamp,
+				cancelled_at timestamp, attempted_by text[], priority integer NOT NULL DEFAULT 0, tags text[] DEFAULT '{}', meta jsonb DEFAULT '{}')`,
+		},
+		"mysql": {
+			"CREATE TABLE oban_jobs (id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, state ENUM('available', 'scheduled', 'executing', 'retryable'," +
+				" 'completed', 'cancelled', 'discarded') NOT NULL DEFAULT 'available', queue varchar(255) NOT NULL DEFAULT 'default', worker varchar(255) NOT NULL," +
+				" args json NOT NULL, meta json, tags json, attempted_by json, errors json, attempt int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 20," +
+				" priority int NOT NULL DEFAULT 0, inserted_at datetime(6) NOT NULL DEFAULT now(6), scheduled_at datetime(6) NOT NULL, attempted_at datetime(6)," +
+				" cancelled_at datetime(6), completed_at datetime(6), discarded_at datetime(6))",
+		},
+	},
 }
 
 // otherJobs inserts the i-th job, the last of which a worker of the other queue has.
 var otherJobs = map[string]string{
-	"laravel":     `INSERT INTO jobs (queue, payload, attempts, reserved_at, available_at, created_at) VALUES ('mail', '{"displayName":"a","job":"a","data":%[1]d}', 1, %[2]s, 1700000000, 1)`,
-	"think-queue": `INSERT INTO jobs (queue, payload, attempts, reserve_time, available_time, create_time) VALUES ('mail', '{"job":"a","data":%[1]d}', 1, %[2]s, 1700000000, 1)`,
-	"river":       `INSERT INTO river_job (kind, args, attempt, max_attempts, queue, scheduled_at, priority, state) VALUES ('a', '%[1]d', 1, 7, 'mail', to_timestamp(1700000000), 2, %[3]s)`,
+	"laravel":          `INSERT INTO jobs (queue, payload, attempts, reserved_at, available_at, created_at) VALUES ('mail', '{"displayName":"a","job":"a","data":%[1]d}', 1, %[2]s, 1700000000, 1)`,
+	"think-queue":      `INSERT INTO jobs (queue, payload, attempts, reserve_time, available_time, create_time) VALUES ('mail', '{"job":"a","data":%[1]d}', 1, %[2]s, 1700000000, 1)`,
+	"river":            `INSERT INTO river_job (kind, args, attempt, max_attempts, queue, scheduled_at, priority, state) VALUES ('a', '%[1]d', 1, 7, 'mail', to_timestamp(1700000000), 2, %[3]s)`,
+	"gue":              `INSERT INTO gue_jobs (job_id, priority, run_at, job_type, args, error_count, queue) VALUES ('01HF%[1]d', 1, '2023-11-14 22:13:20+00:00', 'a', '%[1]d', 1, 'mail')`,
+	"gue with numbers": `INSERT INTO gue_jobs (priority, run_at, job_type, args, error_count, queue) VALUES (1, to_timestamp(1700000000), 'a', '%[1]d', 1, 'mail')`,
+	"oban":             `INSERT INTO oban_jobs (worker, args, attempt, max_attempts, queue, scheduled_at, priority, state) VALUES ('a', '%[1]d', 1, 7, 'mail', '2023-11-14 22:13:20', 1, %[3]s)`,
 }
 
 // TestImport: jobs of other queues' tables become sqlqueue's, with their attempts and times, while a row that their workers have locked is left to them.
@@ -86,36 +126,60 @@ func testImport(t *testing.T, s *servers.Server, binary, source string, statemen
 	c := &command{t: t, binary: binary, server: s, dsn: dsn}
 	c.ok("migrate", "up", "--prefix", "sq_")
 
-	const jobs = 4
+	jobs := 4
 	insert := otherJobs[source]
 	if source == "think-queue" && s.Engine != "postgres" {
 		insert = `INSERT INTO jobs (queue, payload, attempts, reserved_at, reserved, available_at, created_at) VALUES ('mail', '{"job":"a","data":%[1]d}', 1, %[2]s, %[2]s IS NOT NULL, 1700000000, 1)`
 	}
+	if source == "gue" && s.Engine != "postgres" {
+		insert = strings.Replace(insert, "+00:00", "", 1) // its times are UTC
+	}
 	for i := range jobs {
 		reserved, state := "NULL", "'available'"
 		if i == jobs-1 {
-			reserved, state = "1700000000", "'running'"
+			if strings.HasPrefix(source, "gue") {
+				break // it marks none: its workers lock them
+			}
+			reserved, state = "1700000000", map[bool]string{true: "'executing'", false: "'running'"}[source == "oban"]
 		}
 		exec(fmt.Sprintf(insert, i, reserved, state))
 	}
 	locked := lockFirst(t, db, source)
+	source, _, _ = strings.Cut(source, " ")
 	c.expect("imported 2 jobs\n", "import", source, "--prefix", "sq_", "--yes")
 	if err := locked.Rollback(); err != nil {
 		t.Fatal(err)
 	}
 	c.expect("imported 1 job\n", "import", source, "--prefix", "sq_", "--yes", "--rename", "a=b")
 	c.expect("imported 0 jobs\n", "import", source, "--prefix", "sq_", "--yes")
+	priority, tries := int16(0), ""
+	switch source {
+	case "river", "oban":
+		priority, tries = 1, `"tries":7`
+	case "gue":
+		priority, tries = 1, `"tries":0`
+	}
 	found := c.jobs("--prefix", "sq_")
 	if len(found) != jobs-1 {
 		t.Fatalf("imported are %+v", found)
 	}
 	for _, j := range found {
-		if j.Queue != "mail" || j.Attempts != 1 || j.AvailableAt.Unix() != 1_700_000_000 || source == "river" && (j.Priority != 1 || !strings.Contains(string(j.Payload), `"tries":7`)) {
+		if j.Queue != "mail" || j.Attempts != 1 || j.AvailableAt.Unix() != 1_700_000_000 || j.Priority != priority || !strings.Contains(string(j.Payload), tries) {
 			t.Errorf("imported is %+v", j)
 		}
 	}
 	if last := string(found[jobs-2].Payload); !strings.HasPrefix(last, `{"job":"b","data":0`) {
 		t.Errorf("the one that was locked is %s", last)
+	}
+	if strings.Contains(insert, "01HF") {
+		exec(`INSERT INTO gue_jobs (job_id, priority, run_at, job_type, args, queue) VALUES ('1', 0, '2023-11-14', 'empty', '', ''), ('2', 0, '2023-11-14', 'bytes', 'a', 'q')`)
+		stdout, stderr, code := c.run("import", source, "--prefix", "sq_", "--yes")
+		if code != 1 || stdout != "imported 1 job\n" || !strings.Contains(stderr, "1 job cannot be converted and stay where they are: 2: its args are not JSON") {
+			t.Errorf("it ends with %d, prints %q and says %q", code, stdout, stderr)
+		}
+		if found := c.jobs("--prefix", "sq_", "--queue", "default"); len(found) != 1 || string(found[0].Payload) != `{"job":"empty","data":null,"tries":0}` {
+			t.Errorf("imported are %+v", found)
+		}
 	}
 	if source == "laravel" {
 		exec(`INSERT INTO failed_jobs (uuid, connection, queue, payload, exception, failed_at) VALUES ('u', 'd', 'mail', '{"job":"a","data":1}', 'boom
@@ -135,9 +199,11 @@ func lockFirst(t *testing.T, db *sql.DB, source string) *sql.Tx {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tx.Rollback() })
-	table := map[bool]string{true: "river_job", false: "jobs"}[source == "river"]
-	var id int64
-	if err := tx.QueryRowContext(t.Context(), "SELECT id FROM "+table+" WHERE id = 1 FOR UPDATE").Scan(&id); err != nil {
+	first := map[string]string{
+		"river": "river_job WHERE id = 1", "oban": "oban_jobs WHERE id = 1", "gue": "gue_jobs WHERE job_id = '01HF0'", "gue with numbers": "gue_jobs WHERE job_id = 1",
+	}[source]
+	var one int
+	if err := tx.QueryRowContext(t.Context(), "SELECT 1 FROM "+cmp.Or(first, "jobs WHERE id = 1")+" FOR UPDATE").Scan(&one); err != nil {
 		t.Fatal(err)
 	}
 	return tx

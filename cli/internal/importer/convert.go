@@ -14,7 +14,7 @@ import (
 
 // row is a job as another queue has it.
 type row struct {
-	id       int64
+	id       any // int64 or string
 	queue    string
 	payload  []byte
 	attempts int
@@ -152,11 +152,29 @@ func backoff(text json.RawMessage) (sqlqueue.Backoff, error) {
 	return waits, nil
 }
 
-// river converts a row of River: the name is the kind, and the data the args. River's priorities begin at 1.
+// river converts a row of River. Its priorities begin at 1.
 func river(r row) (job, error) {
-	tries := r.tries
+	r.priority--
+	return oban(r)
+}
+
+// oban converts a row of Oban: the name is the worker's module, and the data the args.
+func oban(r row) (job, error) {
 	return job{
-		queue: r.queue, at: moment(r.at), priority: r.priority - 1,
-		payload: sqlqueue.Payload{Job: r.name, Data: r.payload, Tries: &tries},
+		queue: r.queue, at: moment(r.at), priority: r.priority,
+		payload: sqlqueue.Payload{Job: r.name, Data: r.payload, Tries: &r.tries},
 	}, nil
+}
+
+// gue converts a row of gue: the name is the type. A push without a queue writes "" there, and without args no bytes. It retries for ever: tries
+// are 0.
+func gue(r row) (job, error) {
+	r.queue = cmp.Or(r.queue, "default")
+	if len(r.payload) == 0 {
+		r.payload = []byte("null")
+	}
+	if !json.Valid(r.payload) {
+		return job{}, errors.New("its args are not JSON")
+	}
+	return oban(r)
 }

@@ -27,11 +27,14 @@ type failedRow struct {
 }
 
 // moveFailed moves the next failed jobs. It returns those that stay, and the last id that it has looked at.
-func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after int64) (stay []Stays, last int64, n int, err error) {
+func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after any) (stay []Stays, last any, n int, err error) {
 	db := sqldb.SQL(tx, i.database.Redact)
 	failedAt := fmt.Sprintf(epoch[i.database.Dialect], i.failed.failedAt)
-	s := i.sql.Statement("SELECT id, queue, payload, exception, %s FROM %s WHERE id > ", failedAt, i.failedTable)
-	s.Add("%s ORDER BY id LIMIT %d %s", s.Arg(after), batchSize, i.sql.Dialect.SkipLocked)
+	s := i.sql.Statement("SELECT id, queue, payload, exception, %s FROM %s", failedAt, i.failedTable)
+	if after != nil {
+		s.Add(" WHERE id > %s", s.Arg(after))
+	}
+	s.Add(" ORDER BY id LIMIT %d %s", batchSize, i.sql.Dialect.SkipLocked)
 	var rows []failedRow
 	err = s.Each(ctx, db, func(scan func(...any) error) error {
 		var r failedRow
@@ -42,7 +45,7 @@ func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after int64) (stay 
 	if err != nil || len(rows) == 0 {
 		return nil, after, 0, err
 	}
-	var ids []int64
+	var ids []any
 	for _, r := range rows {
 		last = r.id
 		j, err := i.convert(r.row)
@@ -58,7 +61,7 @@ func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after int64) (stay 
 	if len(ids) == 0 {
 		return stay, last, 0, nil
 	}
-	return stay, last, len(ids), i.drop(ctx, db, i.failedTable, ids)
+	return stay, last, len(ids), i.drop(ctx, db, i.failedTable, "id", ids)
 }
 
 // insertFailed adds a failed job. The first line of its exception is the error, the rest the stack.

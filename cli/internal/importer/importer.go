@@ -77,7 +77,7 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, or give the prefix of sqlqueue's with --prefix",
 			i.table)
 	}
-	if i.layout, err = pick(source.layouts, columns); err != nil {
+	if i.layout, err = pick(source.layouts, d.Dialect, columns); err != nil {
 		return nil, fmt.Errorf("the table %s is not as %s has it: %w", i.table, s.Source, err)
 	}
 	if !s.Failed {
@@ -131,10 +131,13 @@ func (i *Import) columns(ctx context.Context, table string) ([]string, error) {
 	return columns, errors.Join(err, rows.Err())
 }
 
-// pick returns the first layout whose columns are all there.
-func pick(layouts []layout, columns []string) (layout, error) {
+// pick returns the first layout of the dialect whose columns are all there.
+func pick(layouts []layout, dialect migrations.Dialect, columns []string) (layout, error) {
 	var lacks string
 	for _, l := range layouts {
+		if l.dialect != "" && l.dialect != dialect {
+			continue
+		}
 		if lacks = missing(columns, l.needs); lacks == "" {
 			return l, nil
 		}
@@ -166,7 +169,7 @@ type Group struct {
 
 // Stays is a job that stays where it is, because it cannot be converted.
 type Stays struct {
-	ID  int64
+	ID  any // int64 or string
 	Why error
 }
 
@@ -184,7 +187,7 @@ func (i *Import) Look(ctx context.Context) (Found, error) {
 	if err != nil {
 		return found, err
 	}
-	rows, err := i.rows(ctx, db, 0, "")
+	rows, err := i.rows(ctx, db, nil, "")
 	if err != nil {
 		return found, err
 	}
@@ -213,13 +216,13 @@ type Moved struct {
 // moved until then. Jobs that are being run stay, and so do those that cannot be converted.
 func (i *Import) Run(ctx context.Context, progress func(int)) (Moved, error) {
 	var moved Moved
-	for after, more := int64(0), true; more; progress(moved.Jobs) {
+	for after, more := any(nil), true; more; progress(moved.Jobs) {
 		err := i.transaction(ctx, func(tx *sql.Tx) error {
 			batch, last, n, err := i.moveBatch(ctx, tx, after)
 			if err == nil {
 				moved.Jobs += n
 				moved.Stay = append(moved.Stay, batch...)
-				after, more = last, last > after
+				after, more = last, last != after
 			}
 			return err
 		})
@@ -227,13 +230,13 @@ func (i *Import) Run(ctx context.Context, progress func(int)) (Moved, error) {
 			return moved, err
 		}
 	}
-	for after, more := int64(0), i.failed != nil; more; progress(moved.Jobs + moved.Failed) {
+	for after, more := any(nil), i.failed != nil; more; progress(moved.Jobs + moved.Failed) {
 		err := i.transaction(ctx, func(tx *sql.Tx) error {
 			batch, last, n, err := i.moveFailed(ctx, tx, after)
 			if err == nil {
 				moved.Failed += n
 				moved.Stay = append(moved.Stay, batch...)
-				after, more = last, last > after
+				after, more = last, last != after
 			}
 			return err
 		})
@@ -263,14 +266,20 @@ func (i *Import) transaction(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// rows reads the next jobs that wait. Those that somebody has locked are passed over.
-func (i *Import) rows(ctx context.Context, db sqldb.DB, after int64, lock string) ([]row, error) {
-	s := i.sql.Statement("SELECT %s FROM %s WHERE %s AND id > ", i.layout.columns, i.table, i.layout.waiting)
-	s.Add("%s ORDER BY id LIMIT %d %s", s.Arg(after), batchSize, lock)
+// rows reads the next jobs that wait, after an id, or the first if it is nil. Those that somebody has locked are passed over.
+func (i *Import) rows(ctx context.Context, db sqldb.DB, after any, lock string) ([]row, error) {
+	s := i.sql.Statement("SELECT %s, %s FROM %s WHERE %s", i.layout.key(), i.layout.columns, i.table, i.layout.waiting)
+	if after != nil {
+		s.Add(" AND %s > %s", i.layout.key(), s.Arg(after))
+	}
+	s.Add(" ORDER BY %s LIMIT %d %s", i.layout.key(), batchSize, lock)
 	var rows []row
 	err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var r row
 		err := scan(&r.id, &r.queue, &r.payload, &r.attempts, &r.at, &r.name, &r.tries, &r.priority)
+		if text, ok := r.id.([]byte); ok {
+			r.id = string(text)
+		}
 		rows = append(rows, r)
 		return err
 	})
@@ -278,14 +287,14 @@ func (i *Import) rows(ctx context.Context, db sqldb.DB, after int64, lock string
 }
 
 // moveBatch moves the next jobs. It returns those that stay, and the last id that it has looked at.
-func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after int64) (stay []Stays, last int64, n int, err error) {
+func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after any) (stay []Stays, last any, n int, err error) {
 	db := sqldb.SQL(tx, i.database.Redact)
 	rows, err := i.rows(ctx, db, after, i.sql.Dialect.SkipLocked)
 	if err != nil || len(rows) == 0 {
 		return nil, after, 0, err
 	}
 	var jobs []sqlqueue.Pushable
-	var ids []int64
+	var ids []any
 	var attempts []int
 	for _, r := range rows {
 		last = r.id
@@ -306,7 +315,7 @@ func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after int64) (stay [
 	if err := i.keepAttempts(ctx, db, pushed, attempts); err != nil {
 		return nil, after, 0, err
 	}
-	return stay, last, len(jobs), i.drop(ctx, db, i.table, ids)
+	return stay, last, len(jobs), i.drop(ctx, db, i.table, i.layout.key(), ids)
 }
 
 // keepAttempts writes how often jobs have been tried already.
@@ -327,9 +336,17 @@ func (i *Import) keepAttempts(ctx context.Context, db sqldb.DB, ids []int64, att
 	return nil
 }
 
-func (i *Import) drop(ctx context.Context, db sqldb.DB, table string, ids []int64) error {
-	s := i.sql.Statement("DELETE FROM %s WHERE ", table)
-	s.Add("%s", s.In("id", ids))
-	_, err := s.Exec(ctx, db)
-	return err
+// drop deletes rows by their ids, some hundred in each statement: see sqldb.Statement.In.
+func (i *Import) drop(ctx context.Context, db sqldb.DB, table, key string, ids []any) error {
+	for part := range slices.Chunk(ids, 500) {
+		s := i.sql.Statement("DELETE FROM %s WHERE %s IN (", table, key)
+		for n, id := range part {
+			s.Add("%s%s", [...]string{"", ", "}[min(n, 1)], s.Arg(id))
+		}
+		s.Add(")")
+		if _, err := s.Exec(ctx, db); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -17,11 +19,15 @@ type source struct {
 
 // layout is a table of jobs that wait or run.
 type layout struct {
-	needs            []string // columns
-	columns          string   // expressions for the members of row, in their order
-	waiting, running string   // conditions
+	dialect          migrations.Dialect // empty: all of the source's
+	needs            []string           // columns
+	id               string             // the column; empty: id
+	columns          string             // expressions for the other members of row, in their order
+	waiting, running string             // conditions
 	convert          func(row) (job, error)
 }
+
+func (l layout) key() string { return cmp.Or(l.id, "id") }
 
 // failedLayout is a table of failed jobs: id, queue, payload, exception and when it failed.
 type failedLayout struct {
@@ -36,7 +42,7 @@ var sources = map[string]source{
 		table: "jobs", failedTable: "failed_jobs", dialects: all,
 		layouts: []layout{{
 			needs:   []string{"id", "queue", "payload", "attempts", "reserved_at", "available_at", "created_at"},
-			columns: "id, queue, payload, attempts, available_at, '', 0, 0",
+			columns: "queue, payload, attempts, available_at, '', 0, 0",
 			waiting: "reserved_at IS NULL", running: "reserved_at IS NOT NULL", convert: php,
 		}},
 		failedLayouts: []failedLayout{{[]string{"id", "queue", "payload", "exception", "failed_at"}, "failed_at"}},
@@ -45,11 +51,11 @@ var sources = map[string]source{
 		table: "jobs", failedTable: "failed_jobs", dialects: all,
 		layouts: []layout{{
 			needs:   []string{"id", "queue", "payload", "attempts", "reserved", "reserved_at", "available_at", "created_at"},
-			columns: "id, queue, payload, attempts, available_at, '', 0, 0",
+			columns: "queue, payload, attempts, available_at, '', 0, 0",
 			waiting: "reserved = 0", running: "reserved <> 0", convert: php,
 		}, {
 			needs:   []string{"id", "queue", "payload", "attempts", "reserve_time", "available_time", "create_time"},
-			columns: "id, queue, payload, attempts, available_time, '', 0, 0",
+			columns: "queue, payload, attempts, available_time, '', 0, 0",
 			waiting: "reserve_time IS NULL", running: "reserve_time IS NOT NULL", convert: php,
 		}},
 		failedLayouts: []failedLayout{{[]string{"id", "queue", "payload", "exception", "fail_time"}, "fail_time"}},
@@ -58,10 +64,44 @@ var sources = map[string]source{
 		table: "river_job", dialects: []migrations.Dialect{migrations.Postgres},
 		layouts: []layout{{
 			needs:   []string{"id", "state", "attempt", "max_attempts", "scheduled_at", "priority", "args", "kind", "queue"},
-			columns: "id, queue, args::text, attempt, extract(epoch FROM scheduled_at)::double precision, kind, max_attempts, priority",
+			columns: "queue, args::text, attempt, extract(epoch FROM scheduled_at)::double precision, kind, max_attempts, priority",
 			waiting: "state IN ('available', 'scheduled', 'retryable')", running: "state = 'running'", convert: river,
 		}},
 	},
+	"gue": {
+		table: "gue_jobs", dialects: []migrations.Dialect{migrations.Postgres, migrations.MySQL},
+		layouts: []layout{gueLayout(migrations.Postgres), gueLayout(migrations.MySQL)},
+	},
+	"oban": {
+		table: "oban_jobs", dialects: all,
+		layouts: []layout{obanLayout(migrations.Postgres), obanLayout(migrations.MySQL), obanLayout(migrations.SQLite)},
+	},
+}
+
+// utc is a time of UTC, or one with its zone, as seconds since 1970, by dialect.
+var utc = map[migrations.Dialect]string{
+	migrations.Postgres: "extract(epoch FROM %s)::double precision",
+	migrations.MySQL:    "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %s) / 1000000",
+	migrations.SQLite:   "(julianday(%s) - 2440587.5) * 86400",
+}
+
+// gueLayout is the table of gue. A job that runs is one whose row a transaction of gue's has locked.
+func gueLayout(d migrations.Dialect) layout {
+	return layout{
+		dialect: d, id: "job_id",
+		needs:   []string{"job_id", "priority", "run_at", "job_type", "args", "error_count", "queue"},
+		columns: "queue, args, error_count, " + fmt.Sprintf(utc[d], "run_at") + ", job_type, 0, priority",
+		waiting: "1 = 1", running: "1 = 0", convert: gue,
+	}
+}
+
+func obanLayout(d migrations.Dialect) layout {
+	return layout{
+		dialect: d,
+		needs:   []string{"id", "state", "queue", "worker", "args", "attempt", "max_attempts", "scheduled_at", "priority"},
+		columns: "queue, args, attempt, " + fmt.Sprintf(utc[d], "scheduled_at") + ", worker, max_attempts, priority",
+		waiting: "state IN ('available', 'scheduled', 'retryable')", running: "state = 'executing'", convert: oban,
+	}
 }
 
 // Sources lists the queues that jobs are imported from.
