@@ -32,11 +32,20 @@ $pdo->commit();
 echo json_encode(array_map(is_int(...), $ids));
 `
 
+// Programs in the other languages have the arguments: clients, driver, host, port, user, password, database.
 const pushInPython = `
-import json, sqlite3, sys
+import importlib, json, sys
 sys.path.insert(0, sys.argv[1] + "/python")
 import sqlqueue
-db = sqlite3.connect(sys.argv[2])
+name, host, port, user, password, database = sys.argv[2:]
+driver = importlib.import_module(name)
+if name == "sqlite3":
+    db = driver.connect(database)
+elif name == "MySQLdb":
+    from MySQLdb.constants import CLIENT
+    db = driver.connect(host=host, port=int(port), user=user, password=password, database=database, client_flag=CLIENT.FOUND_ROWS)
+else:
+    db = driver.connect(host=host, port=port, user=user, password=password, dbname=database)
 sqlqueue.push(db, "lost")
 db.rollback()
 ids = [
@@ -48,6 +57,98 @@ ids = [
 db.commit()
 print(json.dumps([isinstance(id, int) for id in ids], separators=(",", ":")), end="")
 `
+
+const pushInRuby = `
+clients, driver, host, port, user, password, database = ARGV
+require "#{clients}/ruby/lib/sqlqueue"
+require driver
+db = case driver
+     when "pg" then PG.connect(host: host, port: port, user: user, password: password, dbname: database)
+     when "mysql2" then Mysql2::Client.new(host: host, port: port.to_i, username: user, password: password, database: database, flags: Mysql2::Client::FOUND_ROWS)
+     else SQLite3::Database.new(database)
+     end
+run = ->(sql) { driver == "sqlite3" ? db.execute(sql) : db.query(sql) }
+run.("BEGIN")
+Sqlqueue.push(db, "lost")
+run.("ROLLBACK")
+run.("BEGIN")
+ids = [
+  Sqlqueue.push(db, "send_invoice", { order_id: 42 }, queue: "orders", priority: -5, tries: 3),
+  Sqlqueue.push(db, "later", delay: 600, queue: "orders"),
+  Sqlqueue.push(db, "once", unique: "k", queue: "orders"),
+  Sqlqueue.push(db, "once", unique: "k", queue: "orders"),
+]
+run.("COMMIT")
+print JSON.generate(ids.map { |id| id.is_a?(Integer) })
+`
+
+const pushInNode = `
+import { createRequire } from "node:module";
+const [clients, driver, host, port, user, password, database] = process.argv.slice(2);
+const { push } = await import(clients + "/node/index.mjs");
+const require = createRequire(import.meta.url);
+const jobs = [
+  ["send_invoice", { order_id: 42 }, { queue: "orders", priority: -5, tries: 3 }],
+  ["later", null, { delay: 600, queue: "orders" }],
+  ["once", null, { unique: "k", queue: "orders" }],
+  ["once", null, { unique: "k", queue: "orders" }],
+];
+const ids = [];
+if (driver === "better-sqlite3") {
+  const db = require(driver)(database);
+  try {
+    db.transaction(() => {
+      push(db, "lost");
+      throw new Error("rolled back");
+    })();
+  } catch {}
+  db.transaction(() => ids.push(...jobs.map((job) => push(db, ...job))))();
+} else {
+  const address = { host, port: Number(port), user, password, database };
+  let db;
+  if (driver === "pg") {
+    db = new (require("pg").Client)(address);
+    await db.connect();
+  } else {
+    db = driver === "mysql2/promise" ? await require(driver).createConnection(address) : require(driver).createConnection(address);
+  }
+  const run = (sql) => (db.promise ? db.promise() : db).query(sql);
+  await run("BEGIN");
+  await push(db, "lost");
+  await run("ROLLBACK");
+  await run("BEGIN");
+  for (const job of jobs) ids.push(await push(db, ...job));
+  await run("COMMIT");
+  db.end();
+}
+process.stdout.write(JSON.stringify(ids.map(Number.isInteger)));
+`
+
+// pushes checks a language's client with a driver for each engine: "" is SQLite. The program is called as the comment at pushInPython says.
+func pushes(t *testing.T, binary string, drivers map[string][]string, program ...string) {
+	clients := clientsFolder(t)
+	check := func(t *testing.T, c *command, driver string, address ...string) {
+		t.Run(driver, func(t *testing.T) {
+			checkClientPushes(t, c, program[0], append(append(program[1:len(program):len(program)], clients, driver), address...)...)
+		})
+	}
+	for _, driver := range drivers[""] {
+		c := onSQLite(t, binary)
+		check(t, c, driver, "", "", "", "", strings.TrimPrefix(c.dsn, "sqlite:"))
+	}
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		for _, driver := range drivers[map[bool]string{true: "postgres", false: "mysql"}[s.Engine == "postgres"]] {
+			c := &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)}
+			c.ok("migrate", "up")
+			at, err := url.Parse(c.dsn)
+			if err != nil {
+				t.Fatal("the server's address is not one")
+			}
+			password, _ := at.User.Password()
+			check(t, c, driver, at.Hostname(), at.Port(), at.User.Username(), password, strings.TrimPrefix(at.Path, "/"))
+		}
+	})
+}
 
 // checkClientPushes runs a program that pushes four jobs, of which one is a duplicate, and one more that is rolled back.
 func checkClientPushes(t *testing.T, c *command, program string, args ...string) {
@@ -70,6 +171,66 @@ func checkClientPushes(t *testing.T, c *command, program string, args ...string)
 	if jobs[2].UniqueKey != "k" {
 		t.Errorf("the job is %+v", jobs[2])
 	}
+}
+
+// needPackages installs packages of Debian unless a command that needs them succeeds. Where they cannot be had it skips the test, but not in CI.
+func needPackages(t *testing.T, command []string, packages ...string) {
+	t.Helper()
+	missing := func() error { return exec.CommandContext(t.Context(), command[0], command[1:]...).Run() }
+	if missing() == nil {
+		return
+	}
+	err := servers.Install(t.Context(), packages)
+	if err == nil {
+		err = missing()
+	}
+	if err == nil {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%v are needed: %v", packages, err)
+	}
+	t.Skipf("%v are not installed: %v", packages, err)
+}
+
+// nodeModules installs the drivers that clients/node/package.json names, once for each checkout, and returns the folder above them.
+func nodeModules(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs(".bin/node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		text := exact(t, filepath.Join(clientsFolder(t), "node", name))
+		old, _ := os.ReadFile(filepath.Join(folder, name))
+		if string(old) == text {
+			continue
+		}
+		_ = os.RemoveAll(filepath.Join(folder, "node_modules"))
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(folder, "installed")); err == nil {
+		if _, err := os.Stat(filepath.Join(folder, "node_modules")); err == nil {
+			return folder
+		}
+	}
+	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
+	npm.Dir = folder
+	if output, err := npm.CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("npm ci: %v: %s", err, output)
+		}
+		t.Skipf("the drivers for Node cannot be installed: npm ci: %v: %s", err, output)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "installed"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 // programFile writes a program.
@@ -96,9 +257,25 @@ func TestA6_ClientsPushInATransaction(t *testing.T) {
 	t.Parallel()
 	binary, clients := buildBinary(t), clientsFolder(t)
 	t.Run("Python", func(t *testing.T) {
-		need(t, "python3")
-		c := onSQLite(t, binary)
-		checkClientPushes(t, c, "python3", "-c", pushInPython, clients, strings.TrimPrefix(c.dsn, "sqlite:"))
+		t.Parallel()
+		const python = "/usr/bin/python3" // Debian's, which has Debian's modules
+		needPackages(t, []string{python, "-c", "import psycopg2, psycopg, MySQLdb"}, "python3", "python3-psycopg2", "python3-psycopg", "python3-mysqldb")
+		pushes(t, binary, map[string][]string{"": {"sqlite3"}, "postgres": {"psycopg2", "psycopg"}, "mysql": {"MySQLdb"}}, python, "-c", pushInPython)
+	})
+	t.Run("Ruby", func(t *testing.T) {
+		t.Parallel()
+		needPackages(t, []string{"ruby", "-e", "require 'pg'; require 'mysql2'; require 'sqlite3'"}, "ruby", "ruby-pg", "ruby-mysql2", "ruby-sqlite3")
+		pushes(t, binary, map[string][]string{"": {"sqlite3"}, "postgres": {"pg"}, "mysql": {"mysql2"}}, "ruby", "-e", pushInRuby)
+	})
+	t.Run("Node", func(t *testing.T) {
+		t.Parallel()
+		need(t, "npm")
+		folder := nodeModules(t)
+		file := filepath.Join(folder, "push.mjs")
+		if err := os.WriteFile(file, []byte(pushInNode), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pushes(t, binary, map[string][]string{"": {"better-sqlite3"}, "postgres": {"pg"}, "mysql": {"mysql2", "mysql2/promise"}}, "node", file)
 	})
 	t.Run("PHP", func(t *testing.T) {
 		need(t, "php")
@@ -160,6 +337,18 @@ fwrite(STDERR, "started\n");
     'error' => fn (Job $job) => throw new ValueError('no such host'),
     'good' => function (Job $job) { echo "sent {$job->data['order_id']} {$job->attempts}\n"; },
 ]))->run();
+`},
+		"ruby": {"worker.rb", `
+require "` + clients + `/ruby/lib/sqlqueue"
+warn "started"
+Sqlqueue.serve(
+  "release" => ->(_) { raise Sqlqueue::Release, 100 },
+  "snooze" => ->(_) { raise Sqlqueue::Snooze, 200 },
+  "fail" => ->(_) { raise Sqlqueue::Fail, "bad data" },
+  "discard" => ->(_) { raise Sqlqueue::Discard },
+  "error" => ->(_) { raise ArgumentError, "no such host" },
+  "good" => ->(job) { puts "sent #{job.data['order_id']} #{job.attempts}" },
+)
 `},
 		"node": {"worker.mjs", `
 import { serve, release, snooze, fail, discard } from "` + clients + `/node/index.mjs";

@@ -27,6 +27,9 @@ func need(t *testing.T, program string) {
 	if _, err := exec.LookPath(program); err == nil {
 		return
 	}
+	if program == "ruby" && servers.Install(t.Context(), []string{program}) == nil {
+		return
+	}
 	if os.Getenv("CI") != "" {
 		t.Fatalf("%s is not installed", program)
 	}
@@ -198,8 +201,9 @@ func TestE3_ConsumersByCommand(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
 	for name, command := range map[string][]string{
-		"sh": {"sh consume.sh"}, "python3": {"python3 consume.py"}, "php": {"php consume.php"}, "node": {"node consume.mjs"},
+		"sh": {"sh consume.sh"}, "python3": {"python3 consume.py"}, "php": {"php consume.php"}, "node": {"node consume.mjs"}, "ruby": {"ruby consume.rb"},
 		"python3 reused": {"python3 serve.py", "--reuse"}, "php reused": {"php serve.php", "--reuse"}, "node reused": {"node serve.mjs", "--reuse"},
+		"ruby reused": {"ruby serve.rb", "--reuse"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			need(t, strings.TrimSuffix(name, " reused"))

@@ -1,6 +1,68 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
+// How each database writes a time that is so many microseconds from now.
+const later = {
+  sqlite: (place) => `CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) + CAST(${place} AS INTEGER)`,
+  postgres: (place) => `clock_timestamp() + ${place}::bigint * interval '1 microsecond'`,
+  mysql: (place) => `UTC_TIMESTAMP(6) + INTERVAL ${place} MICROSECOND`,
+};
+
+/**
+ * Pushes a job in the connection's transaction, which stays open: the job is there when you commit. The connection is a client of pg, a
+ * connection of mysql2, or a database of better-sqlite3 or node:sqlite. The delay is in seconds; a smaller priority runs first. The
+ * other options are the payload's settings: tries, timeout, backoff, max_exceptions, retry_until, then, catch.
+ *
+ * The answer is the job's id, or null if the queue has a job with the unique key already: on SQLite itself, as its drivers answer, on the
+ * others a promise of it.
+ */
+export function push(connection, name, data = null, options = {}) {
+  const { queue = "default", priority = 0, delay = 0, unique = null, prefix = "", ...settings } = options;
+  if (!/^[A-Za-z0-9_]*$/.test(prefix)) {
+    throw new RangeError(`a table prefix has letters, digits and underscores: ${prefix}`);
+  }
+  const family = familyOf(connection);
+  const place = (n) => (family === "postgres" ? `$${n}` : "?");
+  const columns = ["queue", "priority", "payload", "unique_key"];
+  const places = columns.map((_, i) => place(i + 1));
+  const values = [queue, priority, JSON.stringify({ job: name, data, ...settings }), unique];
+  if (delay > 0) {
+    columns.push("available_at");
+    places.push(later[family](place(5)));
+    values.push(Math.round(delay * 1e6));
+  }
+  let sql = `INSERT INTO ${prefix}jobs (${columns.join(", ")}) VALUES (${places.join(", ")})`;
+  if (unique !== null) {
+    // With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where a driver sets FOUND_ROWS, as mysql2 does.
+    sql += family === "mysql" ? " ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)" : " ON CONFLICT DO NOTHING";
+  }
+  return insert[family](connection, sql, values, prefix);
+}
+
+function familyOf(connection) {
+  if (typeof connection?.execute === "function") return "mysql";
+  if (typeof connection?.prepare === "function") return "sqlite";
+  if (typeof connection?.query === "function") return "postgres";
+  throw new TypeError("sqlqueue does not know this connection");
+}
+
+const insert = {
+  sqlite(connection, sql, values) {
+    const { changes, lastInsertRowid } = connection.prepare(sql).run(...values);
+    return changes === 1 ? Number(lastInsertRowid) : null;
+  },
+  async postgres(connection, sql, values, prefix) {
+    const { rows } = await connection.query(sql + " RETURNING id", values);
+    await connection.query("SELECT pg_notify($1, $2)", [prefix + "sqlqueue", values[0]]); // wakes the workers at the commit
+    return rows.length === 1 ? Number(rows[0].id) : null;
+  },
+  async mysql(connection, sql, values) {
+    const promising = typeof connection.promise === "function" ? connection.promise() : connection;
+    const [{ insertId }] = await promising.execute(sql, values);
+    return Number(insertId) || null;
+  },
+};
+
 /** A handler throws it to say what becomes of its job. */
 export class Outcome extends Error {
   constructor(answer) {

@@ -66,12 +66,13 @@ def push(
         values.append(int(delay * 1_000_000))
     statement = f"INSERT INTO {prefix}jobs ({', '.join(names)}) VALUES ({', '.join(places)})"
     if unique is not None:
-        statement += " ON DUPLICATE KEY UPDATE id = id" if family == "mysql" else " ON CONFLICT DO NOTHING"
+        # With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where a connection sets FOUND_ROWS, as Django does.
+        statement += " ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)" if family == "mysql" else " ON CONFLICT DO NOTHING"
     cursor = connection.cursor()
     try:
         if family != "postgres":
             cursor.execute(statement, values)
-            return cursor.lastrowid if cursor.rowcount == 1 else None
+            return cursor.lastrowid or None if family == "mysql" or cursor.rowcount == 1 else None
         cursor.execute(statement + " RETURNING id", values)
         row = cursor.fetchone()
         cursor.execute("SELECT pg_notify(%s, %s)", (prefix + "sqlqueue", queue))  # wakes the workers at the commit

@@ -53,7 +53,8 @@ final class Queue
         }
         $sql = "INSERT INTO {$this->prefix}jobs (" . implode(', ', array_keys($columns)) . ') VALUES (' . implode(', ', $columns) . ')';
         if ($unique !== null) {
-            $sql .= $this->driver === 'mysql' ? ' ON DUPLICATE KEY UPDATE id = id' : ' ON CONFLICT DO NOTHING';
+            // With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where PDO has MYSQL_ATTR_FOUND_ROWS.
+            $sql .= $this->driver === 'mysql' ? ' ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)' : ' ON CONFLICT DO NOTHING';
         }
         if ($this->driver === 'pgsql') {
             $sql .= ' RETURNING id';
@@ -65,6 +66,9 @@ final class Queue
             // Wakes the workers at the commit.
             $this->pdo->prepare('SELECT pg_notify(?, ?)')->execute([$this->prefix . 'sqlqueue', $queue]);
             return $id === false ? null : (int) $id;
+        }
+        if ($this->driver === 'mysql') {
+            return (int) $this->pdo->lastInsertId() ?: null;
         }
         return $statement->rowCount() === 1 ? (int) $this->pdo->lastInsertId() : null;
     }
