@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -78,9 +79,71 @@ func TestE3_Schemas(t *testing.T) {
 		posted = string(body)
 	}))
 	defer server.Close()
-	c.ok("subscribe", "shop", server.URL, "default")
+	checkSchema(t, "subscribe", c.ok("subscribe", "shop", server.URL, "default", "--json"))
+	checkSchema(t, "subscriptions", c.ok("subscriptions", "--json"))
 	c.ok("work", "--once")
 	checkSchema(t, "job", posted)
+
+	workers := filepath.Join(t.TempDir(), "workers")
+	c.ok("push", "ask")
+	c.ok("work", "--once", "--exec", c.binary+" workers --json --dsn "+c.dsn+" >"+workers)
+	checkSchema(t, "workers", content(t, workers))
+
+	c.ok("limit", "default", "--running", "5", "--rate", "100/1m")
+	c.ok("pause", "--queue", "default", "--for", "1h")
+	checkSchema(t, "limits", c.ok("limit", "list", "--json"))
+	checkSchema(t, "queues", c.ok("queues", "--json"))
+	checkSchema(t, "stats", c.ok("stats", "--json"))
+	checkSchema(t, "failed_groups", c.ok("failed", "list", "--group", "--json"))
+	checkSchema(t, "operations", c.ok("operations", "--json"))
+	checkSchema(t, "migrations", c.ok("migrate", "status", "--json"))
+	checkSchema(t, "config", c.ok("config", "show", "--json"))
+	c.ok("schedule", "set", "report", "report", "--every", "1 hour")
+	checkSchema(t, "schedules", c.ok("schedule", "list", "--json"))
+	id := strings.TrimSpace(c.ok("batches", "create", "import"))
+	c.ok("batches", "push", id, "import_row", `{"row":1}`)
+	checkSchema(t, "batches", c.ok("batches", "list", "--json"))
+	for name, text := range map[string]string{
+		"jobs": c.ok("jobs", "show", fmt.Sprint(c.jobs()[0].ID), "--json"), "failed": c.ok("failed", "show", "1", "--json"),
+		"batches": c.ok("batches", "show", id, "--json"), "schedules": c.ok("schedule", "show", "report"),
+	} {
+		checkSchema(t, name, "["+text+"]")
+	}
+	checkSchema(t, "bench", c.ok("bench", "--jobs", "100", "--json"))
+}
+
+// TestE11_SchemasOfAllOutputs: every command with --json has a schema, which docs/schemas/README.md names.
+func TestE11_SchemasOfAllOutputs(t *testing.T) {
+	t.Parallel()
+	help, readme := exact(t, "../cli/testdata/golden/help.txt"), exact(t, "../docs/schemas/README.md")
+	var commands int
+	usages := regexp.MustCompile(`(?m)^Usage:\n  sqlqueue(( [a-z-]+)+)`).FindAllStringSubmatchIndex(help, -1)
+	flag := regexp.MustCompile(`--json +print JSON`)
+	for i, usage := range usages {
+		end := len(help)
+		if i+1 < len(usages) {
+			end = usages[i+1][0]
+		}
+		if !flag.MatchString(help[usage[0]:end]) {
+			continue
+		}
+		commands++
+		if command := help[usage[2]+1 : usage[3]]; !strings.Contains(readme, "`"+command+"`") {
+			t.Errorf("docs/schemas/README.md has no schema of the output of %s --json", command)
+		}
+	}
+	if commands < 15 {
+		t.Errorf("only %d commands with --json were found", commands)
+	}
+	files, err := filepath.Glob("../docs/schemas/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !strings.Contains(readme, "]("+filepath.Base(file)+")") {
+			t.Errorf("docs/schemas/README.md does not link to %s", filepath.Base(file))
+		}
+	}
 }
 
 // TestE3_SchemaOfAnswers: the answers in docs/languages.md are as the schema says, and what a worker refuses is not.
