@@ -6,12 +6,15 @@ import (
 	"net/url"
 	"testing"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 	_ "github.com/lib/pq"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/driver/pgdriver"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
@@ -74,6 +77,36 @@ func withBun(q *sqlqueue.Queue, db *bun.DB) recipe.Place {
 	}
 }
 
+// EntTx is the transaction that ent generates with the feature sql/execquery, in short.
+type EntTx struct{ *entsql.Tx }
+
+// InsertOrder is ent's Order.Create().SetID(id).Exec(ctx).
+func (tx EntTx) InsertOrder(ctx context.Context, id int64) error {
+	query, args := entsql.Dialect(dialect.Postgres).Insert("orders").Columns("id").Values(id).Query()
+	return tx.Exec(ctx, query, args, nil)
+}
+
+func withEnt(q *sqlqueue.Queue, db *sql.DB) recipe.Place {
+	return func(ctx context.Context, id int64, pay func(id int64) error) error {
+		begun, err := entsql.OpenDB(dialect.Postgres, db).BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		tx := EntTx{begun.(*entsql.Tx)} // client.Tx(ctx) in an application
+		defer func() { _ = tx.Rollback() }()
+		if err := tx.InsertOrder(ctx, id); err != nil {
+			return err
+		}
+		if _, err := pgqueue.WithSQLTx(q, tx).Push(ctx, SendInvoice{OrderID: id}); err != nil {
+			return err
+		}
+		if err := pay(id); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+}
+
 // Queries is what sqlc generates for database/sql, in short.
 type Queries struct{ tx *sql.Tx }
 
@@ -132,6 +165,14 @@ func TestPostgres(t *testing.T) {
 		},
 		"sqlc": func(_ *testing.T, q *sqlqueue.Queue, _ string, db *sql.DB) recipe.Place {
 			return withSQLC(q, db, &Queries{})
+		},
+		"ent": func(_ *testing.T, q *sqlqueue.Queue, _ string, db *sql.DB) recipe.Place {
+			return withEnt(q, db)
+		},
+		"bun with pgdriver": func(t *testing.T, q *sqlqueue.Queue, dsn string, _ *sql.DB) recipe.Place {
+			db := bun.NewDB(sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(dsn))), pgdialect.New())
+			t.Cleanup(func() { _ = db.Close() })
+			return withBun(q, db)
 		},
 		"lib/pq": func(t *testing.T, q *sqlqueue.Queue, dsn string, _ *sql.DB) recipe.Place {
 			db, err := sql.Open("postgres", dsn)
