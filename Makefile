@@ -44,6 +44,10 @@ browser: tests ## the dashboard in a real browser, on every database engine: 2 m
 orms: tests ## recipes for ORMs and drivers, on every database engine: half a minute
 	@$(TESTS) orms
 
+.PHONY: site
+site: ## the documents as a static site in dist/site, with all links checked: a few seconds
+	cd integration && go run ./cmd/site ../dist/site
+
 .PHONY: screenshots
 screenshots: ## the README's pictures, of the demo's dashboard
 	cd integration && go test -count=1 -run TestDemo ./browser -images "$(CURDIR)/docs/images"
@@ -51,6 +55,14 @@ screenshots: ## the README's pictures, of the demo's dashboard
 .PHONY: versions
 versions: tests ## on the servers that are given, only what depends on their version: 5 minutes
 	@$(TESTS) -versions
+
+# Go takes the versions of go.mod, which are the lowest that are allowed: all other targets test those.
+.PHONY: newest
+newest: ## the library with the newest versions of its dependencies instead of the lowest, those of go.mod: 8 minutes
+	@mkdir -p dist && cp go.mod dist/newest.mod && cp go.sum dist/newest.sum
+	go get -modfile=dist/newest.mod -u -t ./...
+	go vet -modfile=dist/newest.mod ./...
+	go test -modfile=dist/newest.mod -count=$(COUNT) -timeout=4h ./...
 
 .PHONY: race
 race: ## everything under the race detector, three times in a row: half an hour
