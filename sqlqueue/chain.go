@@ -23,8 +23,7 @@ const (
 	mostResult = 64 << 10  // bytes of a result
 )
 
-// Next is a job that is pushed when another job has ended. It is stored in that job's payload: the members of a payload, and the queue,
-// delay and priority.
+// Next is a job to push when another job has ended. It is stored in that job's payload, with its own payload, queue, delay and priority.
 type Next struct {
 	Payload
 	Queue    string  `json:"queue,omitzero"`    // default: the queue of the job before
@@ -38,7 +37,7 @@ type Next struct {
 // JobName makes it a Pushable for what is pushed when something ends.
 func (n Next) JobName() string { return n.Job }
 
-// Parent is how the job before ended that has pushed this one.
+// Parent says how the job that pushed this one has ended.
 type Parent struct {
 	ID     int64           `json:"id,omitzero"`     // of the job before
 	Batch  int64           `json:"batch,omitzero"`  // of the batch, for its callbacks
@@ -48,15 +47,15 @@ type Parent struct {
 
 // Then pushes jobs when this one is done: all of them, in the transaction that deletes its row. A job that fails, or is discarded,
 // pushes none; when it is retried and done, it does. Each may have options of its own, by With: its queue (default: that of the job
-// before), a Delay that counts from the end of the job before, a Priority, and what the worker heeds, Then and Catch among it; but no
-// time and no unique key. Jobs may be nested ten levels deep; a Chain may be as long as fits into its payload, 256 KiB.
+// before), a Delay that counts from the end of the job before, a Priority, settings for the worker such as Tries, and Then and Catch; a
+// time or a unique key is an error. Jobs may be nested ten levels deep; a Chain may be as long as fits into its payload, 256 KiB.
 func Then(jobs ...Pushable) PushOption { return func(p *push) { p.then = append(p.then, jobs...) } }
 
 // Catch pushes jobs when this one has failed for good, in the same transaction. They find the error in JobInfo.Parent. As for Then.
 func Catch(jobs ...Pushable) PushOption { return func(p *push) { p.catch = append(p.catch, jobs...) } }
 
-// Chain is a job that is followed by others, one after the other: each is pushed when the one before it is done. If one fails, the chain
-// stands still, until that one is retried. Chain(a, b, c) is a with Then(b), where b has Then(c), but may be as long as its payload has room.
+// Chain runs jobs one after the other: each is pushed when the one before it is done. If one fails, the chain stops until that one is
+// retried. Chain(a, b, c) is a with Then(b), where b has Then(c), but is not limited to ten levels.
 func Chain(first Pushable, then ...Pushable) Pushable { return With(first, Then(steps(then))) }
 
 // ParseNext reads a job, such as {"job": "name", "data": {}, "queue": "mail", "delay": 60, "then": []}, or a list of jobs, in which a list

@@ -15,44 +15,45 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/rule"
 )
 
-// Missed is what becomes of a schedule's times that no worker was there for.
+// Missed says what to do about times at which no worker ran.
 type Missed string
 
-// What can become of missed times.
+// What to do about missed times.
 const (
 	SkipMissed Missed = "skip" // they are left out; times are missed when the first of them is 10 s late
 	OneMissed  Missed = "one"  // the newest is made up for, at once
 	AllMissed  Missed = "all"  // each is made up for
 )
 
-// Schedule pushes a job again and again: one job for each time, whichever workers run and however many.
+// Schedule pushes a job again and again: exactly one job for each time, however many workers run.
 type Schedule struct {
-	// Name is what the schedule is known by: at most 191 characters.
+	// Name identifies the schedule: at most 191 characters.
 	Name string
 
-	// Either Cron or Every says when. Cron has five fields, minute, hour, day, month and weekday, or is a name such as @daily. Every is an
-	// interval from the time when the schedule was first set, at least 1 s, such as "10 minutes", or days, weeks or months at a time, such
-	// as "2 weeks on mon,fri at 02:30".
+	// Set either Cron or Every. Cron has five fields (minute, hour, day, month, weekday) or is a name such as @daily. Every is an interval of
+	// at least 1 s, counted from when the schedule was first set, such as "10 minutes", or days, weeks or months with a time of day, such as
+	// "2 weeks on mon,fri at 02:30".
 	Cron, Every string
 
-	// Zone is the time zone of the clock, such as "Asia/Shanghai". Default UTC. When that clock is changed, a time of day comes once: one that
-	// is left out comes at the change, and of one that comes twice the first counts. What goes by hours or minutes, such as "*/10 * * * *",
-	// goes by real time.
+	// Zone is the time zone, such as "Asia/Shanghai". Default UTC. At changes to and from daylight saving time, each time of day still runs
+	// once: a skipped time runs at the change, and a repeated time runs the first time. Schedules by hours or minutes, such as
+	// "*/10 * * * *", follow real time.
 	Zone string
 
-	// Job is what is pushed. With gives it options: its queue, its priority and what the worker heeds, but no time and no unique key.
+	// Job is the job to push. With adds options: queue, priority, and settings for the worker such as Tries. A time or a unique key is an
+	// error.
 	Job Pushable
 
-	// Missed is what becomes of times that no worker was there for. Default OneMissed.
+	// Missed says what to do about times at which no worker ran. Default OneMissed.
 	Missed Missed
 
-	// CatchUp is how late a time may be to be made up for. Default a day. AllMissed makes up for at most 1,000 times at once.
+	// CatchUp is how old a missed time may be to be made up for. Default a day. AllMissed makes up for at most 1,000 times at once.
 	CatchUp time.Duration
 
-	// NoOverlap leaves a time out while the job of the one before waits or runs: the job has the unique key "schedule:" and the Name.
+	// NoOverlap skips a time while the previous job waits or runs. Its jobs have the unique key "schedule:" followed by the Name.
 	NoOverlap bool
 
-	// Origin is who has set the schedule. Default "code". A schedule that another origin has set is not changed: the error says so.
+	// Origin says who sets the schedule. Default "code". To change a schedule of another origin is an error.
 	Origin string
 }
 
@@ -75,11 +76,11 @@ const (
 	mostAll = 1000             // times that are made up for in one transaction
 )
 
-// Schedule sets a schedule, or changes that of its name. It may be called whenever a program starts: a schedule that is as it was stays
-// untouched, and when it comes next, whether it is paused and how often it has run stay in any case, but for the next time if Cron, Every
-// or Zone has changed. It waits until the next time that comes, and pushes nothing now.
+// Schedule creates a schedule, or changes the one with its name. Call it whenever a program starts: without a change it writes nothing.
+// A change keeps whether the schedule is paused and how often it has run, and also its next time unless Cron, Every or Zone changes. It
+// pushes nothing now: the first job comes at the next time.
 //
-// If the schedule has a mistake, the error is a *ScheduleError.
+// The error of a schedule that is not valid is a *ScheduleError.
 func (q *Queue) Schedule(ctx context.Context, s Schedule) error {
 	return wrap("schedule", q.schedule(ctx, s))
 }
@@ -219,8 +220,8 @@ func nextTimes(when *cron.Rule, after time.Time, n int) []time.Time {
 	return times
 }
 
-// ScheduleTimes returns the next n times after a time for which a schedule comes, in its zone. Created is when it was first set, from which
-// intervals count. The error says what is wrong with cron, every or zone, and what would be right.
+// ScheduleTimes returns the next n times of a schedule after a time, in its zone. Intervals are counted from created, when the schedule was
+// first set. The error says what is wrong with cron, every or zone, and what would be right.
 func ScheduleTimes(expression, every, zone string, created, after time.Time, n int) ([]time.Time, error) {
 	when, err := parseRule(expression, every, zone, created, after)
 	if err != nil {
@@ -255,12 +256,11 @@ func (q *Queue) clock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// RunSchedules pushes the jobs of the schedules that are due, and returns how many jobs it has pushed, and how long it is until the
-// next schedule comes, by the database's clock; negative: there is none. Workers call it; a program without workers may call it too. It
-// is safe to call anywhere at any time: only the first caller pushes.
+// RunSchedules pushes the jobs of all due schedules. It returns how many it pushed, and how long it is until the next schedule is due, by
+// the database's clock; negative if there is none. Workers call it; a program without workers may call it too. It is safe to call it in
+// many processes at once: each job is pushed once.
 //
-// A schedule that cannot come, because a program that is not this package has written something wrong into its row, is paused, and the error
-// says why; the others come nevertheless.
+// If another program wrote a row that is not valid, that schedule is paused and the error says why; the other schedules still run.
 func (q *Queue) RunSchedules(ctx context.Context) (pushed int, next time.Duration, err error) {
 	store, err := q.scheduler(ctx)
 	if err != nil {
@@ -295,7 +295,7 @@ func (q *Queue) RunSchedules(ctx context.Context) (pushed int, next time.Duratio
 	return pushed, next, wrap("schedules", errors.Join(wrong...))
 }
 
-// PushScheduled pushes the job of a schedule now, as if the schedule came. Its row stays as it is.
+// PushScheduled pushes the job of a schedule now, as if it were due. It does not change the schedule.
 func (q *Queue) PushScheduled(ctx context.Context, s driver.Schedule) (int64, error) {
 	store, err := q.open(ctx)
 	if err != nil {

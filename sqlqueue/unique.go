@@ -17,11 +17,11 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/rule"
 )
 
-// Pushed is what became of a push: the job's id, whether that is the id of another job which holds the unique key, or held it within its
-// UniqueFor, so that nothing was pushed (Duplicate), and whether the job waited already and was changed (Replaced).
+// Pushed is the result of a push. ID is the job's id. With Duplicate nothing was pushed, and ID is that of the job that holds the unique
+// key, or held it within its UniqueFor. With Replaced a waiting job was changed.
 type Pushed = driver.Pushed
 
-// TryPush is Push for which a unique key that is held is an answer and no error: the Pushed says so. In sync mode its ID is 0.
+// TryPush is Push, but a duplicate is not an error: Pushed.Duplicate is then true. In sync mode the ID is 0.
 func (q *Queue) TryPush(ctx context.Context, job Pushable, options ...PushOption) (Pushed, error) {
 	all, err := q.TryPushMany(ctx, []Pushable{job}, options...)
 	if len(all) == 0 {
@@ -30,8 +30,8 @@ func (q *Queue) TryPush(ctx context.Context, job Pushable, options ...PushOption
 	return all[0], err
 }
 
-// TryPushMany is PushMany for which unique keys that are held are answers and no error. It returns a Pushed for each job, in their
-// order, and of a job on several queues one for each queue.
+// TryPushMany is PushMany, but duplicates are not errors. It returns a Pushed for each job, in their order; for a job on several queues,
+// one for each queue.
 func (q *Queue) TryPushMany(ctx context.Context, jobs []Pushable, options ...PushOption) ([]Pushed, error) {
 	_, pushed, err := q.pushRows(ctx, jobs, options)
 	return pushed, err
@@ -63,8 +63,8 @@ func UniqueByData(fields ...string) PushOption {
 	return func(p *push) { p.unique, p.uniquely.byData, p.uniquely.fields = nil, true, fields }
 }
 
-// UniqueUntilStarted has the job give its unique key up when a worker reserves it: a push while it runs makes another job. A job that has
-// given its key up does not get it back, also when it is released, retried or its worker dies. It needs Unique or UniqueByData.
+// UniqueUntilStarted releases the unique key when a worker reserves the job: a push while it runs makes another job. The job does not get
+// the key back if it is released or retried, or if its worker dies. It needs Unique or UniqueByData.
 func UniqueUntilStarted() PushOption { return func(p *push) { p.uniquely.untilStarted = true } }
 
 // Replace gives the job that waits with the same unique key this push's payload, priority and time, instead of answering a
@@ -83,9 +83,9 @@ func Debounce(quiet, most time.Duration) PushOption {
 	}
 }
 
-// UniqueFor has the unique key held for d from this push on, also when the job is done, failed or cancelled before: within that time a
-// push of the key in the same queue is a duplicate. After it the key is free as soon as the job does not hold it either. A push that is
-// rolled back holds nothing. D must be above 0. It needs Unique or UniqueByData, and does not go with Replace or Debounce.
+// UniqueFor holds the unique key for d from this push on, even if the job is done, failed or cancelled sooner: until then, a push of the
+// key to the same queue is a duplicate. If the job takes longer than d, it holds the key until it ends. A push that is rolled back holds
+// nothing. D must be above 0. It needs Unique or UniqueByData, and cannot be combined with Replace or Debounce.
 func UniqueFor(d time.Duration) PushOption { return func(p *push) { p.uniquely.once = &d } }
 
 // key makes the key of UniqueByData.
