@@ -73,3 +73,67 @@ func Example() {
 	// invoice for order 42, attempt 2
 	// stopped: <nil>
 }
+
+type Visit struct {
+	Page string `json:"page"`
+}
+
+func (Visit) JobName() string { return "visit" }
+
+func ExampleHandleMany() {
+	q, closeQueue := openQueue()
+	defer closeQueue()
+	for _, page := range []string{"/", "/shop", "/cart"} {
+		if _, err := q.Push(context.Background(), Visit{page}); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	mux := worker.NewMux()
+	worker.HandleMany(mux, 500, 50*time.Millisecond, func(_ context.Context, jobs []*worker.Job[Visit]) []error {
+		fmt.Println("insert", len(jobs), "rows") // with one statement
+		errs := make([]error, len(jobs))
+		for i, job := range jobs {
+			if job.Data.Page == "/cart" {
+				errs[i] = worker.Fail(errors.New("no such page")) // this job only
+			}
+		}
+		return errs
+	})
+	err := worker.New(q, mux, worker.Config{
+		Concurrency:   500,
+		StopWhenEmpty: true,
+		Logger:        slog.New(slog.DiscardHandler),
+	}).Run(context.Background())
+	fmt.Println("stopped:", err)
+	// Output:
+	// insert 3 rows
+	// stopped: <nil>
+}
+
+// openQueue returns a queue in a new SQLite file.
+func openQueue() (q *sqlqueue.Queue, closeQueue func()) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "app.db")+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
+	if err != nil {
+		log.Fatal(err)
+	}
+	migrator, err := migrations.New(db, migrations.SQLite, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := migrator.Up(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if q, err = sqlitequeue.New(db, sqlqueue.Config{}); err != nil {
+		log.Fatal(err)
+	}
+	return q, func() {
+		_ = db.Close()
+		_ = os.RemoveAll(dir)
+	}
+}

@@ -31,7 +31,7 @@ type executor struct {
 func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
 	r.ahead = now.Sub(r.reservedAt)
-	r.info.completed, r.info.result, r.info.log = &r.completed, &r.result, &r.logWith
+	r.info.completed, r.info.result, r.info.log, r.info.slots = &r.completed, &r.result, &r.logWith, e.slots
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	var locked error
 	if err == nil && payload.IsEncrypted() {

@@ -35,6 +35,7 @@ type JobInfo struct {
 	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
 	result    *result      // nil: nobody asks for it
 	log       *atomic.Pointer[logWith]
+	slots     *slots // of the worker that runs it; nil: no worker does
 }
 
 // Reservation names the job's reservation, for Queue.Hold and Queue.Delete.

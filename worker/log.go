@@ -44,6 +44,11 @@ func (j *journal) starting(w driver.Worker) {
 		slog.Int("concurrency", w.Concurrency))
 }
 
+func (j *journal) fewSlots(name string, most, concurrency int) {
+	j.say(j.to.Warn, "handler of many jobs gets fewer than it takes: each holds a place, so set Concurrency to as many",
+		slog.String("job", name), slog.Int("takes", most), slog.Int("concurrency", concurrency))
+}
+
 func (j *journal) stopping(reason string, running int) {
 	j.say(j.to.Info, "worker stopping", slog.String("reason", reason), slog.Int("running", running))
 }

@@ -47,6 +47,9 @@ type entry struct {
 	handle   Handler    // plain inside the middleware; nil until it is needed
 	failed   FailedFunc // the data's own method Failed, or nil
 	settings Settings
+
+	most int           // of HandleMany; 0: the handler gets one job
+	wait time.Duration // of HandleMany
 }
 
 // NewMux returns a Mux without handlers.
@@ -149,6 +152,13 @@ func (m *Mux) add(name string, e *entry) {
 	default:
 		m.named[name] = e
 	}
+}
+
+// refuse has Worker.Run report a wrong registration.
+func (m *Mux) refuse(wrong error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wrong = append(m.wrong, wrong)
 }
 
 // merge returns the last of each field that is set.

@@ -17,7 +17,7 @@ type slots struct {
 	rest    time.Duration   // for which a slot stays empty after a job
 	wake    chan struct{}   // has one place; tells the loop that there is something to take
 	over    <-chan struct{} // when it is closed, nothing is started any more
-	closed  chan struct{}   // there is nothing to rest for any more
+	closed  chan struct{}   // the worker stops: there is nothing to rest for any more
 	epoch   time.Time       // from which starts are measured
 
 	mu    sync.Mutex
@@ -201,6 +201,24 @@ func (s *slots) load() (busy, ready int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.busy, len(s.ready)
+}
+
+// size is how many handlers may run at once; of nil, which has the jobs of sync mode, one.
+func (s *slots) size() int {
+	if s == nil {
+		return 1
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
+}
+
+// stopping is closed when the worker stops; nil has none.
+func (s *slots) stopping() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.closed
 }
 
 // resize sets how many handlers may run at once. Those that do go on.

@@ -49,7 +49,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	if err := w.mux.check(); err != nil {
+	if err := errors.Join(w.mux.check(), w.mux.checkMany(&config)); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	ctx, quit := context.WithCancel(ctx)

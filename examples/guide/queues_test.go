@@ -2,6 +2,9 @@ package guide
 
 import (
 	"context"
+	"database/sql"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +68,54 @@ func TestPauseMail(t *testing.T) {
 		}
 	}
 	t.Errorf("mail is not paused: %+v", queues)
+}
+
+type Visit struct {
+	Page string `json:"page"`
+}
+
+func (Visit) JobName() string { return "visit" }
+
+func insertVisits(ctx context.Context, db *sql.DB, visits []*worker.Job[Visit]) error {
+	values := make([]any, len(visits))
+	for i, job := range visits {
+		values[i] = job.Data.Page
+	}
+	_, err := db.ExecContext(ctx, `INSERT INTO visits (page) VALUES (?)`+strings.Repeat(`, (?)`, len(visits)-1), values...)
+	return err
+}
+
+func handleVisits(mux *worker.Mux, db *sql.DB) {
+	worker.HandleMany(mux, 500, 50*time.Millisecond, func(ctx context.Context, jobs []*worker.Job[Visit]) []error {
+		if err := insertVisits(ctx, db, jobs); err != nil { // one INSERT for all of them
+			return slices.Repeat([]error{err}, len(jobs)) // each job runs again later
+		}
+		return nil // all are done
+	})
+}
+
+func TestInsertManyRows(t *testing.T) {
+	t.Parallel()
+	q := openShop(t)
+	db, err := sql.Open("sqlite", "file:"+t.TempDir()+"/visits.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `CREATE TABLE visits (page TEXT NOT NULL)`); err != nil {
+		t.Fatal(err)
+	}
+	visits := slices.Repeat([]sqlqueue.Pushable{Visit{Page: "/"}}, 700)
+	if _, err := q.PushMany(t.Context(), visits); err != nil {
+		t.Fatal(err)
+	}
+	mux := worker.NewMux()
+	handleVisits(mux, db)
+	if err := worker.New(q.Queue, mux, worker.Config{Concurrency: 500, StopWhenEmpty: true}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM visits`).Scan(&rows); err != nil || rows != len(visits) {
+		t.Errorf("%d rows were inserted: %v", rows, err)
+	}
 }
