@@ -58,6 +58,36 @@ func TestOperate(t *testing.T) {
 	}
 }
 
+// Limits, turns and batches can be measured on every engine.
+func TestGroups(t *testing.T) {
+	logs, err := os.CreateTemp(t.TempDir(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for engine, dsn := range map[string]string{
+		postgres: os.Getenv(addressVariable(postgres)), mariadb: os.Getenv(addressVariable(mariadb)), sqlite: t.TempDir(),
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			h, err := openHost(engine, dsn, logs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = h.admin.Close() })
+			var table strings.Builder
+			short := func(name string) bool {
+				return !strings.Contains(name, "10,000") && !strings.Contains(name, "snapshot")
+			}
+			if err := groups(t.Context(), h, size{jobs: 2000, beside: 2000}, short, &table); err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(table.String(), "\n| "); n != 8 {
+				t.Errorf("%d lines:\n%s", n, table.String())
+			}
+		})
+	}
+}
+
 // Every system in Go does each kind of workload, with few jobs.
 func TestSystemsDoTheWorkloads(t *testing.T) {
 	logs, err := os.CreateTemp(t.TempDir(), "log")

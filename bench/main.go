@@ -43,6 +43,7 @@ func main() {
 	flag.StringVar(&o.chart, "chart", "", "also write a chart to this file, in SVG")
 	flag.StringVar(&o.from, "from", "", "measure nothing: report what -json has written to this file")
 	flag.BoolVar(&o.operate, "operate", false, "measure what operators do instead, with so many -jobs and -beside failed jobs")
+	flag.BoolVar(&o.groups, "groups", false, "measure limits, turns and batches instead; -workloads chooses among them")
 	flag.StringVar(&profiles, "profiles", "", "write CPU and allocation profiles of sqlqueue's workers to this directory")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -58,7 +59,7 @@ type options struct {
 	engine, dsn, only, systems string
 	json, chart, from          string
 	rounds                     int
-	full, operate              bool
+	full, operate, groups      bool
 	size                       size
 }
 
@@ -122,6 +123,9 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = h.admin.Close() }()
+	if o.groups {
+		return groups(ctx, h, o.size, only.MatchString, os.Stdout)
+	}
 	if o.operate {
 		return operate(ctx, h, o.size, o.rounds, os.Stdout)
 	}
