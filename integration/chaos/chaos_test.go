@@ -62,14 +62,15 @@ func producers() int {
 	return 1
 }
 
-// TestRandom does faults in a random order for as long as it is told to.
+// TestRandom does faults in a random order for as long as it is told to, to work that has chains, batches and limited queues too.
 func TestRandom(t *testing.T) {
 	abreast(t)
 	binaries := buildWorkers(t)
 	everywhere(t, func(t *testing.T, at place) {
 		w := newWorld(t, at, binaries, newRandom(t))
-		w.work(4)
-		w.team.keepVeteran()
+		w.limit()
+		w.work(4, "--queue", groups)
+		w.team.keepVeteran("--queue", groups)
 		w.produce(producers(), usual)
 		var possible []fault
 		for _, f := range faults {

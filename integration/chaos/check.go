@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,6 +45,7 @@ func Check(events []Event, tables Tables) []string {
 	for _, token := range slices.Sorted(maps.Keys(c.of)) {
 		c.check(token, c.of[token])
 	}
+	c.checkLimits(events)
 	for token := range tables.Jobs {
 		if c.of[token] == nil {
 			c.complain("%s is in the table, and nobody pushed it", token)
@@ -71,6 +73,7 @@ type job struct {
 	kind   string
 	pushed string // what its producer says
 	runs   map[attempt]int
+	first  int64  // when the first run began
 	ended  *Event // the first Done or Failed
 	ids    map[int64]bool
 	late   []Event // runs that began after the end
@@ -97,10 +100,11 @@ func (c *checker) note(e Event) {
 		j.ids[e.Job] = true
 	}
 	switch e.What {
-	case Committed, RolledBack, Refused, Unknown:
+	case Committed, RolledBack, Refused, Unknown, Follows:
 		j.pushed = e.What
 	case Begun:
 		j.runs[attempt{e.Job, e.Attempt}]++
+		j.first = cmp.Or(j.first, e.At)
 		// A process that stood still can begin a run that was reserved long before the end.
 		if j.ended != nil && e.Attempt >= j.ended.Attempt {
 			j.late = append(j.late, e)
@@ -125,9 +129,11 @@ func (c *checker) check(token string, j *job) {
 		}
 		return
 	case Committed:
-		if !ran {
+		if !ran && j.kind != Batch {
 			c.complain("%s (%s) was committed and never ran", token, j.kind)
 		}
+	case Follows:
+		c.checkFollower(token, ran, there)
 	}
 	if len(j.ids) > 1 {
 		c.complain("%s is %d jobs", token, len(j.ids))

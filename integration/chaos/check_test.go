@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +58,87 @@ func TestCheck(t *testing.T) {
 		"reserved when nobody works":    {nil, Tables{Reserved: 1}, "no worker runs"},
 		"the job of an unknown waits":   {of(Plain, event(Unknown, 0)), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
 		"a doomed job that fails twice": {of(Doomed, pushed, begun, event(Begun, 2)), Tables{Failed: map[string][]Left{token: {{7, 2, "no"}, {7, 2, "no"}}}}, "failed 2 times"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wrong := strings.Join(Check(c.events, c.tables), "\n")
+			if (c.want == "") != (wrong == "") || !strings.Contains(wrong, c.want) {
+				t.Errorf("found %q, want %q", wrong, c.want)
+			}
+		})
+	}
+}
+
+// TestCheckGroups plants what must not happen to chains, batches and limited queues.
+func TestCheckGroups(t *testing.T) {
+	history := func(events ...Event) []Event {
+		ids := map[string]int64{}
+		for i := range events {
+			e := &events[i]
+			if ids[e.Token] == 0 {
+				ids[e.Token] = int64(len(ids) + 1)
+			}
+			e.At = int64(i+1) * 1e6
+			if e.Kind == "" {
+				e.Kind = Plain
+			}
+			if e.What == Begun || e.What == Returned || e.What == Done {
+				e.Job, e.Attempt = ids[e.Token], 1
+			}
+		}
+		return events
+	}
+	event := func(what, token string) Event { return Event{What: what, Token: token} }
+	batch := func(what string) Event { return Event{What: what, Kind: Batch, Token: "b"} }
+	pushed, begun, done := event(Committed, "a"), event(Begun, "a"), event(Done, "a")
+	then, catch := event(Follows, "a>then"), event(Follows, "a>catch")
+	again := history(event(Begun, "a>then"))[0]
+	again.Job = 99
+	failed := Tables{Failed: map[string][]Left{"b.0": {{1, 2, "no"}}}}
+	member := []Event{
+		event(Follows, "b>finish"), event(Follows, "b>success"), event(Follows, "b>failure"),
+		{What: Committed, Kind: Doomed, Token: "b.0"}, {What: Begun, Kind: Doomed, Token: "b.0"},
+	}
+	well := []Event{
+		event(Follows, "b>finish"), event(Follows, "b>success"), event(Follows, "b>failure"), event(Committed, "b.0"), event(Begun, "b.0"),
+	}
+	with := func(events []Event, more ...Event) []Event { return history(slices.Concat(events, more)...) }
+	var rated []Event
+	for i := range 20 {
+		rated = append(rated, event(Committed, fmt.Sprintf("rate-%d", i)), event(Begun, fmt.Sprintf("rate-%d", i)))
+	}
+	overlap := func(n int, ends string) (events []Event) {
+		for _, what := range []string{Committed, Begun, Returned, ends} {
+			for i := range n {
+				events = append(events, event(what, fmt.Sprintf("lim0-%d", i)))
+			}
+		}
+		return history(events...)
+	}
+	for name, c := range map[string]struct {
+		events []Event
+		tables Tables
+		want   string // empty: nothing is wrong
+	}{
+		"a chain":                   {history(then, catch, pushed, begun, done, event(Begun, "a>then")), Tables{}, ""},
+		"a chain that did not come": {history(then, event(RolledBack, "a")), Tables{}, ""},
+		"no successor":              {history(then, catch, pushed, begun, done), Tables{}, "a>then was not pushed"},
+		"two successors":            {append(history(then, pushed, begun, event(Begun, "a>then")), again), Tables{}, "a>then is 2 jobs"},
+		"a successor of nothing":    {history(then, event(Refused, "a"), event(Begun, "a>then")), Tables{}, "a>then was pushed"},
+		"the wrong successor":       {history(then, catch, pushed, begun, event(Begun, "a>then"), event(Begun, "a>catch")), Tables{}, "a>catch was pushed"},
+
+		"a batch":                   {with(well, batch(Committed), event(Begun, "b>finish"), event(Begun, "b>success")), Tables{}, ""},
+		"a batch with a failed job": {with(member, batch(Committed), event(Begun, "b>failure"), event(Begun, "b>finish")), failed, ""},
+		"a batch without success":   {with(well, batch(Committed), event(Begun, "b>finish")), Tables{}, "b>success was not pushed"},
+		"a success with a failure":  {with(member, batch(Committed), event(Begun, "b>failure"), event(Begun, "b>finish"), event(Begun, "b>success")), failed, "b>success was pushed"},
+		"a batch that is not known": {with(well, batch(Unknown), event(Begun, "b>finish")), Tables{}, ""},
+		"a batch that never was":    {with(well, batch(Refused), event(Begun, "b>finish")), Tables{}, "b>finish was pushed"},
+		"a batch that ends early":   {with(well[:4], batch(Committed), event(Begun, "b>finish"), event(Begun, "b>success"), event(Begun, "b.0")), Tables{}, "b>finish ran before b.0"},
+
+		"as many as the limit":     {overlap(LimitRunning, Done), Tables{}, ""},
+		"more than the limit":      {overlap(LimitRunning+1, Done), Tables{}, "3 jobs of lim0 ran at once"},
+		"more, and one is lost":    {overlap(LimitRunning+1, Lost), Tables{}, ""},
+		"faster than the rate":     {history(rated...), Tables{}, "20 jobs of rate were started"},
+		"not faster than the rate": {history(rated[:10]...), Tables{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := strings.Join(Check(c.events, c.tables), "\n")

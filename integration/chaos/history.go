@@ -23,7 +23,8 @@ const (
 	Unknown    = "unknown"     // the push's error says that it is not known
 
 	// Of workers, about a run.
-	Begun = "begun" // the handler begins
+	Begun    = "begun"    // the handler begins
+	Returned = "returned" // the handler returns
 
 	// Of workers, about what is in the database now.
 	Done     = "done"     // the job is gone

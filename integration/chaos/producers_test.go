@@ -103,6 +103,10 @@ func (w *world) pushSome(ctx context.Context, database *opened.Database, r *rand
 	}
 	var what string
 	var err error
+	if w.groups && r.IntN(3) == 0 {
+		w.pushGroup(ctx, database, r, jobs)
+		return
+	}
 	switch r.IntN(3) {
 	case 0:
 		jobs = jobs[:1]
@@ -120,12 +124,17 @@ func (w *world) pushSome(ctx context.Context, database *opened.Database, r *rand
 		what = w.pushInTx(ctx, database, r, jobs)
 	}
 	for _, j := range jobs {
-		if err != nil {
-			w.refusals.Store(j.Token, err)
-		}
-		if err := w.produced.Write(Event{What: what, Kind: j.kind, Token: j.Token}); err != nil {
-			w.Error(err)
-		}
+		w.pushed(what, j.kind, j.Token, err)
+	}
+}
+
+// pushed writes what became of a push.
+func (w *world) pushed(what, kind, token string, err error) {
+	if err != nil {
+		w.refusals.Store(token, err)
+	}
+	if err := w.produced.Write(Event{What: what, Kind: kind, Token: token}); err != nil {
+		w.Error(err)
 	}
 }
 

@@ -56,8 +56,8 @@ func (t *team) join(flags []string) {
 }
 
 // keepVeteran adds a member to whose process nobody does anything.
-func (t *team) keepVeteran() {
-	t.veteran = &member{name: "veteran", dsn: t.dsn, version: "old", flags: always}
+func (t *team) keepVeteran(flags ...string) {
+	t.veteran = &member{name: "veteran", dsn: t.dsn, version: "old", flags: slices.Concat(always, flags)}
 	t.start(t.veteran)
 }
 

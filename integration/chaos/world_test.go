@@ -63,6 +63,8 @@ type world struct {
 	dsn    string   // the same, through the proxy
 	nodes  []string // addresses of the same database, over which workers and producers are spread; nil: dsn alone
 
+	groups bool // chains, batches and limited queues are among its work
+
 	team     *team
 	pushing  func() // ends the producers
 	produced *Journal
@@ -220,10 +222,14 @@ func (w *world) settle() {
 	w.pushing()
 	database := w.open(w.direct)
 	count := -1
+	left := "SELECT count(*) FROM jobs"
+	if w.groups {
+		left = "SELECT (" + left + ") + (SELECT count(*) FROM job_batches WHERE sealed_at IS NOT NULL AND finished_at IS NULL)"
+	}
 	if !w.await(most, func(ctx context.Context) bool {
-		return database.QueryRowContext(ctx, "SELECT count(*) FROM jobs").Scan(&count) == nil && count == 0
+		return database.QueryRowContext(ctx, left).Scan(&count) == nil && count == 0
 	}) {
-		w.Errorf("%d jobs have not come to their end", count)
+		w.Errorf("%d jobs and batches have not come to their end", count)
 	}
 	w.team.stop()
 	events, err := Read(w.history)

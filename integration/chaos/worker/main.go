@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli"
@@ -62,7 +63,10 @@ func main() {
 			if err := a.write(chaos.Begun, of.JobInfo); err != nil {
 				return worker.Fail(err)
 			}
-			return handle(ctx, j)
+			if !strings.HasPrefix(j.data.Token, chaos.Limited) {
+				return handle(ctx, j)
+			}
+			return errors.Join(handle(ctx, j), a.write(chaos.Returned, of.JobInfo))
 		})
 	}
 	tell := func(what string) func(worker.JobInfo, worker.Result) {
