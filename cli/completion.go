@@ -49,7 +49,7 @@ func completionCommand() *cobra.Command {
 
 // flagValues are the values of flags that take one of a few.
 var flagValues = map[string][]string{
-	"state":      {"ready", "delayed", "reserved"},
+	"state":      {"ready", "delayed", "reserved", stateDone},
 	"log-format": {"text", "json"},
 	"expire":     {"off"},
 	"dialect":    {"postgres", "mysql", "sqlite"},
@@ -87,7 +87,7 @@ func (e *env) completeArguments(root *cobra.Command) {
 		{"push", jobNames, 0, 1},
 		{"later", jobNames, 1, 2},
 		{"monitor", queueNames, 0, anyNumber},
-		{"limit", queueNames, 0, 1},
+		{"limit|keep", queueNames, 0, 1},
 		{"workers set", workerIDs, 0, 1},
 		{"schedule pause|schedule resume|schedule run|schedule remove", scheduleNames, 0, 1},
 		{"unsubscribe", subscriptionNames, 0, anyNumber},

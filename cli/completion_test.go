@@ -27,7 +27,7 @@ func TestCompletion(t *testing.T) {
 	s.fails(2, []string{`unknown shell "csh": use bash, zsh, fish, powershell`}, "completion", "csh")
 	s.fails(2, []string{"sqlqueue completion needs SHELL"}, "completion")
 	for typed, want := range map[string]string{
-		"jobs list --state ":   "ready delayed reserved :4",
+		"jobs list --state ":   "ready delayed reserved done :4",
 		"work --log-format ":   "text json :4",
 		"work --expire ":       "off :4",
 		"completion ":          "bash zsh fish powershell :4",

@@ -39,20 +39,27 @@ func jobsListCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List jobs, the oldest first",
-		Long:  "List jobs, the oldest first.\n\n" + jobFilterLong,
+		Long: "List jobs, the oldest first. --state done lists jobs that are done and kept, the latest first: see keep.\n\n" +
+			jobFilterLong,
 		Example: `  sqlqueue jobs list --state reserved
   sqlqueue jobs list --queue mail --name send_invoice --older-than 1d --limit 20
   sqlqueue jobs list --field customer.id=42
+  sqlqueue jobs list --state done --queue reports
   sqlqueue jobs list --json | jq '.[].payload.data'`,
 		Args: between(0, 0),
 	}
 	flags := addJobFilter(cmd)
-	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids, to get the next page")
+	flags.done = true
+	cmd.Flags().Lookup("state").Usage = "only jobs that are ready, delayed, reserved or done"
+	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids, to get the next page; for done jobs, the number that is printed")
 	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
 	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.check(); err != nil {
 			return err
+		}
+		if flags.state == stateDone {
+			return listFinished(e, cmd, flags, limit, after, asJSON)
 		}
 		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
 			filter, err := flags.of(cmd.Context(), o)
@@ -108,16 +115,20 @@ func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
 }
 
 func jobsShowCommand(e *env) *cobra.Command {
-	return showCommand(e, "Show a job in full", `  sqlqueue jobs show 42 --json`, (*operator.Operator).Job, showJob)
+	find := func(o *operator.Operator, ctx context.Context, id int64) (shownJob, error) { return findJob(ctx, o, id) }
+	return showCommand(e, "Show a job in full, also one that is done and kept", `  sqlqueue jobs show 42 --json`, find, showJob)
 }
 
-func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
+func showJob(w io.Writer, j shownJob, now time.Time) error {
+	if j.finished != nil {
+		return showFinished(w, *j.finished, now)
+	}
 	name, _ := operator.NameAndData(j.Payload)
 	rows := [][]string{
 		{"id", strconv.FormatInt(j.ID, 10)},
 		{"queue", term.Printable(j.Queue)},
 		{"name", term.Printable(name)},
-		{"state", string(operator.StateOf(j, now))},
+		{"state", string(operator.StateOf(j.Job, now))},
 		{"attempts", strconv.Itoa(j.Attempts)},
 		{"priority", strconv.Itoa(int(j.Priority))},
 		{"available", term.Timestamp(j.AvailableAt, now)},
@@ -135,6 +146,9 @@ func showJob(w io.Writer, j sqlqueue.Job, now time.Time) error {
 			[]string{"reserved", term.Timestamp(j.ReservedAt, now)},
 			[]string{"reserved by", term.Printable(j.ReservedBy)},
 			[]string{"expires", expires})
+	}
+	if j.Progress != nil {
+		rows = append(rows, []string{"progress", progressText(*j.Progress)})
 	}
 	if err := term.Fields(w, rows); err != nil {
 		return err

@@ -24,6 +24,7 @@ type jobFilter struct {
 	state     string
 	newerThan time.Duration
 	queue     func() string
+	done      bool // the state done is one of those that can be asked for
 }
 
 var jobFilterNames = []string{"queue", "state", "name", "field", "older-than", "newer-than", "since", "until"}
@@ -49,10 +50,16 @@ func (f *jobFilter) given() bool { return slices.ContainsFunc(jobFilterNames, f.
 func (f *jobFilter) check() error {
 	switch state := operator.State(f.state); state {
 	case "", operator.Ready, operator.Delayed, operator.Reserved:
+	case stateDone:
+		if !f.done {
+			return exit.Usagef("finished jobs can only be listed")
+		}
 	case "failed":
 		return exit.Usagef("failed jobs are listed by %s failed", f.cmd.Root().Name())
 	case "running":
 		return exit.Usagef("unknown state %q: jobs that run are reserved", f.state)
+	case "finished", "completed", "succeeded":
+		return exit.Usagef("unknown state %q: jobs that have finished, and are kept, are done", f.state)
 	case "waiting", "pending", "available":
 		return exit.Usagef("unknown state %q: jobs that wait are ready, or delayed until later", f.state)
 	default:

@@ -65,6 +65,7 @@ type pushing struct {
 
 	maxExceptions int
 	retryUntil    time.Time
+	keep          time.Duration
 
 	then, catch string // a job, or a list of jobs, as in a payload
 
@@ -87,13 +88,15 @@ func (p *pushing) flags(cmd *cobra.Command) {
 	flags.Var(settings.Counter(&p.maxExceptions, 0), "max-exceptions",
 		"after how many errors the job fails, however many tries it has left, 0 for no limit")
 	flags.Var(settings.Moment(&p.retryUntil), "retry-until", "when the job fails instead of running again")
+	flags.Var(settings.Duration(&p.keep, settings.NotNegative), "keep",
+		"how long the job is kept with its result when it is done, 0 for not at all (default: see keep)")
 	flags.StringVar(&p.unique, "unique", "", "key of which there is at most one job in the queue")
 	p.keys.add(flags)
 	flags.StringVar(&p.then, "then", "", "job to push when this one is done, or a list of jobs: JSON as in a payload, @FILE, or -")
 	flags.StringVar(&p.catch, "catch", "", "job to push when this one has failed for good, in the same form")
 	flags.Var(settings.Counter(&p.count, 1), "count", "push the job this many times")
 	settings.JSONFlag(cmd, &p.asJSON)
-	for _, name := range []string{"tries", "timeout", "max-exceptions"} {
+	for _, name := range []string{"tries", "timeout", "max-exceptions", "keep"} {
 		flags.Lookup(name).DefValue = "" // the default is not the zero
 	}
 }
@@ -138,6 +141,9 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 	}
 	if changed("max-exceptions") {
 		options = append(options, sqlqueue.MaxExceptions(p.maxExceptions))
+	}
+	if changed("keep") {
+		options = append(options, sqlqueue.Keep(p.keep))
 	}
 	if changed("retry-until") {
 		options = append(options, sqlqueue.RetryUntil(p.retryUntil))

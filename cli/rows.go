@@ -14,7 +14,6 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -52,7 +51,11 @@ func showCommand[T any](e *env, short, example string, find func(*operator.Opera
 // writeRow prints a job or a failed job as JSON.
 func writeRow(w io.Writer, row any) error {
 	switch r := row.(type) {
-	case sqlqueue.Job:
+	case shownJob:
+		if r.finished != nil {
+			row = encodable(*r.finished)
+			break
+		}
 		r.Payload = operator.Encodable(r.Payload)
 		row = r
 	case operator.FailedJob:

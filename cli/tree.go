@@ -83,7 +83,7 @@ func (e *env) groups() []commandGroup {
 			jobsCommand(e), clearCommand(e), failedCommand(e), retryCommand(e), forgetCommand(e), flushCommand(e), pruneFailedCommand(e),
 		}},
 		{"Control workers", []*cobra.Command{
-			pauseCommand(e), resumeCommand(e), limitCommand(e), restartCommand(e), downCommand(e), upCommand(e),
+			pauseCommand(e), resumeCommand(e), limitCommand(e), keepCommand(e), restartCommand(e), downCommand(e), upCommand(e),
 		}},
 		{"Post jobs to URLs", []*cobra.Command{subscribeCommand(e), subscriptionsCommand(e), unsubscribeCommand(e)}},
 		{settingUp, []*cobra.Command{migrateCommand(e), importCommand(e), reencryptCommand(e), benchCommand(e), configCommand(e)}},

@@ -83,7 +83,7 @@ func TestButtons(t *testing.T) {
 	for role := dashboard.Viewer; role <= dashboard.Admin; role++ {
 		s := serve(t, s.q, s.d, as(role))
 		for _, page := range []string{
-			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/failed", "/failed/1", "/workers", "/schedules",
+			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/done", "/failed", "/failed/1", "/workers", "/schedules",
 			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity",
 			"/subscriptions", "/settings",
 		} {
@@ -102,7 +102,7 @@ func TestButtons(t *testing.T) {
 					t.Fatal(err)
 				}
 				method, form := "GET", url.Values(nil)
-				if strings.HasPrefix(found[0], "action") && !strings.Contains(found[1], "bulk/") && found[1] != "jobs" && found[1] != "failed" {
+				if strings.HasPrefix(found[0], "action") && !strings.Contains(found[1], "bulk/") && found[1] != "jobs" && found[1] != "done" && found[1] != "failed" {
 					method, form = "OPTIONS", nil // changes nothing, and is refused by 405 where the right is there
 				}
 				if w := s.do(request(method, to.RequestURI(), form)); method == "GET" && w.Code != 200 {

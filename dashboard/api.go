@@ -187,8 +187,16 @@ func (v *visit) apiJob() error {
 	if err != nil {
 		return err
 	}
+	progress, err := v.operator.Progress(v.ctx(), v.id)
+	if err != nil {
+		return err
+	}
 	job.Payload = v.encodable(job.Payload)
-	v.writeJSON(http.StatusOK, job)
+	data := apiJobData{Job: job}
+	if p, ok := progress[v.id]; ok {
+		data.Progress = &p
+	}
+	v.writeJSON(http.StatusOK, data)
 	return nil
 }
 

@@ -27,7 +27,9 @@ type jobData struct {
 	Chain   chain
 	Runs    runs
 	Edit    jobForm
-	Open    bool // the form
+
+	Progress *bar // how far it is; nil: its handler has not said
+	Open     bool // the form
 }
 
 // setting is a setting of a job, such as its tries.
@@ -48,6 +50,11 @@ func (v *visit) jobPage() error { return v.showJob(http.StatusOK, nil) }
 func (v *visit) showJob(status int, typed *jobForm) error {
 	job, err := v.operator.Job(v.ctx(), v.id)
 	if errors.Is(err, operator.ErrNotFound) {
+		if finished, err := v.operator.FinishedJob(v.ctx(), v.id); err == nil && typed == nil {
+			return v.showFinished(finished)
+		} else if err != nil && !errors.Is(err, operator.ErrNotFound) {
+			return err
+		}
 		if typed == nil {
 			return v.wrong(http.StatusNotFound, "job.gone", v.id)
 		}
@@ -66,6 +73,13 @@ func (v *visit) showJob(status int, typed *jobForm) error {
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
 	if d.Reserved {
 		d.Worker, _, _ = strings.Cut(job.ReservedBy, "-")
+		progress, err := v.operator.Progress(v.ctx(), v.id)
+		if err != nil {
+			return err
+		}
+		if p, ok := progress[v.id]; ok {
+			d.Progress = barOf(p)
+		}
 	}
 	if d.Runs.All, d.Runs.More, err = v.runsOf(v.id); err != nil {
 		return err

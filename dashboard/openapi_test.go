@@ -34,7 +34,12 @@ var answers = map[string]answer{
 	"/api/v1/jobs": {"Jobs, the oldest first", []operator.Job{}, []string{
 		"q", aQuery, "after", "an id: only jobs after it", "limit", aLimit,
 	}},
-	"/api/v1/jobs/{id}": {"A job", operator.Job{}, nil},
+	"/api/v1/jobs/{id}": {"A job", apiJobData{}, nil},
+	"/api/v1/done": {"Jobs that are done and kept, the latest first", []operator.FinishedJob{}, []string{
+		"queue", "its name", "name", "of the handler", "before", "a number: only those before it", "limit", aLimit,
+	}},
+	"/api/v1/done/{id}": {"A job that is done and kept", operator.FinishedJob{}, nil},
+	"/api/v1/keeps":     {"How long finished jobs are kept, by the name of a queue or a pattern", []apiKeep{}, nil},
 	"/api/v1/failed": {"Failed jobs, the newest first", []operator.FailedJob{}, []string{
 		"q", aQuery, "before", "an id: only those before it", "limit", aLimit,
 	}},

@@ -55,7 +55,7 @@ func (p *page) May(method, pattern string) (bool, error) {
 type place struct{ Key, Path string }
 
 var places = []place{
-	{"overview", ""}, {"jobs", "jobs"}, {"failed", "failed"}, {"errors", "errors"}, {"workers", "workers"}, {"schedules", "schedules"},
+	{"overview", ""}, {"jobs", "jobs"}, {"done", "done"}, {"failed", "failed"}, {"errors", "errors"}, {"workers", "workers"}, {"schedules", "schedules"},
 	{"batches", "batches"}, {"subscriptions", "subscriptions"}, {"activity", "activity"},
 	{"push", "push"}, {"settings", "settings"},
 }

@@ -18,6 +18,7 @@ type queueData struct {
 	Limits  []limitRow
 	Each    string // the name of the limit of each queue below
 	Limit   limitForm
+	Keep    keepForm
 	Chart   chart
 	Range   string
 	Ranges  []string
@@ -55,6 +56,9 @@ func (v *visit) showQueue(status int, typed *limitForm) error {
 	}
 	if d.Each = name + "/*"; typed != nil {
 		d.Limit = *typed
+	}
+	if d.Keep, err = v.keepOf(name); err != nil {
+		return err
 	}
 	if d.Chart, d.Range, err = v.chart(s, &name); err != nil {
 		return err

@@ -26,7 +26,7 @@ import (
 func TestOperatorPlans(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		p := newPlans(t, s, largeTables[:4])
+		p := newPlans(t, s, largeTables[:5])
 		p.fillForOperators(t)
 		ctx, q, primary := t.Context(), p.queue, p.primary
 		p.check(t, []planTest{
@@ -61,6 +61,40 @@ func TestOperatorPlans(t *testing.T) {
 			{
 				"groups of errors", func() error { _, err := operator.New(q).ErrorGroups(ctx, time.Hour, 1000); return err },
 				[]string{primary("job_errors")},
+			},
+			{
+				"finished jobs", func() error {
+					_, err := operator.New(q).FinishedJobs(ctx, operator.FinishedFilter{Before: 50_000})
+					return err
+				},
+				[]string{primary("job_finished")},
+			},
+			{
+				"finished jobs of a queue", func() error {
+					_, err := operator.New(q).FinishedJobs(ctx, operator.FinishedFilter{Queue: "few"})
+					return err
+				},
+				[]string{"job_finished_queue"},
+			},
+			{
+				"finished jobs of a name", func() error {
+					_, err := operator.New(q).FinishedJobs(ctx, operator.FinishedFilter{Name: "rare"})
+					return err
+				},
+				[]string{"job_finished_name"},
+			},
+			{
+				"a finished job", func() error {
+					_, err := operator.New(q).FinishedJob(ctx, 7)
+					return err
+				},
+				[]string{"job_finished_job"},
+			},
+			{
+				"old finished jobs", func() error {
+					return q.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, Unseen: time.Hour})
+				},
+				[]string{"job_finished_until", primary("job_finished")},
 			},
 			{
 				"groups", func() error { _, err := operator.New(q).FailedGroups(ctx, operator.FailedFilter{}, 1000); return err },
@@ -236,11 +270,15 @@ func (p *plans) fillForOperators(t *testing.T) {
 		t.Fatalf("reserved %d jobs", n)
 	}
 	mustExec(t, db, "UPDATE failed_jobs SET queue = 'few' WHERE id % 1000 = 7")
-	p.analyze(t, "jobs", "failed_jobs", "job_counts", "job_errors")
+	mustExec(t, db, `INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, keep_until)
+		SELECT id, queue, CASE WHEN id % 1000 = 7 THEN 'rare' ELSE 'job' END, priority, payload, attempts, 'done', 'w', created_at, created_at,
+			CASE WHEN id % 1000 = 8 THEN created_at ELSE TIMESTAMP '2100-01-01 00:00:00' END
+		FROM failed_jobs`)
+	p.analyze(t, "jobs", "failed_jobs", "job_counts", "job_errors", "job_finished")
 }
 
 // largeTables are those of which statements are looked at.
-var largeTables = []string{"jobs", "failed_jobs", "job_counts", "job_errors", "job_schedules", "job_batches", "job_permits"}
+var largeTables = []string{"jobs", "failed_jobs", "job_counts", "job_errors", "job_finished", "job_schedules", "job_batches", "job_permits"}
 
 // recorded notes the statements of a queue.
 type recorded struct {

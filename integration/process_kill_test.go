@@ -213,7 +213,7 @@ func testZombie(t *testing.T, s *site) {
 }
 
 // testScaleOut: eight workers on one queue, one of which is killed and replaced now and then. Every side effect happens, and once if
-// it is in the transaction that completes its job.
+// it is in the transaction that completes its job. Every job is kept once.
 func testScaleOut(t *testing.T, s *site) {
 	const (
 		jobs    = 5000
@@ -221,6 +221,9 @@ func testScaleOut(t *testing.T, s *site) {
 		kills   = 12
 	)
 	s.createEffects()
+	if err := operator.New(s.queue).SetKeep(t.Context(), operator.Keep{Queue: "*", For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
 	ids := s.pushJobs(jobs, func(i int) appJob {
 		return appJob{name: []string{"effect", "complete"}[i%2]}
 	})
@@ -250,6 +253,10 @@ func testScaleOut(t *testing.T, s *site) {
 		case n > 1:
 			again++
 		}
+	}
+	kept, different := s.count("SELECT COUNT(*) FROM job_finished"), s.count("SELECT COUNT(DISTINCT job_id) FROM job_finished")
+	if kept != jobs || different != jobs {
+		t.Errorf("%d jobs are kept, %d of them different, want %d", kept, different, jobs)
 	}
 	t.Logf("%d kills: %d side effects without a transaction happened more than once", kills, again)
 }

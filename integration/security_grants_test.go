@@ -23,10 +23,10 @@ func TestGrants(t *testing.T) {
 // commands that need rights, in an order in which those that may succeed do.
 var commandsByRight = map[string][][]string{
 	"push":    {{"push", "a", `{"n":1}`}, {"later", "1h", "a"}, {"push", "a", "--queue", "b,c", "--count", "3"}, {"push", "a", "--unique", "k"}, {"push", "a", "--unique", "k"}},
-	"look":    {{"queues"}, {"jobs", "list"}, {"jobs", "show", "2"}, {"failed"}, {"monitor", "nothing", "--max", "5"}, {"workers"}, {"stats"}},
+	"look":    {{"queues"}, {"jobs", "list"}, {"jobs", "show", "2"}, {"jobs", "list", "--state", "done"}, {"failed"}, {"monitor", "nothing", "--max", "5"}, {"workers"}, {"stats"}},
 	"work":    {{"work", "--max-jobs", "2", "--queue", "b,default", "--exec", "exit 65"}, {"listen", "--once", "--queue", "c", "--exec", "exit 1"}},
 	"change":  {{"jobs", "edit", "2", "--priority", "1"}, {"jobs", "cancel", "2"}, {"clear", "--yes"}},
-	"operate": {{"forget", "1"}, {"retry", "--all"}, {"pause"}, {"resume"}, {"restart"}, {"flush", "--yes"}},
+	"operate": {{"forget", "1"}, {"retry", "--all"}, {"pause"}, {"resume"}, {"restart"}, {"keep", "a", "1h"}, {"flush", "--yes"}},
 	"send":    {{"subscribe", "s", "http://127.0.0.1:1/", "mail"}, {"unsubscribe", "s"}},
 	"make":    {{"migrate", "down", "--yes"}},
 }

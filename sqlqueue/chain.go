@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/jsonobject"
@@ -266,10 +267,13 @@ func checkDepth(text []byte) error {
 	return nil
 }
 
-// CheckResult says what is wrong with a result: it may have 64 KiB.
+// CheckResult says what is wrong with a result: it must be JSON in UTF-8, and may have 64 KiB.
 func CheckResult(result json.RawMessage) error {
 	if len(result) > mostResult {
 		return fmt.Errorf("the result has %d bytes: it may have %d; store it elsewhere, and give its place", len(result), mostResult)
+	}
+	if !utf8.Valid(result) || !json.Valid(result) {
+		return fmt.Errorf("the result is not JSON in UTF-8: %.100q", result)
 	}
 	return nil
 }

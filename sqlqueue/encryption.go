@@ -107,11 +107,18 @@ func (q *Queue) encryptRows(rows []driver.NewJob) error {
 	return nil
 }
 
-// encryptNext is encryptRows of the jobs that settlements push.
+// encryptNext encrypts what settlements write: the jobs that they push, and the results that they keep.
 func (q *Queue) encryptNext(settled []driver.Settlement) error {
 	for _, s := range settled {
 		if err := q.encryptRows(s.Push); err != nil {
 			return err
+		}
+		if s.Keep != nil && s.Keep.Result != nil && q.config.Cipher != nil {
+			result, err := q.encrypt("", s.Keep.Result)
+			if err != nil {
+				return err
+			}
+			s.Keep.Result = result
 		}
 	}
 	return nil

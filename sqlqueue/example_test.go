@@ -141,6 +141,11 @@ func ExampleMaxExceptions() {
 	// Output: 1 default 0 {"job":"send_invoice","data":{"order_id":42},"tries":0,"max_exceptions":3}
 }
 
+func ExampleKeep() {
+	pushOne(sqlqueue.Keep(time.Hour)) // for Queue.Wait, and for operators
+	// Output: 1 default 0 {"job":"send_invoice","data":{"order_id":42},"keep":3600}
+}
+
 func ExampleRetryUntil() {
 	pushOne(sqlqueue.RetryUntil(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)))
 	// Output: 1 default 0 {"job":"send_invoice","data":{"order_id":42},"retry_until":"2100-01-01T00:00:00Z"}

@@ -27,6 +27,9 @@ type Payload struct {
 	// MaxExceptions is after how many errors the job fails, however many tries it has left; 0: no limit. Releases do not count.
 	MaxExceptions int `json:"max_exceptions,omitzero"`
 
+	// Keep is how long the job is kept when it is done, with its result; 0: not at all. Nil: as an operator has said of the queue.
+	Keep *Seconds `json:"keep,omitzero"`
+
 	Then   []Next  `json:"then,omitzero"`   // pushed when the job is done
 	Catch  []Next  `json:"catch,omitzero"`  // pushed when it has failed for good
 	Parent *Parent `json:"parent,omitzero"` // how the job ended whose Then or Catch this one was; nil: it was pushed by itself
@@ -93,7 +96,7 @@ func known(all jsonobject.Object, members []string) ([]byte, error) {
 
 // members are the names in Payload.
 var members = []string{
-	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "then", "catch", "parent",
+	"job", "data", "tries", "timeout", "backoff", "retry_until", "max_exceptions", "keep", "then", "catch", "parent",
 	"tick", "trace",
 }
 
@@ -144,6 +147,9 @@ func (p *Payload) checkAt(level int) error {
 	case p.Timeout != nil && *p.Timeout < 0:
 		return fmt.Errorf("timeout is %v: it must be 0 (no limit) or more", time.Duration(*p.Timeout))
 	}
+	if p.Keep != nil && *p.Keep < 0 {
+		return fmt.Errorf("keep is %v: it must be 0 (not at all) or more", time.Duration(*p.Keep))
+	}
 	if p.Trace != "" && !p.Trace.valid() {
 		return fmt.Errorf("trace is %.80q: it must be a traceparent such as %s", p.Trace, exampleTrace)
 	}
@@ -179,7 +185,7 @@ func (p *Payload) encodeAny() ([]byte, error) { return valid(jsonobject.Marshal(
 // it says so.
 func (p *Payload) encodePlain() ([]byte, bool) {
 	settings := p.Tries != nil || p.Timeout != nil || p.Backoff != nil || !p.RetryUntil.IsZero() || p.MaxExceptions != 0 ||
-		p.Then != nil || p.Catch != nil || p.Parent != nil || !p.Tick.IsZero()
+		p.Keep != nil || p.Then != nil || p.Catch != nil || p.Parent != nil || !p.Tick.IsZero()
 	if settings || p.Job == "" || !plain(p.Job) || !utf8.Valid(p.Data) {
 		return nil, false
 	}

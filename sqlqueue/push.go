@@ -88,6 +88,10 @@ func BackoffList(waits ...time.Duration) PushOption {
 // the handler released the job, or its worker died. Default, and 0: no limit.
 func MaxExceptions(n int) PushOption { return func(p *push) { p.payload.MaxExceptions = n } }
 
+// Keep is how long the job is kept when it is done, with its result, for Queue.Wait and operators; 0: not at all. Default: as an operator
+// has said of its queue, otherwise not at all.
+func Keep(d time.Duration) PushOption { return func(p *push) { p.payload.Keep = (*Seconds)(&d) } }
+
 // RetryUntil is when the job fails instead of running again. Default, and the zero time: never.
 func RetryUntil(t time.Time) PushOption { return func(p *push) { p.payload.RetryUntil = t } }
 

@@ -199,7 +199,8 @@ var inline Reservation
 
 // HasReservation is a job that a worker has reserved: a Reservation, a Job, or a handler's *worker.Job. If it also has a method
 // Completed(), Delete calls it when it has removed the row: that is how a worker learns that its handler has completed the job. If it has
-// a method NextJobs() ([]driver.NewJob, error), Delete pushes these in the same transaction: they are those of the job's Then.
+// a method NextJobs() ([]driver.NewJob, error), Delete pushes these in the same transaction: they are those of the job's Then. If it has a
+// method Kept() *driver.Keep, and that is not nil, Delete keeps the job so, in the same transaction.
 type HasReservation interface {
 	Reservation() Reservation
 }
@@ -234,6 +235,9 @@ func (q *Queue) Delete(ctx context.Context, job HasReservation) error {
 		if settle[0].Push, err = has.NextJobs(); err != nil {
 			return wrap("delete", err)
 		}
+	}
+	if has, ok := job.(interface{ Kept() *driver.Keep }); ok {
+		settle[0].Keep = has.Kept()
 	}
 	if err := q.encryptNext(settle); err != nil {
 		return wrap("delete", err)

@@ -25,13 +25,15 @@ type executor struct {
 	config *Config
 	log    *journal
 	slots  *slots
+	keep   map[string]time.Duration // Exchanged.Keep; used by prepare
 }
 
 // prepare makes a reserved job ready to run: it finds the handler, or the reason why the job must not run.
 func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
 	r.ahead = now.Sub(r.reservedAt)
-	r.info.completed, r.info.result, r.info.log, r.info.slots = &r.completed, &r.result, &r.logWith, e.slots
+	r.info.completed, r.info.result, r.info.progress, r.info.log = &r.completed, &r.result, &r.progress, &r.logWith
+	r.info.slots = e.slots
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	var locked error
 	if err == nil && payload.IsEncrypted() {
@@ -43,6 +45,7 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 		next := payload // a copy, so that only such a payload is kept
 		r.next = &next
 	}
+	r.info.keep = e.keepOf(payload.Keep, payload.Job, job.Queue)
 	found := e.mux.find(payload.Job)
 	r.rules = rulesOf(payload, found.settings, e.config)
 	switch {
@@ -126,6 +129,9 @@ func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 	if r.claimed.Load() { // found stuck while the event function was running
 		returned = true
 		return
+	}
+	if r.info.keep != nil {
+		r.info.keep.Started = time.Now().Add(r.ahead)
 	}
 	err = protect(func() error { return r.handle(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}) })
 	returned = true

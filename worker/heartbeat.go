@@ -28,8 +28,8 @@ func (r *run) kept(expire time.Duration, sent time.Time) {
 }
 
 // heartbeat chooses what the next exchange touches: reservations whose time has come, those whose length an operator has
-// changed, and last tries whose start is to be written. It goes through all that is held only when something may be due, and
-// then settles also the jobs of stuck handlers.
+// changed, those whose handlers have made progress, and last tries whose start is to be written. It goes through all that is held
+// only when something may be due, and then settles also the jobs of stuck handlers.
 func (k *keeper) heartbeat(ctx context.Context, now time.Time) {
 	k.touching = append(k.touching[:0], k.startable(now)...)
 	if now.Before(k.dueAt) {
@@ -42,7 +42,7 @@ func (k *keeper) heartbeat(ctx context.Context, now time.Time) {
 			continue
 		}
 		expire := k.control.expire(r.info.Queue)
-		switch due := r.expire > 0 && !now.Before(r.touchAt) || expire != r.expire; {
+		switch due := r.expire > 0 && !now.Before(r.touchAt) || expire != r.expire || r.progressDue(now); {
 		case due && !r.startPending:
 			k.touching = append(k.touching, r)
 		case !due && r.expire > 0:
@@ -88,7 +88,7 @@ func (k *keeper) touchAll(now time.Time) {
 func (k *keeper) touches() (touches []driver.Touch) {
 	for _, r := range k.touching {
 		touches = append(touches, driver.Touch{
-			Reservation: r.info.Reservation(), Expire: k.control.expire(r.info.Queue), Start: r.startPending,
+			Reservation: r.info.Reservation(), Expire: k.control.expire(r.info.Queue), Start: r.startPending, Progress: r.progress.Load(),
 		})
 	}
 	return touches
@@ -119,6 +119,10 @@ func (k *keeper) touched(touches []driver.Touch, answer driver.Exchanged, sent t
 			r.touchAt, r.startAt = sent.Add(min(lockedRetry, r.expire/6)), sent.Add(lockedRetry)
 		case !lost[of]:
 			r.kept(touches[i].Expire, sent)
+			if p := touches[i].Progress; p != nil {
+				r.progress.CompareAndSwap(p, nil)
+				r.progressAt = sent.Add(progressEvery)
+			}
 			if r.startPending {
 				r.startPending = false
 				start = append(start, r)

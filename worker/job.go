@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Job is what a handler gets: a job that its worker has reserved, with its data as a T.
@@ -34,6 +35,8 @@ type JobInfo struct {
 	codec     sqlqueue.Codec
 	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
 	result    *result      // nil: nobody asks for it
+	keep      *driver.Keep // how the job is kept when it is done, without its result; nil: it is not
+	progress  *progress    // nil: nobody asks for it
 	log       *atomic.Pointer[logWith]
 	slots     *slots // of the worker that runs it; nil: no worker does
 }

@@ -260,6 +260,9 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 	if len(answer.Reserved) == 0 {
 		return
 	}
+	if answer.Keep != nil {
+		l.executor.keep = answer.Keep
+	}
 	start := make([]*run, 0, len(answer.Reserved))
 	expires := map[string]time.Duration{}
 	for _, r := range x.Reserve {

@@ -14,8 +14,9 @@ import (
 // result is what a handler has given to SetResult, as the Codec has written it.
 type result = atomic.Pointer[json.RawMessage]
 
-// SetResult gives a value to the jobs that are pushed when this one is done (sqlqueue.Then): they read it with ParentResult. The last value
-// counts. It may have 64 KiB as the Queue's Codec writes it; more is an error, and so is a value that the Codec does not take.
+// SetResult gives a value to the jobs that are pushed when this one is done (sqlqueue.Then): they read it with ParentResult. If the job is
+// kept, it is kept with it, for Queue.Wait and operators. The last value counts. It may have 64 KiB as the Queue's Codec writes it; more is an
+// error, and so is a value that the Codec does not take.
 func (j JobInfo) SetResult(v any) error {
 	codec := j.codec
 	if codec == nil {

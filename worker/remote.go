@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // RemoteCall takes a request to a process that answers it by Mux.RunPacked, and returns the answer. Its error is taken for the
@@ -51,7 +52,7 @@ func (m *Mux) Remote(call RemoteCall) *Mux {
 }
 
 func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], failure *packedError) error {
-	request := packedJob{JobInfo: job.JobInfo, Payload: job.Payload, By: job.by, Failure: failure}
+	request := packedJob{JobInfo: job.JobInfo, Payload: job.Payload, By: job.by, Keep: job.keep, Failure: failure}
 	request.JobInfo.Payload = nil // once is enough
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Deadline = &deadline
@@ -99,7 +100,7 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 		}
 		job := &Job[json.RawMessage]{Data: payload.Data, JobInfo: p.JobInfo}
 		job.Payload, job.by, job.codec, job.completed = p.Payload, p.By, codec, completed
-		job.result = given
+		job.result, job.keep = given, p.Keep
 		ctx, end := p.context(ctx)
 		defer end()
 
@@ -151,6 +152,7 @@ type packedJob struct {
 	Payload  []byte       `json:"payload"` // to the byte
 	By       string       `json:"by"`
 	Deadline *time.Time   `json:"deadline,omitempty"` // of the context
+	Keep     *driver.Keep `json:"keep,omitempty"`     // for Delete
 	Failure  *packedError `json:"failure,omitempty"`  // why the job has failed: tell of it, run nothing
 }
 

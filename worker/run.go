@@ -34,6 +34,7 @@ type run struct {
 	startAt      time.Time     // not before this time
 	expire       time.Duration // how long the reservation lasts, as last written; 0: for ever
 	touchAt      time.Time     // when the reservation is to be touched
+	progressAt   time.Time     // before when no progress is written
 	gone         bool          // the reservation is known to be gone: nothing is to be written
 	lostAt       time.Time     // when it was found that the reservation is not ours any more; zero: it is ours
 
@@ -44,6 +45,7 @@ type run struct {
 	// Its slot's part.
 	completed   atomic.Bool // the handler has deleted the row itself
 	result      result
+	progress    progress
 	logWith     atomic.Pointer[logWith]
 	verdict     verdict
 	took        time.Duration

@@ -147,6 +147,9 @@ func settlements(of []*run) []driver.Settlement {
 			if r.next != nil {
 				s.Push = r.nextJobs()
 			}
+			if s.Outcome == driver.Delete {
+				s.Keep = r.keep()
+			}
 			settle = append(settle, s)
 		}
 	}

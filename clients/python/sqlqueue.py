@@ -42,7 +42,7 @@ def push(
     """Push a job in the connection's transaction, which stays open: the job is there when you commit.
 
     The connection is of sqlite3, psycopg, psycopg2, mysqlclient, PyMySQL or mysql-connector. The delay is in seconds. A smaller
-    priority runs first. Settings are the payload's: tries, timeout, backoff, max_exceptions, retry_until, then, catch.
+    priority runs first. Settings are the payload's: tries, timeout, backoff, max_exceptions, keep, retry_until, then, catch.
 
     Returns the job's id, or None if the queue has a job with the unique key already.
     """

@@ -46,7 +46,7 @@
 // # What to write
 //
 //   - A Store: Check, Push, Exchange, Beat and Hold.
-//   - Optional abilities: [Listener], [SingleWriter], [Batcher], [Scheduler], [Throttler].
+//   - Optional abilities: [Listener], [SingleWriter], [Batcher], [Scheduler], [Throttler], [Keeper].
 //   - A package with New, which calls sqlqueue.New, and WithTx.
 //
 // A store for an SQL database describes its SQL in a sqldb.Dialect and embeds a sqldb.Database. It then has Beat, CheckSchema, and

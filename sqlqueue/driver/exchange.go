@@ -66,6 +66,10 @@ type Touch struct {
 	Reservation
 	Expire time.Duration // until the reservation expires, from now; 0: never
 	Start  bool          // sets Job.Started, until a Settlement without KeepStarted, or an operator, releases the job
+
+	// Progress replaces what was written of how far the job is; nil: that stays. It may be ignored, and be written also if the reservation
+	// is locked.
+	Progress *Progress
 }
 
 // Reserve is a queue to take jobs from.
@@ -95,6 +99,10 @@ type Exchanged struct {
 	// Controls are operators' controls of the queues of Exchange.Reserve, and under the empty name of all queues. Those of more than a
 	// hundred queues may be as they were up to a second ago.
 	Controls []Control
+
+	// Keep is what operators have said about how long finished jobs are kept, by queue or pattern, and under the empty name for all queues,
+	// as it was up to a second ago: see KeepOf. Nil: the store has not looked. Nobody may change it.
+	Keep map[string]time.Duration
 
 	// WantedConcurrency is the concurrency that an operator has set for the worker of Exchange.Number; 0: not set.
 	WantedConcurrency int
@@ -131,6 +139,10 @@ type Settlement struct {
 	// For Fail, in valid UTF-8 without NUL:
 	Error string // why the job failed
 	Stack string // where, or empty
+
+	// Keep, for Delete, inserts the job into the table of finished jobs if, and only if, this ends it, in the same transaction; nil: it is
+	// not kept.
+	Keep *Keep
 
 	// Push are jobs to insert if, and only if, this ends the job: for Delete and Fail, in the same transaction. They have no unique keys.
 	Push []NewJob

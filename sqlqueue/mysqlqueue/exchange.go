@@ -60,6 +60,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			seen.answer.Everything = where.everything()
 			s.mark(where, x, &seen.answer, false)
 			plan.Done(&seen.answer)
+			seen.answer.Keep = s.known.turns.Keep()
 			return seen.answer, nil
 		}
 	}
@@ -89,6 +90,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	s.mark(where, x, &answer, full)
 	plan.Done(&answer)
+	answer.Keep = s.known.turns.Keep()
 	return answer, nil
 }
 

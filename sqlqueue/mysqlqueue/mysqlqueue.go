@@ -79,7 +79,7 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bind(tx sqldb.Executor) *store {
 	b := *s
 	b.bound = tx
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Tx: b.tx, Insert: b.pushIn}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Bound: true, Tx: b.tx, Insert: b.pushIn}
 	return &b
 }
 

@@ -2,7 +2,10 @@ package mysqlqueue
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -28,6 +31,25 @@ func (c *exchange) touch(ctx context.Context, to end, reservations []sqlqueue.Re
 	}
 	for part := range slices.Chunk(reservations, mostIDs) {
 		if _, err := c.db.Exec(ctx, c.store.sql(touchSQL, idsOf(part), numbersOf(part), expiresAt, started)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progress writes how far jobs are whose reservations are held.
+func (c *exchange) progress(ctx context.Context, held func(sqlqueue.Reservation) bool) error {
+	var rows []string
+	for _, t := range c.x.Touch {
+		if t.Progress != nil && held(t.Reservation) {
+			rows = append(rows, fmt.Sprintf("(%d, %s, %s, %s)",
+				t.ID, strconv.FormatFloat(t.Progress.Fraction, 'f', -1, 64), text(t.Progress.Text), now))
+		}
+	}
+	for part := range slices.Chunk(rows, mostIDs) {
+		statement := c.store.sql("INSERT INTO {job_progress} (job_id, fraction, text, at) VALUES ") + strings.Join(part, ", ") +
+			" ON DUPLICATE KEY UPDATE fraction = VALUES(fraction), text = VALUES(text), at = VALUES(at)"
+		if _, err := c.db.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}

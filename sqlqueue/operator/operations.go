@@ -21,7 +21,7 @@ type Operation struct {
 	At       time.Time `json:"at"`
 	Who      string    `json:"who"`
 	Via      string    `json:"via"`      // by what: "cli" for the command line
-	Action   string    `json:"action"`   // cancel, release, edit, retry, forget, control, set concurrency, subscribe, unsubscribe or reencrypt
+	Action   string    `json:"action"`   // cancel, release, edit, retry, forget, control, limit, keep, set concurrency, subscribe, unsubscribe or reencrypt
 	Queue    string    `json:"queue"`    // empty: it was not about one queue
 	Target   string    `json:"target"`   // ids, conditions or new values, as JSON, cut to 2,000 characters
 	Affected int64     `json:"affected"` // how many rows it has changed

@@ -58,6 +58,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	c.mark(scan, expiry)
 	c.plan.Done(&c.answer)
+	c.answer.Keep = s.turns.Keep()
 	c.explain(ctx, s.DB)
 	return c.answer, nil
 }

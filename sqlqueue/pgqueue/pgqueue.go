@@ -123,7 +123,7 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
 	b.pool, b.notified = nil, map[string]bool{}
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Tx: b.tx, Insert: b.pushIn}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Bound: true, Tx: b.tx, Insert: b.pushIn}
 	return &b
 }
 

@@ -82,7 +82,30 @@ d AS (
 SELECT id, by FROM d`
 	failThenSQL = strings.Replace(failSQL, "\nSELECT id, by FROM d",
 		fmt.Sprintf(nextSQL, "$5", "$6", "$7", "$8", "$9", "$10", "$11")+"\nSELECT id, by FROM d", 1)
+	keepThenSQL = strings.Replace(keepSQL, "\nSELECT id, by FROM d",
+		fmt.Sprintf(nextSQL, "$9", "$10", "$11", "$12", "$13", "$14", "$15")+"\nSELECT id, by FROM d", 1)
 )
+
+// What becomes of kept jobs. $1 ids, $2 numbers, $3 for how many microseconds, $4 names, $5 outcomes, $6 results, $7 workers, $8 when they
+// were started, in microseconds since 1970, or NULL.
+const keepSQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.id, s.by, s.keep, s.name, s.outcome, s.result, s.worker, s.started, s.n
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+        WITH ORDINALITY AS s(id, by, keep, name, outcome, result, worker, started, n)
+    CROSS JOIN LATERAL (SELECT id FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
+d AS (
+    DELETE FROM "jobs" j USING s WHERE j.id = s.id
+    RETURNING j.id, s.by, j.queue, j.priority, j.payload, j.attempts, j.created_at, j.reserved_at,
+        s.keep, s.name, s.outcome, s.result, s.worker, s.started, s.n),
+k AS (
+    INSERT INTO "job_finished" (job_id, queue, name, priority, payload, attempts, outcome, result, worker, created_at, started_at,
+        finished_at, keep_until)
+    SELECT id, queue, name, priority, payload, attempts, outcome, result, worker, created_at,
+        coalesce(timestamptz 'epoch' + started * interval '1 microsecond', reserved_at),
+        clock_timestamp(), clock_timestamp() + keep * interval '1 microsecond'
+    FROM d ORDER BY n)
+SELECT id, by FROM d`
 
 // step is a statement that returns the reservations that it has settled.
 type step struct {
@@ -97,7 +120,12 @@ func (c *exchange) settle() []step {
 	var back, exceptions []int16
 	var started []bool
 	var errs, stacks []string
+	var kept []driver.Settlement
 	for _, s := range c.x.Settle {
+		if s.Outcome == driver.Delete && s.Keep != nil {
+			kept = append(kept, s)
+			continue
+		}
 		ids[s.Outcome] = append(ids[s.Outcome], s.ID)
 		numbers[s.Outcome] = append(numbers[s.Outcome], s.By)
 		switch s.Outcome {
@@ -112,26 +140,50 @@ func (c *exchange) settle() []step {
 	}
 	var steps []step
 	if of := driver.Delete; ids[of] != nil {
-		steps = append(steps, c.thenPush(of, step{deleteSQL, []any{ids[of], numbers[of]}}, deleteThenSQL))
+		steps = append(steps, c.thenPush(of, false, step{deleteSQL, []any{ids[of], numbers[of]}}, deleteThenSQL))
+	}
+	if kept != nil {
+		steps = append(steps, c.thenPush(driver.Delete, true, keepStep(kept), keepThenSQL))
 	}
 	if of := driver.Release; ids[of] != nil {
 		steps = append(steps, step{releaseSQL, []any{ids[of], numbers[of], delays, back, exceptions, started}})
 	}
 	if of := driver.Fail; ids[of] != nil {
-		steps = append(steps, c.thenPush(of, step{failSQL, []any{ids[of], numbers[of], errs, stacks}}, failThenSQL))
+		steps = append(steps, c.thenPush(of, false, step{failSQL, []any{ids[of], numbers[of], errs, stacks}}, failThenSQL))
 	}
 	return steps
 }
 
-// thenPush makes a step that ends jobs push what comes next, by the statement then, if there is anything.
-func (c *exchange) thenPush(of driver.Outcome, end step, then string) step {
+// keepStep is the step that ends jobs that are kept.
+func keepStep(kept []driver.Settlement) step {
+	n := len(kept)
+	ids, numbers, keep, names := make([]int64, n), make([]string, n), make([]int64, n), make([]string, n)
+	outcomes, results, workers, started := make([]string, n), make([]*string, n), make([]string, n), make([]*int64, n)
+	for i, s := range kept {
+		ids[i], numbers[i], keep[i] = s.ID, s.By, s.Keep.For.Microseconds()
+		names[i], outcomes[i], workers[i] = s.Keep.Name, s.Keep.Outcome, s.Keep.Worker
+		if s.Keep.Result != nil {
+			result := string(s.Keep.Result)
+			results[i] = &result
+		}
+		if !s.Keep.Started.IsZero() {
+			at := s.Keep.Started.UnixMicro()
+			started[i] = &at
+		}
+	}
+	return step{keepSQL, []any{ids, numbers, keep, names, outcomes, results, workers, started}}
+}
+
+// thenPush makes a step that ends jobs, those that are kept or the others, push what comes next, by the statement then, if there is
+// anything.
+func (c *exchange) thenPush(of driver.Outcome, kept bool, end step, then string) step {
 	var jobs []driver.NewJob
 	var parents []int64
 	var numbers []string
 	var which []int
 	seen := map[sqlqueue.Reservation]bool{}
 	for _, s := range c.x.Settle {
-		if s.Push == nil || s.Outcome != of || seen[s.Reservation] {
+		if s.Push == nil || s.Outcome != of || (of == driver.Delete && s.Keep != nil) != kept || seen[s.Reservation] {
 			continue
 		}
 		seen[s.Reservation] = true

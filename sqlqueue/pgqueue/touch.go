@@ -25,6 +25,31 @@ func (c *exchange) touch(batch *pgx.Batch) {
 		ids[i], numbers[i], expires[i], started[i] = t.ID, t.By, orNever(t.Expire), t.Start
 	}
 	c.collect(batch.Queue(c.store.names.In(touchSQL), ids, numbers, expires, started))
+	c.progress(batch)
+}
+
+// $1 ids, $2 numbers, $3 fractions, $4 texts.
+const progressSQL = `
+INSERT INTO "job_progress" (job_id, fraction, text, at)
+SELECT DISTINCT ON (s.id) s.id, s.fraction, s.text, clock_timestamp()
+FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::text[]) AS s(id, by, fraction, text)
+WHERE EXISTS (SELECT 1 FROM "jobs" WHERE id = s.id AND reserved_by = s.by)
+ORDER BY s.id
+ON CONFLICT (job_id) DO UPDATE SET fraction = excluded.fraction, text = excluded.text, at = excluded.at`
+
+func (c *exchange) progress(batch *pgx.Batch) {
+	var ids []int64
+	var numbers, texts []string
+	var fractions []float64
+	for _, t := range c.x.Touch {
+		if t.Progress != nil {
+			ids, numbers = append(ids, t.ID), append(numbers, t.By)
+			fractions, texts = append(fractions, t.Progress.Fraction), append(texts, t.Progress.Text)
+		}
+	}
+	if ids != nil {
+		batch.Queue(c.store.names.In(progressSQL), ids, numbers, fractions, texts)
+	}
 }
 
 func orNever(expire time.Duration) *int64 {

@@ -11,7 +11,7 @@ import (
 
 // Beat implements driver.Store for the stores that embed a Database.
 func (d *Database) Beat(ctx context.Context, b driver.Beat) error {
-	return d.Tx(ctx, func(db DB) error {
+	if err := d.Tx(ctx, func(db DB) error {
 		if err := d.writeWorker(ctx, db, b); err != nil {
 			return err
 		}
@@ -22,7 +22,10 @@ func (d *Database) Beat(ctx context.Context, b driver.Beat) error {
 			return err
 		}
 		return d.writeCounts(ctx, db, b)
-	})
+	}); err != nil || b.Leave || b.Unseen == 0 {
+		return err
+	}
+	return d.deleteFinished(ctx)
 }
 
 func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error {
@@ -139,7 +142,7 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
-	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches} {
+	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches, d.deleteProgress} {
 		if err := deleteOld(ctx, db); err != nil {
 			return err
 		}
@@ -190,6 +193,12 @@ func (d *Database) writeErrors(ctx context.Context, db DB, b driver.Beat) error 
 
 // DeleteFound deletes the rows of a table whose ids a SELECT returns.
 func (d *Database) DeleteFound(ctx context.Context, db DB, table string, s *Statement) error {
+	_, err := d.deleteFound(ctx, db, table, s)
+	return err
+}
+
+// deleteFound is DeleteFound, and returns how many rows were found.
+func (d *Database) deleteFound(ctx context.Context, db DB, table string, s *Statement) (int, error) {
 	var found []int64
 	if err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var id int64
@@ -197,12 +206,12 @@ func (d *Database) DeleteFound(ctx context.Context, db DB, table string, s *Stat
 		found = append(found, id)
 		return err
 	}); err != nil {
-		return err
+		return 0, err
 	}
 	for ids := range slices.Chunk(found, 500) { // with more PostgreSQL would scan the table
 		if err := d.Delete(ctx, db, table, ids); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(found), nil
 }

@@ -15,6 +15,7 @@ type Database struct {
 	Dialect Dialect
 	Prefix  string // before the names of tables and indexes
 	DB      DB     // the store's pool, or the caller's transaction
+	Bound   bool   // DB is the caller's transaction
 
 	// Tx runs f in a transaction at READ COMMITTED: in one of the store's own, which is repeated after a deadlock, or in the caller's.
 	Tx func(ctx context.Context, f func(DB) error) error

@@ -48,6 +48,29 @@ func (d *Database) Limits(ctx context.Context) ([]Limit, error) {
 	return limits, err
 }
 
+// Rules returns all limits, and how long finished jobs are kept: by queue or pattern, and under the empty name for all queues. It is one
+// statement, because workers ask once a second.
+func (d *Database) Rules(ctx context.Context) (limits []Limit, keep map[string]time.Duration, err error) {
+	keep = map[string]time.Duration{}
+	s := d.Statement("SELECT queue, max_running, rate, rate_ms, burst, -1 FROM %s UNION ALL ", d.Table("job_limits"))
+	s.Add("SELECT queue, 0, 0, 0, 0, keep_ms FROM %s WHERE keep_ms IS NOT NULL", d.Table("job_queues"))
+	err = s.Each(ctx, d.DB, func(scan func(...any) error) error {
+		var l Limit
+		var ms, kept int64
+		if err := scan(Reading(&l.Queue, &l.Running, &l.Rate, &ms, &l.Burst, &kept)...); err != nil {
+			return err
+		}
+		if kept >= 0 {
+			keep[l.Queue] = Milliseconds(kept)
+			return nil
+		}
+		l.Per = Milliseconds(max(ms, 1))
+		limits = append(limits, l)
+		return nil
+	})
+	return limits, keep, err
+}
+
 // clock is the database's time as microseconds since 1970.
 func (s *Statement) clock() string {
 	if s.Dialect.Now == "" {

@@ -30,7 +30,7 @@ func within(t time.Time) time.Time {
 
 // Reading returns arguments for Scan in place of dest, which accept any value, so that one bad row does not stop a list. A number that dest
 // cannot hold becomes the nearest that it can, and a value that is not a number becomes 0. NULL is the zero value. Text is made valid UTF-8.
-// Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, bool, string, []byte or time.Time.
+// Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, float64, bool, string, []byte or time.Time.
 func Reading(dest ...any) []any {
 	scanners := make([]any, len(dest))
 	for i, d := range dest {
@@ -50,6 +50,10 @@ func (r *reader) Scan(value any) error {
 		*d = int(min(max(number(value), math.MinInt), math.MaxInt))
 	case *int16:
 		*d = int16(min(max(number(value), math.MinInt16), math.MaxInt16))
+	case *float64:
+		if *d, _ = strconv.ParseFloat(strings.TrimSpace(words(value)), 64); math.IsNaN(*d) {
+			*d = 0
+		}
 	case *bool:
 		*d = truth(value)
 	case *string:

@@ -35,6 +35,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		answer, work, err := s.look(ctx, x, whole, plan)
 		if err != nil || !work {
 			plan.Done(&answer)
+			answer.Keep = s.turns.Keep()
 			return answer, err
 		}
 	}
@@ -55,6 +56,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	}
 	e.noteAsked()
 	plan.Done(&e.answer)
+	e.answer.Keep = s.turns.Keep()
 	return e.answer, nil
 }
 

@@ -39,7 +39,9 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		deleteJobs:     {byID},
 		releaseJobs:    {byID},
 		insertFailed:   {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
+		insertFinished: {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
 		touchJobs:      {byID},
+		writeProgress:  {},
 		giveBackJobs:   {"SCAN jobs USING INDEX jobs_expiry"}, // all that is reserved
 		requeueJobs:    {byID, "SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
 		reserveJobs:    {byID, "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},

@@ -24,6 +24,7 @@ func (e *exchange) settle(ctx context.Context) error {
 	var next []driver.NewJob
 	var released [][5]any
 	var failed [][3]any
+	var kept [][7]any
 	for i, settlement := range e.asked.Settle {
 		if lost[i] {
 			e.answer.Lost = append(e.answer.Lost, settlement.Reservation)
@@ -32,6 +33,9 @@ func (e *exchange) settle(ctx context.Context) error {
 		switch id := settlement.ID; settlement.Outcome {
 		case driver.Delete:
 			done, next = append(done, id), append(next, settlement.Push...)
+			if settlement.Keep != nil {
+				kept = append(kept, e.kept(id, settlement.Keep))
+			}
 		case driver.Release:
 			released = append(released, [5]any{
 				id, e.now + settlement.Delay.Microseconds(), settlement.GiveBack, settlement.Exception, settlement.KeepStarted,
@@ -47,6 +51,9 @@ func (e *exchange) settle(ctx context.Context) error {
 		return err
 	}
 	if err := e.fail(ctx, failed); err != nil {
+		return err
+	}
+	if err := e.keep(ctx, kept); err != nil {
 		return err
 	}
 	if err := e.delete(ctx, done); err != nil || next == nil {
@@ -150,5 +157,36 @@ func (e *exchange) fail(ctx context.Context, jobs [][3]any) error {
 		return nil
 	}
 	_, err := e.db.Exec(ctx, e.sql.text[insertFailed], toJSON(jobs), e.now)
+	return err
+}
+
+// insertFinished copies the jobs of ?1, [[id, name, outcome, result, worker, started_at or null, keep_until], …], finished at ?2.
+var insertFinished = newStatement(`
+INSERT INTO "job_finished" (job_id, queue, name, priority, payload, attempts, outcome, result, worker, created_at, started_at,
+	finished_at, keep_until)
+SELECT job.id, queue, json_extract(given.value, '$[1]'), priority, payload, attempts, json_extract(given.value, '$[2]'),
+	json_extract(given.value, '$[3]'), json_extract(given.value, '$[4]'), created_at,
+	coalesce(json_extract(given.value, '$[5]'), reserved_at), ?2, json_extract(given.value, '$[6]')
+FROM json_each(?1) AS given CROSS JOIN "jobs" AS job
+WHERE job.id = json_extract(given.value, '$[0]')
+ORDER BY given.key`)
+
+// kept is a job for insertFinished.
+func (e *exchange) kept(id int64, k *driver.Keep) [7]any {
+	row := [7]any{id, k.Name, k.Outcome, nil, k.Worker, nil, e.now + k.For.Microseconds()}
+	if k.Result != nil {
+		row[3] = string(k.Result)
+	}
+	if !k.Started.IsZero() {
+		row[5] = k.Started.UnixMicro()
+	}
+	return row
+}
+
+func (e *exchange) keep(ctx context.Context, jobs [][7]any) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	_, err := e.db.Exec(ctx, e.sql.text[insertFinished], toJSON(jobs), e.now)
 	return err
 }

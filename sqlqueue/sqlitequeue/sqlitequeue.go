@@ -126,6 +126,7 @@ func (s *store) bind(tx sqldb.Executor) *store {
 	bound.bound = true
 	bound.tx = func(ctx context.Context, f func(sqldb.Executor) error) error { return s.asWriter(ctx, tx, f) }
 	database := *s.Database
+	database.Bound = true
 	database.DB = sqldb.SQL(tx, translate)
 	database.Tx, database.Insert = onDB(bound.tx), bound.pushIn
 	bound.Database = &database

@@ -23,19 +23,33 @@ func (e *exchange) touch(ctx context.Context) error {
 		return err
 	}
 	var jobs [][3]any
+	var progress [][3]any
 	for i, touch := range e.asked.Touch {
 		if lost[i] {
 			e.answer.Lost = append(e.answer.Lost, touch.Reservation)
 			continue
 		}
 		jobs = append(jobs, [3]any{touch.ID, e.end(touch.Expire), touch.Start})
+		if p := touch.Progress; p != nil {
+			progress = append(progress, [3]any{touch.ID, p.Fraction, p.Text})
+		}
 	}
 	if len(jobs) == 0 {
 		return nil
 	}
-	_, err = e.db.Exec(ctx, e.sql.text[touchJobs], toJSON(jobs))
+	if _, err := e.db.Exec(ctx, e.sql.text[touchJobs], toJSON(jobs)); err != nil || progress == nil {
+		return err
+	}
+	_, err = e.db.Exec(ctx, e.sql.text[writeProgress], toJSON(progress), e.now)
 	return err
 }
+
+// writeProgress writes how far the jobs of ?1 are, [[id, fraction, text], …], at ?2.
+var writeProgress = newStatement(`
+INSERT INTO "job_progress" (job_id, fraction, text, at)
+SELECT json_extract(given.value, '$[0]'), CAST(json_extract(given.value, '$[1]') AS REAL), json_extract(given.value, '$[2]'), ?2
+FROM json_each(?1) AS given WHERE true
+ON CONFLICT (job_id) DO UPDATE SET fraction = excluded.fraction, text = excluded.text, at = excluded.at`)
 
 // end returns when a reservation ends: nil for never.
 func (e *exchange) end(expire time.Duration) any {

@@ -101,6 +101,7 @@ var subjects = []struct {
 	{"lanes", laneCases},
 	{"settle", settleCases},
 	{"next", nextCases},
+	{"finished", finishedCases},
 	{"batches", batchCases},
 	{"schedules", scheduleCases},
 	{"encryption", encryptionCases},

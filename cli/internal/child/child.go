@@ -60,6 +60,12 @@ func (e *ReleaseError) Error() string {
 	return fmt.Sprintf("the command released the job for %v", e.Delay)
 }
 
+// What a line begins with that a command prints for its worker: how far it is, and its result.
+const (
+	ProgressLine = "sqlqueue:progress "
+	ResultLine   = "sqlqueue:result "
+)
+
 // Job is what a command is told.
 type Job struct {
 	ID       int64
@@ -69,6 +75,11 @@ type Job struct {
 	Payload  []byte
 	Data     []byte
 	Trace    string // TRACEPARENT, or empty
+
+	// Told gets each line that the command prints, on standard output or, if its processes serve several jobs, on standard error, and
+	// reports whether it was for the worker: then it is not passed on. It gets the result of an answer as a ResultLine. It is called from
+	// other goroutines. Nil: every line is passed on.
+	Told func(line string) bool
 }
 
 // Settings are what holds for every child.
@@ -155,7 +166,12 @@ func (c Command) startCommand(job Job) (*process, error) {
 	}
 	defer theirs.Close()
 	emit := func(line string) { c.emit(job, line) }
-	p, err := c.start(c.Args, environment(job), theirs, nil, emit, emit)
+	output := func(line string) {
+		if job.Told == nil || !job.Told(line) {
+			emit(line)
+		}
+	}
+	p, err := c.start(c.Args, environment(job), theirs, nil, output, emit)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}

@@ -52,6 +52,8 @@ type answerLine struct {
 	Delay   *float64 `json:"delay"` // in seconds, of release and snooze
 	Error   string   `json:"error"` // of error and fail
 	Last    bool     `json:"last"`  // the process takes no more jobs
+
+	Result json.RawMessage `json:"result"` // of done
 }
 
 // parseAnswer reads the answer to a job.
@@ -80,6 +82,8 @@ func parseAnswer(line string, id int64) (a answerLine, err error) {
 		return a, fmt.Errorf("its delay of %g seconds is out of range", *a.Delay)
 	case a.Error != "" && a.Outcome != outcomeError && a.Outcome != outcomeFail:
 		return a, fmt.Errorf("it has an error, and the outcome is %s", a.Outcome)
+	case a.Result != nil && a.Outcome != outcomeDone:
+		return a, fmt.Errorf("it has a result, and the outcome is %s", a.Outcome)
 	}
 	a.Error = cmp.Or(valid(a.Error), "the command gave no reason")
 	return a, nil

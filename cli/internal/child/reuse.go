@@ -107,6 +107,9 @@ func (r *Reused) ask(ctx context.Context, c *reused, job Job, line []byte) error
 		}
 		r.idle.put(c, !a.Last && ctx.Err() == nil && (r.Jobs == 0 || c.jobs < r.Jobs), &r.Settings)
 	}
+	if a.Result != nil && job.Told != nil && !job.Told(ResultLine+string(a.Result)) {
+		return errors.New("the result of the command's answer cannot be kept: it may have 64 KiB")
+	}
 	if cause := context.Cause(ctx); cause != nil && a.Outcome == outcomeError {
 		return withWords(cause, a.Error)
 	}
@@ -193,7 +196,9 @@ func (c *reused) print(line string) {
 	c.mu.Lock()
 	job := c.job
 	c.mu.Unlock()
-	c.emit(job, line)
+	if job.Told == nil || !job.Told(line) {
+		c.emit(job, line)
+	}
 }
 
 func (c *reused) usable() bool {

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/child"
@@ -27,7 +30,7 @@ func execHandler(atOnce context.Context, command command, backoff worker.Backoff
 		defer end()
 		err := command.Run(ctx, child.Job{
 			ID: job.ID, Name: job.Name, Queue: job.Queue, Attempts: job.Attempts, Payload: job.Payload, Data: job.Data,
-			Trace: string(job.Trace),
+			Trace: string(job.Trace), Told: func(line string) bool { return told(job.JobInfo, line) },
 		})
 		var failed *child.FailError
 		var released *child.ReleaseError
@@ -47,6 +50,22 @@ func execHandler(atOnce context.Context, command command, backoff worker.Backoff
 		}
 		return err
 	}
+}
+
+// told reads a line of a command that is for the worker: "sqlqueue:progress 0.4 text" or "sqlqueue:result JSON". It reports whether it was
+// one: a wrong one is passed on, for people to see.
+func told(job worker.JobInfo, line string) bool {
+	if value, ok := strings.CutPrefix(line, child.ProgressLine); ok {
+		number, text, _ := strings.Cut(strings.TrimSpace(value), " ")
+		fraction, err := strconv.ParseFloat(number, 64)
+		if err != nil || math.IsNaN(fraction) {
+			return false
+		}
+		job.Progress(fraction, strings.TrimSpace(text))
+		return true
+	}
+	value, ok := strings.CutPrefix(line, child.ResultLine)
+	return ok && json.Valid([]byte(value)) && job.SetResult(json.RawMessage(value)) == nil
 }
 
 // endsWith returns a context that also ends when the other one does.

@@ -33,7 +33,7 @@ final class Queue
 
     /**
      * Pushes a job. The delay is in seconds; a smaller priority runs first. Settings are the payload's: tries, timeout, backoff,
-     * max_exceptions, retry_until, then, catch. Returns the job's id, or null if the queue has a job with the unique key already.
+     * max_exceptions, keep, retry_until, then, catch. Returns the job's id, or null if the queue has a job with the unique key already.
      */
     public function push(
         string $name,

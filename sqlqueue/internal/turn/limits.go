@@ -20,10 +20,11 @@ const (
 	idle       = 10 * time.Minute // how long after its last time a permit is deleted
 )
 
-// rules are the limits that operators have set, as they were up to lane.Interval ago.
+// rules are the limits that operators have set, and what they have said about keeping finished jobs, as they were up to lane.Interval ago.
 type rules struct {
 	mu     sync.Mutex
 	by     map[string]sqldb.Limit
+	keep   map[string]time.Duration // how long finished jobs are kept; it is never changed
 	loaded time.Time
 	swept  time.Time
 	after  string          // where the next sweep goes on
@@ -45,17 +46,24 @@ func (r *rules) load(ctx context.Context, d *sqldb.Database) error {
 	if fresh {
 		return nil
 	}
-	limits, err := d.Limits(ctx)
+	limits, keep, err := d.Rules(ctx)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.by, r.loaded = map[string]sqldb.Limit{}, now
+	r.by, r.keep, r.loaded = map[string]sqldb.Limit{}, keep, now
 	for _, l := range limits {
 		r.by[l.Queue] = l
 	}
 	return nil
+}
+
+// Keep is Exchanged.Keep.
+func (t *Turns) Keep() map[string]time.Duration {
+	t.rules.mu.Lock()
+	defer t.rules.mu.Unlock()
+	return t.rules.keep
 }
 
 // concern reports whether a queue has limits.
