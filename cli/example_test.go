@@ -51,6 +51,7 @@ func Example() {
 	// applied 5 create_job_schedules
 	// applied 6 add_vitals_errors_operations
 	// applied 7 create_job_finished
+	// applied 8 create_job_names_sizes
 	// 1
 	// invoice for order 42
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -119,6 +120,29 @@ func TestStatsOnTerminals(t *testing.T) {
 		}
 		golden(t, "stats.txt", s.ok("stats", "--queue", "mail"))
 		golden(t, "stats.json", anyTime.ReplaceAllString(s.ok("stats", "--queue", "mail", "--since", "5m", "--json"), `"TIME"`))
+	})
+}
+
+func TestNamesOnTerminals(t *testing.T) {
+	t.Parallel()
+	atFixedTime(t, func(t *testing.T) {
+		s := migrated(t)
+		minute := time.Now().Truncate(time.Minute).Add(-10 * time.Minute).UnixMicro()
+		for i, name := range []string{"send_invoice", "resize_image", "漢字テスト", ""} {
+			var run, wait driver.Histogram
+			for j := range 200 {
+				run.Add(time.Duration((j+1)*(i+1)*(i+1)) * 7 * time.Millisecond)
+				wait.Add(time.Duration(j*(i+1)) * 31 * time.Microsecond)
+			}
+			s.exec("INSERT INTO job_names (minute, queue, name, done, failed, released, run, wait) VALUES (?, ?, ?, ?, ?, 10, ?, ?)",
+				minute, []string{"mail", "images", "mail", ""}[i], name, 190-i, i, run.String(), wait.String())
+		}
+		for _, columns := range []uint16{80, 200} {
+			shown, _ := s.onTerminal(columns, "", "names")
+			golden(t, fmt.Sprintf("names-%d.txt", columns), shown)
+		}
+		golden(t, "names.txt", s.ok("names"))
+		golden(t, "names.json", anyTime.ReplaceAllString(s.ok("names", "--queue", "images", "--last", "5m", "--json")+s.ok("names", "--queue", "images", "--last", "15m", "--json"), `"TIME"`))
 	})
 }
 

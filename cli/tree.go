@@ -77,7 +77,7 @@ func (e *env) groups() []commandGroup {
 	return []commandGroup{
 		{"Push and run jobs", []*cobra.Command{pushCommand(e), laterCommand(e), workCommand(e), listenCommand(e), batchesCommand(e), scheduleCommand(e)}},
 		{"Watch", []*cobra.Command{
-			queuesCommand(e), statsCommand(e), workersCommand(e), monitorCommand(e), dashboardCommand(e), operationsCommand(e),
+			queuesCommand(e), statsCommand(e), namesCommand(e), workersCommand(e), monitorCommand(e), dashboardCommand(e), operationsCommand(e),
 		}},
 		{"Look after jobs", []*cobra.Command{
 			jobsCommand(e), clearCommand(e), failedCommand(e), retryCommand(e), forgetCommand(e), flushCommand(e), pruneFailedCommand(e),

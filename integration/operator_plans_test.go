@@ -278,7 +278,9 @@ func (p *plans) fillForOperators(t *testing.T) {
 }
 
 // largeTables are those of which statements are looked at.
-var largeTables = []string{"jobs", "failed_jobs", "job_counts", "job_errors", "job_finished", "job_schedules", "job_batches", "job_permits"}
+var largeTables = []string{
+	"jobs", "failed_jobs", "job_counts", "job_errors", "job_finished", "job_schedules", "job_batches", "job_permits", "job_names", "job_sizes",
+}
 
 // recorded notes the statements of a queue.
 type recorded struct {

@@ -55,10 +55,10 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 	return of
 }
 
-// take moves what is to be written now into a beat.
-func (c *counts) take(b *driver.Beat, now time.Time) {
+// take moves what is to be written into a beat, if it is time to, which it reports.
+func (c *counts) take(b *driver.Beat, now time.Time) bool {
 	if now.Sub(c.written) < countsEvery-2*early && !b.Leave { // with every second beat, both of which may be early
-		return
+		return false
 	}
 	for _, of := range c.of {
 		b.Counts = append(b.Counts, *of)
@@ -67,6 +67,7 @@ func (c *counts) take(b *driver.Beat, now time.Time) {
 	if now.Sub(c.cleared) >= oldCountsEvery {
 		b.OldCounts, c.cleared = driver.CountsKept, now
 	}
+	return true
 }
 
 // restore takes back what a beat has not written.

@@ -270,6 +270,10 @@ func (j *journal) schedulesFailed(err error) {
 	j.say(j.to.Warn, "a schedule has not come", slog.String("error", textOf(err)))
 }
 
+func (j *journal) upkeepFailed(err error) {
+	j.say(j.to.Warn, "cannot measure the queues and merge counts", slog.String("error", textOf(err)))
+}
+
 func (j *journal) throttleFailed(queue string, err error) {
 	j.say(j.to.Warn, "cannot pause a queue that is to rest: other workers go on with it",
 		slog.String("queue", queue), slog.String("error", textOf(err)))

@@ -32,6 +32,7 @@ type loop struct {
 	presence presence  // the worker's row in the database
 	batches  *batches  // which batches have ended
 	schedule *schedules
+	upkeep   *upkeep
 	rests    *throttles // queues that rest
 	wake     *wake      // when to ask for jobs again
 	limits   *limits    // the reasons to stop
@@ -67,6 +68,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	l.batches = &batches{talk: l.talk, log: l.log}
 	l.reports.batches = l.batches
 	l.schedule = &schedules{talk: l.talk, log: l.log, none: true}
+	l.upkeep = &upkeep{talk: l.talk, log: l.log}
 	l.rests = &throttles{talk: l.talk, log: l.log}
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),
@@ -77,7 +79,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		started: time.Now(), memory: memoryUse{limit: config.MaxMemory},
 	}
 	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
-	l.presence = presence{vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, failures: &l.reports.failures, worker: driver.Worker{
+	l.presence = presence{vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, names: &l.reports.names, failures: &l.reports.failures, worker: driver.Worker{
 		ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
 	}}
 	return l
@@ -111,6 +113,7 @@ func (l *loop) work(ctx, handlers context.Context) error {
 	l.receiveSecond()
 	l.beatFailed(l.presence.await())
 	l.schedule.await()
+	l.upkeep.stop()
 	l.batches.last(ctx)
 	l.presence.leave(ctx)
 	return l.leftover()
@@ -128,6 +131,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 		l.batches.turn(ctx, time.Now())
 		if l.stopping.reason == "" {
 			l.schedule.turn(ctx, time.Now())
+			l.upkeep.turn(ctx, time.Now())
 		}
 	}
 	l.giveBackWaiting(time.Now())

@@ -25,6 +25,7 @@ type presence struct {
 	vitals   func(*driver.Worker) // writes how the worker is
 	talk     *talk
 	counts   *counts
+	names    *names
 	failures *failures
 
 	written  bool
@@ -67,7 +68,9 @@ func (p *presence) every() time.Duration {
 
 // take moves what is to be written into a beat.
 func (p *presence) take(b *driver.Beat, now time.Time) {
-	p.counts.take(b, now)
+	if p.counts.take(b, now) {
+		p.names.take(b)
+	}
 	if n := p.failures.take(b, now); n > 0 {
 		p.talk.log.errorsLeftOut(n)
 	}
@@ -83,6 +86,7 @@ func (p *presence) await() error {
 	p.underway = nil
 	if err != nil {
 		p.counts.restore(p.last)
+		p.names.restore(p.last)
 		p.failures.restore(p.last)
 		return err
 	}

@@ -16,6 +16,7 @@ type reporter struct {
 	slots     *slots
 	emitter   *emitter
 	counts    counts
+	names     names
 	batches   *batches
 	failures  failures
 	unhandled int // how often a job was put back because there is no handler of its name
@@ -28,7 +29,9 @@ func (p *reporter) ended(r *run, now time.Time) {
 		p.unhandled++
 	}
 	p.log.ended(r, p.unhandled, p.logDone)
+	waited := p.waited(r)
 	p.counts.ended(r, now)
+	p.names.ended(r, waited, now)
 	p.batches.note(r.info.Queue)
 	p.failures.ended(r, now)
 
@@ -36,7 +39,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 		p.emitter.job("TimedOut", on.TimedOut, r)
 	}
 	result := &Result{
-		Outcome: v.kind.outcome(), TimedOut: r.timedOut, Waited: p.waited(r), Took: r.took, Delay: v.delay, Err: v.err,
+		Outcome: v.kind.outcome(), TimedOut: r.timedOut, Waited: waited, Took: r.took, Delay: v.delay, Err: v.err,
 	}
 	p.meter.ended(r, result)
 	switch v.kind {

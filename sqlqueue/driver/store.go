@@ -3,7 +3,7 @@ package driver
 import "context"
 
 // SchemaVersion is the version of the tables that the stores work with.
-const SchemaVersion = 7
+const SchemaVersion = 8
 
 // Store keeps the jobs of a Queue in a database. It decides nothing: the caller says which jobs to reserve, when a reservation expires and
 // how a job ends. Each method works on many jobs at once, in one transaction.

@@ -102,6 +102,9 @@ type Beat struct {
 	// Counts are added to what workers have counted.
 	Counts []Count
 
+	// Names are added to what workers have counted by name.
+	Names []*NameCount
+
 	// OldCounts is the age from which counts are deleted, at most a thousand rows by one Beat. 0: nothing is deleted. A Beat also deletes
 	// unique keys whose time has passed, pauses of Throttle that ended long ago, and batches that were closed BatchesKept ago.
 	OldCounts time.Duration

@@ -110,7 +110,12 @@ func (t *tables) queues(ctx context.Context, most int64) ([]QueueInfo, error) {
 	if most == 0 {
 		err = t.countAll(ctx, queue)
 	} else {
-		err = t.countTo(ctx, most, queue)
+		var sizes []sqldb.QueueSize
+		sizes, err = t.Sizes(ctx, most)
+		for _, s := range sizes {
+			info := queue(s.Queue)
+			info.Ready, info.Delayed, info.Reserved, info.Failed, info.Oldest = s.Ready, s.Delayed, s.Reserved, s.Failed, s.Oldest
+		}
 	}
 	if err != nil {
 		return nil, err

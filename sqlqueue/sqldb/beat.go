@@ -127,17 +127,11 @@ func (d *Database) deleteUnseen(ctx context.Context, db DB, b driver.Beat) error
 
 // writeCounts inserts a worker's counts, and deletes old ones: at most a thousand, except those that another transaction has locked.
 func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error {
-	for counts := range slices.Chunk(b.Counts, 100) {
-		s := d.Statement("INSERT INTO %s (minute, queue, pushed, done, failed, released) VALUES ", d.Table("job_counts"))
-		for i, c := range counts {
-			if i > 0 {
-				s.Add(", ")
-			}
-			s.Add("(%s, %s, %d, %d, %d, %d)", s.Time(c.Minute), s.Arg(c.Queue), c.Pushed, c.Done, c.Failed, c.Released)
-		}
-		if _, err := s.Exec(ctx, db); err != nil {
-			return err
-		}
+	if err := d.insertCounts(ctx, db, b.Counts); err != nil {
+		return err
+	}
+	if err := d.insertNames(ctx, db, 0, b.Names); err != nil {
+		return err
 	}
 	if b.OldCounts == 0 {
 		return nil
@@ -150,6 +144,22 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	s := d.Statement("SELECT id FROM %s%s", d.Table("job_counts"), d.Force("job_counts_minute"))
 	s.Add(" WHERE minute < %s ORDER BY minute LIMIT 1000 %s", s.Ago(b.OldCounts), d.Dialect.SkipLocked)
 	return d.DeleteFound(ctx, db, "job_counts", s)
+}
+
+func (d *Database) insertCounts(ctx context.Context, db DB, all []driver.Count) error {
+	for counts := range slices.Chunk(all, 100) {
+		s := d.Statement("INSERT INTO %s (minute, queue, pushed, done, failed, released) VALUES ", d.Table("job_counts"))
+		for i, c := range counts {
+			if i > 0 {
+				s.Add(", ")
+			}
+			s.Add("(%s, %s, %d, %d, %d, %d)", s.Time(c.Minute), s.Arg(c.Queue), c.Pushed, c.Done, c.Failed, c.Released)
+		}
+		if _, err := s.Exec(ctx, db); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeErrors inserts a worker's failed runs, and deletes old ones: at most a thousand by age and a thousand by number, except those that

@@ -125,7 +125,11 @@ WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO job_errors (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at)
 SELECT n / 4, 'queue-1', 'x', n % 4, 'released', 'no', '', 'w', 1, n * 60000000 FROM n;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
-INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELECT n * 60000000, 'w', 'cli', 'cancel', '', '', 1 FROM n`)
+INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELECT n * 60000000, 'w', 'cli', 'cancel', '', '', 1 FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO job_names (step, minute, queue, name, done) SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60000000, 'queue-1', 'x', 1 FROM n;
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO job_sizes (step, minute, queue, ready, delayed, reserved, failed, oldest_ms) SELECT 60, n * 60000000, 'queue-1', 1, 1, 1, 1, 1 FROM n`)
 	ctx := t.Context()
 	of := &noted{DB: s.DB}
 	database := *s.Database
@@ -187,6 +191,31 @@ INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELEC
 				"SEARCH job_operations USING COVERING INDEX job_operations_at (at<?)",
 				"SEARCH job_operations USING INTEGER PRIMARY KEY (rowid<?)",
 			}},
+			"names": {func(o *operator.Operator) error { _, err := o.Names(ctx, time.Hour); return err }, []string{
+				"SEARCH job_names USING INDEX job_names_step (step=? AND minute>?)",
+			}},
+			"sizes": {func(o *operator.Operator) error { _, err := o.Sizes(ctx, "queue-1", time.Hour); return err }, []string{
+				"SEARCH job_sizes USING PRIMARY KEY (step=? AND minute>?)",
+			}},
+			"upkeep": {func(*operator.Operator) error {
+				if _, err := of.Exec(ctx, "UPDATE job_upkeep SET minute = 0, counted = 0"); err != nil {
+					return err
+				}
+				return database.Upkeep(ctx)
+			}, []string{
+				"SCAN jobs USING INDEX jobs_expiry", // all that is reserved
+				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue=?)",
+				"SEARCH failed_jobs USING COVERING INDEX failed_jobs_queue (queue>?)",
+				"SEARCH job_counts", // its greatest id
+				"SEARCH job_counts USING INTEGER PRIMARY KEY (rowid>?)",
+				"SEARCH job_names USING COVERING INDEX job_names_step (step=? AND minute<?)",
+				"SEARCH job_names USING INDEX job_names_step (step=? AND minute<?)",
+				"SEARCH job_sizes USING PRIMARY KEY (step=?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at>?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)",
+				"SEARCH jobs USING INDEX jobs_ready (queue>?)",
+			}},
 			"groups": {func(o *operator.Operator) error {
 				_, err := o.FailedGroups(ctx, operator.FailedFilter{}, 1000)
 				return err
@@ -231,7 +260,8 @@ INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELEC
 			for _, statement := range of.statements {
 				for _, step := range explain(t, db, statement) {
 					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " job_counts") ||
-						strings.Contains(step, " job_errors") || strings.Contains(step, " job_operations") {
+						strings.Contains(step, " job_errors") || strings.Contains(step, " job_operations") ||
+						strings.Contains(step, " job_names") || strings.Contains(step, " job_sizes") {
 						got[step] = true
 					}
 				}

@@ -113,6 +113,7 @@ var subjects = []struct {
 	{"search", searchCases},
 	{"counts", countsCases},
 	{"errors", runErrorCases},
+	{"names and sizes", namesCases},
 	{"operations", operationCases},
 	{"subscriptions", subscriptionCases},
 	{"control", controlCases},

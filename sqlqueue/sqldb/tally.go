@@ -1,0 +1,241 @@
+package sqldb
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
+
+// QueueSize is what a queue, or a level of queues, holds.
+type QueueSize struct {
+	Queue                            string
+	Ready, Delayed, Reserved, Failed int64
+	Oldest                           time.Time // since when the oldest ready job has been available; zero: none is ready
+}
+
+// Sizes counts what each queue holds, up to most for each number. It goes by the indexes, lane by lane, so that it takes no longer when
+// there are millions more.
+func (d *Database) Sizes(ctx context.Context, most int64) ([]QueueSize, error) {
+	return d.sizes(ctx, &tally{Database: d, most: most})
+}
+
+// levelSizes is Sizes by the first level of the queues, for at most levels of them. A number of the queues below a level may be too small
+// if they have more than 2 * most jobs that wait.
+func (d *Database) levelSizes(ctx context.Context, most int64, levels int) ([]QueueSize, error) {
+	return d.sizes(ctx, &tally{Database: d, most: most, levels: levels})
+}
+
+func (d *Database) sizes(ctx context.Context, t *tally) (sizes []QueueSize, err error) {
+	if t.now, err = d.Clock(ctx); err != nil {
+		return nil, err
+	}
+	t.of, t.expiring = map[string]*QueueSize{}, map[lane]int64{}
+	for _, count := range []func(context.Context) error{t.addReserved, t.addJobs, t.addFailed} {
+		if err := count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.of)) {
+		sizes = append(sizes, *t.of[name])
+	}
+	return sizes, nil
+}
+
+// tally counts what is in jobs and failed_jobs.
+type tally struct {
+	*Database
+	most     int64
+	levels   int // how many first levels are counted; 0: queues are counted, all of them
+	now      time.Time
+	of       map[string]*QueueSize
+	expiring map[lane]int64 // reserved jobs that will expire
+}
+
+type lane struct {
+	queue    string
+	priority int
+}
+
+// size is the one to which the jobs of a queue are added.
+func (t *tally) size(queue string) *QueueSize {
+	if t.levels > 0 {
+		queue = driver.FirstLevel(queue)
+	}
+	if t.of[queue] == nil {
+		t.of[queue] = &QueueSize{Queue: queue}
+	}
+	return t.of[queue]
+}
+
+// each calls queue for each queue that a table has rows of in an index that begins with the queue, or below for all queues below a level.
+func (t *tally) each(ctx context.Context, table, index, condition string, queue, below func(name string) error) error {
+	side, after := ">", ""
+	for n := 1; t.levels == 0 || n <= t.levels; n++ {
+		name, ok, err := t.nextQueue(ctx, table, index, condition, side, after)
+		if err != nil || !ok {
+			return err
+		}
+		side, after = ">", name
+		if level := driver.FirstLevel(name); t.levels > 0 && level != name {
+			side, after = ">=", level+"0" // 0 comes after /
+			err = below(level)
+		} else {
+			err = queue(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tally) nextQueue(ctx context.Context, table, index, condition, side, after string) (queue string, ok bool, err error) {
+	s := t.Statement("SELECT queue FROM %s%s", t.Table(table), t.Force(index))
+	s.Add(" WHERE queue %s %s%s ORDER BY queue LIMIT 1", side, s.Arg(after), condition)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
+		ok = true
+		return scan(&queue)
+	})
+	return queue, ok, err
+}
+
+func (t *tally) addJobs(ctx context.Context) error {
+	return t.each(ctx, "jobs", "jobs_ready", t.Dialect.Waiting,
+		func(name string) error { return t.lanes(ctx, t.size(name)) },
+		func(level string) error { return t.addBelow(ctx, t.size(level)) })
+}
+
+// addBelow adds the jobs that wait in the queues below a level.
+func (t *tally) addBelow(ctx context.Context, size *QueueSize) error {
+	var all, ready int64
+	var oldest time.Time
+	due := "CASE WHEN available_at <= %s THEN "
+	s := t.Statement("SELECT count(*), count(")
+	s.Add(due+"1 END), ", s.Time(t.now))
+	s.Add(t.Dialect.Micros, "min("+strings.Replace(due, "%s", s.Time(t.now), 1)+"available_at END)")
+	s.Add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue > %s%s AND NOT reserved LIMIT %d) AS below", s.Arg(size.Queue+"/"), s.within(size.Queue+"/"), 2*t.most)
+	err := s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(Reading(&all, &ready, &oldest)...) })
+	if ready > 0 && (size.Oldest.IsZero() || oldest.Before(size.Oldest)) {
+		size.Oldest = oldest
+	}
+	size.Ready, size.Delayed = min(size.Ready+ready, t.most), min(size.Delayed+all-ready, t.most)
+	return err
+}
+
+// lanes counts the ready and the delayed jobs of a queue.
+func (t *tally) lanes(ctx context.Context, size *QueueSize) error {
+	const before = -1 << 15 // the least priority
+	priority, ok, err := t.nextPriority(ctx, size.Queue, before-1)
+	for ; ok && err == nil; priority, ok, err = t.nextPriority(ctx, size.Queue, priority) {
+		if err := t.lane(ctx, size, lane{size.Queue, priority}); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (t *tally) nextPriority(ctx context.Context, queue string, after int) (priority int, ok bool, err error) {
+	s := t.Statement("SELECT priority FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue = %s", s.Arg(queue))
+	s.Add(" AND priority > %d%s ORDER BY priority LIMIT 1", after, t.Dialect.Waiting)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
+		ok = true
+		return scan(&priority)
+	})
+	return priority, ok, err
+}
+
+// lane counts the ready and the delayed jobs of a lane. It reads the index alone: where that has reserved jobs too, all of them available
+// before now, their number is taken off.
+func (t *tally) lane(ctx context.Context, size *QueueSize, l lane) error {
+	var reserved int64
+	if t.Dialect.Endless != "" {
+		endless, err := t.endless(ctx, l)
+		if err != nil {
+			return err
+		}
+		size.Reserved = min(size.Reserved+endless, t.most)
+		reserved = endless + t.expiring[l]
+	}
+	ready, oldest, err := t.entries(ctx, l, "<=", t.Dialect.Waiting, max(t.most-size.Ready, 1)+reserved) // at least one: it may be the oldest
+	if err != nil {
+		return err
+	}
+	if ready -= reserved; reserved > 0 && ready > 0 {
+		if _, oldest, err = t.entries(ctx, l, "<=", " AND NOT reserved", 1); err != nil {
+			return err
+		}
+	}
+	if ready > 0 && (size.Oldest.IsZero() || oldest.Before(size.Oldest)) {
+		size.Oldest = oldest
+	}
+	size.Ready = min(size.Ready+max(ready, 0), t.most)
+	delayed, _, err := t.entries(ctx, l, ">", t.Dialect.Waiting, t.most-size.Delayed)
+	size.Delayed += delayed
+	return err
+}
+
+// entries counts the entries of a lane that are available before (<=) or after (>) now, and returns the time of the first.
+func (t *tally) entries(ctx context.Context, l lane, side, condition string, most int64) (count int64, first time.Time, err error) {
+	s := t.Statement("SELECT count(*), "+t.Dialect.Micros, "min(available_at)")
+	s.Add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.Arg(l.queue), l.priority, condition, side)
+	s.Add("%s ORDER BY available_at LIMIT %d) AS lane", s.Time(t.now), most)
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(Reading(&count, &first)...) })
+	return count, first, err
+}
+
+// endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are
+// reserved first, they are at the lane's beginning: it looks no further when most jobs there are not reserved.
+func (t *tally) endless(ctx context.Context, l lane) (count int64, err error) {
+	for look := int64(1000); ; look *= 4 {
+		s := t.Statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+		s.Add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s",
+			s.Arg(l.queue), l.priority, look, t.Dialect.Endless)
+		err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&count) })
+		if err != nil || count+t.expiring[l] < look/2 {
+			return count, err
+		}
+	}
+}
+
+// addReserved counts the reserved jobs of all queues. There are no more of them than workers can run.
+func (t *tally) addReserved(ctx context.Context) error {
+	s := t.Statement("SELECT queue, priority, count(*) FROM %s%s WHERE %s GROUP BY queue, priority",
+		t.Table("jobs"), t.Force("jobs_expiry"), t.Dialect.Reserved)
+	return s.Each(ctx, t.DB, func(scan func(...any) error) error {
+		var l lane
+		var n int64
+		err := scan(&l.queue, &l.priority, &n)
+		t.expiring[l] = n
+		size := t.size(l.queue)
+		size.Reserved = min(size.Reserved+n, t.most)
+		return err
+	})
+}
+
+// addFailed counts the failed jobs.
+func (t *tally) addFailed(ctx context.Context) error {
+	const index = "failed_jobs_queue"
+	count := func(size *QueueSize, where func(*Statement)) error {
+		s := t.Statement("SELECT count(*) FROM (SELECT id FROM %s%s WHERE ", t.Table("failed_jobs"), t.Force(index))
+		where(s)
+		s.Add(" LIMIT %d) AS f", t.most)
+		var n int64
+		err := s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&n) })
+		size.Failed = min(size.Failed+n, t.most)
+		return err
+	}
+	return t.each(ctx, "failed_jobs", index, "",
+		func(name string) error {
+			return count(t.size(name), func(s *Statement) { s.Add("queue = %s", s.Arg(name)) })
+		},
+		func(level string) error {
+			return count(t.size(level), func(s *Statement) { s.Add("queue > %s%s", s.Arg(level+"/"), s.within(level+"/")) })
+		})
+}
