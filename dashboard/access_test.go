@@ -84,7 +84,7 @@ func TestButtons(t *testing.T) {
 		s := serve(t, s.q, s.d, as(role))
 		for _, page := range []string{
 			"/", "/queue?name=mail", "/jobs", fmt.Sprintf("/jobs/%d", id), "/done", "/failed", "/failed/1", "/workers", "/schedules",
-			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity",
+			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity", "/names", "/names/show?queue=mail&name=a",
 			"/subscriptions", "/settings",
 		} {
 			body := s.get(page)

@@ -15,7 +15,7 @@ import (
 type series struct {
 	Begin  time.Time
 	Step   time.Duration
-	Pushed []int64
+	Pushed []int64 // nil: not known
 	Done   []int64
 	Failed []int64
 	Again  []int64 // runs that ended with an error or a release, and whose jobs run again
@@ -88,16 +88,19 @@ func chartOf(s series) chart {
 		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
 	}
 	n := len(s.Done)
-	span := time.Duration(n-1) * s.Step
-	apart := time.Duration(n) * s.Step / 6
-	for at := s.Begin.Truncate(apart).Add(apart); at.Sub(s.Begin) <= span; at = at.Add(apart) {
-		c.Xs = append(c.Xs, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(s.Begin))/float64(span)), Text: at.UTC().Format("15:04")})
-	}
+	span := time.Duration(n) * s.Step
+	c.Xs = timeTicks(s.Begin, s.Step, n)
 	for i := range s.Done {
 		at := s.Begin.Add(time.Duration(i) * s.Step)
-		c.Rows = append(c.Rows, chartRow{at, at.UTC().Format("15:04"), s.Done[i], s.Failed[i], s.Pushed[i]})
+		row := chartRow{At: at, Minute: timeText(at, span), Done: s.Done[i], Failed: s.Failed[i]}
+		if s.Pushed != nil {
+			row.Pushed = s.Pushed[i]
+		}
+		c.Rows = append(c.Rows, row)
 	}
-	c.Label = say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), roughly(time.Duration(n)*s.Step))
+	if c.Label = say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), roughly(span)); s.Pushed == nil {
+		c.Label = say("chart.label2", sum(s.Done), sum(s.Failed), roughly(span))
+	}
 	return c
 }
 

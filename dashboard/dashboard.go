@@ -85,6 +85,9 @@ type Dashboard struct {
 	permits   shared[permits]
 	batches   shared[[]operator.Batch]
 	errs      [3]shared[[]operator.ErrorGroup] // of each of errorSpans
+
+	names    [len(nameSpans)]shared[operator.NameCounts]
+	allSizes [len(chartSpans)]shared[[]operator.SizePart] // of all queues
 }
 
 // New returns the dashboard of a Queue. It returns an error if the Config is wrong.
@@ -133,6 +136,12 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	d.batches = shared[[]operator.Batch]{fresh: batchesFresh, load: d.loadBatches}
 	for i, span := range errorSpans {
 		d.errs[i].fresh, d.errs[i].load = groupsFresh, d.loadErrors(span.Duration)
+	}
+	for i, span := range nameSpans {
+		d.names[i].fresh, d.names[i].load = span.fresh, d.loadNames(span.last)
+	}
+	for i, span := range chartSpans {
+		d.allSizes[i].fresh, d.allSizes[i].load = sizesFresh, d.loadSizes(span.last)
 	}
 	return d, nil
 }

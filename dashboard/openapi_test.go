@@ -26,6 +26,8 @@ type answer struct {
 
 const aQuery, aLimit = "conditions, as in the page's field of search", "how many at most: 1 to 100, default 50"
 
+const aRange = "how far back: 1h, 24h, 7d or 30d; default 1h"
+
 var answers = map[string]answer{
 	"/api/v1/queues": {"Queues, with their sizes and rates", []apiQueue{}, nil},
 	"/api/v1/counts": {"What was pushed, done and failed in each minute", []apiStats{}, []string{
@@ -51,6 +53,13 @@ var answers = map[string]answer{
 	}},
 	"/api/v1/errorgroups": {"Runs that went wrong, grouped by their errors", []operator.ErrorGroup{}, []string{
 		"range", "how far back: 1h, 24h or 7d; default 1h",
+	}},
+	"/api/v1/names": {"How the jobs of each name ran", []operator.NameStats{}, []string{"range", aRange, "queue", "the first level of queues: only these"}},
+	"/api/v1/nametrend": {"How the jobs of a name ran over time, the oldest part first", []operator.NamePart{}, []string{
+		"queue", "the first level of the queues", "name", "the name", "range", aRange,
+	}},
+	"/api/v1/sizes": {"What queues held over time, the oldest part first", []operator.SizePart{}, []string{
+		"queue", "the first level of queues; default: all queues", "range", aRange,
 	}},
 	"/api/v1/operations": {"Who has changed what, the newest first", []operator.Operation{}, []string{
 		"before", "an id: only those before it", "limit", aLimit,

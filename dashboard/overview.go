@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -27,9 +29,7 @@ type overviewData struct {
 	Slots, Workers, Dead             int
 	All                              queueRow // operators' controls of all queues
 	Queues                           []queueRow
-	Chart                            chart
-	Range                            string
-	Ranges                           []string
+	charts
 }
 
 // rateOver is what rates are taken over.
@@ -82,10 +82,9 @@ func (v *visit) overview() error {
 		d.Workers++
 		d.Slots += slots(w)
 	}
-	if d.Chart, d.Range, err = v.chart(s, nil); err != nil {
+	if d.charts, err = v.charts(s, nil); err != nil {
 		return err
 	}
-	d.Ranges = []string{"1h", "24h", "48h"}
 	return v.render(http.StatusOK, "overview", &page{Title: say("overview"), Here: "overview", Live: true, D: d})
 }
 
@@ -108,20 +107,66 @@ func rowOf(info operator.QueueInfo, s snapshot) queueRow {
 	}
 }
 
-// chart draws the last hour, or what ?range= says, of a queue or of all.
-func (v *visit) chart(s snapshot, queue *string) (c chart, span string, err error) {
-	switch span = v.query.Get("range"); span {
-	case "24h", "48h":
-		counts, err := v.history.get(v.ctx())
-		if err != nil {
-			return c, span, err
+// chartSpan is a period, and the time of each point of its chart. Step 0: the chart is of the counts by name, which are kept longer.
+type chartSpan struct {
+	name       string
+	last, step time.Duration
+}
+
+// chartSpans are the periods that the charts of queues offer.
+var chartSpans = [...]chartSpan{
+	{"1h", time.Hour, time.Minute}, {"24h", 24 * time.Hour, 10 * time.Minute}, {"48h", 48 * time.Hour, 20 * time.Minute},
+	{"7d", 7 * 24 * time.Hour, 0}, {"30d", operator.NamesKept, 0},
+}
+
+// charts are those of a queue, or of all.
+type charts struct {
+	Chart  chart
+	Sizes  lines
+	Range  string
+	Ranges []string
+}
+
+// charts draws the last hour, or what ?range= says, of a queue or of all. Further back, and in sizes, a queue's first level counts as one.
+func (v *visit) charts(s snapshot, queue *string) (c charts, err error) {
+	i := 0
+	for j, other := range chartSpans {
+		c.Ranges = append(c.Ranges, other.name)
+		if other.name == v.query.Get("range") {
+			i = j
 		}
-		if span == "24h" {
-			return chartOf(seriesOf(counts, queue, 24*time.Hour, 10*time.Minute)), span, nil
-		}
-		return chartOf(seriesOf(counts, queue, 48*time.Hour, 20*time.Minute)), span, nil
 	}
-	return chartOf(seriesOf(s.Counts, queue, time.Hour, time.Minute)), "1h", nil
+	span := chartSpans[i]
+	c.Range = span.name
+	var level *string
+	var sizes []operator.SizePart
+	if queue == nil {
+		sizes, err = v.allSizes[i].get(v.ctx())
+	} else {
+		first := driver.FirstLevel(*queue)
+		level = &first
+		sizes, err = v.operator.Sizes(v.ctx(), first, span.last)
+	}
+	if err != nil {
+		return c, err
+	}
+	c.Sizes = sizesChart(sizes)
+	if span.step == 0 {
+		i := slices.IndexFunc(nameSpans[:], func(of nameSpan) bool { return of.name == span.name })
+		counts, err := v.names[i].get(v.ctx())
+		if err == nil {
+			c.Chart = chartOf(levelSeries(counts, level))
+		}
+		return c, err
+	}
+	counts := s.Counts
+	if span.last > time.Hour {
+		if counts, err = v.history.get(v.ctx()); err != nil {
+			return c, err
+		}
+	}
+	c.Chart = chartOf(seriesOf(counts, queue, span.last, span.step))
+	return c, nil
 }
 
 // told describes operators' controls of a queue.

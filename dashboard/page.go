@@ -55,7 +55,8 @@ func (p *page) May(method, pattern string) (bool, error) {
 type place struct{ Key, Path string }
 
 var places = []place{
-	{"overview", ""}, {"jobs", "jobs"}, {"done", "done"}, {"failed", "failed"}, {"errors", "errors"}, {"workers", "workers"}, {"schedules", "schedules"},
+	{"overview", ""}, {"jobs", "jobs"}, {"done", "done"}, {"failed", "failed"}, {"errors", "errors"}, {"names", "names"}, {"workers", "workers"},
+	{"schedules", "schedules"},
 	{"batches", "batches"}, {"subscriptions", "subscriptions"}, {"activity", "activity"},
 	{"push", "push"}, {"settings", "settings"},
 }
@@ -99,6 +100,8 @@ var functions = template.FuncMap{
 	"num64":     func(n int) string { return grouped(int64(n)) },
 	"chartpart": newChartPart,
 	"lasted":    lasted,
+	"seconds":   inSeconds,
+	"sortable":  newSortable,
 	"missed": func() []sqlqueue.Missed {
 		return []sqlqueue.Missed{sqlqueue.OneMissed, sqlqueue.SkipMissed, sqlqueue.AllMissed}
 	},

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 type queueData struct {
 	queueRow
-	Known   bool // it has jobs, or controls
+	Level   string // the first of its name
+	Known   bool   // it has jobs, or controls
 	Workers int
 	Expire  string
 	Groups  groups
@@ -19,9 +21,7 @@ type queueData struct {
 	Each    string // the name of the limit of each queue below
 	Limit   limitForm
 	Keep    keepForm
-	Chart   chart
-	Range   string
-	Ranges  []string
+	charts
 }
 
 func (v *visit) queuePage() error { return v.showQueue(http.StatusOK, nil) }
@@ -54,16 +54,16 @@ func (v *visit) showQueue(status int, typed *limitForm) error {
 	if d.Groups, d.Limits, err = v.groupsOf(name, s); err != nil {
 		return err
 	}
+	d.Level = driver.FirstLevel(name)
 	if d.Each = name + "/*"; typed != nil {
 		d.Limit = *typed
 	}
 	if d.Keep, err = v.keepOf(name); err != nil {
 		return err
 	}
-	if d.Chart, d.Range, err = v.chart(s, &name); err != nil {
+	if d.charts, err = v.charts(s, &name); err != nil {
 		return err
 	}
-	d.Ranges = []string{"1h", "24h", "48h"}
 	return v.render(status, "queue", &page{Title: brief(80, name), Here: "overview", Live: true, D: d})
 }
 

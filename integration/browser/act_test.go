@@ -314,3 +314,26 @@ func TestBulkStops(t *testing.T) {
 		}
 	})
 }
+
+// TestNames: names are sorted by the column that is clicked, and lead to their charts, without JavaScript too.
+func TestNames(t *testing.T) {
+	once(t, func(t *testing.T, s *site) {
+		s.beat("w1", "app-1/worker", "mail")
+		for _, disabled := range []bool{false, true} {
+			b := newTab(t, emulation.SetScriptExecutionDisabled(disabled))
+			b.open(s.url + "names")
+			if got := b.text("tbody tr td a"); got != "send_invoice" {
+				t.Errorf("without JavaScript: %v: the name with the most runs is %q", disabled, got)
+			}
+			b.follow(`th a[href*="sort=run95"]`)
+			if got := b.text("tbody tr td a"); got != "remind" {
+				t.Errorf("without JavaScript: %v: the slowest name is %q", disabled, got)
+			}
+			b.follow("tbody tr td a")
+			b.shows("As a table")
+			if n := is[int](b, `document.querySelectorAll("[aria-labelledby=h-names-run] polyline.line-b").length`); n == 0 {
+				t.Errorf("without JavaScript: %v: the page of a name has no line of p95", disabled)
+			}
+		}
+	})
+}

@@ -21,7 +21,7 @@ var looks = []struct {
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		empty := []string{
-			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity",
+			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity", "names",
 			"subscriptions",
 		}
 		b := newTab(t)
@@ -37,6 +37,7 @@ func TestEveryPage(t *testing.T) {
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
 			"batches", "batches/1", "errors", "errors/1", "activity",
+			"names", "names?sort=run95&range=24h", "names/show?queue=mail&name=send_invoice", "?range=30d", "queue?name=mail&range=7d",
 			"subscriptions", "settings",
 			"bulk/cancel?q=queue:mail", "bulk/retry?q=queue:images", "bulk/clear?q=queue:mail", "queue?name=tenants", "schedules",
 			"schedules/show?name=report", "schedules/new?when=@daily",

@@ -19,6 +19,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // site is a database with a queue, and a dashboard of it.
@@ -182,7 +183,31 @@ func (s *site) beat(id, name string, queues ...string) {
 	again := run
 	again.Attempt = 2
 	errs := []driver.RunError{run, again}
-	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts, Errors: errs}); err != nil {
+	var names []*driver.NameCount
+	for i := range 60 {
+		n := &driver.NameCount{Minute: minute.Add(-time.Duration(i+1) * time.Minute), Queue: queues[0]}
+		for j, name := range []string{"send_invoice", "remind"} {
+			n := *n
+			n.Name, n.Done, n.Failed = name, int64(40+i*i%37)/int64(j+1), int64(i%7/6)
+			for k := range n.Done + n.Failed {
+				n.Run.Add(time.Duration(1+k%10+int64(j)*100) * time.Millisecond)
+				n.Wait.Add(time.Duration(k) * time.Millisecond)
+			}
+			names = append(names, &n)
+		}
+	}
+	if err := s.q.Beat(s.t.Context(), driver.Beat{Worker: w, Counts: counts, Errors: errs, Names: names}); err != nil {
+		s.t.Fatal(err)
+	}
+	store, err := s.q.Store(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	db, err := sqldb.Of(store)
+	if err == nil {
+		err = db.Upkeep(s.t.Context())
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -108,6 +108,14 @@ func fillShop(ctx context.Context, db *sql.DB, q *sqlqueue.Queue) error {
 			beat.Counts = append(beat.Counts, driver.Count{
 				Queue: k.queue, Minute: minute.Add(-time.Duration(i+1) * time.Minute), Done: done, Failed: failed, Released: failed,
 			})
+			name := &driver.NameCount{
+				Minute: minute.Add(-time.Duration(i+1) * time.Minute), Queue: k.queue, Name: k.name, Done: done, Failed: failed, Released: failed,
+			}
+			for range done + 2*failed {
+				name.Run.Add(time.Duration(rand.ExpFloat64() * float64(80*time.Millisecond))) //nolint:gosec // the same
+				name.Wait.Add(time.Duration(rand.ExpFloat64() * float64(time.Second)))        //nolint:gosec // the same
+			}
+			beat.Names = append(beat.Names, name)
 		}
 	}
 	if err := q.Beat(ctx, beat); err != nil {
