@@ -49,7 +49,7 @@ func TestNamesPlans(t *testing.T) {
 				"SELECT job_id, queue, 0, payload, 1, '', '', created_at FROM failed_jobs")
 		}
 		for i := range 60 {
-			mustExec(t, db, fmt.Sprintf("INSERT INTO job_sizes (step, minute, queue, ready, delayed, reserved, failed, oldest_ms) "+
+			mustExec(t, db, fmt.Sprintf("INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) "+
 				"SELECT DISTINCT 60, minute, 'queue-%d', 1, 1, 1, 1, 1 FROM job_names", i))
 		}
 		for _, table := range sent.tables {

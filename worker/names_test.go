@@ -94,7 +94,7 @@ func TestCountsOfTooManyNames(t *testing.T) {
 		const more = 20
 		b.mux.HandleAll(func(context.Context, *raw) error { return nil })
 		for i := range driver.NamesMost + more {
-			b.raw(fmt.Sprintf(`{"job":"send %s %d"}`, strings.Repeat("漢", i%200), i))
+			b.raw(fmt.Sprintf(`{"job":"send %d %s"}`, i, strings.Repeat("漢", i%200)))
 		}
 		b.drain(worker.Config{})
 		got := b.names()

@@ -35,7 +35,7 @@ CREATE TABLE `job_sizes` (
         COMMENT 'The first level of the queues: mail for mail and mail/42, empty for all queues',
     ready     BIGINT NOT NULL
         COMMENT 'Jobs that are due and wait: 10,000 for a queue stands for so many or more, as in the other columns',
-    delayed   BIGINT NOT NULL
+    not_due   BIGINT NOT NULL
         COMMENT 'Jobs that are not due yet',
     reserved  BIGINT NOT NULL
         COMMENT 'Jobs that workers have',

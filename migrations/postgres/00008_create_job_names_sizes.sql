@@ -33,7 +33,7 @@ CREATE TABLE "job_sizes" (
     minute    timestamptz NOT NULL,
     queue     text        COLLATE "C" NOT NULL,
     ready     bigint      NOT NULL,
-    delayed   bigint      NOT NULL,
+    not_due   bigint      NOT NULL,
     reserved  bigint      NOT NULL,
     failed    bigint      NOT NULL,
     oldest_ms bigint      NOT NULL,
@@ -45,7 +45,7 @@ COMMENT ON COLUMN "job_sizes".step IS 'Of how many minutes these are the greates
 COMMENT ON COLUMN "job_sizes".minute IS 'The start of these minutes';
 COMMENT ON COLUMN "job_sizes".queue IS 'The first level of the queues: mail for mail and mail/42; empty for all queues';
 COMMENT ON COLUMN "job_sizes".ready IS 'Jobs that are due and wait; 10,000 for a queue stands for so many or more, as in the other columns';
-COMMENT ON COLUMN "job_sizes".delayed IS 'Jobs that are not due yet';
+COMMENT ON COLUMN "job_sizes".not_due IS 'Jobs that are not due yet';
 COMMENT ON COLUMN "job_sizes".reserved IS 'Jobs that workers have';
 COMMENT ON COLUMN "job_sizes".failed IS 'Failed jobs';
 COMMENT ON COLUMN "job_sizes".oldest_ms IS 'For how many milliseconds the oldest ready job has been due';

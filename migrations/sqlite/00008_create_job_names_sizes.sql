@@ -26,13 +26,13 @@ CREATE TABLE "job_sizes" (
     minute    INTEGER NOT NULL,  -- the start of these minutes
     queue     TEXT    NOT NULL,  -- the first level of the queues: mail for mail and mail/42; empty for all queues
     ready     INTEGER NOT NULL,  -- jobs that are due and wait; 10,000 for a queue stands for so many or more, as in the other columns
-    delayed   INTEGER NOT NULL,  -- jobs that are not due yet
+    not_due   INTEGER NOT NULL,  -- jobs that are not due yet
     reserved  INTEGER NOT NULL,  -- jobs that workers have
     failed    INTEGER NOT NULL,  -- failed jobs
     oldest_ms INTEGER NOT NULL,  -- for how many milliseconds the oldest ready job has been due
     PRIMARY KEY (step, minute, queue),
     CHECK (typeof(step) = 'integer' AND typeof(minute) = 'integer' AND typeof(queue) = 'text' AND typeof(oldest_ms) = 'integer'),
-    CHECK (typeof(ready) = 'integer' AND typeof(delayed) = 'integer' AND typeof(reserved) = 'integer' AND typeof(failed) = 'integer')
+    CHECK (typeof(ready) = 'integer' AND typeof(not_due) = 'integer' AND typeof(reserved) = 'integer' AND typeof(failed) = 'integer')
 ) WITHOUT ROWID;
 
 -- One row, so that one worker each minute measures the queues and merges counts.

@@ -31,7 +31,7 @@ func (o *Operator) Sizes(ctx context.Context, queue string, since time.Duration)
 		parts[i].Begin = counts.Begin.Add(time.Duration(i) * counts.Step)
 	}
 	s := t.statement("SELECT "+t.Dialect.Micros, "minute")
-	s.Add(", queue, ready, delayed, reserved, failed, oldest_ms FROM %s", t.Table("job_sizes"))
+	s.Add(", queue, ready, not_due, reserved, failed, oldest_ms FROM %s", t.Table("job_sizes"))
 	s.Add(" WHERE step IN (1, 60) AND minute >= %s", s.Time(counts.Begin))
 	s.Add(" AND queue IN ('', %s)", s.Arg(storable(queue)))
 	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {

@@ -116,7 +116,7 @@ func (d *Database) writeSizes(ctx context.Context, now time.Time) error {
 // insertSizes inserts sizes, as they were at now.
 func (d *Database) insertSizes(ctx context.Context, db DB, step int, minute time.Time, sizes []QueueSize, now time.Time) error {
 	for part := range slices.Chunk(sizes, 100) {
-		s := d.Statement("INSERT INTO %s (step, minute, queue, ready, delayed, reserved, failed, oldest_ms) VALUES ", d.Table("job_sizes"))
+		s := d.Statement("INSERT INTO %s (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) VALUES ", d.Table("job_sizes"))
 		for i, q := range part {
 			if i > 0 {
 				s.Add(", ")
@@ -154,7 +154,7 @@ func (d *Database) mergeSizes(ctx context.Context, db DB, now time.Time) (more b
 		s.Add(" WHERE step = 1 AND minute >= %s", s.Time(hour))
 		s.Add(" AND minute < %s", s.Time(hour.Add(time.Hour)))
 	}
-	s = d.Statement("SELECT queue, max(ready), max(delayed), max(reserved), max(failed), max(oldest_ms) FROM %s", d.Table("job_sizes"))
+	s = d.Statement("SELECT queue, max(ready), max(not_due), max(reserved), max(failed), max(oldest_ms) FROM %s", d.Table("job_sizes"))
 	where(s)
 	s.Add(" GROUP BY queue")
 	var sizes []QueueSize
@@ -187,11 +187,13 @@ func (d *Database) deleteOldSizes(ctx context.Context, db DB) error {
 	return err
 }
 
-// countsBatch is how many rows of job_counts are merged in one transaction.
-const countsBatch = 1000
+const (
+	countsBatch = 1000                  // how many rows of job_counts are merged in one transaction
+	mostCounted = 1_000_000_000_000_000 // the greatest number that SQLite's tables take
+)
 
-// mergeCounts merges rows of the same minute and queue in job_counts that were inserted since the last time. Those that are inserted in a
-// transaction that ends meanwhile may stay as they are. Nothing but the number of rows depends on it.
+// mergeCounts merges rows of the same minute and queue in job_counts that were inserted since the last time, its own of that time among them.
+// Those that are inserted in a transaction that ends meanwhile may stay as they are. Nothing but the number of rows depends on it.
 func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error) {
 	var from, newest int64
 	s := d.Statement("SELECT counted FROM %s", d.Table("job_upkeep"))
@@ -199,7 +201,8 @@ func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error
 	if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(Reading(&from)...) }); err != nil {
 		return false, err
 	}
-	if newest, err = d.newestCount(ctx, db); err != nil || newest == from {
+	s = d.Statement("SELECT max(id) FROM %s", d.Table("job_counts"))
+	if err := s.Each(ctx, db, func(scan func(...any) error) error { return scan(Reading(&newest)...) }); err != nil || newest == from {
 		return false, err
 	}
 	if newest < from { // SQLite begins again when the table was empty
@@ -222,7 +225,11 @@ func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error
 			sums[k] = &driver.Count{Minute: Time(minute), Queue: c.Queue}
 		}
 		sum := sums[k]
-		sum.Pushed, sum.Done, sum.Failed, sum.Released = sum.Pushed+c.Pushed, sum.Done+c.Done, sum.Failed+c.Failed, sum.Released+c.Released
+		add := func(to *int64, n int64) { *to += min(max(n, 0), mostCounted+1) }
+		add(&sum.Pushed, c.Pushed)
+		add(&sum.Done, c.Done)
+		add(&sum.Failed, c.Failed)
+		add(&sum.Released, c.Released)
 		rows[k] = append(rows[k], from)
 		read++
 		return err
@@ -232,7 +239,7 @@ func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error
 	var merged []driver.Count
 	var gone []int64
 	for k, ids := range rows {
-		if len(ids) > 1 {
+		if s := sums[k]; len(ids) > 1 && max(s.Pushed, s.Done, s.Failed, s.Released) <= mostCounted {
 			merged, gone = append(merged, *sums[k]), append(gone, ids...)
 		}
 	}
@@ -247,22 +254,10 @@ func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error
 			}
 		}
 	}
-	if !more && len(merged) > 0 { // so that the new rows are not read again
-		if from, err = d.newestCount(ctx, db); err != nil {
-			return false, err
-		}
-	}
 	s = d.Statement("UPDATE %s SET counted = %d", d.Table("job_upkeep"), from)
 	s.Add(" WHERE queue = %s", s.Arg(""))
 	_, err = s.Exec(ctx, db)
 	return more, err
-}
-
-// newestCount is the greatest id of job_counts.
-func (d *Database) newestCount(ctx context.Context, db DB) (id int64, err error) {
-	s := d.Statement("SELECT max(id) FROM %s", d.Table("job_counts"))
-	err = s.Each(ctx, db, func(scan func(...any) error) error { return scan(Reading(&id)...) })
-	return id, err
 }
 
 // namesStep says from what age on rows of job_names are merged.
