@@ -115,7 +115,9 @@ func jobTable(jobs []sqlqueue.Job, now time.Time) *term.Grid {
 }
 
 func jobsShowCommand(e *env) *cobra.Command {
-	find := func(o *operator.Operator, ctx context.Context, id int64) (shownJob, error) { return findJob(ctx, o, id) }
+	find := func(o *operator.Operator, ctx context.Context, id int64) (shownJob, error) {
+		return findJob(ctx, o, id)
+	}
 	return showCommand(e, "Show a job in full, also one that is done and kept", `  sqlqueue jobs show 42 --json`, find, showJob)
 }
 
