@@ -94,6 +94,7 @@ func TestE3_Schemas(t *testing.T) {
 	checkSchema(t, "limits", c.ok("limit", "list", "--json"))
 	checkSchema(t, "queues", c.ok("queues", "--json"))
 	checkSchema(t, "stats", c.ok("stats", "--json"))
+	checkSchema(t, "names", c.ok("names", "--json"))
 	checkSchema(t, "failed_groups", c.ok("failed", "list", "--group", "--json"))
 	checkSchema(t, "operations", c.ok("operations", "--json"))
 	checkSchema(t, "migrations", c.ok("migrate", "status", "--json"))
