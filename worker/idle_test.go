@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,13 +18,13 @@ type counting struct {
 	driver.Scheduler
 	driver.Batcher
 	silent                    bool
-	exchanges, looks, batches int
+	exchanges, looks, batches atomic.Int32
 }
 
 func (c *counting) Unwrap() driver.Store { return c.Store }
 
 func (c *counting) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	c.exchanges++
+	c.exchanges.Add(1)
 	answer, err := c.Store.Exchange(ctx, x)
 	if c.silent {
 		answer.Chores = nil
@@ -32,12 +33,12 @@ func (c *counting) Exchange(ctx context.Context, x driver.Exchange) (driver.Exch
 }
 
 func (c *counting) DueSchedules(ctx context.Context) ([]driver.Schedule, time.Time, time.Time, error) {
-	c.looks++
+	c.looks.Add(1)
 	return c.Scheduler.DueSchedules(ctx)
 }
 
 func (c *counting) LookBatches(ctx context.Context, look driver.BatchLook) (driver.BatchLooked, error) {
-	c.batches++
+	c.batches.Add(1)
 	return c.Batcher.LookBatches(ctx, look)
 }
 
@@ -65,16 +66,16 @@ func TestIdleWorkerAsksForNothingElse(t *testing.T) {
 		if err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "daily", Every: "24h", Job: sqlqueue.Named("x", nil)}); err != nil {
 			t.Fatal(err)
 		}
-		c.looks = 0
+		c.looks.Store(0)
 		b.handle(func(context.Context, *raw) error { return nil })
 		r := b.startOn(q, worker.Config{})
 		pass(time.Minute)
 		r.stop()
-		if c.looks > 0 || c.batches > 0 {
-			t.Errorf("in a minute it has looked %d times for schedules and %d times for batches", c.looks, c.batches)
+		if looks, batches := c.looks.Load(), c.batches.Load(); looks > 0 || batches > 0 {
+			t.Errorf("in a minute it has looked %d times for schedules and %d times for batches", looks, batches)
 		}
-		if c.exchanges > 65 {
-			t.Errorf("it has made %d exchanges in a minute", c.exchanges)
+		if n := c.exchanges.Load(); n > 65 {
+			t.Errorf("it has made %d exchanges in a minute", n)
 		}
 	})
 }
@@ -108,10 +109,10 @@ func TestSchedulesAndBatchesOfAnyStore(t *testing.T) {
 			}
 			pass(9 * time.Second)
 			ran.want(t, "scheduled", "finished")
-			c.looks = 0
+			c.looks.Store(0)
 			pass(100 * time.Second)
-			if silent == (c.looks <= 12) { // 5 times in 100 s, and once more after each
-				t.Errorf("silent: %v: it has looked for schedules %d times", silent, c.looks)
+			if looks := c.looks.Load(); silent == (looks <= 12) { // 5 times in 100 s, and once more after each
+				t.Errorf("silent: %v: it has looked for schedules %d times", silent, looks)
 			}
 		})
 	}
