@@ -9,7 +9,7 @@ import (
 
 const (
 	beatEvery   = 5 * time.Second  // how often a worker writes its row
-	tidyEvery   = time.Minute      // how often it removes the rows of dead workers
+	tidyEvery   = time.Minute      // how often an idle one removes old rows; a busy one does so whenever it writes counts
 	unseenFor   = 10 * time.Minute // after how long the row of a worker that does not write it any more is removed by the others
 	beatWithin  = 10 * time.Second // how long a beat may take
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
@@ -46,10 +46,10 @@ func (p *presence) beat(ctx context.Context, now time.Time) (err error) {
 	}
 	p.last, p.sentAt = driver.Beat{Worker: p.worker}, now
 	p.vitals(&p.last.Worker)
-	if now.Sub(p.tidiedAt) >= tidyEvery {
+	p.take(&p.last, now)
+	if len(p.last.Counts) > 0 || now.Sub(p.tidiedAt) >= tidyEvery {
 		p.last.Unseen, p.tidiedAt = unseenFor, now
 	}
-	p.take(&p.last, now)
 	beat := p.last
 	p.underway = begin(func() (struct{}, error) { return struct{}{}, p.talk.beat(ctx, beat, beatWithin) })
 	if p.written {
