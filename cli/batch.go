@@ -120,8 +120,8 @@ func batchesCreateCommand(e *env) *cobra.Command {
 		Short:   "Create a batch and print its id",
 		Args:    between(1, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				id, err := q.Batch(args[0]).Create(cmd.Context())
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				id, err := o.Queue().Batch(args[0]).Create(cmd.Context())
 				return printID(cmd.OutOrStdout(), id, err)
 			})
 		},
@@ -154,8 +154,8 @@ func batchesPushCommand(e *env) *cobra.Command {
 					return err
 				}
 			}
-			return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-				ids, err := q.BatchOf(id).Push(cmd.Context(), sqlqueue.Named(args[1], json.RawMessage(data)))
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				ids, err := o.Queue().BatchOf(id).Push(cmd.Context(), sqlqueue.Named(args[1], json.RawMessage(data)))
 				if err != nil {
 					return err
 				}
@@ -206,8 +206,8 @@ func batchesSealCommand(e *env) *cobra.Command {
 			}
 			callbacks = append(callbacks, make(next[0]))
 		}
-		return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			_, err := q.BatchOf(id).Seal(cmd.Context(), callbacks...)
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			_, err := o.Queue().BatchOf(id).Seal(cmd.Context(), callbacks...)
 			return err
 		})
 	}

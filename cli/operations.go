@@ -20,7 +20,7 @@ func operationsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "operations",
 		Short: "List who changed what: cancelled, retried, paused, …",
-		Long: "List operators' changes with who made them, newest first: cancel, release, edit, retry, forget, pause, restart and so on.\n" +
+		Long: "List operators' changes with who made them, newest first: push, cancel, edit, retry, forget, pause, limit and so on.\n" +
 			"Changes by this command are listed as user@host, via cli; other programs are listed if they identify themselves. Each entry\n" +
 			"is written in the transaction of its change. A bulk change has one for each thousand jobs. Entries are kept for 400 days.\n\n" +
 			"TARGET has the ids, the conditions or the new values, as JSON.",

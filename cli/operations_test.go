@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -14,8 +15,27 @@ func TestE8_Operations(t *testing.T) {
 	s := migrated(t)
 	s.ok("push", "a", "--queue", "mail")
 	s.ok("queues")
-	if out := s.ok("operations", "--json"); out != "[]\n" {
-		t.Errorf("before any change: %q", out)
+	s.ok("workers")
+	s.ok("schedule", "set", "report", "make_report", `{"token": "a secret"}`, "--daily", "02:30")
+	s.ok("schedule", "run", "report")
+	s.ok("limit", "mail", "--running", "3")
+	s.ok("batches", "create", "import")
+	s.ok("batches", "push", "1", "row")
+	s.ok("batches", "seal", "1")
+	s.ok("batches", "cancel", "1")
+	var first []operator.Operation
+	if err := json.Unmarshal([]byte(s.ok("operations", "--json")), &first); err != nil {
+		t.Fatal(err)
+	}
+	var actions []string
+	for _, o := range first {
+		actions = append(actions, o.Action)
+		if strings.Contains(o.Target, "secret") {
+			t.Errorf("got %+v", o)
+		}
+	}
+	if got := strings.Join(actions, ", "); got != "cancel, cancel batch, seal batch, push, create batch, limit, run schedule, set schedule, push" {
+		t.Errorf("got %s", got)
 	}
 	s.ok("pause", "--queue", "mail")
 	s.ok("jobs", "cancel", "1")
@@ -23,7 +43,11 @@ func TestE8_Operations(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.ok("operations", "--json")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || got[0].Action != "cancel" || got[0].Target != `{"ids":[1]}` || got[1].Action != "control" || got[1].Queue != "mail" {
+	if len(got) < 2 {
+		t.Fatalf("got %+v", got)
+	}
+	got, last := got[:2], got[0].ID
+	if got[0].Action != "cancel" || got[0].Target != `{"ids":[1]}` || got[1].Action != "control" || got[1].Queue != "mail" {
 		t.Fatalf("got %+v", got)
 	}
 	for _, o := range got {
@@ -31,10 +55,10 @@ func TestE8_Operations(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	}
-	if out := s.ok("operations"); strings.Count(out, "\n") != 3 || !strings.HasPrefix(out, "ID") || !strings.Contains(out, `{"ids":[1]}`) {
+	if out := s.ok("operations"); strings.Count(out, "\n") != len(first)+3 || !strings.HasPrefix(out, "ID") || !strings.Contains(out, `{"ids":[1]}`) {
 		t.Errorf("got\n%s", out)
 	}
-	if out := s.ok("operations", "--limit", "1", "--before", "2"); !strings.Contains(out, "control") || strings.Contains(out, "cancel") {
+	if out := s.ok("operations", "--limit", "1", "--before", fmt.Sprint(last)); !strings.Contains(out, "control") || strings.Contains(out, "cancel") {
 		t.Errorf("the next page is\n%s", out)
 	}
 	s.fails(2, []string{"0 is too small"}, "operations", "--limit", "0")

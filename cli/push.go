@@ -13,6 +13,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/cli/internal/settings"
 	"github.com/sqlqueue/sqlqueue/cli/internal/term"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 const pushLong = `DATA is a JSON value: an argument, @FILE, or - for standard input. Default {}.
@@ -170,8 +171,8 @@ func (p *pushing) run(cmd *cobra.Command, args []string) error {
 			options = append(options, of.option(job))
 		}
 	}
-	return p.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-		ids, err := p.push(cmd, q, sqlqueue.Named(args[0], data), options)
+	return p.withOperator(cmd.Context(), func(o *operator.Operator) error {
+		ids, err := p.push(cmd, o.Queue(), sqlqueue.Named(args[0], data), options)
 		var duplicate *sqlqueue.DuplicateError
 		if errors.As(err, &duplicate) {
 			for _, d := range duplicate.Duplicates {

@@ -110,14 +110,14 @@ func scheduleSetCommand(e *env) *cobra.Command {
 			}
 		}
 		job := sqlqueue.With(sqlqueue.Named(args[1], json.RawMessage(data)), sqlqueue.OnQueue(queues...), sqlqueue.Priority(priority))
-		return e.withQueue(cmd.Context(), func(q *sqlqueue.Queue) error {
-			if err := q.Schedule(cmd.Context(), sqlqueue.Schedule{
+		return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+			if err := o.Queue().Schedule(cmd.Context(), sqlqueue.Schedule{
 				Name: args[0], Cron: cron, Every: every, Zone: at.zone, Job: job, Missed: sqlqueue.Missed(missed), CatchUp: catchUp,
 				NoOverlap: noOverlap, Origin: shellOrigin,
 			}); err != nil {
 				return err
 			}
-			s, err := operator.New(q).Schedule(cmd.Context(), args[0])
+			s, err := o.Schedule(cmd.Context(), args[0])
 			if err == nil {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s comes next at %s\n", s.Name, inZone(s, s.NextAt))
 			}

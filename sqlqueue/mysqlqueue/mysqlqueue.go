@@ -26,7 +26,7 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
 	s := &store{db: db, known: &known{}}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx, Insert: s.pushIn}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx, Within: s.within, Insert: s.pushIn}
 	s.names = s.Names("{", "}") // nothing else in this package's SQL stands in braces
 	return sqlqueue.New(s, config)
 }
@@ -79,7 +79,9 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bind(tx sqldb.Executor) *store {
 	b := *s
 	b.bound = tx
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Bound: true, Tx: b.tx, Insert: b.pushIn}
+	b.Database = &sqldb.Database{
+		Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn,
+	}
 	return &b
 }
 

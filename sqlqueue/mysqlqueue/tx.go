@@ -20,6 +20,14 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	return s.own(ctx, func(on sqldb.Executor) error { return f(sqldb.SQL(on, translate)) })
 }
 
+// within is the Within of sqldb.Database.
+func (s *store) within(ctx context.Context, f func(sqldb.Store) error) error {
+	if s.bound != nil {
+		return f(s)
+	}
+	return s.own(ctx, func(on sqldb.Executor) error { return f(s.bind(on)) })
+}
+
 // They say everything about a transaction that a session may have set otherwise.
 const (
 	isolationSQL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"

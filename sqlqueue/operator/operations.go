@@ -21,7 +21,7 @@ type Operation struct {
 	At       time.Time `json:"at"`
 	Who      string    `json:"who"`
 	Via      string    `json:"via"`      // by what: "cli" for the command line
-	Action   string    `json:"action"`   // cancel, release, edit, retry, forget, control, limit, keep, set concurrency, subscribe, unsubscribe or reencrypt
+	Action   string    `json:"action"`   // such as push, cancel, edit, retry, limit or pause schedule
 	Queue    string    `json:"queue"`    // empty: it was not about one queue
 	Target   string    `json:"target"`   // ids, conditions or new values, as JSON, cut to 2,000 characters
 	Affected int64     `json:"affected"` // how many rows it has changed
@@ -35,7 +35,8 @@ type OperationFilter struct {
 }
 
 // As returns an Operator of the same Queue whose changes are written into the table of operations, each in the transaction of the change:
-// who makes them, and via what, such as a program, of which 191 characters are kept. With an empty who nothing is written.
+// who makes them, and via what, such as a program, of which 191 characters are kept. With an empty who nothing is written. For pushes,
+// schedules and batches see Queue.
 func (o *Operator) As(who, via string) *Operator {
 	return &Operator{queue: o.queue, who: textOf(who, 191), via: textOf(via, 191)}
 }
@@ -68,29 +69,34 @@ type change struct {
 	target        any // as JSON
 }
 
-// Tx runs a change in a transaction. F returns how many rows it has changed. This is the only way to a transaction, and the one place where
-// operations are written.
+// Tx runs a change in a transaction, and records it as an operation. F returns how many rows it has changed.
 func (t *tables) Tx(ctx context.Context, c change, f func(db sqldb.DB) (affected int, err error)) error {
 	return t.Database.Tx(ctx, func(db sqldb.DB) error {
 		affected, err := f(db)
 		if err != nil || affected == 0 || t.who == "" {
 			return err
 		}
-		target, err := json.Marshal(c.target)
-		if err != nil {
+		if err := t.record(ctx, db, c, affected); err != nil {
 			return err
 		}
-		s := t.statement("INSERT INTO %s (at, who, via, action, queue, target, affected) VALUES ", t.Table("job_operations"))
-		s.Add("(%s, ", s.Now())
-		s.Add("%s, %s, %s, %s, ", s.Arg(t.who), s.Arg(t.via), s.Arg(c.action), s.Arg(textOf(c.queue, 191)))
-		s.Add("%s, %d)", s.Arg(textOf(string(target), 2000)), affected)
-		if _, err := s.Exec(ctx, db); err != nil {
-			return err
-		}
-		s = t.statement("SELECT id FROM %s%s", t.Table("job_operations"), t.Force("job_operations_at"))
+		s := t.statement("SELECT id FROM %s%s", t.Table("job_operations"), t.Force("job_operations_at"))
 		s.Add(" WHERE at < %s ORDER BY at LIMIT 100 %s", s.Ago(OperationsKept), t.Dialect.SkipLocked)
 		return t.DeleteFound(ctx, db, "job_operations", s.Statement)
 	})
+}
+
+// record writes an operation in the transaction of its change.
+func (t *tables) record(ctx context.Context, db sqldb.DB, c change, affected int) error {
+	target, err := json.Marshal(c.target)
+	if err != nil {
+		return err
+	}
+	s := t.statement("INSERT INTO %s (at, who, via, action, queue, target, affected) VALUES ", t.Table("job_operations"))
+	s.Add("(%s, ", s.Now())
+	s.Add("%s, %s, %s, %s, ", s.Arg(t.who), s.Arg(t.via), s.Arg(c.action), s.Arg(textOf(c.queue, 191)))
+	s.Add("%s, %d)", s.Arg(textOf(string(target), 2000)), affected)
+	_, err = s.Exec(ctx, db)
+	return err
 }
 
 // textOf is the beginning of a text, at most so many characters, that every database takes.

@@ -117,7 +117,7 @@ func (o *Operator) RunSchedule(ctx context.Context, name string) (int64, error) 
 	if err != nil {
 		return 0, wrap("run schedule", err)
 	}
-	id, err := o.queue.PushScheduled(ctx, of)
+	id, err := o.recording(&change{"run schedule", of.Queue, map[string]any{"name": name}}).PushScheduled(ctx, of)
 	return id, wrap("run schedule", err)
 }
 

@@ -46,7 +46,7 @@ func open(pool connections, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		pool: pool, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, expiry: &lane.Set{},
 		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Insert: s.pushIn}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Within: s.within, Insert: s.pushIn}
 	s.names = s.Names(dialect.Quote, dialect.Quote) // nothing else in this package's SQL stands in double quotes
 	return sqlqueue.New(s, config)
 }
@@ -123,7 +123,7 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
 	b.pool, b.notified = nil, map[string]bool{}
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Bound: true, Tx: b.tx, Insert: b.pushIn}
+	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn}
 	return &b
 }
 

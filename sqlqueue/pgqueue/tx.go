@@ -27,6 +27,14 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	})
 }
 
+// within is the Within of sqldb.Database.
+func (s *store) within(ctx context.Context, f func(sqldb.Store) error) error {
+	if s.pool == nil {
+		return f(s)
+	}
+	return s.tx(ctx, func(db sqldb.DB) error { return f(s.bound(db)) })
+}
+
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
 
 // byIndexSQL leaves the planner only paths by index, for this transaction. Plans are made once for a connection and kept: one that was made

@@ -20,6 +20,9 @@ type Database struct {
 	// Tx runs f in a transaction at READ COMMITTED: in one of the store's own, which is repeated after a deadlock, or in the caller's.
 	Tx func(ctx context.Context, f func(DB) error) error
 
+	// Within is Tx with the store that is bound to the transaction, for what the store does in methods of its own.
+	Within func(ctx context.Context, f func(Store) error) error
+
 	// Insert is the store's push, in a transaction that Tx has begun.
 	Insert func(ctx context.Context, db DB, jobs []driver.NewJob) ([]driver.Pushed, error)
 }

@@ -113,7 +113,7 @@ func (*store) SingleWriter() {}
 func newStore(db *sql.DB, prefix string) *store {
 	s := &store{pool: db, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{}}
 	s.tx = s.write
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Insert: s.pushIn}
+	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Within: s.within, Insert: s.pushIn}
 	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
 	return s
 }
@@ -128,7 +128,7 @@ func (s *store) bind(tx sqldb.Executor) *store {
 	database := *s.Database
 	database.Bound = true
 	database.DB = sqldb.SQL(tx, translate)
-	database.Tx, database.Insert = onDB(bound.tx), bound.pushIn
+	database.Tx, database.Within, database.Insert = onDB(bound.tx), bound.within, bound.pushIn
 	bound.Database = &database
 	return &bound
 }

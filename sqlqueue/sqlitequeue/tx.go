@@ -14,6 +14,14 @@ func (s *store) write(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.inTurn(ctx, func() error { return s.transaction(ctx, f) })
 }
 
+// within is the Within of sqldb.Database.
+func (s *store) within(ctx context.Context, f func(sqldb.Store) error) error {
+	if s.bound {
+		return f(s)
+	}
+	return s.tx(ctx, func(tx sqldb.Executor) error { return f(s.bind(tx)) })
+}
+
 // promptly runs f in a transaction of the store's own, or the caller's, as the database's writer, so that its statements wait for nobody.
 func (s *store) promptly(ctx context.Context, f func(sqldb.Executor) error) error {
 	return s.tx(ctx, func(tx sqldb.Executor) error { return f(prompt{tx}) })

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -118,6 +119,65 @@ var operationCases = []testCase{
 				n := f.count("SELECT count(*) FROM {job_operations}")
 				if want := map[bool]int{true: 1}[commit]; n != want {
 					f.Errorf("committed %v: %d operations, want %d", commit, n, want)
+				}
+			}
+		}),
+	},
+	{
+		"E8 what an operator pushes, schedules and batches is recorded in its transaction, without data",
+		"of what people change by hand, one half was in the list and the other was not",
+		inEachWay(func(f *fixture, c *client, way Transactions) {
+			ctx := f.Context()
+			secret := map[string]string{"token": "a secret"}
+			f.must(c.Schedule(ctx, sqlqueue.Schedule{Name: "old", Every: "1 hour", Job: sqlqueue.Named("tick", secret)}))
+			c.push(sqlqueue.Unique("held"))
+			for _, commit := range []bool{false, true} {
+				bound, tx := c.begin(way)
+				o := operator.New(bound.Queue).As("ann", "test")
+				q := o.Queue()
+				_, err := q.PushMany(ctx, []sqlqueue.Pushable{sqlqueue.Named("mail", secret), sqlqueue.Named("mail", secret)}, sqlqueue.OnQueue("m"))
+				f.must(err)
+				_, err = q.Push(ctx, sqlqueue.Named("a", secret), sqlqueue.Unique("held"))
+				if !errors.As(err, new(*sqlqueue.DuplicateError)) {
+					f.Errorf("got %v", err)
+				}
+				report := sqlqueue.Schedule{Name: "report", Cron: "@daily", Job: sqlqueue.With(sqlqueue.Named("r", secret), sqlqueue.OnQueue("m"))}
+				f.must(q.Schedule(ctx, report))
+				f.must(q.Schedule(ctx, report)) // as it was
+				_, err = o.RunSchedule(ctx, "old")
+				f.must(err)
+				batch := q.Batch("import")
+				_, err = batch.Push(ctx, sqlqueue.Named("row", secret))
+				f.must(err)
+				_, err = batch.Seal(ctx)
+				f.must(err)
+				f.end(tx, commit)
+				got, err := operator.New(c.Queue).Operations(ctx, operator.OperationFilter{})
+				f.must(err)
+				var said []string
+				for _, g := range got {
+					said = append(said, fmt.Sprintf("%s %d %s", g.Action, g.Affected, g.Target))
+					if g.Who != "ann" || g.Via != "test" || strings.Contains(g.Target, "secret") {
+						f.Errorf("got %+v", g)
+					}
+				}
+				if !commit {
+					if said != nil {
+						f.Errorf("after a rollback: %q", said)
+					}
+					continue
+				}
+				f.history.inserted(4)
+				for i, want := range []string{
+					"seal batch 1 {", `push 1 {"batch":`, "create batch 1 {", `run schedule 1 {"name":"old"}`,
+					`set schedule 1 {"cron":"@daily","job":"r","name":"report","zone":"UTC"}`, `push 2 {"ids":[`,
+				} {
+					if i >= len(said) || !strings.HasPrefix(said[i], want) {
+						f.Fatalf("got %q, want %q as number %d", said, want, i)
+					}
+				}
+				if len(said) != 6 || got[5].Queue != "m" || !strings.Contains(got[5].Target, `"name":"mail"`) || got[4].Queue != "m" {
+					f.Errorf("got %+v", got)
 				}
 			}
 		}),
