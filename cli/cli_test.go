@@ -24,7 +24,7 @@ func TestUsage(t *testing.T) {
 		{nil, "sqlqueue needs a command: batches, bench, clear, completion, config, dashboard, down, failed,"},
 		{[]string{"worrk", "--exec", "true"}, `unknown command "worrk" for sqlqueue: did you mean work?`},
 		{[]string{"frobnicate"}, `unknown command "frobnicate" for sqlqueue` + "\n"},
-		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, show"},
+		{[]string{"jobs"}, "sqlqueue jobs needs a command: cancel, edit, list, release, restore, show"},
 		{[]string{"jobs", "lst", "--state", "ready"}, `unknown command "lst" for sqlqueue jobs: did you mean list?`},
 		{[]string{"migrate", "sideways"}, `unknown command "sideways" for sqlqueue migrate`},
 		{[]string{"--jsn", "queues"}, "unknown flag: --jsn"},

@@ -28,6 +28,7 @@ func jobsCommand(e *env) *cobra.Command {
 		jobsListCommand(e),
 		jobsShowCommand(e),
 		jobsCancelCommand(e),
+		jobsRestoreCommand(e),
 		jobsEditCommand(e),
 		jobsReleaseCommand(e),
 	)

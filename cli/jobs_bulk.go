@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +16,8 @@ import (
 func jobsCancelCommand(e *env) *cobra.Command {
 	return bulkCommand(e, &cobra.Command{
 		Use:   "cancel ID… | FILTER",
-		Short: "Delete jobs that no worker has",
-		Long: "Delete waiting jobs by id, or all that match a filter. Reserved jobs stay.\n\n" +
+		Short: "Cancel jobs that no worker has",
+		Long: "Cancel waiting jobs by id, or all that match a filter. Reserved jobs stay. For 7 days jobs restore brings them back.\n\n" +
 			bulkLong + "\nWithout a terminal, cancel with a filter needs --yes." + "\n\n" + jobFilterLong,
 		Example: `  sqlqueue jobs cancel 42 43
   sqlqueue jobs cancel --queue mail --name send_invoice --older-than 1d --dry-run
@@ -31,7 +33,42 @@ func jobsCancelCommand(e *env) *cobra.Command {
 		},
 		each: (*operator.Operator).Cancel,
 		all:  (*operator.Operator).CancelAll,
+		undo: true,
 	})
+}
+
+func jobsRestoreCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "restore UNDO",
+		Short:   "Put cancelled jobs back",
+		Long:    "Put jobs back that were cancelled in the last 7 days, as they were, with new ids. UNDO is what jobs cancel has printed; it is\nalso in the TARGET of sqlqueue operations.",
+		Example: `  sqlqueue jobs restore KPHCKYQ5KJ6VBHNTA3JAFBXOCY`,
+		Args:    between(1, 1, "UNDO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
+				n, err := inBatches(cmd, "restored", "job", "", func(ctx context.Context, progress func(int)) (int, error) {
+					return o.Restore(ctx, args[0], progress)
+				})
+				return reportCount(cmd, "restored", n, "job", err)
+			})
+		},
+	}
+}
+
+// sayUndo tells how to restore what was cancelled.
+func sayUndo(cmd *cobra.Command, undo string, n int) {
+	if undo != "" && n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "to undo: %s jobs restore %s\n", cmd.Root().Name(), undo)
+	}
+}
+
+// undoable is an Operator whose cancelled jobs can be restored by undo; without one it is o.
+func (c *bulkChange) undoable(o *operator.Operator) (of *operator.Operator, undo string) {
+	if !c.undo {
+		return o, ""
+	}
+	undo = rand.Text()
+	return o.Undoable(undo), undo
 }
 
 func jobsReleaseCommand(e *env) *cobra.Command {
@@ -65,6 +102,7 @@ type bulkChange struct {
 	narrow    func(*operator.JobFilter) error // to the jobs that it can be done to; its error is one of usage
 	each      func(*operator.Operator, context.Context, ...int64) (int, error)
 	all       func(*operator.Operator, context.Context, operator.JobFilter, ...func(int)) (int, error)
+	undo      bool // the jobs can be restored
 }
 
 func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
@@ -77,7 +115,7 @@ func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
 		case len(args) > 0 && consent.dryRun:
 			return exit.Usagef("--dry-run goes with a filter, not with ids")
 		case len(args) > 0:
-			return changeJobs(e, cmd, args, change.did, change.each)
+			return changeJobs(e, cmd, args, &change)
 		case !flags.given():
 			return exit.Usagef("%s needs ids of jobs, or a filter such as --queue", cmd.CommandPath())
 		}
@@ -104,25 +142,29 @@ func bulkCommand(e *env, cmd *cobra.Command, change bulkChange) *cobra.Command {
 			if !goOn {
 				return err
 			}
+			o, undo := change.undoable(o)
 			n, err := inBatches(cmd, change.did, "job", found.text, func(ctx context.Context, progress func(int)) (int, error) {
 				return change.all(o, ctx, filter, progress)
 			})
-			return reportCount(cmd, change.did, n, "job", err)
+			err = reportCount(cmd, change.did, n, "job", err)
+			sayUndo(cmd, undo, n)
+			return err
 		})
 	}
 	return cmd
 }
 
 // changeJobs changes the jobs of the arguments and prints how many it were, also when others could not be changed.
-func changeJobs(e *env, cmd *cobra.Command, args []string, did string,
-	change func(*operator.Operator, context.Context, ...int64) (int, error),
-) error {
+func changeJobs(e *env, cmd *cobra.Command, args []string, change *bulkChange) error {
 	ids, err := settings.ParseIDs(args)
 	if err != nil {
 		return err
 	}
 	return e.withOperator(cmd.Context(), func(o *operator.Operator) error {
-		n, err := change(o, cmd.Context(), ids...)
-		return reportCount(cmd, did, n, "job", err)
+		o, undo := change.undoable(o)
+		n, err := change.each(o, cmd.Context(), ids...)
+		err = reportCount(cmd, change.did, n, "job", err)
+		sayUndo(cmd, undo, n)
+		return err
 	})
 }

@@ -85,12 +85,19 @@ func TestE6_CancelByFilter(t *testing.T) {
 	s.ok("push", "a", "--queue", "sms")
 	s.reserve(7)
 	got := s.run("jobs", "cancel", "--queue", "mail", "--name", "a", "--yes")
+	says, undo, _ := strings.Cut(got.stderr, "to undo: sqlqueue ")
+	got.stderr = says
 	if want := (result{"cancelled 1202 jobs\n", "about to cancel 1202 jobs in sqlite file " + s.file() + "\n", 0}); got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
 	if left := s.ids(""); !slices.Equal(left, []int64{7, 1204, 1205}) {
 		t.Errorf("left are %v", left)
 	}
+	if out := s.ok(strings.Fields(undo)...); out != "restored 1202 jobs\n" {
+		t.Errorf("undo: %q", out)
+	}
+	s.fails(1, []string{"restore", "no such job"}, strings.Fields(undo)...)
+	s.fails(1, []string{"letters and digits"}, "jobs", "restore", "../x")
 	if got, want := s.run("jobs", "cancel", "--queue", "nothing-here", "--yes"), (result{"cancelled 0 jobs\n", "", 0}); got != want {
 		t.Errorf("of nothing: %+v", got)
 	}
@@ -137,7 +144,9 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 	if got := s.ok("jobs", "cancel", "--name", "a", "--dry-run"); got != "would cancel 10000+ jobs\n" {
 		t.Errorf("printed %q", got)
 	}
-	if got := s.run("jobs", "cancel", "--name", "rare", "--yes"); got != (result{"cancelled 3 jobs\n", "about to cancel 3 jobs in sqlite file " + s.file() + "\n", 0}) {
+	got := s.run("jobs", "cancel", "--name", "rare", "--yes")
+	got.stderr, _, _ = strings.Cut(got.stderr, "to undo: ")
+	if got != (result{"cancelled 3 jobs\n", "about to cancel 3 jobs in sqlite file " + s.file() + "\n", 0}) {
 		t.Errorf("the result is %+v", got)
 	}
 	if n := s.number("SELECT count(*) FROM jobs"); n != 119_997 {

@@ -68,6 +68,8 @@ func TestRights(t *testing.T) {
 	}
 }
 
+var languageForm = regexp.MustCompile(`(?s)<form method="post" action="[./]*language".*?</form>`)
+
 // TestButtons looks whether pages show only buttons that work for who sees them.
 func TestButtons(t *testing.T) {
 	s := open(t, dashboard.Config{})
@@ -87,7 +89,7 @@ func TestButtons(t *testing.T) {
 			"/schedules/show?name=report", "/batches", "/batches/1", "/errors", "/activity", "/names", "/names/show?queue=mail&name=a",
 			"/subscriptions", "/settings",
 		} {
-			body := s.get(page)
+			body := languageForm.ReplaceAllString(s.get(page), "")
 			if role == dashboard.Viewer && (strings.Contains(strings.Replace(body, "<button>Search<", "", 1), "<button>") ||
 				strings.Contains(body, `method="post"`)) {
 				t.Errorf("a viewer sees buttons on %s", page)

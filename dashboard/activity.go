@@ -1,16 +1,35 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
 type activityData struct {
-	Rows  []operator.Operation
+	Rows  []activityRow
 	Next  string
 	First bool
+}
+
+// activityRow is a change, and what restores the jobs that it has cancelled.
+type activityRow struct {
+	operator.Operation
+	Undo string
+}
+
+// undoOf is what jobs were cancelled under, if they can be restored.
+func undoOf(o operator.Operation, now time.Time) string {
+	var target struct {
+		Undo string `json:"undo"`
+	}
+	if o.Action != "cancel" || now.Sub(o.At) > operator.CancelledKept || json.Unmarshal([]byte(o.Target), &target) != nil || !isUndo(target.Undo) {
+		return ""
+	}
+	return target.Undo
 }
 
 // activityPage shows who changed what.
@@ -31,8 +50,10 @@ func (v *visit) activityPage() error {
 		found = found[:rowsOfPage]
 		d.Next = strconv.FormatInt(found[rowsOfPage-1].ID, 10)
 	}
-	d.Rows = found
-	return v.render(http.StatusOK, "activity", &page{Title: say("activity"), Here: "activity", Live: d.First, D: d})
+	for _, o := range found {
+		d.Rows = append(d.Rows, activityRow{o, undoOf(o, time.Now())})
+	}
+	return v.render(http.StatusOK, "activity", &page{Title: v.say("activity"), Here: "activity", Live: d.First, D: d})
 }
 
 func (v *visit) operations(filter operator.OperationFilter) ([]operator.Operation, error) {

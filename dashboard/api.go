@@ -39,7 +39,7 @@ func (v *visit) apiQueues() error {
 	}
 	queues := []apiQueue{}
 	for _, info := range s.Queues {
-		if info.Queue == "" && told(info.Control, s.Now) == "" && info.Control.Expire == nil {
+		if info.Queue == "" && v.told(info.Control, s.Now) == "" && info.Control.Expire == nil {
 			continue
 		}
 		r := ratesOf(s.Counts, info.Queue, rateOver)

@@ -51,7 +51,7 @@ func (v *visit) batchesPage() error {
 	for _, b := range batches {
 		d.Rows = append(d.Rows, rowOfBatch(b))
 	}
-	return v.render(http.StatusOK, "batches", &page{Title: say("batches"), Here: "batches", Live: d.First, D: d})
+	return v.render(http.StatusOK, "batches", &page{Title: v.say("batches"), Here: "batches", Live: d.First, D: d})
 }
 
 // batchesBefore are those of ?before=, or the newest; one more than a page has.
@@ -94,11 +94,11 @@ func (v *visit) batchPage() error {
 			next = []sqlqueue.Next{{Payload: sqlqueue.Payload{Job: "?"}}}
 		}
 		for _, job := range v.nextJobs(next) {
-			job.When = say("batch." + c.when)
+			job.When = v.say("batch." + c.when)
 			d.Callbacks = append(d.Callbacks, job)
 		}
 	}
-	return v.render(http.StatusOK, "batch", &page{Title: say("batch.title", v.id), Here: "batches", Live: true, D: d})
+	return v.render(http.StatusOK, "batch", &page{Title: v.say("batch.title", v.id), Here: "batches", Live: true, D: d})
 }
 
 // cancelBatch closes a batch and deletes its waiting jobs. If there are too many for one request, a page with a progress bar deletes the

@@ -11,7 +11,7 @@ import (
 
 func TestBatches(t *testing.T) {
 	s := open(t, dashboard.Config{})
-	s.has(s.get("/batches"), "No batch was made yet")
+	s.has(s.get("/batches"), "There are no batches")
 	b := s.q.Batch("import")
 	for i := range 4 {
 		if _, err := b.Push(t.Context(), sqlqueue.Named("row", i)); err != nil {
@@ -31,7 +31,7 @@ func TestBatches(t *testing.T) {
 
 	s.has(s.get("/batches"), fmt.Sprintf(`<a href="batches/%d">`, id), `<progress value="1" max="4"`, "25 %", ">running</span>")
 	target := fmt.Sprintf("/batches/%d", id)
-	s.has(s.get(target), "when all have succeeded:", "report", `href="../queue?name=mail"`, "when the first has failed:", "alert",
+	s.has(s.get(target), "when all jobs have succeeded:", "report", `href="../queue?name=mail"`, "when the first job has failed:", "alert",
 		fmt.Sprintf(`action="%d/cancel"`, id), `href="../bulk/retry?q=queue%3aimport%2fb`)
 	api := s.get("/api/v1/batches")
 	s.has(api, `"total":4,`, `"waiting":1,"running":1,"failed":1,"done":1}`, `"on_success":{"job":"report"`)
@@ -43,7 +43,7 @@ func TestBatches(t *testing.T) {
 	}
 	s.has(s.get(target), ">cancelled</span>")
 	s.hasNot(s.get(target), `/cancel"`)
-	s.has(s.post(409, target+"/cancel", nil).Body.String(), "was cancelled before")
+	s.has(s.post(409, target+"/cancel", nil).Body.String(), "has already succeeded or was cancelled")
 	s.post(404, "/batches/999/cancel", nil)
 	for range 25 {
 		if _, err := s.q.Batch("more").Seal(t.Context()); err != nil {
@@ -64,10 +64,10 @@ func TestChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := s.get(fmt.Sprintf("/jobs/%d", id))
-	s.has(page, "Before and after", "When it is done:", "check", `href="../queue?name=slow"`, "report", "apologize", "alert")
+	s.has(page, "h-chain", "When it is done:", "check", `href="../queue?name=slow"`, "report", "apologize", "alert")
 	s.hasNot(page, "s3cret")
 	s.push("mail", "alone", "1")
-	s.hasNot(s.get(fmt.Sprintf("/jobs/%d", id+1)), "Before and after")
+	s.hasNot(s.get(fmt.Sprintf("/jobs/%d", id+1)), "h-chain")
 
 	payload, err := json.Marshal(map[string]any{"job": "after", "data": 1, "parent": map[string]any{"id": 7, "error": "password=hunter2"}})
 	if err != nil {
@@ -75,6 +75,6 @@ func TestChain(t *testing.T) {
 	}
 	s.exec("INSERT INTO jobs (queue, payload) VALUES ('mail', ?)", string(payload))
 	page = s.get(fmt.Sprintf("/jobs/%d", id+2))
-	s.has(page, "It came after job", `href="../jobs?q=id:7"`, "••••")
+	s.has(page, "Pushed after job", `href="../jobs?q=id:7"`, "••••")
 	s.hasNot(page, "hunter2")
 }

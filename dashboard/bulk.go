@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"math"
 	"net/http"
@@ -17,8 +18,9 @@ import (
 // bulk is a change of everything that matches a query, up to a thousand rows in
 // a step. It has no state on the server: each step says where the next begins.
 type bulk struct {
-	action string // cancel, release, clear, retry or forget
-	q      string
+	action string // cancel, restore, release, clear, retry or forget
+	q      string // of restore: what the jobs were cancelled under
+	undo   string // of cancel: what the jobs are cancelled under
 	jobs   operator.JobFilter
 	failed operator.FailedFilter
 	costly bool // no index serves the filter of jobs
@@ -41,6 +43,7 @@ const (
 type bulkData struct {
 	Action   string
 	Q        string
+	Undo     string // what the jobs are cancelled under
 	Destroys bool
 	Count    string
 	Nothing  bool
@@ -60,7 +63,9 @@ type bulkData struct {
 func (b *bulk) ofFailed() bool { return b.action == "retry" || b.action == "forget" }
 
 // destroys reports whether it deletes for good, so that the user must type the action's name.
-func (b *bulk) destroys() bool { return b.action != "retry" && b.action != "release" }
+func (b *bulk) destroys() bool {
+	return b.action != "retry" && b.action != "release" && b.action != "restore"
+}
 
 // bulk reads what a request wants to change. Without conditions it is everything.
 func (v *visit) bulk(now time.Time) (b *bulk, err error) {
@@ -70,6 +75,12 @@ func (v *visit) bulk(now time.Time) (b *bulk, err error) {
 	}
 	if b.ofFailed() {
 		b.failed, err = v.failedQuery(b.q)
+		return b, err
+	}
+	if b.action == "restore" {
+		if !isUndo(b.q) {
+			err = v.wrong(http.StatusBadRequest, "refused.form")
+		}
 		return b, err
 	}
 	if b.jobs, err = v.jobQuery(b.q, now); err != nil {
@@ -93,6 +104,13 @@ func (v *visit) bulk(now time.Time) (b *bulk, err error) {
 	return b, nil
 }
 
+// newUndo is what jobs are cancelled under.
+func newUndo() string { return rand.Text() }
+
+func isUndo(text string) bool {
+	return len(text) == len(newUndo()) && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
 // previewBulk counts the rows to change, shows some of them, and asks for confirmation.
 func (v *visit) previewBulk() error {
 	s, err := v.look()
@@ -104,11 +122,19 @@ func (v *visit) previewBulk() error {
 		return err
 	}
 	d := &bulkData{Action: b.action, Q: b.q, Destroys: b.destroys(), Cut: strconv.FormatInt(s.Now.UnixMicro(), 10), Cursor: "0"}
+	if b.action == "cancel" {
+		d.Undo = newUndo()
+	}
 	ctx, stop := context.WithTimeout(v.ctx(), patience)
 	defer stop()
-	if b.ofFailed() {
+	switch {
+	case b.ofFailed():
 		err = v.previewFailed(ctx, b, d)
-	} else {
+	case b.action == "restore":
+		var n int
+		n, err = v.operator.CountCancelled(ctx, b.q)
+		d.setCount(n, true)
+	default:
 		err = v.previewJobs(ctx, b, d, s.Now)
 	}
 	if err != nil {
@@ -122,7 +148,7 @@ func (v *visit) showBulk(status int, b *bulk, d *bulkData) error {
 	if b.ofFailed() {
 		here = "failed"
 	}
-	return v.render(status, "bulk", &page{Title: say("bulk." + b.action + ".title"), Here: here, D: d})
+	return v.render(status, "bulk", &page{Title: v.say("bulk." + b.action + ".title"), Here: here, D: d})
 }
 
 func (v *visit) previewJobs(ctx context.Context, b *bulk, d *bulkData, now time.Time) error {
@@ -136,7 +162,7 @@ func (v *visit) previewJobs(ctx context.Context, b *bulk, d *bulkData, now time.
 	const shown = 3
 	jobs, _, err := v.search(ctx, f, shown)
 	for _, j := range jobs {
-		name, data := v.nameAndData(j.Payload)
+		name, data := v.nameAndData(v.language, j.Payload)
 		d.Sample = append(d.Sample, jobRow{j, name, brief(120, data), stateOf(j, now)})
 	}
 	return err
@@ -156,7 +182,7 @@ func (v *visit) previewFailed(ctx context.Context, b *bulk, d *bulkData) error {
 	f.Limit, f.TextMax = 3, startOfData
 	jobs, err := v.operator.FailedJobs(ctx, f)
 	for _, j := range jobs {
-		name, _ := v.nameAndData(j.Payload)
+		name, _ := v.nameAndData(v.language, j.Payload)
 		j.Error = hideCredentials(j.Error)
 		d.Failures = append(d.Failures, failedRow{j, name})
 	}
@@ -212,6 +238,12 @@ func (v *visit) begin() (b *bulk, cursor int64, err error) {
 	if began.After(s.Now.Add(time.Minute)) {
 		return nil, 0, v.wrong(http.StatusBadRequest, "refused.form")
 	}
+	if b.undo = v.form("undo"); b.action == "cancel" && b.undo == "" {
+		b.undo = newUndo()
+	}
+	if b.undo != "" && !isUndo(b.undo) {
+		return nil, 0, v.wrong(http.StatusBadRequest, "refused.form")
+	}
 	b.jobs.CreatedBefore = began
 	if b.jobs.OlderThan > 0 { // as it was meant when it began
 		older := began.Add(-b.jobs.OlderThan)
@@ -246,12 +278,12 @@ func (v *visit) runBulk() error {
 	if b == nil {
 		return err
 	}
-	d := &bulkData{Action: b.action, Q: b.q, Destroys: b.destroys(), Cut: v.form("cut")}
+	d := &bulkData{Action: b.action, Q: b.q, Destroys: b.destroys(), Cut: v.form("cut"), Undo: b.undo}
 	d.Done, _ = strconv.Atoi(v.form("done"))
 	d.Left, _ = strconv.Atoi(v.form("left"))
 	var asked *problem
 	if errors.As(err, &asked) {
-		d.Wrong, d.Cursor, d.Count, d.Began = asked.text, v.form("cursor"), v.form("count"), d.Done > 0
+		d.Wrong, d.Cursor, d.Count, d.Began = v.reason(asked), v.form("cursor"), v.form("count"), d.Done > 0
 		return v.showBulk(asked.status, b, d)
 	}
 	if err != nil {
@@ -277,6 +309,10 @@ func (v *visit) step(b *bulk, cursor int64) (stepped, error) {
 	if b.ofFailed() {
 		return v.stepFailed(b, cursor)
 	}
+	if b.action == "restore" {
+		page, err := v.operator.RestoreAfter(v.ctx(), b.q, cursor)
+		return stepped{page.Restored, len(page.Duplicates), page.Next, page.Next == 0}, err
+	}
 	f := b.jobs
 	f.After, f.Limit, f.PayloadMax = cursor, rowsOfStep, 1
 	last := true
@@ -300,7 +336,10 @@ func (v *visit) step(b *bulk, cursor int64) (stepped, error) {
 		f.Until = found[len(found)-1].ID
 	}
 	change := v.operator.CancelAll
-	if b.action == "release" {
+	switch b.action {
+	case "cancel":
+		change = v.operator.Undoable(b.undo).CancelAll
+	case "release":
 		change = v.operator.ReleaseAll
 	}
 	n, err := change(v.ctx(), f)

@@ -64,7 +64,7 @@ type chartRow struct {
 	Done, Failed, Pushed int64
 }
 
-func chartOf(s series) chart {
+func chartOf(l *language, s series) chart {
 	const width, height = 1000.0, 140.0
 	top := int64(1)
 	for _, numbers := range [][]int64{s.Pushed, s.Done, s.Failed} {
@@ -82,7 +82,7 @@ func chartOf(s series) chart {
 		}
 		return strings.TrimSpace(b.String())
 	}
-	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: unit(s.Step)}
+	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: unit(l, s.Step)}
 	for v := 0.0; v <= most; v += float64(step) {
 		y := height - height*v/most
 		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
@@ -98,17 +98,17 @@ func chartOf(s series) chart {
 		}
 		c.Rows = append(c.Rows, row)
 	}
-	if c.Label = say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), roughly(span)); s.Pushed == nil {
-		c.Label = say("chart.label2", sum(s.Done), sum(s.Failed), roughly(span))
+	if c.Label = l.say("chart.label", sum(s.Done), sum(s.Failed), sum(s.Pushed), l.roughly(span)); s.Pushed == nil {
+		c.Label = l.say("chart.label2", sum(s.Done), sum(s.Failed), l.roughly(span))
 	}
 	return c
 }
 
-func unit(step time.Duration) string {
+func unit(l *language, step time.Duration) string {
 	if step == time.Minute {
-		return say("chart.minute")
+		return l.say("chart.minute")
 	}
-	return say("chart.unit", roughly(step))
+	return l.say("chart.unit", l.roughly(step))
 }
 
 // niceStep is 1, 2 or 5 times a power of ten, such that at most five steps reach most.
@@ -140,7 +140,7 @@ type spark struct {
 
 type mark struct{ X, Y, H string }
 
-func sparkOf(s series) spark {
+func sparkOf(l *language, s series) spark {
 	const width, height, errors = 180.0, 30.0, 8.0
 	top, worst := int64(1), int64(1)
 	for i := range s.Done {
@@ -158,6 +158,6 @@ func sparkOf(s series) spark {
 	}
 	p.Line = strings.TrimSpace(line.String())
 	p.Area = fmt.Sprintf("0,%g %s %g,%g", height, p.Line, width, height)
-	p.Label = say("spark.label", sum(s.Done), sum(s.Failed))
+	p.Label = l.say("spark.label", sum(s.Done), sum(s.Failed))
 	return p
 }

@@ -24,7 +24,7 @@ func TestChart(t *testing.T) {
 	if sum(s.Done) != 80 || s.Done[59] != 80 || sum(s.Failed) != 2 || sum(seriesOf(counts, nil, time.Hour, time.Minute).Done) != 85 {
 		t.Fatalf("%+v", s)
 	}
-	c := chartOf(s)
+	c := chartOf(languages[0], s)
 	if !strings.HasPrefix(c.Done, "0,140 16.949,140 ") || !strings.HasSuffix(c.Done, " 1000,0") || len(c.Ys) != 5 ||
 		c.Ys[4].Text != "80" || c.Ys[4].At != "0" {
 		t.Errorf("%+v", c)
@@ -32,14 +32,14 @@ func TestChart(t *testing.T) {
 	if len(c.Xs) != 5 || c.Xs[0].Text != "11:10" || c.Xs[0].At != "16.95%" {
 		t.Errorf("%+v", c.Xs)
 	}
-	if p := sparkOf(s); len(p.Errs) != 1 || p.Errs[0].X != "178" || !strings.HasPrefix(p.Area, "0,30 0,29 ") ||
+	if p := sparkOf(languages[0], s); len(p.Errs) != 1 || p.Errs[0].X != "178" || !strings.HasPrefix(p.Area, "0,30 0,29 ") ||
 		!strings.HasSuffix(p.Area, " 180,1 180,30") {
 		t.Errorf("%+v", p)
 	}
 	for _, done := range []int64{0, 1, 3, 7, 1e9, math.MaxInt64} {
 		s := series{noon, time.Minute, []int64{0, 0}, []int64{0, done}, []int64{0, 0}, []int64{0, 0}}
-		c := chartOf(s)
-		if len(c.Ys) < 2 || len(c.Ys) > 6 || strings.Contains(c.Done+c.Label+sparkOf(s).Line, "NaN") || strings.Contains(c.Done, "-") {
+		c := chartOf(languages[0], s)
+		if len(c.Ys) < 2 || len(c.Ys) > 6 || strings.Contains(c.Done+c.Label+sparkOf(languages[0], s).Line, "NaN") || strings.Contains(c.Done, "-") {
 			t.Errorf("of %d: %+v", done, c)
 		}
 	}
@@ -59,9 +59,9 @@ func TestTexts(t *testing.T) {
 		short(9_999):     "9,999",
 		short(2_500_000): "2.5M", perMinute(0, time.Minute): "0", perMinute(1, time.Hour): "<0.1", perMinute(7, 5*time.Minute): "1.4",
 		roughly(-time.Second): "0s", roughly(59 * time.Second): "59s", roughly(90 * time.Minute): "1h 30m", roughly(50 * time.Hour): "2d 2h",
-		roughly(300 * time.Hour): "12d", relative(noon.Add(time.Hour), noon): "in 1h", relative(noon, noon): "now",
-		relative(time.Time{}, noon):   "–",
-		visible("a\u202eb\x00\xff\n"): "a\\u202eb\\x00\\xff\n", brief(3, "a  b\ncd"): "a …", brief(5, "日本語"): "日本語",
+		roughly(300 * time.Hour): "12d", languages[0].relative(noon.Add(time.Hour), noon): "in 1h", languages[0].relative(noon, noon): "now",
+		languages[0].relative(time.Time{}, noon): "–",
+		visible("a\u202eb\x00\xff\n"):            "a\\u202eb\\x00\\xff\n", brief(3, "a  b\ncd"): "a …", brief(5, "日本語"): "日本語",
 	} {
 		if got != wanted {
 			t.Errorf("%q, not %q", got, wanted)

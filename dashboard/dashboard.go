@@ -71,7 +71,7 @@ type Dashboard struct {
 	operator *operator.Operator
 	origins  *http.CrossOriginProtection
 	routes   []route
-	pages    map[string]*template.Template
+	pages    map[*language]map[string]*template.Template
 	assets   map[string]asset
 	policy   string // Content-Security-Policy
 	health   health
@@ -124,8 +124,11 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	if d.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
-	if d.pages, err = d.parsePages(); err != nil {
-		return nil, err
+	d.pages = map[*language]map[string]*template.Template{}
+	for _, l := range languages {
+		if d.pages[l], err = parsePages(l); err != nil {
+			return nil, err
+		}
 	}
 	d.routes = routes()
 	d.now = shared[snapshot]{fresh: config.Refresh * 9 / 10, load: d.loadSnapshot} // a little less than a page's own interval

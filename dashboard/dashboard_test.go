@@ -192,7 +192,7 @@ func (s *site) beat(counts ...operator.Count) {
 
 func TestPages(t *testing.T) {
 	s := open(t, dashboard.Config{Name: "shop", Colour: "red"})
-	s.has(s.get("/"), "No queue has a job yet", "shop")
+	s.has(s.get("/"), "No queue has jobs yet", "shop")
 	id := s.push("mail", "send_invoice", `{"order_id": 12345678901234567890, "customer": {"id": 17}}`)
 	later := s.push("mail", "later", `{}`, sqlqueue.Delay(time.Hour), sqlqueue.Unique("once"))
 	s.push("images", "resize", `[1,2]`)
@@ -217,7 +217,7 @@ func TestPages(t *testing.T) {
 	s.has(s.get("/workers"), "app-1/worker", "running", `action="workers/concurrency?worker=w1"`)
 	s.has(s.get("/push"), "Push a job", `value="mail"`)
 	s.has(s.get(fmt.Sprintf("/push?job=%d", id)), "12345678901234567890", `value="send_invoice"`)
-	s.has(s.get("/bulk/cancel?q=queue:mail"), "<b>2</b>", "Type “cancel” to go on")
+	s.has(s.get("/bulk/cancel?q=queue:mail"), "<b>2</b>", "Type “cancel” to continue")
 	s.has(s.get("/bulk/retry"), "everything", "boom")
 	for _, wrong := range []string{
 		"/jobs/0", "/jobs/-1", "/jobs/99999999999999999999", "/jobs/1x", "/jobs/01", "/jobs/1/",
@@ -270,11 +270,11 @@ func TestQueueActions(t *testing.T) {
 	s.post(303, "/queue/up?name=", nil)
 	s.post(422, "/queue/pause?name=a,b", nil)
 	s.post(400, "/queue/pause", nil)
-	s.has(s.post(400, "/queue/pause?name=mail", url.Values{"for": {"soon"}}).Body.String(), "is not a time span")
+	s.has(s.post(400, "/queue/pause?name=mail", url.Values{"for": {"soon"}}).Body.String(), "is not a duration")
 
 	s.beat()
 	s.post(303, "/workers/concurrency?worker=w1", url.Values{"n": {"50"}})
-	s.has(s.get("/workers"), `value="50"`, "own: 10")
+	s.has(s.get("/workers"), `value="50"`, "default: 10")
 	s.post(422, "/workers/concurrency?worker=w1", url.Values{"n": {"many"}})
 	s.post(404, "/workers/concurrency?worker=gone", url.Values{"n": {"5"}})
 }
@@ -339,7 +339,7 @@ func TestEdit(t *testing.T) {
 	}
 	f = form()
 	f.Set("data", `{"other": "••••"}`)
-	s.has(s.post(422, target, f).Body.String(), "stands where nothing was hidden")
+	s.has(s.post(422, target, f).Body.String(), "is not in the place of a hidden value")
 
 	f = form() // somebody else is faster
 	f.Set("data", `{"mine": 1}`)
@@ -465,7 +465,7 @@ func TestBulk(t *testing.T) {
 	s.has(page, "<b>1,249</b>")
 	form := url.Values{"cut": {field(page, "cut")}, "cursor": {field(page, "cursor")}}
 	s.post(422, "/steps/cancel?q=queue:mail+name:a", form)
-	s.has(s.post(422, "/bulk/cancel?q=queue:mail+name:a", form).Body.String(), "into the field to go on")
+	s.has(s.post(422, "/bulk/cancel?q=queue:mail+name:a", form).Body.String(), "into the field to continue")
 	s.push("mail", "a", "\"comes later\"")
 	form.Set("confirm", "cancel")
 	if done, _ := s.steps("/steps/cancel?q=queue:mail+name:a", form); done != 1249 {
@@ -514,18 +514,18 @@ func TestJobsPaging(t *testing.T) {
 	s.has(page, `href="jobs?q=name%3aa&amp;after=50"`)
 	page = s.get("/jobs?q=name:a&after=100")
 	s.has(page, "20 shown", "First page")
-	s.hasNot(page, "after=")
+	s.hasNot(page, "amp;after=50", "amp;after=1")
 	page = s.get("/jobs?sort=new&q=queue:mail")
 	s.has(page, `href="jobs/120"`, `href="jobs?q=queue%3amail&amp;sort=new&amp;before=71"`, "the newest first")
 	s.hasNot(page, `href="jobs/70"`)
 	page = s.get("/jobs?sort=new&q=queue:mail&before=21")
 	s.has(page, "20 shown", `href="jobs/1"`, "First page")
-	s.hasNot(page, `href="jobs/21"`, "before=")
+	s.hasNot(page, `href="jobs/21"`, "sort=new&amp;before=")
 	s.hasNot(s.get("/jobs?sort=new&q=name:a"), "Newest first") // no index leads to them
 	for query, says := range map[string]string{
-		"word": "is not understood", "queue:": "Nothing stands after", `name:"a`: "is not closed", "state:done": "is no state",
-		"color:red": "is no key",
-		"data..a:1": "names no field", "id:x": "is no id", "older:soon": "is not a time span", "data.password:x": "cannot be searched",
+		"word": "is not a condition", "queue:": "There is no value after", `name:"a`: "is not closed", "state:done": "is not a state",
+		"color:red": "is not a key",
+		"data..a:1": "is not a field", "id:x": "is not an id", "older:soon": "is not a duration", "data.password:x": "cannot be searched",
 		strings.Repeat("1 ", 2500): "too long",
 	} {
 		s.has(s.get("/jobs?q="+url.QueryEscape(query)), says)
@@ -643,7 +643,7 @@ func TestDatabaseAway(t *testing.T) {
 			w = s.do(request("GET", target, nil))
 			return w.Code != 200
 		})
-		if w.Code != 503 || !strings.Contains(w.Body.String(), "does not answer, since") {
+		if w.Code != 503 || !strings.Contains(w.Body.String(), "has not answered since") {
 			t.Errorf("%s: %d %s", target, w.Code, w.Body)
 		}
 	}

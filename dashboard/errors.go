@@ -60,14 +60,14 @@ func (v *visit) errorsPage() error {
 	d.Whole = total < mostGrouped
 	for _, g := range groups[:min(len(groups), rowsOfPage)] {
 		row := errorRow{ErrorGroup: g, Text: hideCredentials(g.Error)}
-		row.Spark = sparkOf(series{Done: make([]int64, len(g.Trend)), Failed: g.Trend})
-		row.Spark.Label = say("errors.trend", g.Runs, errorSpans[i].name)
+		row.Spark = sparkOf(v.language, series{Done: make([]int64, len(g.Trend)), Failed: g.Trend})
+		row.Spark.Label = v.say("errors.trend", g.Runs, errorSpans[i].name)
 		if g.Ended > 0 && row.Text == g.Error {
 			row.Q = joined("queue", g.Queue, "name", g.Name, "error", g.Error)
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	return v.render(http.StatusOK, "errors", &page{Title: say("errors"), Here: "errors", Live: true, D: d})
+	return v.render(http.StatusOK, "errors", &page{Title: v.say("errors"), Here: "errors", Live: true, D: d})
 }
 
 // loadErrors reads the groups of a span.
@@ -114,7 +114,7 @@ func (v *visit) errorPage() error {
 	if err != nil {
 		return err
 	}
-	d := errorData{RunError: runError(e), Lasts: lasted(e.Took), Runs: runs{But: e.ID}}
+	d := errorData{RunError: runError(e), Lasts: v.lasted(e.Took), Runs: runs{But: e.ID}}
 	if d.Runs.All, d.Runs.More, err = v.runsOf(e.JobID); err != nil {
 		return err
 	}
@@ -125,15 +125,15 @@ func (v *visit) errorPage() error {
 	if len(jobs) > 0 {
 		d.There = jobPath(e.JobID)
 	}
-	return v.render(http.StatusOK, "error1", &page{Title: say("error.title", v.id), Here: "errors", D: d})
+	return v.render(http.StatusOK, "error1", &page{Title: v.say("error.title", v.id), Here: "errors", D: d})
 }
 
 // lasted writes how long a run took.
-func lasted(d time.Duration) string {
+func (l *language) lasted(d time.Duration) string {
 	if d < time.Minute {
 		return d.Round(time.Millisecond).String()
 	}
-	return roughly(d)
+	return l.roughly(d)
 }
 
 // apiErrors has ?job=, ?before= and ?limit=.

@@ -24,7 +24,7 @@ func (s *site) wentWrong(errs ...driver.RunError) {
 
 func TestErrors(t *testing.T) {
 	s := open(t, dashboard.Config{})
-	s.has(s.get("/errors"), "No run went wrong")
+	s.has(s.get("/errors"), "No attempt failed")
 	id := s.push("mail", "send", "{}")
 	now := time.Now()
 	run := driver.RunError{JobID: id, Queue: "mail", Name: "send", Attempt: 1, Outcome: "released", Took: 1500 * time.Millisecond, At: now}
@@ -35,7 +35,7 @@ func TestErrors(t *testing.T) {
 	s.wentWrong(old, run, other, other)
 	page := s.get("/errors")
 	s.has(page, "no answer from * with password=••••", "disk full &lt;b&gt;", `href="failed?q=queue%3amail%20name%3asend%20error%3a`,
-		"2 runs went wrong in the last 1h", `aria-current="true">1h`)
+		"2 failed attempts in the last 1h", `aria-current="true">1h`)
 	s.hasNot(page, "hunter2", "long ago")
 	s.has(s.get("/errors?range=24h"), "long ago", `aria-current="true">24h`)
 
@@ -45,11 +45,11 @@ func TestErrors(t *testing.T) {
 	}
 	page = s.get(fmt.Sprintf("/errors/%d", all[0].ID))
 	s.has(page, "10.0.0.1", "main.go:7", "1.5s", "app-1/worker", fmt.Sprintf(`href="../jobs/%d"`, id),
-		fmt.Sprintf(`href="../errors/%d"`, all[1].ID), "tried again")
+		fmt.Sprintf(`href="../errors/%d"`, all[1].ID), "retried")
 	s.hasNot(page, "hunter2")
-	s.has(s.get(fmt.Sprintf("/errors/%d", all[0].ID+1)), "it has ended", "failed for good")
+	s.has(s.get(fmt.Sprintf("/errors/%d", all[0].ID+1)), "it has ended", "failed permanently")
 	page = s.get(fmt.Sprintf("/jobs/%d", id))
-	s.has(page, "Runs of the job that went wrong", fmt.Sprintf(`href="../errors/%d"`, all[0].ID), "••••")
+	s.has(page, "Failed attempts of this job", fmt.Sprintf(`href="../errors/%d"`, all[0].ID), "••••")
 	s.hasNot(page, "hunter2", "disk full")
 	if w := s.do(request("GET", "/errors/999", nil)); w.Code != 404 {
 		t.Errorf("an unknown one: %d", w.Code)

@@ -26,8 +26,12 @@ func Routes() (all []Route) {
 
 // HasText reports whether there is a text.
 func HasText(key string) bool {
-	_, ok := english[key]
-	return ok
+	for _, l := range languages {
+		if _, ok := l.words[key]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // TakeSearches takes all places of costly searches, until leave.

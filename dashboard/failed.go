@@ -33,7 +33,7 @@ type failedData struct {
 
 func (v *visit) failedPage() error {
 	d := failedData{Q: v.query.Get("q"), First: v.query.Get("before") == ""}
-	p := &page{Title: say("failed"), Here: "failed", D: &d}
+	p := &page{Title: v.say("failed"), Here: "failed", D: &d}
 	filter, err := v.failedQuery(d.Q)
 	if err != nil {
 		d.Wrong = err.Error()
@@ -69,7 +69,7 @@ func (v *visit) failedPage() error {
 		d.Next = strconv.FormatInt(jobs[rowsOfPage-1].ID, 10)
 	}
 	for _, j := range jobs {
-		name, _ := v.nameAndData(j.Payload)
+		name, _ := v.nameAndData(v.language, j.Payload)
 		j.Error = hideCredentials(j.Error)
 		d.Jobs = append(d.Jobs, failedRow{j, name})
 	}
@@ -114,7 +114,7 @@ func (v *visit) failedJobPage() error {
 		return err
 	}
 	d.Name, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(job.Payload)
-	return v.render(http.StatusOK, "failedjob", &page{Title: say("failed.title", v.id), Here: "failed", D: d})
+	return v.render(http.StatusOK, "failedjob", &page{Title: v.say("failed.title", v.id), Here: "failed", D: d})
 }
 
 // clip keeps the beginning of a long text.

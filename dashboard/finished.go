@@ -43,7 +43,7 @@ func (v *visit) finishedPage() error {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	return v.render(http.StatusOK, "done", &page{Title: say("done.title"), Here: "done", Live: d.First, D: d})
+	return v.render(http.StatusOK, "done", &page{Title: v.say("done.title"), Here: "done", Live: d.First, D: d})
 }
 
 // finishedJobs are those that the query asks for, the latest first.
@@ -62,7 +62,7 @@ func (v *visit) finishedJobs(limit int) ([]operator.FinishedJob, operator.Finish
 // result is a job's result with its secrets hidden.
 func (v *visit) result(j operator.FinishedJob) []byte {
 	if sqlqueue.IsEncrypted(j.Result) {
-		return []byte(strconv.Quote(say("data.encrypted")))
+		return []byte(strconv.Quote(v.say("data.encrypted")))
 	}
 	return v.redactData(j.Name, j.Result)
 }
@@ -98,7 +98,7 @@ func (v *visit) showFinished(j operator.FinishedJob) error {
 	if d.Runs.All, d.Runs.More, err = v.runsOf(v.id); err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "donejob", &page{Title: say("job.title", v.id), Here: "done", D: d})
+	return v.render(http.StatusOK, "donejob", &page{Title: v.say("job.title", v.id), Here: "done", D: d})
 }
 
 // keepForm is how long finished jobs are kept, as it was typed.
@@ -121,7 +121,7 @@ func (v *visit) keepOf(name string) (f keepForm, err error) {
 		}
 	}
 	if d := operator.KeepOf(keeps, name); d > 0 {
-		f.Holds = exactly(d)
+		f.Holds = v.units(exactly(d))
 	}
 	return f, err
 }

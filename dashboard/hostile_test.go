@@ -86,14 +86,14 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 	page := s.get(fmt.Sprintf("/jobs/%d", id))
 	s.has(page, "Ulm")
-	form := url.Values{ // under another name it would be seen
+	form := url.Values{ // under another name it would be shown
 		"queue": {"mail"}, "name": {"other"}, "priority": {"0"}, "at": {"now"}, "version": {versionIn(page)},
 		"data": {`{"customer": {"name": "••••"}}`},
 	}
-	s.has(s.post(422, fmt.Sprintf("/jobs/%d", id), form).Body.String(), "would be seen")
+	s.has(s.post(422, fmt.Sprintf("/jobs/%d", id), form).Body.String(), "would show the hidden values")
 	form.Set("job", fmt.Sprint(id))
 	form.Del("at")
-	s.has(s.post(422, "/push", form).Body.String(), "would be seen")
+	s.has(s.post(422, "/push", form).Body.String(), "would show the hidden values")
 	s.has(s.get("/jobs?q="+url.QueryEscape(`name:send data.customer.name:"\"hunter2 Miller\""`)), "cannot be searched")
 	s.has(s.get("/jobs?q=data.access_token:hunter2"), "cannot be searched")
 	s.has(s.get("/failed?q=error:token=••••"), "cannot be searched")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -58,8 +59,8 @@ func (v *visit) showJob(status int, typed *jobForm) error {
 		if typed == nil {
 			return v.wrong(http.StatusNotFound, "job.gone", v.id)
 		}
-		typed.Wrong = say("job.gone", v.id)
-		p := &page{Title: say("job.title", v.id), Here: "jobs", D: &jobData{Job: operator.Job{ID: v.id}, Edit: *typed, Open: true}}
+		typed.Wrong = v.say("job.gone", v.id)
+		p := &page{Title: v.say("job.title", v.id), Here: "jobs", D: &jobData{Job: operator.Job{ID: v.id}, Edit: *typed, Open: true}}
 		return v.render(http.StatusNotFound, "lost", p)
 	}
 	if err != nil {
@@ -89,7 +90,7 @@ func (v *visit) showJob(status int, typed *jobForm) error {
 		d.Edit, d.Open = *typed, true
 		d.Edit.Version = version // who saves again has been told
 	}
-	return v.render(status, "job", &page{Title: say("job.title", v.id), Here: "jobs", Live: true, D: d})
+	return v.render(status, "job", &page{Title: v.say("job.title", v.id), Here: "jobs", Live: true, D: d})
 }
 
 // shown reads a payload for a page.
@@ -103,7 +104,7 @@ func (v *visit) shown(payload []byte) (name string, tree node, raw string, cut i
 		data = v.redactData(name, parsed.Data)
 	}
 	if err == nil && sqlqueue.IsEncrypted(parsed.Data) {
-		data, _ = json.Marshal(say("data.encrypted"))
+		data, _ = json.Marshal(v.say("data.encrypted"))
 	}
 	if json.Valid(data) {
 		tree = treeOf(data)
@@ -156,8 +157,8 @@ func versionOf(job operator.Job) string {
 }
 
 // changed names the parts in which two versions differ.
-func changed(before, now string) string {
-	names := strings.Split(say("edit.parts"), ",")
+func (l *language) changed(before, now string) string {
+	names := strings.Split(l.say("edit.parts"), ",")
 	was, is := strings.Split(before, "."), strings.Split(now, ".")
 	var differ []string
 	for i, name := range names {
@@ -185,7 +186,7 @@ func (v *visit) editJob() error {
 		return err
 	}
 	if now := versionOf(job); now != typed.Version {
-		return keep(say("edit.changed", changed(typed.Version, now)))
+		return keep(v.say("edit.changed", v.changed(typed.Version, now)))
 	}
 	s, err := v.look()
 	if err != nil {
@@ -193,14 +194,14 @@ func (v *visit) editJob() error {
 	}
 	change, err := v.editOf(job, typed, s.Now)
 	if err != nil {
-		return keep(err.Error())
+		return keep(v.reason(err))
 	}
 	if err := v.operator.Edit(v.ctx(), v.id, change); err != nil {
 		if errors.Is(err, operator.ErrNotFound) {
 			return v.showJob(http.StatusNotFound, typed)
 		}
 		if v.isAsked(err) {
-			return keep(said(err))
+			return keep(v.reason(said(err)))
 		}
 		return err
 	}
@@ -233,7 +234,7 @@ func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change 
 	}
 	if typed.Name != was.Name {
 		if strings.TrimSpace(typed.Name) == "" {
-			return change, errors.New(say("edit.name"))
+			return change, say("edit.name")
 		}
 		change.Name = &typed.Name
 	}
@@ -249,7 +250,7 @@ func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change 
 		change.Data = json.RawMessage(data)
 	}
 	if !v.keepsHidden(typed.Name, typed.Data, data) {
-		return change, errors.New(say("edit.shows"))
+		return change, say("edit.shows")
 	}
 	return change, nil
 }
@@ -257,7 +258,7 @@ func (v *visit) editOf(job operator.Job, typed *jobForm, now time.Time) (change 
 // parseWhen reads a time: now, a duration from now, or a date with a time, in UTC unless it has a zone.
 func parseWhen(text string, now time.Time) (time.Time, error) {
 	text = strings.TrimSpace(text)
-	if text == "" || text == say("time.now") {
+	if text == "" || text == english["time.now"] || text == chinese["time.now"] {
 		return now, nil
 	}
 	if d, err := parseDuration(strings.TrimPrefix(text, "in ")); err == nil {
@@ -271,7 +272,7 @@ func parseWhen(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, errors.New(say("edit.when", brief(40, text)))
+	return time.Time{}, say("edit.when", brief(40, text))
 }
 
 // checkJSON returns an error with the place where text is not JSON.
@@ -280,19 +281,19 @@ func checkJSON(text string) error {
 	err := json.Unmarshal([]byte(text), &value)
 	var syntax *json.SyntaxError
 	if strings.TrimSpace(text) == "" {
-		return errors.New(say("edit.empty"))
+		return say("edit.empty")
 	}
 	if errors.As(err, &syntax) {
 		before := text[:min(max(int(syntax.Offset)-1, 0), len(text))]
 		line := 1 + strings.Count(before, "\n")
 		column := 1 + len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
-		return errors.New(say("edit.json", err.Error(), line, column))
+		return say("edit.json", err.Error(), line, column)
 	}
 	return err
 }
 
-// said is the text of a queue's error for people.
-func said(err error) string {
+// said is a queue's error for people.
+func said(err error) error {
 	var duplicate *sqlqueue.DuplicateError
 	switch {
 	case errors.Is(err, operator.ErrReserved):
@@ -304,7 +305,7 @@ func said(err error) string {
 	case errors.As(err, &duplicate) && len(duplicate.Duplicates) > 0:
 		return say("job.duplicate", visible(duplicate.Duplicates[0].Key))
 	}
-	return hideCredentials(strings.TrimPrefix(err.Error(), "sqlqueue: "))
+	return errors.New(hideCredentials(strings.TrimPrefix(err.Error(), "sqlqueue: ")))
 }
 
 // change runs a change of one job, and redirects to a page that reports it, or back to the job with the reason.
@@ -333,8 +334,11 @@ func (v *visit) runJob() error {
 }
 
 func (v *visit) cancelJob() error {
-	_, err := v.operator.Cancel(v.ctx(), v.id)
-	return v.change(err, "jobs", "cancelled")
+	undo := newUndo()
+	if _, err := v.operator.Undoable(undo).Cancel(v.ctx(), v.id); err != nil {
+		return v.change(err, "jobs", "cancelled")
+	}
+	return v.done("jobs", url.Values{"undo": {undo}}, "cancelled", -1)
 }
 
 func (v *visit) releaseJob() error {

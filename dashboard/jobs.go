@@ -46,7 +46,7 @@ func (v *visit) jobsPage() error {
 		return err
 	}
 	d := jobsData{Q: v.query.Get("q"), First: v.query.Get("after") == "" && v.query.Get("before") == ""}
-	p := &page{Title: say("jobs"), Here: "jobs"}
+	p := &page{Title: v.say("jobs"), Here: "jobs"}
 	filter, err := v.jobQuery(d.Q, s.Now)
 	if err != nil {
 		d.Wrong, p.D = err.Error(), &d
@@ -80,7 +80,7 @@ func (v *visit) jobsPage() error {
 		d.Looked = strconv.FormatInt(looked, 10)
 	}
 	for _, j := range jobs {
-		name, data := v.nameAndData(j.Payload)
+		name, data := v.nameAndData(v.language, j.Payload)
 		d.Jobs = append(d.Jobs, jobRow{j, name, brief(200, data), stateOf(j, s.Now)})
 	}
 	p.D = &d

@@ -83,7 +83,7 @@ func (v *visit) groupsOf(name string, s snapshot) (g groups, limits []limitRow, 
 		if !strings.HasPrefix(info.Queue, name+"/") {
 			continue
 		}
-		row := belowRow{queueRow: queueRow{QueueInfo: info, Says: told(info.Control, s.Now)}}
+		row := belowRow{queueRow: queueRow{QueueInfo: info, Says: v.told(info.Control, s.Now)}}
 		for _, permit := range p.of[info.Queue] {
 			if permit.Next.After(row.Next) {
 				row.Next = permit.Next
@@ -99,34 +99,34 @@ func (v *visit) groupsOf(name string, s snapshot) (g groups, limits []limitRow, 
 		g.Rows, g.More = g.Rows[:mostGroups], true
 	}
 	for _, permit := range p.of[name] {
-		limits = append(limits, rowOfLimit(permit, true))
+		limits = append(limits, rowOfLimit(v.language, permit, true))
 	}
 	for _, l := range p.limits {
 		if l.Queue == name+"/*" {
-			limits = append(limits, rowOfLimit(operator.Permit{Limit: l}, false))
+			limits = append(limits, rowOfLimit(v.language, operator.Permit{Limit: l}, false))
 		}
 	}
 	return g, limits, nil
 }
 
-func rowOfLimit(p operator.Permit, used bool) limitRow {
-	row := limitRow{Permit: p, Who: say("limit.sum"), Text: limitText(p.Limit), Used: used}
+func rowOfLimit(l *language, p operator.Permit, used bool) limitRow {
+	row := limitRow{Permit: p, Who: l.say("limit.sum"), Text: limitText(l, p.Limit), Used: used}
 	if driver.IsPattern(p.Queue) {
-		row.Who = say("limit.alone")
+		row.Who = l.say("limit.alone")
 	}
 	return row
 }
 
-func limitText(l operator.Limit) string {
+func limitText(in *language, l operator.Limit) string {
 	var says []string
 	if l.Running > 0 {
-		says = append(says, say("limit.most", grouped(l.Running)))
+		says = append(says, in.say("limit.most", grouped(l.Running)))
 	}
 	if l.Rate > 0 {
-		says = append(says, say("limit.in", grouped(l.Rate), exactly(l.Per)))
+		says = append(says, in.say("limit.in", grouped(l.Rate), in.units(exactly(l.Per))))
 	}
 	if l.Burst > 0 {
-		says = append(says, say("limit.at", grouped(l.Burst)))
+		says = append(says, in.say("limit.at", grouped(l.Burst)))
 	}
 	return strings.Join(says, ", ")
 }
@@ -148,7 +148,7 @@ func (v *visit) setLimit() error {
 	}
 	limit, err := typed.limit()
 	if err != nil {
-		return keep(err.Error())
+		return keep(v.reason(err))
 	}
 	if limit.Queue = name; typed.Each {
 		limit.Queue += "/*"
@@ -156,7 +156,7 @@ func (v *visit) setLimit() error {
 	err = v.operator.SetLimit(v.ctx(), limit)
 	switch {
 	case err != nil && v.isAsked(err):
-		return keep(said(err))
+		return keep(v.reason(said(err)))
 	case err != nil:
 		return err
 	}

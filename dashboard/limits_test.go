@@ -18,17 +18,17 @@ func TestLimits(t *testing.T) {
 	}
 	page := s.get("/queue?name=mail")
 	s.has(page, "Queues below", `href="queue?name=mail%2f1"`, `href="queue?name=mail%2f2"`)
-	s.hasNot(page, "queue?name=mails", "Lets through")
+	s.hasNot(page, "queue?name=mails", "Allows")
 	s.hasNot(s.get("/queue?name=mails"), "Queues below")
 
 	for field, wrong := range map[string][2]string{
-		"running": {"0", "is not a number from 1"}, "rate": {"10", "is no rate"}, "burst": {"5", "without a rate"},
+		"running": {"0", "is not a number from 1"}, "rate": {"10", "is not a rate"}, "burst": {"5", "without a rate"},
 	} {
 		form := url.Values{"running": {"7"}}
 		form.Set(field, wrong[0])
 		s.has(s.post(422, "/queue/limit?name=mail", form).Body.String(), wrong[1], `value="`+wrong[0]+`"`)
 	}
-	s.has(s.post(422, "/queue/limit?name=mail", nil).Body.String(), "Say how many may run")
+	s.has(s.post(422, "/queue/limit?name=mail", nil).Body.String(), "Enter how many jobs may run")
 
 	s.post(303, "/queue/limit?name=mail", url.Values{"of": {"each"}, "running": {"1"}})
 	s.post(303, "/queue/limit?name=mail", url.Values{"rate": {"2/1h"}, "burst": {"1"}})
@@ -47,10 +47,10 @@ func TestLimits(t *testing.T) {
 	_, row, _ := strings.Cut(page, `<tr id="g-mail/1">`)
 	row, _, _ = strings.Cut(row, "</tr>")
 	s.has(row, `class="num warn"`, "1 of 1", "in 29m")
-	s.has(page, "2 in 1h, 1 at once", "The next may begin in 29m", "each by itself", "with all below, together")
+	s.has(page, "2 in 1h, 1 at once", "The next can start in 29m", "each queue separately", "all queues together")
 	s.has(s.get("/queue?name=mail/1"), "1 of 1 running.", "mail/*")
 	s.push("tenants/1", "sync", "{}")
-	s.hasNot(s.get("/queue?name=tenants"), "No queue of this name")
+	s.hasNot(s.get("/queue?name=tenants"), "This queue has no jobs")
 	s.has(s.get("/api/v1/limits"), `{"queue":"mail","rate":2,"per_seconds":3600,"burst":1}`, `{"queue":"mail/*","running":1}`)
 
 	w := s.post(303, "/queue/pause?name=mail/2&back=mail", nil)
@@ -59,5 +59,5 @@ func TestLimits(t *testing.T) {
 	}
 	s.post(303, "/queue/unlimit?name=mail&limit="+url.QueryEscape("mail/*"), nil)
 	s.post(303, "/queue/unlimit?name=mail&limit=mail", nil)
-	s.hasNot(s.get("/queue?name=mail"), "Lets through")
+	s.hasNot(s.get("/queue?name=mail"), "Allows")
 }

@@ -37,9 +37,9 @@ type values struct {
 }
 
 // linesOf draws a chart. Write writes a number.
-func linesOf(id, unit string, begin time.Time, step time.Duration, write func(int64) string, all ...values) lines {
+func linesOf(l *language, id, unit string, begin time.Time, step time.Duration, write func(int64) string, all ...values) lines {
 	const width, height = 1000.0, 140.0
-	c := lines{ID: strings.ReplaceAll(id, ".", "-"), Title: say(id), Unit: unit}
+	c := lines{ID: strings.ReplaceAll(id, ".", "-"), Title: l.say(id), Unit: unit}
 	top, n := int64(1), 0
 	for _, v := range all {
 		n = max(n, len(v.numbers))
@@ -85,7 +85,7 @@ func linesOf(id, unit string, begin time.Time, step time.Duration, write func(in
 		}
 		end()
 		c.Lines = append(c.Lines, line)
-		said = append(said, say("lines.most", v.name, write(greatest)))
+		said = append(said, l.say("lines.most", v.name, write(greatest)))
 	}
 	c.Label = c.Title + ": " + strings.Join(said, ", ")
 	return c
@@ -113,10 +113,10 @@ func timeText(at time.Time, span time.Duration) string {
 }
 
 // briefly writes a duration to three digits.
-func briefly(d time.Duration) string {
+func (l *language) briefly(d time.Duration) string {
 	switch {
 	case d >= time.Minute:
-		return roughly(d)
+		return l.roughly(d)
 	case d >= 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	case d >= time.Second:
@@ -129,5 +129,7 @@ func briefly(d time.Duration) string {
 	return d.Round(time.Microsecond).String()
 }
 
-// inSeconds writes a duration that is given in seconds.
-func inSeconds(s float64) string { return briefly(time.Duration(s * float64(time.Second))) }
+// seconds writes a duration that is given in seconds.
+func (l *language) seconds(s float64) string {
+	return l.briefly(time.Duration(s * float64(time.Second)))
+}

@@ -8,8 +8,8 @@ import (
 )
 
 func TestLines(t *testing.T) {
-	write := func(us int64) string { return briefly(time.Duration(us) * time.Microsecond) }
-	c := linesOf("names.run", "UTC", noon.Truncate(time.Minute), time.Minute, write, values{"p50", []int64{1000, 2000, -1, 4000}},
+	write := func(us int64) string { return languages[0].briefly(time.Duration(us) * time.Microsecond) }
+	c := linesOf(languages[0], "names.run", "UTC", noon.Truncate(time.Minute), time.Minute, write, values{"p50", []int64{1000, 2000, -1, 4000}},
 		values{"p95", []int64{-1, -1, -1, -1}})
 	if c.Title != "Run" || len(c.Lines) != 2 || len(c.Lines[0].Points) != 2 || c.Lines[0].Points[0] != "0,105 333.33,70 334.33,70" ||
 		c.Lines[0].Points[1] != "1000,0 1001,0" || len(c.Lines[1].Points) != 0 {
@@ -22,12 +22,12 @@ func TestLines(t *testing.T) {
 		t.Errorf("%+v", c.Rows)
 	}
 	for _, numbers := range [][]int64{nil, {5}, {-1}, {0, 0}, {1e9, 0}, {math.MaxInt64, -1}} {
-		c := linesOf("sizes", "", noon, time.Hour, short, values{"all", numbers})
+		c := linesOf(languages[0], "sizes", "", noon, time.Hour, short, values{"all", numbers})
 		if len(c.Ys) < 2 || len(c.Ys) > 6 || strings.Contains(strings.Join(c.Lines[0].Points, ""), "NaN") {
 			t.Errorf("of %v: %+v", numbers, c)
 		}
 	}
-	if days := linesOf("sizes", "", noon, 12*time.Hour, short, values{"all", make([]int64, 60)}); len(days.Xs) < 5 || len(days.Xs) > 8 ||
+	if days := linesOf(languages[0], "sizes", "", noon, 12*time.Hour, short, values{"all", make([]int64, 60)}); len(days.Xs) < 5 || len(days.Xs) > 8 ||
 		days.Xs[0].Text != "Feb 4 00:00" {
 		t.Errorf("%+v", days.Xs)
 	}
@@ -38,7 +38,7 @@ func TestBriefly(t *testing.T) {
 		"0s": 0, "3µs": 3 * time.Microsecond, "120µs": 123 * time.Microsecond, "1.23ms": 1234 * time.Microsecond, "46ms": 45678 * time.Microsecond,
 		"1.23s": 1234 * time.Millisecond, "12.3s": 12_345 * time.Millisecond, "2h": 2 * time.Hour,
 	} {
-		if got := briefly(d); got != want {
+		if got := languages[0].briefly(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}

@@ -127,10 +127,10 @@ func (v *visit) namesPage() error {
 	for i := range d.Rows {
 		row := &d.Rows[i]
 		s := trendSeries(counts, row.Trend)
-		row.Spark = sparkOf(s)
-		row.Spark.Label = say("names.trend", row.Done, sum(s.Failed)+sum(s.Again), d.Range)
+		row.Spark = sparkOf(v.language, s)
+		row.Spark.Label = v.say("names.trend", row.Done, sum(s.Failed)+sum(s.Again), d.Range)
 	}
-	return v.render(http.StatusOK, "names", &page{Title: say("names"), Here: "names", Live: true, D: d})
+	return v.render(http.StatusOK, "names", &page{Title: v.say("names"), Here: "names", Live: true, D: d})
 }
 
 // share is a part in percent, to one digit.
@@ -208,18 +208,18 @@ func (v *visit) namePage() error {
 			run50, run95, run99 = append(run50, micros(p, p.Run.P50)), append(run95, micros(p, p.Run.P95)), append(run99, micros(p, p.Run.P99))
 			wait50, wait95 = append(wait50, micros(p, p.Wait.P50)), append(wait95, micros(p, p.Wait.P95))
 		}
-		write := func(us int64) string { return briefly(time.Duration(us) * time.Microsecond) }
+		write := func(us int64) string { return v.briefly(time.Duration(us) * time.Microsecond) }
 		d.Charts = []lines{
-			linesOf("names.runs", unit(counts.Step), counts.Begin, counts.Step, short,
-				values{say("legend.done"), done}, values{say("legend.failed"), failed}, values{say("names.released"), released}),
-			linesOf("names.run", say("lines.utc"), counts.Begin, counts.Step, write,
+			linesOf(v.language, "names.runs", unit(v.language, counts.Step), counts.Begin, counts.Step, short,
+				values{v.say("legend.done"), done}, values{v.say("legend.failed"), failed}, values{v.say("names.released"), released}),
+			linesOf(v.language, "names.run", v.say("lines.utc"), counts.Begin, counts.Step, write,
 				values{"p50", run50}, values{"p95", run95}, values{"p99", run99}),
-			linesOf("names.wait", say("lines.utc"), counts.Begin, counts.Step, write, values{"p50", wait50}, values{"p95", wait95}),
+			linesOf(v.language, "names.wait", v.say("lines.utc"), counts.Begin, counts.Step, write, values{"p50", wait50}, values{"p95", wait95}),
 		}
 	}
 	title := d.Name
 	if title == "" {
-		title = say("names.others")
+		title = v.say("names.others")
 	}
 	return v.render(http.StatusOK, "name", &page{Title: brief(80, title), Here: "names", Live: true, D: d})
 }
@@ -232,7 +232,7 @@ func (d *Dashboard) loadSizes(last time.Duration) func(context.Context) ([]opera
 }
 
 // sizesChart draws what queues held.
-func sizesChart(parts []operator.SizePart) lines {
+func sizesChart(l *language, parts []operator.SizePart) lines {
 	if len(parts) < 2 {
 		return lines{}
 	}
@@ -243,8 +243,8 @@ func sizesChart(parts []operator.SizePart) lines {
 		}
 		ready, delayed, reserved, failed = append(ready, p.Ready), append(delayed, p.Delayed), append(reserved, p.Reserved), append(failed, p.Failed)
 	}
-	return linesOf("sizes", say("sizes.unit"), parts[0].Begin, parts[1].Begin.Sub(parts[0].Begin), short,
-		values{say("ready"), ready}, values{say("failed"), failed}, values{say("running"), reserved}, values{say("delayed"), delayed})
+	return linesOf(l, "sizes", l.say("sizes.unit"), parts[0].Begin, parts[1].Begin.Sub(parts[0].Begin), short,
+		values{l.say("ready"), ready}, values{l.say("failed"), failed}, values{l.say("running"), reserved}, values{l.say("delayed"), delayed})
 }
 
 // apiNames has ?range= and ?queue=.

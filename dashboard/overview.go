@@ -48,7 +48,7 @@ func (v *visit) overview() error {
 		more[to] = more[to] || limit > 0 && n >= limit
 	}
 	for _, info := range s.Queues {
-		row := rowOf(info, s)
+		row := rowOf(v.language, info, s)
 		if info.Queue == "" {
 			d.All = row
 			continue
@@ -85,7 +85,7 @@ func (v *visit) overview() error {
 	if d.charts, err = v.charts(s, nil); err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "overview", &page{Title: say("overview"), Here: "overview", Live: true, D: d})
+	return v.render(http.StatusOK, "overview", &page{Title: v.say("overview"), Here: "overview", Live: true, D: d})
 }
 
 // slots is how many jobs a worker runs at once.
@@ -96,14 +96,14 @@ func slots(w operator.Worker) int {
 	return w.Concurrency
 }
 
-func rowOf(info operator.QueueInfo, s snapshot) queueRow {
+func rowOf(l *language, info operator.QueueInfo, s snapshot) queueRow {
 	const late = 10 * time.Minute
 	return queueRow{
 		QueueInfo: info,
-		Says:      told(info.Control, s.Now),
+		Says:      l.told(info.Control, s.Now),
 		Late:      !info.Oldest.IsZero() && s.Now.Sub(info.Oldest) > late,
 		Rate:      perMinute(sum(seriesOf(s.Counts, &info.Queue, rateOver, time.Minute).Done), rateOver),
-		Spark:     sparkOf(seriesOf(s.Counts, &info.Queue, time.Hour, time.Minute)),
+		Spark:     sparkOf(l, seriesOf(s.Counts, &info.Queue, time.Hour, time.Minute)),
 	}
 }
 
@@ -150,12 +150,12 @@ func (v *visit) charts(s snapshot, queue *string) (c charts, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.Sizes = sizesChart(sizes)
+	c.Sizes = sizesChart(v.language, sizes)
 	if span.step == 0 {
 		i := slices.IndexFunc(nameSpans[:], func(of nameSpan) bool { return of.name == span.name })
 		counts, err := v.names[i].get(v.ctx())
 		if err == nil {
-			c.Chart = chartOf(levelSeries(counts, level))
+			c.Chart = chartOf(v.language, levelSeries(counts, level))
 		}
 		return c, err
 	}
@@ -165,19 +165,19 @@ func (v *visit) charts(s snapshot, queue *string) (c charts, err error) {
 			return c, err
 		}
 	}
-	c.Chart = chartOf(seriesOf(counts, queue, span.last, span.step))
+	c.Chart = chartOf(v.language, seriesOf(counts, queue, span.last, span.step))
 	return c, nil
 }
 
 // told describes operators' controls of a queue.
-func told(c operator.Control, now time.Time) string {
+func (l *language) told(c operator.Control, now time.Time) string {
 	switch {
 	case c.Maintenance:
-		return say("control.down")
+		return l.say("control.down")
 	case c.Paused && !c.PausedUntil.IsZero():
-		return say("control.until", roughly(c.PausedUntil.Sub(now)))
+		return l.say("control.until", l.roughly(c.PausedUntil.Sub(now)))
 	case c.Paused:
-		return say("control.paused")
+		return l.say("control.paused")
 	}
 	return ""
 }

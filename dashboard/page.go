@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"html/template"
+	"maps"
 	"mime"
 	"net/http"
 	"path"
@@ -35,10 +36,37 @@ type page struct {
 	Colour  string
 	User    User
 	Said    string
+	Undo    string // takes back what Said says
 	Failed  string // how many failed jobs there are, for the navigation
 	Now     time.Time
 	Refresh int64 // milliseconds
 	v       *visit
+}
+
+// Lang is the page's language.
+func (p *page) Lang() string { return p.v.Code }
+
+// Languages are those to choose from.
+func (p *page) Languages() []*language { return languages }
+
+// Cut is when the page was made, for a form that restores jobs.
+func (p *page) Cut() int64 { return p.Now.UnixMicro() }
+
+// Back is the page's address below the dashboard's root.
+func (p *page) Back() string {
+	query := maps.Clone(p.v.query)
+	query.Del("part")
+	query.Del("said")
+	query.Del("n")
+	query.Del("undo")
+	path := strings.TrimPrefix(p.v.path, "/")
+	if found, _, _ := p.v.find(http.MethodGet, p.v.path); found == nil {
+		return ""
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return path
 }
 
 // May reports whether the visitor may do what a button does, by the route that it leads to.
@@ -76,14 +104,14 @@ func (p *page) Places() (all []place, err error) {
 }
 
 // Ago writes a time relative to the database's clock.
-func (p *page) Ago(t time.Time) string { return relative(t, p.Now) }
+func (p *page) Ago(t time.Time) string { return p.v.relative(t, p.Now) }
 
 // Age is the time since then.
 func (p *page) Age(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return roughly(p.Now.Sub(t))
+	return p.v.roughly(p.Now.Sub(t))
 }
 
 // Asset is the address of a file, which changes with its content.
@@ -96,16 +124,21 @@ func (p *page) Asset(name string) (string, error) {
 }
 
 var functions = template.FuncMap{
-	"t": say, "num": grouped, "upto": upTo, "visible": visible, "brief": brief, "stamp": stamp, "query": joined,
+	"num": grouped, "upto": upTo, "visible": visible, "brief": brief, "stamp": stamp, "query": joined,
 	"num64":     func(n int) string { return grouped(int64(n)) },
 	"chartpart": newChartPart,
-	"lasted":    lasted,
-	"seconds":   inSeconds,
+	"undo":      func(undo, base string, cut int64) undoPart { return undoPart{undo, base, cut} },
 	"sortable":  newSortable,
 	"missed": func() []sqlqueue.Missed {
 		return []sqlqueue.Missed{sqlqueue.OneMissed, sqlqueue.SkipMissed, sqlqueue.AllMissed}
 	},
 	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+}
+
+// undoPart is the data of the button that restores what was cancelled.
+type undoPart struct {
+	Undo, Base string
+	Cut        int64
 }
 
 // chartPart is the data of the chart's template. Name is the queue's, if it is the chart of a single queue.
@@ -121,9 +154,10 @@ func newChartPart(c chart, span string, spans []string, ofQueue bool, name strin
 	return chartPart{c, span, spans, ofQueue, name}
 }
 
-// parsePages reads the templates: each page with the layout and the parts that pages share.
-func (d *Dashboard) parsePages() (map[string]*template.Template, error) {
-	shared, err := template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html")
+// parsePages reads the templates for a language: each page with the layout and the parts that pages share.
+func parsePages(l *language) (map[string]*template.Template, error) {
+	words := template.FuncMap{"t": l.say, "lasted": l.lasted, "seconds": l.seconds}
+	shared, err := template.New("").Funcs(functions).Funcs(words).ParseFS(files, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
 	}
@@ -170,9 +204,12 @@ func (v *visit) render(status int, name string, p *page) error {
 		}
 	}
 	if said := v.query.Get("said"); said != "" {
-		if text, ok := english["said."+said]; ok {
+		if text, ok := v.words["said."+said]; ok {
 			n, _ := strconv.ParseInt(v.query.Get("n"), 10, 64)
 			p.Said = strings.ReplaceAll(text, "%s", grouped(n))
+			if undo := v.query.Get("undo"); said == "cancelled" && isUndo(undo) && v.may(cancel) {
+				p.Undo = undo
+			}
 		}
 	}
 	part := "layout"
@@ -180,8 +217,8 @@ func (v *visit) render(status int, name string, p *page) error {
 		part = "live"
 	}
 	var body bytes.Buffer
-	if err := v.pages[name].ExecuteTemplate(&body, part, p); err != nil {
-		return &problem{http.StatusInternalServerError, fmt.Sprintf("page %s: %v", name, err)}
+	if err := v.pages[v.language][name].ExecuteTemplate(&body, part, p); err != nil {
+		return &problem{http.StatusInternalServerError, fmt.Errorf("page %s: %w", name, err)}
 	}
 	v.write(status, "text/html; charset=utf-8", body.Bytes())
 	return nil
@@ -190,8 +227,8 @@ func (v *visit) render(status int, name string, p *page) error {
 // renderPart answers with a part of a page, for its script.
 func (v *visit) renderPart(name, part string, data any) error {
 	var body bytes.Buffer
-	if err := v.pages[name].ExecuteTemplate(&body, part, data); err != nil {
-		return &problem{http.StatusInternalServerError, fmt.Sprintf("page %s: %v", name, err)}
+	if err := v.pages[v.language][name].ExecuteTemplate(&body, part, data); err != nil {
+		return &problem{http.StatusInternalServerError, fmt.Errorf("page %s: %w", name, err)}
 	}
 	v.write(http.StatusOK, "text/html; charset=utf-8", body.Bytes())
 	return nil

@@ -71,7 +71,7 @@ func (v *visit) showPush(status int, form *pushForm) error {
 			form.Queues = append(form.Queues, info.Queue)
 		}
 	}
-	return v.render(status, "push", &page{Title: say("push"), Here: "push", D: form})
+	return v.render(status, "push", &page{Title: v.say("push"), Here: "push", D: form})
 }
 
 func (v *visit) pushJob() error {
@@ -85,10 +85,10 @@ func (v *visit) pushJob() error {
 	}
 	options, err := form.options()
 	if err != nil {
-		return keep(err.Error())
+		return keep(v.reason(err))
 	}
 	if err := checkJSON(form.Data); err != nil {
-		return keep(err.Error())
+		return keep(v.reason(err))
 	}
 	data := []byte(form.Data)
 	if strings.Contains(form.Data, mask) {
@@ -98,18 +98,18 @@ func (v *visit) pushJob() error {
 		}
 		parsed, _ := sqlqueue.ParsePayload(payload)
 		if data, err = restore(data, parsed.Data, v.redactData(parsed.Job, parsed.Data)); err != nil {
-			return keep(err.Error())
+			return keep(v.reason(err))
 		}
 		if !v.keepsHidden(form.Name, form.Data, data) {
-			return keep(say("edit.shows"))
+			return keep(v.say("edit.shows"))
 		}
 	}
-	id, err := v.queue.Push(v.ctx(), sqlqueue.Named(form.Name, json.RawMessage(data)), options...)
+	id, err := v.operator.Queue().Push(v.ctx(), sqlqueue.Named(form.Name, json.RawMessage(data)), options...)
 	switch {
 	case errors.Is(err, sqlqueue.ErrOutcomeUnknown):
 		return err
 	case err != nil && v.isAsked(err):
-		return keep(said(err))
+		return keep(v.reason(said(err)))
 	case err != nil:
 		return err
 	case id == 0: // the queue runs jobs at once
@@ -121,7 +121,7 @@ func (v *visit) pushJob() error {
 // options reads the form.
 func (f *pushForm) options() (options []sqlqueue.PushOption, err error) {
 	if strings.TrimSpace(f.Name) == "" {
-		return nil, errors.New(say("edit.name"))
+		return nil, say("edit.name")
 	}
 	if err := sqlqueue.CheckQueueName(f.Queue); err != nil {
 		return nil, err

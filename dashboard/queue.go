@@ -33,15 +33,15 @@ func (v *visit) showQueue(status int, typed *limitForm) error {
 	if err != nil {
 		return err
 	}
-	d := queueData{queueRow: rowOf(operator.QueueInfo{Queue: name, CountedTo: countedTo}, s)}
+	d := queueData{queueRow: rowOf(v.language, operator.QueueInfo{Queue: name, CountedTo: countedTo}, s)}
 	for _, info := range s.Queues {
 		if info.Queue == name {
-			d.queueRow, d.Known = rowOf(info, s), true
+			d.queueRow, d.Known = rowOf(v.language, info, s), true
 		}
 	}
 	if e := d.Control.Expire; e != nil {
-		if d.Expire = roughly(*e); *e == 0 {
-			d.Expire = say("never")
+		if d.Expire = v.roughly(*e); *e == 0 {
+			d.Expire = v.say("never")
 		}
 	}
 	for _, w := range s.Workers {
@@ -97,7 +97,7 @@ func (v *visit) tell(said string, change operator.ControlChange) error {
 	name := v.query.Get("name")
 	if name != "" {
 		if err := sqlqueue.CheckQueueName(name); err != nil {
-			return &problem{http.StatusUnprocessableEntity, err.Error()}
+			return &problem{http.StatusUnprocessableEntity, err}
 		}
 	}
 	if !v.query.Has("name") {

@@ -62,14 +62,14 @@ func (v *visit) showSchedule(status int, typed *scheduleForm) error {
 		return err
 	}
 	d.Last = ends[of.LastJobID]
-	d.Times = timesOf(d.When, of.Zone, of.CreatedAt, s.Now)
+	d.Times = timesOf(v.language, d.When, of.Zone, of.CreatedAt, s.Now)
 	if typed != nil {
 		version := d.Edit.Version
 		d.Edit, d.Open = *typed, true
 		d.Edit.Version = version // who saves again has been told
 	}
-	d.Edit.Times = timesOf(d.Edit.When, d.Edit.Zone, of.CreatedAt, s.Now)
-	return v.render(status, "schedule", &page{Title: say("schedule.title", brief(80, name)), Here: "schedules", Live: true, D: d})
+	d.Edit.Times = timesOf(v.language, d.Edit.When, d.Edit.Zone, of.CreatedAt, s.Now)
+	return v.render(status, "schedule", &page{Title: v.say("schedule.title", brief(80, name)), Here: "schedules", Live: true, D: d})
 }
 
 // isFixed reports whether a program sets a schedule, and so would undo a change.
@@ -86,9 +86,9 @@ func (v *visit) showNewSchedule(status int, typed *scheduleForm) error {
 	if err != nil {
 		return err
 	}
-	typed.Times = timesOf(typed.When, typed.Zone, s.Now, s.Now)
+	typed.Times = timesOf(v.language, typed.When, typed.Zone, s.Now, s.Now)
 	d := &scheduleData{Edit: *typed, Open: true, New: true}
-	return v.render(status, "schedule", &page{Title: say("schedule.new"), Here: "schedules", D: d})
+	return v.render(status, "schedule", &page{Title: v.say("schedule.new"), Here: "schedules", D: d})
 }
 
 func (v *visit) scheduleFormOf(s operator.Schedule) scheduleForm {
@@ -141,7 +141,7 @@ func (v *visit) addSchedule() error {
 	if typed.Name != "" {
 		_, err := v.operator.Schedule(v.ctx(), typed.Name)
 		if err == nil {
-			return keep(say("schedule.exists"))
+			return keep(v.say("schedule.exists"))
 		}
 		if !errors.Is(err, operator.ErrNoSchedule) {
 			return err
@@ -168,7 +168,7 @@ func (v *visit) saveSchedule() error {
 		return &problem{http.StatusConflict, say("schedule.fixed", visible(was.Origin))}
 	}
 	if scheduleVersion(was) != typed.Version {
-		return keep(say("schedule.changed"))
+		return keep(v.say("schedule.changed"))
 	}
 	return v.setSchedule(typed, was, keep)
 }
@@ -176,15 +176,15 @@ func (v *visit) saveSchedule() error {
 func (v *visit) setSchedule(typed *scheduleForm, was operator.Schedule, keep func(text string) error) error {
 	s, err := v.scheduleOf(typed, was)
 	if err != nil {
-		return keep(err.Error())
+		return keep(v.reason(err))
 	}
-	err = v.queue.Schedule(v.ctx(), s)
+	err = v.operator.Queue().Schedule(v.ctx(), s)
 	var wrong *sqlqueue.ScheduleError
 	switch {
 	case errors.As(err, &wrong):
 		return keep(wrong.Err.Error())
 	case err != nil && v.isAsked(err):
-		return keep(said(err))
+		return keep(v.reason(said(err)))
 	case err != nil:
 		return err
 	}
@@ -199,7 +199,7 @@ func (v *visit) scheduleOf(typed *scheduleForm, was operator.Schedule) (s sqlque
 	}
 	s.Cron, s.Every = ruleOf(typed.When)
 	if strings.TrimSpace(typed.Job) == "" {
-		return s, errors.New(say("edit.name"))
+		return s, say("edit.name")
 	}
 	priority := int64(0)
 	if typed.Priority != "" {
@@ -223,7 +223,7 @@ func (v *visit) scheduleOf(typed *scheduleForm, was operator.Schedule) (s sqlque
 		}
 	}
 	if !v.keepsHidden(typed.Job, typed.Data, data) {
-		return s, errors.New(say("edit.shows"))
+		return s, say("edit.shows")
 	}
 	s.Job = sqlqueue.With(sqlqueue.Named(typed.Job, json.RawMessage(data)), sqlqueue.OnQueue(typed.Queue), sqlqueue.Priority(int(priority)))
 	return s, nil

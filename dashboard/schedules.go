@@ -35,7 +35,7 @@ func (v *visit) schedulesPage() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "schedules", &page{Title: say("schedules"), Here: "schedules", Live: true, D: schedulesData{rows}})
+	return v.render(http.StatusOK, "schedules", &page{Title: v.say("schedules"), Here: "schedules", Live: true, D: schedulesData{rows}})
 }
 
 func (d *Dashboard) loadSchedules(ctx context.Context) ([]scheduleRow, error) {
@@ -49,7 +49,7 @@ func (d *Dashboard) loadSchedules(ctx context.Context) ([]scheduleRow, error) {
 	}
 	rows := []scheduleRow{}
 	for _, s := range all {
-		name, _ := d.nameAndData(s.Payload)
+		name, _ := d.nameAndData(languages[0], s.Payload)
 		rows = append(rows, scheduleRow{s, whenOf(s), name, ends[s.LastJobID]})
 	}
 	return rows, nil
@@ -126,13 +126,14 @@ type times struct {
 	Next  []nextTime
 	Wrong string
 	Now   time.Time
+	l     *language
 }
 
 // In is the duration until the time.
-func (t times) In(at time.Time) string { return relative(at, t.Now) }
+func (t times) In(at time.Time) string { return t.l.relative(at, t.Now) }
 
-func timesOf(when, zone string, created, now time.Time) times {
-	t := times{Now: now}
+func timesOf(l *language, when, zone string, created, now time.Time) times {
+	t := times{Now: now, l: l}
 	if strings.TrimSpace(when) == "" {
 		return t
 	}
@@ -141,8 +142,9 @@ func timesOf(when, zone string, created, now time.Time) times {
 	if err != nil {
 		t.Wrong = err.Error()
 	}
+	weekdays := strings.Split(l.say("weekdays"), ",")
 	for _, at := range next {
-		t.Next = append(t.Next, nextTime{at, at.Format("Mon 2006-01-02 15:04:05 MST")})
+		t.Next = append(t.Next, nextTime{at, weekdays[at.Weekday()] + at.Format(" 2006-01-02 15:04:05 MST")})
 	}
 	return t
 }
@@ -165,7 +167,7 @@ func (v *visit) scheduleTimes() error {
 	if len(when) > longestQuery {
 		return v.wrong(http.StatusBadRequest, "query.long")
 	}
-	return v.renderPart("schedule", "times", timesOf(when, v.query.Get("zone"), created, s.Now))
+	return v.renderPart("schedule", "times", timesOf(v.language, when, v.query.Get("zone"), created, s.Now))
 }
 
 func (v *visit) pauseSchedule() error {

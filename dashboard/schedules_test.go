@@ -47,7 +47,7 @@ func TestSchedules(t *testing.T) {
 
 	for field, wrong := range map[string][2]string{
 		"when": {"30 25 * * *", "would be right"}, "zone": {"Mars/Olympus", "Mars/Olympus"}, "data": {`{"for": `, "is not JSON"},
-		"job": {" ", "name is empty"}, "queue": {"a,b", "comma"}, "catchup": {"soon", "is not a time span"}, "priority": {"x", "is not a number"},
+		"job": {" ", "name is empty"}, "queue": {"a,b", "comma"}, "catchup": {"soon", "is not a duration"}, "priority": {"x", "is not a number"},
 		"name": {"a,b", "comma"},
 	} {
 		page := s.post(422, "/schedules/new", scheduleTyped(map[string]string{field: wrong[0]})).Body.String()
@@ -65,7 +65,7 @@ func TestSchedules(t *testing.T) {
 	if got := w.Header().Get("Location"); !strings.HasPrefix(got, "../schedules/show?name=report%2F7+%26+%3Cb%3E&") {
 		t.Errorf("goes to %s", got)
 	}
-	s.has(s.post(422, "/schedules/new", scheduleTyped(nil)).Body.String(), "is there already")
+	s.has(s.post(422, "/schedules/new", scheduleTyped(nil)).Body.String(), "exists already")
 	of, err := s.o.Schedule(t.Context(), name)
 	if err != nil || of.Cron != "30 2 * * *" || of.Missed != "all" || of.CatchUp != 2*time.Hour || of.Overlap != "skip" ||
 		of.Origin != "dashboard" {
@@ -74,7 +74,7 @@ func TestSchedules(t *testing.T) {
 
 	target := "/schedules/show?name=" + url.QueryEscape(name)
 	page = s.get(target)
-	s.has(page, "02:30:00 CST", "make_report", `value="2h"`, "••••", "make up for each")
+	s.has(page, "02:30:00 CST", "make_report", `value="2h"`, "••••", "run each of them")
 	s.hasNot(page, "s3cret")
 	s.hasNot(s.get("/api/v1/schedules"), "s3cret")
 	s.has(s.get("/api/v1/schedules"), `"cron":"30 2 * * *"`, `"payload":{"job":"make_report"`)

@@ -19,7 +19,7 @@ func TestSearchesAtOnce(t *testing.T) {
 		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", target, w.Code, start(w.Body.String()))
 		}
-		s.has(w.Body.String(), "2 searches that no index helps run already")
+		s.has(w.Body.String(), "2 searches without an index are running already")
 	}
 	for _, target := range []string{"/", "/jobs?q=queue:mail", "/failed", "/api/v1/jobs?q=state:ready"} {
 		s.get(target)

@@ -17,16 +17,16 @@ type settingsData struct {
 // settingsPage shows the dashboard's settings, and the visitor's rights.
 func (v *visit) settingsPage() error {
 	d := settingsData{
-		Who: v.who(), Role: say("role." + v.user.Role.String()), Refresh: exactly(v.config.Refresh), Queue: v.queue.Config().Queue,
-		CountsKept: roughly(operator.CountsKept), ErrorsKept: roughly(operator.ErrorsKept), OperationsKept: roughly(operator.OperationsKept),
+		Who: v.who(), Role: v.say("role." + v.user.Role.String()), Refresh: v.units(exactly(v.config.Refresh)), Queue: v.queue.Config().Queue,
+		CountsKept: v.roughly(operator.CountsKept), ErrorsKept: v.roughly(operator.ErrorsKept), OperationsKept: v.roughly(operator.OperationsKept),
 		Hidden: strings.Join(slices.Sorted(slices.Values(secrets)), ", "),
 	}
 	var rights []string
 	for right := view; right <= subscribe; right++ {
 		if v.may(right) {
-			rights = append(rights, say("right."+right.String()))
+			rights = append(rights, v.say("right."+right.String()))
 		}
 	}
 	d.Rights = strings.Join(rights, ", ")
-	return v.render(http.StatusOK, "settings", &page{Title: say("settings"), Here: "settings", D: d})
+	return v.render(http.StatusOK, "settings", &page{Title: v.say("settings"), Here: "settings", D: d})
 }

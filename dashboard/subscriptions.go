@@ -48,14 +48,14 @@ func (v *visit) showSubscriptions(status int, d subscriptionsData) error {
 	}
 	for _, of := range all {
 		row := subscriptionRow{Subscription: of, Host: hostOf(of.URL), Signed: of.Secret != ""}
-		row.In = rowOf(operator.QueueInfo{Queue: of.Queue, CountedTo: countedTo}, s)
+		row.In = rowOf(v.language, operator.QueueInfo{Queue: of.Queue, CountedTo: countedTo}, s)
 		if i := slices.IndexFunc(s.Queues, func(info operator.QueueInfo) bool { return info.Queue == of.Queue }); i >= 0 {
-			row.In = rowOf(s.Queues[i], s)
+			row.In = rowOf(v.language, s.Queues[i], s)
 		}
 		d.Rows = append(d.Rows, row)
 	}
 	live := v.r.Method == http.MethodGet
-	return v.render(status, "subscriptions", &page{Title: say("subscriptions"), Here: "subscriptions", Live: live, D: d})
+	return v.render(status, "subscriptions", &page{Title: v.say("subscriptions"), Here: "subscriptions", Live: live, D: d})
 }
 
 // hostOf is the part of a URL that is certainly not secret.
@@ -76,7 +76,7 @@ func (v *visit) subscribe() error {
 	}
 	_, err := v.operator.Subscription(v.ctx(), typed.Name)
 	if err == nil {
-		return keep(say("subscription.exists"))
+		return keep(v.say("subscription.exists"))
 	}
 	if !errors.Is(err, operator.ErrNoSubscription) {
 		return err
@@ -88,7 +88,7 @@ func (v *visit) subscribe() error {
 	err = v.operator.Subscribe(v.ctx(), s)
 	switch {
 	case err != nil && v.isAsked(err):
-		return keep(said(err))
+		return keep(v.reason(said(err)))
 	case err != nil:
 		return err
 	}

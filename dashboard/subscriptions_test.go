@@ -10,7 +10,7 @@ import (
 
 func TestSubscriptions(t *testing.T) {
 	s := open(t, dashboard.Config{})
-	s.has(s.get("/subscriptions"), "Subscribe here")
+	s.has(s.get("/subscriptions"), "subscribe here")
 	form := func(name, queue, to string) url.Values {
 		return url.Values{"name": {name}, "queue": {queue}, "url": {to}}
 	}
@@ -29,7 +29,7 @@ func TestSubscriptions(t *testing.T) {
 		all[0].Secret != "whsec_"+strings.ReplaceAll(secret, "&#43;", "+") {
 		t.Fatalf("%q, %+v, %v", secret, all, err)
 	}
-	s.has(s.post(422, "/subscriptions", form("shop <b>", "orders", "https://example.org/")).Body.String(), "is there already")
+	s.has(s.post(422, "/subscriptions", form("shop <b>", "orders", "https://example.org/")).Body.String(), "exists already")
 	s.has(s.post(422, "/subscriptions", form("other", "orders", "https://example.org/")).Body.String(), "a queue has one at most")
 	unsigned := form("plain", "mail", "https://example.org/")
 	unsigned.Set("unsigned", "1")
@@ -47,9 +47,9 @@ func TestSubscriptions(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	s := open(t, dashboard.Config{})
-	s.has(s.get("/settings"), "localhost", "admin", "delete for good", "authorization", "2d", "400d")
+	s.has(s.get("/settings"), "localhost", "admin", "delete permanently", "authorization", "2d", "400d")
 	viewer := serve(t, s.q, s.d, as(dashboard.Viewer))
 	page := viewer.get("/settings")
-	viewer.has(page, "<dd>ann</dd>", "viewer", "<dd>look</dd>")
-	viewer.hasNot(page, "delete for good")
+	viewer.has(page, "<dd>ann</dd>", "viewer", "<dd>view</dd>")
+	viewer.hasNot(page, "delete permanently")
 }

@@ -83,21 +83,6 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// relative writes a time relative to now.
-func relative(t, now time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	switch d := now.Sub(t); {
-	case d > -time.Second && d < time.Second:
-		return say("time.now")
-	case d < 0:
-		return say("time.in", roughly(-d))
-	default:
-		return say("time.ago", roughly(d))
-	}
-}
-
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // visible makes foreign text safe to show: characters that are not printable, such as one that changes the direction of writing, are shown

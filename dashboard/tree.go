@@ -3,7 +3,6 @@ package dashboard
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -85,10 +84,10 @@ func tree(raw []byte, levels int, left *int) node {
 }
 
 // nameAndData returns the parts of a payload to show, also if no handler could read it or it was cut.
-func (d *Dashboard) nameAndData(payload []byte) (name, data string) {
+func (d *Dashboard) nameAndData(l *language, payload []byte) (name, data string) {
 	parsed, err := sqlqueue.ParsePayload(payload)
 	if err == nil && sqlqueue.IsEncrypted(parsed.Data) {
-		return parsed.Job, say("data.encrypted")
+		return parsed.Job, l.say("data.encrypted")
 	}
 	if err == nil || parsed.Job != "" && parsed.Data != nil {
 		return parsed.Job, string(d.redactData(parsed.Job, parsed.Data))
@@ -121,7 +120,7 @@ func restore(edited, original, masked []byte) ([]byte, error) {
 	}
 	parts, before, hidden := elements(edited), elements(original), elements(masked)
 	if parts == nil || before == nil || hidden == nil || edited[0] != original[0] {
-		return nil, errors.New(say("edit.mask"))
+		return nil, say("edit.mask")
 	}
 	isObject := edited[0] == '{'
 	var b bytes.Buffer
@@ -139,7 +138,7 @@ func restore(edited, original, masked []byte) ([]byte, error) {
 		if bytes.Contains(value, []byte(mask)) {
 			o, h := member(before, part.name), member(hidden, part.name)
 			if o == nil || h == nil || bytes.Count(o, []byte(mask)) > 0 {
-				return nil, errors.New(say("edit.mask"))
+				return nil, say("edit.mask")
 			}
 			var err error
 			if value, err = restore(value, o, h); err != nil {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 // visit is one request, with its user and route.
 type visit struct {
 	*Dashboard
+	*language
 	w        http.ResponseWriter
 	r        *http.Request
 	query    url.Values // of the URL: names are here, byte for byte
@@ -41,10 +41,10 @@ const (
 // problem is an error in a request, for its sender.
 type problem struct {
 	status int
-	text   string
+	error
 }
 
-func (p *problem) Error() string { return p.text }
+func (p *problem) Unwrap() error { return p.error }
 
 func (v *visit) wrong(status int, key string, a ...any) error {
 	return &problem{status, say(key, a...)}
@@ -53,7 +53,7 @@ func (v *visit) wrong(status int, key string, a ...any) error {
 // ServeHTTP answers a request.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.setHeaders(w.Header())
-	v := &visit{Dashboard: d, w: w, r: r, query: r.URL.Query(), path: d.localPath(r)}
+	v := &visit{Dashboard: d, language: languageOf(r), w: w, r: r, query: r.URL.Query(), path: d.localPath(r)}
 	v.base = baseOf(v.path)
 	if err := v.serve(); err != nil { //nolint:contextcheck // the visit has the request, and with it the context
 		v.r = r       // its own context, without the time limit
@@ -65,7 +65,10 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (v *visit) serve() error {
 	var refused string
 	if v.user, refused = v.admit(v.r); refused != "" {
-		return &problem{http.StatusForbidden, strings.ReplaceAll(say(refused), "%q", strconv.Quote(v.r.Host))}
+		if refused == "refused.host" {
+			return v.wrong(http.StatusForbidden, refused, v.r.Host)
+		}
+		return v.wrong(http.StatusForbidden, refused)
 	}
 	v.operator = v.Dashboard.operator.As(v.who(), "dashboard")
 	if err := v.origins.Check(v.r); err != nil {
@@ -145,23 +148,23 @@ func (v *visit) refuse(err error) {
 	status, text := http.StatusServiceUnavailable, ""
 	switch {
 	case errors.As(err, &asked):
-		status, text = asked.status, asked.text
+		status, text = asked.status, v.reason(asked)
 	case isGone(err):
-		status, text = http.StatusNotFound, say("refused.gone")
+		status, text = http.StatusNotFound, v.say("refused.gone")
 	case v.r.Context().Err() != nil && errors.Is(context.Cause(v.r.Context()), context.Canceled):
 		return // nobody waits for an answer
 	default:
 		since := v.health.down()
-		text = say("away", stamp(since), roughly(time.Since(since)), hideCredentials(err.Error()))
+		text = v.say("away", stamp(since), v.roughly(time.Since(since)), hideCredentials(err.Error()))
 		v.w.Header().Set("Retry-After", "2")
 	}
 	if strings.HasPrefix(v.path, "/api/") || strings.HasPrefix(v.path, "/steps/") {
 		v.writeJSON(status, map[string]string{"error": text})
 		return
 	}
-	title := http.StatusText(status)
+	title := v.say(fmt.Sprintf("status.%d", status))
 	if asked == nil && status == http.StatusServiceUnavailable {
-		title = say("away.title")
+		title = v.say("away.title")
 	}
 	page := &page{Title: title, Error: text, Live: asked == nil && status == http.StatusServiceUnavailable}
 	if err := v.render(status, "error", page); err != nil {

@@ -30,10 +30,10 @@ func (v *visit) workersPage() error {
 	}
 	for _, info := range s.Queues {
 		if info.Queue == "" {
-			d.All, d.Says = info.Control, told(info.Control, s.Now)
+			d.All, d.Says = info.Control, v.told(info.Control, s.Now)
 		}
 	}
-	return v.render(http.StatusOK, "workers", &page{Title: say("workers"), Here: "workers", Live: true, D: d})
+	return v.render(http.StatusOK, "workers", &page{Title: v.say("workers"), Here: "workers", Live: true, D: d})
 }
 
 func isDead(w operator.Worker, now time.Time) bool { return now.Sub(w.SeenAt) > workerAlive }

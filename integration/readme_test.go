@@ -128,6 +128,7 @@ func withoutTimes(output string) string {
 	for pattern, same := range map[string]string{
 		`\b(time|worker|name|duration|after)=[^ \n]+`: "$1=…",
 		`\b(now|in \w+|\d+\w+ ago)\b *`:               "then ",
+		`jobs restore [A-Z2-7]{26}`:                   "jobs restore …",
 	} {
 		output = regexp.MustCompile(pattern).ReplaceAllString(output, same)
 	}

@@ -28,10 +28,10 @@
   // The page renews itself while somebody looks, and neither selects text, nor has rows checked, nor an action open.
   const every = Number(document.body.dataset.refresh), state = $("#state"), live = () => $("#live");
   let wait = every, tag = "", lost = null;
-  const busy = () => document.hidden || !getSelection().isCollapsed || $("#live input[type=checkbox]:checked, #live .ask[open]") || live().contains(document.activeElement) && document.activeElement.matches("input");
+  const busy = () => document.hidden || $("#palette").open || !getSelection().isCollapsed || $("#live input[type=checkbox]:checked, #live .ask[open]") || live().contains(document.activeElement) && document.activeElement.matches("input");
   async function renew() {
     const url = new URL(location.href);
-    url.searchParams.set("part", "live"); url.searchParams.delete("said"); url.searchParams.delete("n"); url.hash = "";
+    url.searchParams.set("part", "live"); url.searchParams.delete("said"); url.searchParams.delete("n"); url.searchParams.delete("undo"); url.hash = "";
     const answer = await fetch(url, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
     if (answer.status === 304) return;
     if (!answer.ok) throw new Error(answer.statusText);
@@ -46,7 +46,7 @@
   async function tick() {
     if (!busy()) {
       try { await renew(); wait = every; lost = null; delete state.dataset.off; state.lastElementChild.textContent = state.dataset.live; }
-      catch { lost ??= new Date(); wait = Math.min(wait * 2, 30000); state.dataset.off = ""; state.lastElementChild.textContent = "not live since " + lost.toLocaleTimeString(); }
+      catch { lost ??= new Date(); wait = Math.min(wait * 2, 30000); state.dataset.off = ""; state.lastElementChild.textContent = state.dataset.lost.replace("%s", lost.toLocaleTimeString(root.lang)); }
     }
     setTimeout(tick, wait * (0.9 + 0.2 * Math.random()));
   }
@@ -54,7 +54,7 @@
 
   // What was done is said once: not again when the page is loaded anew.
   const here = new URL(location.href);
-  if (here.searchParams.has("said")) { here.searchParams.delete("said"); here.searchParams.delete("n"); history.replaceState(null, "", here); }
+  if (here.searchParams.has("said")) { here.searchParams.delete("said"); here.searchParams.delete("n"); here.searchParams.delete("undo"); history.replaceState(null, "", here); }
 
   $("#theme").addEventListener("click", () => {
     root.dataset.theme = (root.dataset.theme || (matchMedia("(prefers-color-scheme:dark)").matches ? "dark" : "light")) === "dark" ? "light" : "dark";
@@ -65,6 +65,50 @@
     if (e.key === "Escape") for (const d of document.querySelectorAll(".ask[open]")) d.open = false;
   });
 
+  // Ctrl-K: pages, queues, jobs by their ids, and searches that are saved in this browser.
+  const palette = $("#palette"), field = $("input", palette), choices = $("#choices"), word = field.dataset, viewsKey = "sqlqueue-views";
+  let queues = [], found = [], chosen = 0;
+  const views = () => { try { return JSON.parse(localStorage.getItem(viewsKey)) ?? []; } catch { return []; } };
+  const keepViews = (all) => { try { localStorage.setItem(viewsKey, JSON.stringify(all)); } catch {} };
+  function choose(n) {
+    chosen = Math.max(0, Math.min(found.length - 1, n));
+    [...choices.children].forEach((e, i) => e.setAttribute("aria-selected", i === chosen));
+    field.setAttribute("aria-activedescendant", "choice-" + chosen);
+    choices.children[chosen]?.scrollIntoView({ block: "nearest" });
+  }
+  function fill() {
+    const text = field.value.trim(), url = new URL(location.href), q = url.searchParams.get("q"), place = url.pathname.match(/(jobs|failed)$/)?.[1], saved = views();
+    const all = [...document.querySelectorAll("nav.main a")].map((a) => [a.firstChild.data, a.href]), at = saved.findIndex(([p, s]) => p === place && s === q);
+    if (q && place) all.unshift(at < 0 ? [word.save + ": " + q, () => keepViews([...saved, [place, q]])] : [word.drop + ": " + q, () => keepViews(saved.toSpliced(at, 1))]);
+    for (const [p, s] of saved) all.push([word[p] + ": " + s, word.base + p + "?q=" + encodeURIComponent(s)]);
+    for (const name of queues) all.push([word.queue + ": " + name, word.base + "queue?name=" + encodeURIComponent(name)]);
+    found = all.filter(([t]) => t.toLowerCase().includes(text.toLowerCase())).slice(0, 12);
+    if (/^\d+$/.test(text)) found.unshift([word.job + " " + text, word.base + "jobs/" + text]);
+    else if (text) found.push([word.search + ": " + text, word.base + "jobs?q=" + encodeURIComponent(text)]);
+    choices.replaceChildren(...found.map(([t], i) => Object.assign(document.createElement("li"), { id: "choice-" + i, role: "option", textContent: t, onclick: () => go(i) })));
+    choose(0);
+  }
+  function go(i) {
+    const to = found[i]?.[1];
+    palette.close();
+    if (typeof to === "function") to(); else if (to) location.href = to;
+  }
+  async function openPalette() {
+    if (palette.open) return;
+    field.value = ""; palette.showModal(); fill();
+    const answer = await fetch(word.base + "api/v1/queues").catch(() => null);
+    if (answer?.ok) { queues = (await answer.json()).map((q) => q.queue).filter(Boolean); if (palette.open) fill(); }
+  }
+  field.addEventListener("input", fill);
+  field.addEventListener("keydown", (e) => {
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); choose(chosen + (e.key === "ArrowDown" ? 1 : -1)); }
+    if (e.key === "Enter") { e.preventDefault(); go(chosen); }
+  });
+  palette.addEventListener("click", (e) => { if (e.target === palette) palette.close(); });
+  $("#find").hidden = false;
+  $("#find").addEventListener("click", openPalette);
+  addEventListener("keydown", (e) => { if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey) { e.preventDefault(); openPalette(); } });
+
   // A bulk operation goes step by step, each its own request, until it is finished or stopped.
   addEventListener("submit", async (e) => {
     const form = e.target, url = form.dataset.steps;
@@ -74,7 +118,7 @@
     const total = Number(form.dataset.total); let on = true;
     if (total > 0) bar.max = total;
     bar.hidden = stop.hidden = false; go.disabled = true; stop.onclick = () => { on = false; };
-    const tell = (end) => { const left = Number(form.elements.left.value); out.textContent = doneText.replace("0", form.elements.done.value) + (left ? ", " + leftText.replace("0", left) : "") + (end ? ". " + end : ""); };
+    const tell = (end) => { const left = Number(form.elements.left.value); if (end && form.elements.done.value > 0 && $("[data-undo]")) $("[data-undo]").hidden = false; out.textContent = doneText.replace("0", form.elements.done.value) + (left ? ", " + leftText.replace("0", left) : "") + (end ? ". " + end : ""); };
     try {
       for (;;) {
         const answer = await fetch(url, { method: "POST", body: new URLSearchParams(new FormData(form)) }), step = await answer.json();
@@ -115,7 +159,7 @@
     const rows = chart().querySelectorAll("tbody tr"), cross = $(".cross", chart()); index = Math.max(0, Math.min(rows.length - 1, i));
     const [when, done, failed, pushed] = [...rows[index].cells].map((c) => c.textContent), x = (1000 * index) / (rows.length - 1);
     cross.setAttribute("x1", x); cross.setAttribute("x2", x); cross.setAttribute("visibility", "visible");
-    out().textContent = `${when}: ${done} done, ${failed} failed, ${pushed} pushed`;
+    out().textContent = [when, done, failed, pushed].reduce((s, v) => s.replace("%s", () => v), out().dataset.point);
   }
   const leave = () => { $(".cross", chart()).setAttribute("visibility", "hidden"); out().textContent = out().dataset.rest; index = -1; };
   if (chart()) {

@@ -144,6 +144,12 @@ func TestKeyboard(t *testing.T) {
 		if n := s.count(operator.JobFilter{Name: "send_newsletter"}); n > 0 {
 			t.Errorf("%d are left", n)
 		}
+		b.tabTo(`e.textContent === "Undo"`)
+		b.keys(kb.Enter)
+		b.shows("60 done Finished.")
+		if n := s.count(operator.JobFilter{Name: "send_newsletter"}); n != 60 {
+			t.Errorf("%d are back", n)
+		}
 	})
 }
 
@@ -164,6 +170,14 @@ func TestNoJavaScript(t *testing.T) {
 		b.shows("Saved.")
 		if job := s.job(id); job.Queue != "other" {
 			t.Errorf("the queue is %s", job.Queue)
+		}
+		b.click(".ask:last-of-type summary")
+		b.follow(`form[action$=cancel] button`)
+		b.shows("The job is cancelled.")
+		b.follow("form[action*=restore] button")
+		b.shows("1 done")
+		if n := s.count(operator.JobFilter{Queue: "other", Name: "remind"}); n != 1 {
+			t.Errorf("%d are back", n)
 		}
 		b.open(s.url + "bulk/retry?q=queue:exports")
 		b.follow("form.fields button.primary")
@@ -311,6 +325,14 @@ func TestBulkStops(t *testing.T) {
 		b.shows(fmt.Sprintf("%d done", all))
 		if left := s.count(operator.JobFilter{}); left != 15 {
 			t.Errorf("%d jobs are left, not the 10 others and the 5 that came later", left)
+		}
+		b.open(s.url + "activity")
+		b.follow(`a[href^="bulk/restore"]`)
+		b.shows("Undo a cancellation")
+		b.click("form.fields button.primary")
+		b.shows(fmt.Sprintf("%d done", all))
+		if n := s.count(operator.JobFilter{Name: "send_newsletter"}); n != all+5 {
+			t.Errorf("%d are back", n)
 		}
 	})
 }

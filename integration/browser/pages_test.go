@@ -16,6 +16,13 @@ var looks = []struct {
 	width int64
 }{{"light", 390}, {"dark", 1280}, {"light", 1920}}
 
+// look sets the theme and the width of the window.
+func (b *tab) look(theme string, width int64) {
+	b.t.Helper()
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
+	b.run(emulation.SetEmulatedMedia().WithFeatures(features), chromedp.EmulateViewport(width, 900))
+}
+
 // TestEveryPage: each page, at three widths and in both themes, breaks no rule of accessibility, scrolls in no wrong direction, and says
 // nothing in the console.
 func TestEveryPage(t *testing.T) {
@@ -47,8 +54,7 @@ func TestEveryPage(t *testing.T) {
 				continue // a page looks the same whatever database it is of
 			}
 			for _, look := range looks {
-				features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.theme}}
-				b.run(emulation.SetEmulatedMedia().WithFeatures(features), chromedp.EmulateViewport(look.width, 900))
+				b.look(look.theme, look.width)
 				b.accessible(fmt.Sprintf("/%s, %s, %d wide", path, look.theme, look.width))
 			}
 		}

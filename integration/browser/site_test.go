@@ -26,6 +26,7 @@ import (
 type site struct {
 	t   *testing.T
 	q   *sqlqueue.Queue
+	db  *sql.DB
 	o   *operator.Operator
 	url string // of the dashboard, ends with a slash
 
@@ -70,7 +71,7 @@ func newSite(t *testing.T, dsn string, dialect migrations.Dialect) *site {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	migrate(t, db.DB, dialect)
-	s := &site{t: t, q: db.Queue, o: operator.New(db.Queue), server: dialect != migrations.SQLite}
+	s := &site{t: t, q: db.Queue, db: db.DB, o: operator.New(db.Queue), server: dialect != migrations.SQLite}
 	s.url = serve(t, s.handler(dashboard.Config{Name: "shop", Colour: "purple"}))
 	return s
 }

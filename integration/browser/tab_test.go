@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
@@ -62,6 +63,9 @@ func newTab(t *testing.T, before ...chromedp.Action) *tab {
 	})
 	return b
 }
+
+// inChinese makes a tab ask for pages in Chinese.
+var inChinese = chromedp.Tasks{network.Enable(), network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})}
 
 func (b *tab) listen(event any) {
 	line := ""

@@ -1,4 +1,4 @@
--- Finished jobs with their results, and how far running jobs are. All of it may be there while older programs work.
+-- Finished jobs with their results, how far running jobs are, and cancelled jobs. All of it may be there while older programs work.
 
 -- +goose Up
 ALTER TABLE `job_queues` ADD COLUMN keep_ms BIGINT NULL
@@ -53,7 +53,40 @@ CREATE TABLE `job_progress` (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
   COMMENT = 'How far running jobs are, as their handlers said. Rows can be deleted at any time';
 
+CREATE TABLE `job_cancelled` (
+    id           BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY
+        COMMENT 'In the order in which they were cancelled, nearly',
+    undo_key     VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'The same for all that were cancelled together',
+    job_id       BIGINT UNSIGNED NOT NULL
+        COMMENT 'The id that the job had in jobs',
+    queue        VARCHAR(191) NOT NULL
+        COMMENT 'As it was in jobs',
+    priority     SMALLINT NOT NULL
+        COMMENT 'As it was in jobs',
+    payload      LONGTEXT NOT NULL
+        COMMENT 'As it was in jobs',
+    attempts     INT UNSIGNED NOT NULL
+        COMMENT 'As it was in jobs',
+    exceptions   INT UNSIGNED NOT NULL
+        COMMENT 'As it was in jobs',
+    available_at DATETIME(6) NOT NULL
+        COMMENT 'As it was in jobs',
+    created_at   DATETIME(6) NOT NULL
+        COMMENT 'When the job was pushed',
+    unique_key   VARCHAR(191) NULL
+        COMMENT 'As it was in jobs; free for other jobs while this one is cancelled',
+    unique_until SMALLINT NOT NULL
+        COMMENT 'As it was in jobs',
+    cancelled_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6))
+        COMMENT 'When it was cancelled',
+    KEY `job_cancelled_undo` (undo_key, id),
+    KEY `job_cancelled_at` (cancelled_at)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+  COMMENT = 'Jobs that operators have cancelled, for some days, so that they can be put back';
+
 -- +goose Down
 ALTER TABLE `job_queues` DROP COLUMN keep_ms;
 DROP TABLE `job_finished`;
 DROP TABLE `job_progress`;
+DROP TABLE `job_cancelled`;

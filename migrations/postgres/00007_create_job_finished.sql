@@ -1,4 +1,4 @@
--- Finished jobs with their results, and how far running jobs are. All of it may be there while older programs work.
+-- Finished jobs with their results, how far running jobs are, and cancelled jobs. All of it may be there while older programs work.
 
 -- +goose Up
 ALTER TABLE "job_queues" ADD COLUMN keep_ms bigint CHECK (keep_ms >= 0);
@@ -58,7 +58,42 @@ COMMENT ON COLUMN "job_progress".fraction IS 'From 0 to 1';
 COMMENT ON COLUMN "job_progress".text IS 'What the handler does now; may be empty';
 COMMENT ON COLUMN "job_progress".at IS 'When it was written; from before the job''s reservation it is of an earlier run';
 
+CREATE TABLE "job_cancelled" (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    undo_key     text        COLLATE "C" NOT NULL,
+    job_id       bigint      NOT NULL,
+    queue        text        COLLATE "C" NOT NULL,
+    priority     smallint    NOT NULL,
+    payload      json        NOT NULL,
+    attempts     integer     NOT NULL,
+    exceptions   integer     NOT NULL,
+    available_at timestamptz NOT NULL,
+    created_at   timestamptz NOT NULL,
+    unique_key   text        COLLATE "C",
+    unique_until smallint    NOT NULL,
+    cancelled_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX "job_cancelled_undo" ON "job_cancelled" (undo_key, id);
+CREATE INDEX "job_cancelled_at" ON "job_cancelled" (cancelled_at);
+
+COMMENT ON TABLE "job_cancelled" IS 'Jobs that operators have cancelled, for some days, so that they can be put back';
+COMMENT ON COLUMN "job_cancelled".id IS 'In the order in which they were cancelled, nearly';
+COMMENT ON COLUMN "job_cancelled".undo_key IS 'The same for all that were cancelled together';
+COMMENT ON COLUMN "job_cancelled".job_id IS 'The id that the job had in jobs';
+COMMENT ON COLUMN "job_cancelled".queue IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".priority IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".payload IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".attempts IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".exceptions IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".available_at IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".created_at IS 'When the job was pushed';
+COMMENT ON COLUMN "job_cancelled".unique_key IS 'As it was in jobs; free for other jobs while this one is cancelled';
+COMMENT ON COLUMN "job_cancelled".unique_until IS 'As it was in jobs';
+COMMENT ON COLUMN "job_cancelled".cancelled_at IS 'When it was cancelled';
+
 -- +goose Down
 ALTER TABLE "job_queues" DROP COLUMN keep_ms;
 DROP TABLE "job_finished";
 DROP TABLE "job_progress";
+DROP TABLE "job_cancelled";

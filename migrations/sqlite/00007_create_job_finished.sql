@@ -1,4 +1,4 @@
--- Finished jobs with their results, and how far running jobs are. All of it may be there while older programs work.
+-- Finished jobs with their results, how far running jobs are, and cancelled jobs. All of it may be there while older programs work.
 
 -- +goose Up
 -- How long jobs are kept when they are done, in milliseconds; 0 for not at all, NULL for what is said about the level or all queues.
@@ -43,7 +43,32 @@ CREATE TABLE "job_progress" (
 
 CREATE INDEX "job_progress_at" ON "job_progress" (at);
 
+-- Jobs that operators have cancelled, for some days, so that they can be put back.
+CREATE TABLE "job_cancelled" (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they were cancelled
+    undo_key     TEXT    NOT NULL,                   -- the same for all that were cancelled together
+    job_id       INTEGER NOT NULL,                   -- the id that the job had in jobs
+    queue        TEXT    NOT NULL,                   -- as it was in jobs, as what follows
+    priority     INTEGER NOT NULL,
+    payload      TEXT    NOT NULL,
+    attempts     INTEGER NOT NULL,
+    exceptions   INTEGER NOT NULL,
+    available_at INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    unique_key   TEXT,                               -- free for other jobs while this one is cancelled
+    unique_until INTEGER NOT NULL,
+    cancelled_at INTEGER NOT NULL,                   -- when it was cancelled
+    CHECK (typeof(undo_key) = 'text' AND typeof(queue) = 'text' AND typeof(payload) IN ('text', 'blob')),
+    CHECK (typeof(unique_key) IN ('text', 'null') AND typeof(unique_until) = 'integer' AND typeof(job_id) = 'integer'),
+    CHECK (typeof(priority) = 'integer' AND typeof(attempts) = 'integer' AND typeof(exceptions) = 'integer'),
+    CHECK (typeof(available_at) = 'integer' AND typeof(created_at) = 'integer' AND typeof(cancelled_at) = 'integer')
+);
+
+CREATE INDEX "job_cancelled_undo" ON "job_cancelled" (undo_key, id);
+CREATE INDEX "job_cancelled_at" ON "job_cancelled" (cancelled_at);
+
 -- +goose Down
 ALTER TABLE "job_queues" DROP COLUMN keep_ms;
 DROP TABLE "job_finished";
 DROP TABLE "job_progress";
+DROP TABLE "job_cancelled";

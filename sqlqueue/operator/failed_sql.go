@@ -133,51 +133,59 @@ func (t *tables) retry(ctx context.Context, f FailedFilter) (retried []int64, du
 		if err != nil || len(ids) == 0 {
 			return 0, err
 		}
-		keyed, err := t.keyed(ctx, db, ids)
-		if err != nil {
-			return 0, err
-		}
-		var plain []int64
-		for _, id := range ids {
-			key, ok := keyed[id]
-			if !ok {
-				plain = append(plain, id)
-				continue
-			}
-			holder, err := t.holder(ctx, db, key)
-			if err != nil {
-				return 0, err
-			}
-			inserted := int64(0)
-			if holder == 0 {
-				inserted, err = t.insertRetried(ctx, db, []int64{id}, t.Dialect.KeepHeld)
-				if err == nil && inserted == 0 || err != nil && t.KeyHeld(err) { // by a push that was made at the same time
-					holder, err = t.holder(ctx, db, key)
-				}
-				if err != nil {
-					return 0, err
-				}
-			}
-			if inserted == 0 {
-				key.Holder = holder
-				duplicates = append(duplicates, key)
-				continue
-			}
-			retried = append(retried, id)
-		}
-		if plain != nil {
-			if _, err := t.insertRetried(ctx, db, plain, ""); err != nil {
-				return 0, err
-			}
-			retried = append(retried, plain...)
-		}
-		return len(retried), t.Delete(ctx, db, "failed_jobs", retried)
+		retried, duplicates, err = t.putBack(ctx, db, "failed_jobs", ids, t.insertRetried)
+		return len(retried), err
 	})
 	return retried, duplicates, err
 }
 
-func (t *tables) keyed(ctx context.Context, db sqldb.DB, ids []int64) (map[int64]sqlqueue.Duplicate, error) {
-	s := t.statement("SELECT id, queue, unique_key FROM %s", t.Table("failed_jobs"))
+// putBack moves rows of a table back to the jobs. Those whose unique key another job has stay.
+func (t *tables) putBack(ctx context.Context, db sqldb.DB, table string, ids []int64,
+	insert func(ctx context.Context, db sqldb.DB, ids []int64, onConflict string) (int64, error),
+) (back []int64, duplicates []sqlqueue.Duplicate, err error) {
+	keyed, err := t.keyed(ctx, db, table, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	var plain []int64
+	for _, id := range ids {
+		key, ok := keyed[id]
+		if !ok {
+			plain = append(plain, id)
+			continue
+		}
+		holder, err := t.holder(ctx, db, key)
+		if err != nil {
+			return nil, nil, err
+		}
+		inserted := int64(0)
+		if holder == 0 {
+			inserted, err = insert(ctx, db, []int64{id}, t.Dialect.KeepHeld)
+			if err == nil && inserted == 0 || err != nil && t.KeyHeld(err) { // by a push that was made at the same time
+				holder, err = t.holder(ctx, db, key)
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+		}
+		if inserted == 0 {
+			key.Holder = holder
+			duplicates = append(duplicates, key)
+			continue
+		}
+		back = append(back, id)
+	}
+	if plain != nil {
+		if _, err := insert(ctx, db, plain, ""); err != nil {
+			return nil, nil, err
+		}
+		back = append(back, plain...)
+	}
+	return back, duplicates, t.Delete(ctx, db, table, back)
+}
+
+func (t *tables) keyed(ctx context.Context, db sqldb.DB, table string, ids []int64) (map[int64]sqlqueue.Duplicate, error) {
+	s := t.statement("SELECT id, queue, unique_key FROM %s", t.Table(table))
 	s.Add(" WHERE unique_key IS NOT NULL AND %s", s.In("id", ids))
 	keys := map[int64]sqlqueue.Duplicate{}
 	err := s.Each(ctx, db, func(scan func(...any) error) error {

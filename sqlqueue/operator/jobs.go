@@ -15,8 +15,9 @@ import (
 
 // jobChange is what ChangeJobs does. Fields left nil stay as they are.
 type jobChange struct {
-	Delete  bool // the rest is ignored
-	Release bool // the reservation ends, the job is available now; other fields are ignored
+	Delete  bool   // the rest is ignored
+	Undo    string // with Delete: the jobs are kept under it, see Undoable; empty: they are not kept
+	Release bool   // the reservation ends, the job is available now; other fields are ignored
 
 	Queue    *string
 	Priority *int16
@@ -183,7 +184,7 @@ func (o *Operator) editPayload(ctx context.Context, id int64, edit JobEdit) ([]b
 // Cancel deletes jobs that no worker has, and returns how many it deleted. For the others the error says why not, by id: ErrReserved
 // or ErrNotFound.
 func (o *Operator) Cancel(ctx context.Context, ids ...int64) (int, error) {
-	return o.changeEach(ctx, "cancel", ids, JobFilter{NotReserved: true}, jobChange{Delete: true}, ErrReserved)
+	return o.changeEach(ctx, "cancel", ids, JobFilter{NotReserved: true}, jobChange{Delete: true, Undo: o.undo}, ErrReserved)
 }
 
 // Release puts reserved jobs back by hand, available now: for jobs whose worker is known to be gone, where expire is off. It returns
@@ -225,7 +226,7 @@ func (o *Operator) CancelAll(ctx context.Context, f JobFilter, progress ...func(
 	if err := f.check(); err != nil {
 		return 0, wrap("cancel", err)
 	}
-	total, err := changeAll(ctx, t, f, jobChange{Delete: true}, progress)
+	total, err := changeAll(ctx, t, f, jobChange{Delete: true, Undo: o.undo}, progress)
 	return total, wrap("cancel", err)
 }
 

@@ -190,6 +190,11 @@ func (t *tables) changeOnce(ctx context.Context, f JobFilter, c jobChange) ([]in
 		}); err != nil || len(ids) == 0 {
 			return 0, err
 		}
+		if c.Undo != "" {
+			if err := t.keepCancelled(ctx, db, ids, c.Undo); err != nil {
+				return 0, err
+			}
+		}
 		if c.Delete {
 			return len(ids), t.Delete(ctx, db, "jobs", ids)
 		}

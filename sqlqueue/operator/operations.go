@@ -38,7 +38,7 @@ type OperationFilter struct {
 // who makes them, and via what, such as a program, of which 191 characters are kept. With an empty who nothing is written. For pushes,
 // schedules and batches see Queue.
 func (o *Operator) As(who, via string) *Operator {
-	return &Operator{queue: o.queue, who: textOf(who, 191), via: textOf(via, 191)}
+	return &Operator{queue: o.queue, who: textOf(who, 191), via: textOf(via, 191), undo: o.undo}
 }
 
 // Operations returns what was changed by Operators of As, the newest first, a page at a time. Those of 400 days are kept.
@@ -157,6 +157,9 @@ func (c *jobChange) action(f *JobFilter) change {
 	target := f.conditions()
 	switch {
 	case c.Delete:
+		if c.Undo != "" {
+			target["undo"] = c.Undo
+		}
 		return change{"cancel", f.Queue, target}
 	case c.Release:
 		return change{"release", f.Queue, target}

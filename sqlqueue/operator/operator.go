@@ -16,6 +16,7 @@ import (
 type Operator struct {
 	queue    *sqlqueue.Queue
 	who, via string // see As
+	undo     string // see Undoable
 }
 
 // New returns the Operator of a Queue.

@@ -72,7 +72,9 @@ func (d *Database) selectBatches() *Statement {
 	} else {
 		s.Add(", EXISTS (SELECT 1 FROM %s WHERE reserved AND %s AND queue = b.queue)", d.Table("jobs"), d.Dialect.Level)
 	}
-	s.Add(", EXISTS (SELECT 1 FROM %s%s WHERE queue = b.queue)", d.Table("failed_jobs"), d.Force("failed_jobs_queue"))
+	// The order leaves only the index, also where many rows of each queue are expected.
+	s.Add(", (SELECT id FROM %s%s WHERE queue = b.queue ORDER BY queue DESC, id DESC LIMIT 1) IS NOT NULL",
+		d.Table("failed_jobs"), d.Force("failed_jobs_queue"))
 	s.Add(" FROM %s b", d.Table("job_batches"))
 	return s
 }

@@ -136,7 +136,7 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
-	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches, d.deleteProgress} {
+	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches, d.deleteCancelled, d.deleteProgress} {
 		if err := deleteOld(ctx, db); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ var (
 	tables = []string{
 		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
 		"job_schedules", "job_errors", "job_operations", "job_finished", "job_progress",
+		"job_cancelled",
 		"job_names", "job_sizes", "job_upkeep",
 		"job_schema",
 	}
@@ -23,6 +24,7 @@ var (
 		"job_batches_open",
 		"job_schedules_next",
 		"job_errors_job", "job_errors_at", "job_operations_at",
+		"job_cancelled_undo", "job_cancelled_at",
 		"job_finished_job", "job_finished_queue", "job_finished_name", "job_finished_until", "job_progress_at",
 		"job_names_step",
 	}

@@ -105,6 +105,7 @@ func (q *Queue) Advance(d time.Duration) {
 var advance = []string{
 	`UPDATE jobs SET available_at = available_at - ?1, created_at = created_at - ?1, reserved_at = reserved_at - ?1, expires_at = expires_at - ?1`,
 	`UPDATE failed_jobs SET created_at = created_at - ?1, failed_at = failed_at - ?1`,
+	`UPDATE job_cancelled SET available_at = available_at - ?1, created_at = created_at - ?1, cancelled_at = cancelled_at - ?1`,
 	`UPDATE job_queues SET paused_until = paused_until - ?1`,
 	`UPDATE job_once SET held_until = held_until - ?1`,
 	`UPDATE job_permits SET tat = tat - ?1`,

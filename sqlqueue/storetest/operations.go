@@ -183,6 +183,67 @@ var operationCases = []testCase{
 		}),
 	},
 	{
+		"E8 what was cancelled comes back as it was, once",
+		"a filter was too wide, and nobody could say which jobs were gone",
+		func(f *fixture) {
+			ctx := f.Context()
+			c := f.open()
+			later := c.now().Add(time.Hour).Truncate(time.Microsecond)
+			id := c.push(sqlqueue.OnQueue("mail"), sqlqueue.At(later), sqlqueue.Priority(-3), sqlqueue.Unique("k"), sqlqueue.UniqueUntilStarted())
+			plain := c.pushMany(3, sqlqueue.OnQueue("mail"))
+			before := c.job(id)
+			o := operator.New(c.Queue).As("ann", "test")
+			n, err := o.Undoable("ONE").CancelAll(ctx, operator.JobFilter{Queue: "mail"})
+			f.must(err)
+			if n != 4 {
+				f.Fatalf("%d were cancelled", n)
+			}
+			counted, err := o.CountCancelled(ctx, "ONE")
+			f.must(err)
+			if counted != 4 {
+				f.Errorf("%d can be restored", counted)
+			}
+			holder := c.push(sqlqueue.OnQueue("mail"), sqlqueue.Unique("k"))
+			n, err = o.Restore(ctx, "ONE")
+			var duplicate *sqlqueue.DuplicateError
+			if n != 3 || !errors.As(err, &duplicate) || duplicate.Duplicates[0].Holder != holder {
+				f.Errorf("restored %d, %v", n, err)
+			}
+			f.history.inserted(3)
+			_, err = o.Undoable("TWO").Cancel(ctx, holder)
+			f.must(err)
+			n, err = o.Restore(ctx, "ONE")
+			f.must(err)
+			f.history.inserted(1)
+			jobs, err := o.Jobs(ctx, operator.JobFilter{Queue: "mail", Limit: 10})
+			f.must(err)
+			if n != 1 || len(jobs) != 4 {
+				f.Fatalf("restored %d, and there are %d", n, len(jobs))
+			}
+			after := jobs[3]
+			if after.ID <= plain[2] {
+				f.Errorf("the job has the id %d again", after.ID)
+			}
+			if after.ID = before.ID; fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
+				f.Errorf("the job is\n%+v, was\n%+v", after, before)
+			}
+			if got := c.take(3, "mail"); len(got) != 3 {
+				f.Errorf("%d jobs run", len(got))
+			}
+			if _, err := o.Restore(ctx, "ONE"); !errors.Is(err, operator.ErrNotFound) {
+				f.Errorf("a second time: %v", err)
+			}
+			if _, err := o.Restore(ctx, "x y"); err == nil || errors.Is(err, operator.ErrNotFound) {
+				f.Errorf("got %v", err)
+			}
+			f.exec("UPDATE {job_cancelled} SET cancelled_at = (SELECT available_at FROM {jobs} WHERE id = ?)", f.oldJob(c))
+			c.beat(driver.Beat{OldCounts: time.Hour})
+			if n := f.count("SELECT count(*) FROM {job_cancelled}"); n != 0 {
+				f.Errorf("%d rows are kept for ever", n)
+			}
+		},
+	},
+	{
 		"E8 operations are cut to what the table keeps, and old ones are deleted",
 		"a log that grows for ever becomes slow",
 		func(f *fixture) {
