@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -17,11 +16,9 @@ import (
 func TestNamesPlans(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		dsn := migrated(t, s, "")
-		db := s.Open(t, dsn)
-		sent := recorded{tables: []string{"jobs", "failed_jobs", "job_counts", "job_names", "job_sizes"}}
-		q := sent.queue(t, s, dsn)
-		ctx := t.Context()
+		tables := []string{"jobs", "failed_jobs", "job_counts", "job_names", "job_sizes"}
+		p := newPlans(t, s, tables)
+		ctx, q, db, primary := t.Context(), p.queue, p.db, p.primary
 		for i := range 20 {
 			if _, err := q.Push(ctx, sqlqueue.Named("job", nil), sqlqueue.OnQueue([]string{"mail", fmt.Sprint("tenants/", i%7)}[i%2])); err != nil {
 				t.Fatal(err)
@@ -52,15 +49,7 @@ func TestNamesPlans(t *testing.T) {
 			mustExec(t, db, fmt.Sprintf("INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) "+
 				"SELECT DISTINCT 60, minute, 'queue-%d', 1, 1, 1, 1, 1 FROM job_names", i))
 		}
-		for _, table := range sent.tables {
-			mustExec(t, db, map[bool]string{true: "VACUUM ANALYZE ", false: "ANALYZE TABLE "}[s.Engine == "postgres"]+table)
-		}
-		primary := func(table string) string {
-			if s.Engine == "postgres" {
-				return table + "_pkey"
-			}
-			return "PRIMARY"
-		}
+		p.analyze(t, tables...)
 		store, err := q.Store(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -70,11 +59,7 @@ func TestNamesPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := operator.New(q)
-		for _, test := range []struct {
-			name    string
-			do      func() error
-			indexes []string // each is used, and nothing else
-		}{
+		p.check(t, []planTest{
 			{"names", func() error { _, err := o.Names(ctx, time.Hour); return err }, []string{"job_names_step"}},
 			{"the trend of a name", func() error { _, err := o.NameTrend(ctx, "mail", "send1", 24*time.Hour); return err }, []string{"job_names_step"}},
 			{"sizes", func() error { _, err := o.Sizes(ctx, "queue-1", time.Hour); return err }, []string{primary("job_sizes")}},
@@ -84,22 +69,6 @@ func TestNamesPlans(t *testing.T) {
 					"jobs_ready", "jobs_expiry", "failed_jobs_queue", "job_names_step", primary("job_names"), primary("job_sizes"), primary("job_counts"),
 				},
 			},
-		} {
-			t.Run(test.name, func(t *testing.T) {
-				sent.start()
-				if err := test.do(); err != nil {
-					t.Fatal(err)
-				}
-				var got []string
-				for _, st := range sent.stop() {
-					got = append(got, plannedIndexes(t, s, db, st)...)
-				}
-				slices.Sort(got)
-				slices.Sort(test.indexes)
-				if got, want := slices.Compact(got), slices.Compact(test.indexes); !slices.Equal(got, want) {
-					t.Errorf("it uses the indexes %q, want %q", got, want)
-				}
-			})
-		}
+		})
 	})
 }

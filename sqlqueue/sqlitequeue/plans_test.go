@@ -56,9 +56,6 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectChores:     {}, // its other tables have a test of their own
 	}
 	for _, analyzed := range []bool{false, true} {
-		execute(t, db, `DELETE FROM job_names; -- upkeep has merged them
-WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) INSERT INTO job_names (step, minute, queue, name, done)
-SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60000000, 'queue-1', 'x', 1 FROM n`)
 		if analyzed {
 			execute(t, db, "ANALYZE")
 		}
@@ -140,6 +137,9 @@ INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, ol
 	noting.Database = &database
 	o := operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
 	for _, analyzed := range []bool{false, true} {
+		execute(t, db, `DELETE FROM job_names; -- upkeep has merged them
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) INSERT INTO job_names (step, minute, queue, name, done)
+SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60000000, 'queue-1', 'x', 1 FROM n`)
 		if analyzed {
 			execute(t, db, "ANALYZE")
 		}
