@@ -12,8 +12,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// progressEvery is how often the progress of a job is written at most.
-const progressEvery = time.Second
+// progressEvery is how often the progress of a job is written at most. It is less than controlEvery: an exchange that comes after that time
+// takes it along.
+const progressEvery = 900 * time.Millisecond
 
 // progress is what a handler has given to Progress, as far as it is not written; nil: nothing.
 type progress = atomic.Pointer[driver.Progress]
