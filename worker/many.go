@@ -106,10 +106,15 @@ func (m *manyCalls[T]) join(j *manyJob[T]) *manyCall[T] {
 	}
 	call.jobs = append(call.jobs, j)
 	if len(call.jobs) >= min(m.most, worker.size()) {
-		delete(m.open, worker)
-		close(call.full)
+		m.close(call, worker)
 	}
 	return call
+}
+
+// close ends the wait of an open call. It is called with mu locked.
+func (m *manyCalls[T]) close(call *manyCall[T], worker *slots) {
+	delete(m.open, worker)
+	close(call.full)
 }
 
 // leave takes a job out of a call, and reports whether it still could.
@@ -119,7 +124,9 @@ func (m *manyCalls[T]) leave(call *manyCall[T], j *manyJob[T]) bool {
 	if m.open[j.slots] != call {
 		return false
 	}
-	call.jobs = slices.DeleteFunc(call.jobs, func(other *manyJob[T]) bool { return other == j })
+	if call.jobs = slices.DeleteFunc(call.jobs, func(other *manyJob[T]) bool { return other == j }); len(call.jobs) == 0 {
+		m.close(call, j.slots)
+	}
 	return true
 }
 
