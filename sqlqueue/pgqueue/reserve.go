@@ -173,7 +173,9 @@ func (c *exchange) sort() {
 		place[l] = i
 	}
 	slices.SortFunc(c.answer.Reserved, func(a, b sqlqueue.Job) int {
-		return cmp.Or(cmp.Compare(place[lane.Lane{Queue: a.Queue, Priority: a.Priority}], place[lane.Lane{Queue: b.Queue, Priority: b.Priority}]),
-			a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
+		if l, m := (lane.Lane{Queue: a.Queue, Priority: a.Priority}), (lane.Lane{Queue: b.Queue, Priority: b.Priority}); l != m {
+			return cmp.Compare(place[l], place[m])
+		}
+		return cmp.Or(a.AvailableAt.Compare(b.AvailableAt), cmp.Compare(a.ID, b.ID))
 	})
 }
