@@ -293,16 +293,15 @@ func TestChinese(t *testing.T) {
 		b.open(root + "jobs?q=queue:mail")
 		b.shows("任务")
 		b.until(`document.documentElement.lang === "zh"`)
+		b.look("light", looks[0].width) // every page is longest where it is narrow
 		for _, path := range []string{
-			"", "queue?name=tenants", "jobs", "jobs/8", "failed", "failed/1", "errors", "errors/1", "workers", "schedules", "schedules/show?name=report",
-			"schedules/new?when=@daily", "batches", "batches/1", "subscriptions", "activity", "push", "settings", "bulk/cancel?q=queue:mail",
+			"", "queue?name=tenants", "jobs/8", "failed", "errors", "workers", "schedules/new?when=@daily", "batches/1", "subscriptions", "settings",
+			"bulk/cancel?q=queue:mail",
 		} {
 			b.open(root + path)
-			for _, look := range looks[:2] {
-				b.look(look.theme, look.width)
-				b.accessible(fmt.Sprintf("/%s in Chinese, %d wide", path, look.width))
-			}
+			b.accessible("/" + path + " in Chinese")
 		}
+		b.look("dark", 1280)
 		b.open(root + "workers")
 		b.shows("前") // so long ago
 		b.open(root)
