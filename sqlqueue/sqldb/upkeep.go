@@ -13,7 +13,7 @@ import (
 
 var _ driver.Upkeeper = (*Database)(nil)
 
-// upkeepFor is after how long an Upkeep begins nothing more.
+// upkeepFor is after how long an Upkeep repeats none of its steps.
 const upkeepFor = 5 * time.Second
 
 // Upkeep implements driver.Upkeeper. Each step is a short transaction of its own.
@@ -38,10 +38,12 @@ func (d *Database) Upkeep(ctx context.Context) error {
 		func(ctx context.Context, db DB) (bool, error) { return false, d.deleteOldNames(ctx, db) },
 		func(ctx context.Context, db DB) (bool, error) { return false, d.deleteOldSizes(ctx, db) })
 	for _, step := range steps {
-		for more := true; more && time.Now().Before(until); {
-			if more, err = d.alone(ctx, step); err != nil {
+		for again := true; again; { // each at least once
+			more, err := d.alone(ctx, step)
+			if err != nil {
 				return err
 			}
+			again = more && time.Now().Before(until)
 		}
 	}
 	return nil

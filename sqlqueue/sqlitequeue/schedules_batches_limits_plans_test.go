@@ -98,6 +98,7 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 				"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)", "SEARCH job_once USING COVERING INDEX job_once_until (held_until<?)",
 				"SEARCH job_workers USING COVERING INDEX sqlite_autoindex_job_workers_1 (id=?)",
 				"SEARCH job_progress USING COVERING INDEX job_progress_at (at<?)",
+				"SEARCH job_cancelled USING COVERING INDEX job_cancelled_at (cancelled_at<?)",
 			}},
 			"batches of the list": {func() error { _, err := o.Batches(ctx, 19000, 10); return err }, []string{waits, runs, failed, byBatch, list}},
 			"permits": {func() error {

@@ -162,8 +162,13 @@ func (t *Turns) plan(x driver.Exchange) *Plan {
 			continue
 		}
 		l := t.lines[r.Queue]
+		most := min(max(x.Limit, leastOpen), mostOpen)
 		var open []string
 		for _, queue := range l.queues {
+			if len(open) == most && !x.Everything {
+				p.more = true
+				break
+			}
 			_, twice := p.place[queue]
 			exact := slices.ContainsFunc(x.Reserve, func(other driver.Reserve) bool { return other.Queue == queue && queue != r.Queue })
 			if twice || exact {
@@ -176,18 +181,31 @@ func (t *Turns) plan(x driver.Exchange) *Plan {
 			open = append(open, queue)
 		}
 		share := x.Limit
-		if most := min(max(x.Limit, leastOpen), mostOpen); !x.Everything {
-			if len(open) > most {
-				open, p.more = open[:most], true
-			}
+		if !x.Everything {
 			share = max(quantum, (x.Limit+len(open)-1)/max(len(open), 1))
 		}
 		for _, queue := range open {
 			add(i, queue, r.Expire, share)
 		}
+		// An exchange beside this one takes others: these would still be locked.
+		asked, others := p.split(l)
+		l.queues = append(others, asked...)
 	}
 	p.all = x.Everything
 	return p
+}
+
+// split returns the queues of a line that the exchange asks, and the others, in their order.
+func (p *Plan) split(l *line) (asked, others []string) {
+	others = make([]string, 0, len(l.queues))
+	for _, queue := range l.queues {
+		if _, ok := p.place[queue]; ok {
+			asked = append(asked, queue)
+		} else {
+			others = append(others, queue)
+		}
+	}
+	return asked, others
 }
 
 // Done notes what the exchange has reserved, and tells in the answer when to ask again.
@@ -208,15 +226,15 @@ func (p *Plan) Done(answer *driver.Exchanged) {
 		if l == nil || !driver.IsPattern(r.Queue) {
 			continue
 		}
+		asked, others := p.split(l)
 		var front, back []string
-		for _, queue := range l.queues {
+		for _, queue := range asked {
 			s := l.state[queue]
-			_, asked := p.place[queue]
 			switch {
 			case gave[queue]:
 				s.openAt, s.idle, s.gave = time.Time{}, 0, now
 				back = append(back, queue)
-			case !asked || full && p.held[queue] == 0:
+			case full && p.held[queue] == 0:
 				front = append(front, queue)
 			case p.held[queue] == 0 && now.Sub(s.gave) > keep:
 				delete(l.state, queue)
@@ -233,7 +251,7 @@ func (p *Plan) Done(answer *driver.Exchanged) {
 				back = append(back, queue)
 			}
 		}
-		l.queues = append(front, back...)
+		l.queues = slices.Concat(front, others, back)
 	}
 	for _, rest := range p.held {
 		p.wait(rest)
