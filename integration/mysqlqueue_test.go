@@ -1349,18 +1349,22 @@ func TestMySQLSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		x := driver.Exchange{Requeue: 100, Limit: 100, Reserve: fromQueue("default", time.Minute)}
-		for i := range 3 {
+		least := int64(1000) // once a second an exchange looks for lanes, and on a slow machine that is each
+		for i := range 4 {
 			packets.Store(0)
 			x.Number = fmt.Sprint("w-", i)
 			answer := mustExchange(t, q, x)
+			if i > 0 {
+				least = min(least, packets.Load())
+			}
 			x.Settle = nil
 			for _, j := range answer.Reserved {
 				x.Settle = append(x.Settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
 			}
 		}
 		const most = 10 // isolation, START, lock, DELETE, controls, look, find, lock, UPDATE, COMMIT
-		if n := packets.Load(); n > most || len(x.Settle) != 100 {
-			t.Errorf("an exchange that settled and reserved took %d round trips, want at most %d", n, most)
+		if least > most || len(x.Settle) != 100 {
+			t.Errorf("an exchange that settled and reserved took %d round trips, want at most %d", least, most)
 		}
 	})
 }
