@@ -79,12 +79,12 @@ type column struct {
 }
 
 var columns = []column{
-	{"jobs/s", func(r result) float64 { return r.Rate }},
+	{"jobs/s", rate},
 	{"server CPU µs/job", func(r result) float64 { return r.ServerCPU }},
 	{"client CPU µs/job", func(r result) float64 { return r.ClientCPU }},
 	{"log bytes/job", func(r result) float64 { return r.WAL }},
-	{"p50 ms", func(r result) float64 { return r.P50 }},
-	{"p95 ms", func(r result) float64 { return r.P95 }},
+	{"p50 ms", p50},
+	{"p95 ms", p95},
 	{"p99 ms", func(r result) float64 { return r.P99 }},
 	{"max ms", func(r result) float64 { return r.Max }},
 	{"last 10 s, % of first", func(r result) float64 { return r.Kept }},

@@ -14,14 +14,16 @@ import (
 // mayGlance reports whether an exchange most likely has nothing to do, and can be answered by reading alone.
 func (c *exchange) mayGlance() bool {
 	x := &c.x
-	if len(x.Settle)+len(x.Touch)+len(x.Abandoned) > 0 || x.Everything {
+	switch {
+	case len(x.Settle)+len(x.Touch)+len(x.Abandoned) > 0 || x.Everything:
+		return false
+	case x.Limit <= 0:
+		return true
+	case !x.Idle || slices.ContainsFunc(c.queues, driver.IsPattern):
 		return false
 	}
-	if x.Limit <= 0 {
-		return true
-	}
 	few := lane.Few(c.lanes())
-	return x.Idle && !slices.ContainsFunc(c.queues, driver.IsPattern) && few.All()
+	return few.All()
 }
 
 // glance answers an exchange if none of its queues has a waiting job and no reservation has expired, and reports whether that was so. Its
