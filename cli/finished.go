@@ -68,7 +68,7 @@ func finishedTable(jobs []operator.FinishedJob, now time.Time) *term.Grid {
 }
 
 func took(j operator.FinishedJob) time.Duration {
-	return max(j.FinishedAt.Sub(j.StartedAt), 0).Round(time.Millisecond)
+	return j.Took().Round(time.Millisecond)
 }
 
 func resultText(j operator.FinishedJob) string {

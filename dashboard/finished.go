@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -14,7 +13,6 @@ import (
 // finishedRow is a job that is done and kept, as the list shows it.
 type finishedRow struct {
 	operator.FinishedJob
-	Took   time.Duration
 	Result string
 }
 
@@ -37,7 +35,7 @@ func (v *visit) finishedPage() error {
 		d.Next = jobs[rowsOfPage-1].Number
 	}
 	for _, j := range jobs {
-		row := finishedRow{FinishedJob: j, Took: max(j.FinishedAt.Sub(j.StartedAt), 0)}
+		row := finishedRow{FinishedJob: j}
 		if j.Result != nil {
 			row.Result = brief(100, string(v.result(j)))
 		}
@@ -69,7 +67,6 @@ func (v *visit) result(j operator.FinishedJob) []byte {
 
 type finishedJobData struct {
 	operator.FinishedJob
-	Took      time.Duration
 	Tree      node
 	Raw       string
 	Cut       int
@@ -88,7 +85,7 @@ type finishedJobData struct {
 
 // showFinished shows a job that is done and kept.
 func (v *visit) showFinished(j operator.FinishedJob) error {
-	d := &finishedJobData{FinishedJob: j, Took: max(j.FinishedAt.Sub(j.StartedAt), 0), Chain: v.chainOf(j.Payload)}
+	d := &finishedJobData{FinishedJob: j, Chain: v.chainOf(j.Payload)}
 	_, d.Tree, d.Raw, d.Cut, d.Odd, d.Setting = v.shown(j.Payload)
 	if d.HasResult = j.Result != nil; d.HasResult {
 		result := v.result(j)

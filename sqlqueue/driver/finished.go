@@ -30,6 +30,9 @@ type Finished struct {
 	KeepUntil  time.Time       `json:"keep_until"` // when workers may delete the row
 }
 
+// Took is how long the last run lasted.
+func (f Finished) Took() time.Duration { return max(f.FinishedAt.Sub(f.StartedAt), 0) }
+
 // Keep says how a job is kept that a Settlement deletes.
 type Keep struct {
 	For     time.Duration // from now; more than 0
