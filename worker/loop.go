@@ -68,7 +68,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	l.batches = &batches{talk: l.talk, log: l.log}
 	l.reports.batches = l.batches
 	l.schedule = &schedules{talk: l.talk, log: l.log, none: true}
-	l.upkeep = &upkeep{talk: l.talk, log: l.log}
+	l.upkeep = newUpkeep(l.talk, l.log)
 	l.rests = &throttles{talk: l.talk, log: l.log}
 	l.wake = &wake{
 		config: &config, lastActive: time.Now(),

@@ -27,6 +27,11 @@ type upkeep struct {
 	underway *call[struct{}]
 }
 
+// newUpkeep does not begin at once: a worker that starts has jobs to run.
+func newUpkeep(talk *talk, log *journal) *upkeep {
+	return &upkeep{talk: talk, log: log, dueAt: time.Now().Add(upkeepSpread + rand.N(upkeepSpread))}
+}
+
 // turn takes in an upkeep that has ended, and begins one if it is time to.
 func (u *upkeep) turn(ctx context.Context, now time.Time) {
 	if u.underway != nil && u.underway.over() {
