@@ -32,64 +32,9 @@ func TestMain(m *testing.M) {
 
 var small = []string{"drain", "drain-defaults", "enqueue-8", "mixed-8", "processes-8", "latency-100", "held-expire", "delayed-500", "failed-100"}
 
-// Every operation is there, and so is every command.
-func TestOperate(t *testing.T) {
-	logs, err := os.CreateTemp(t.TempDir(), "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for engine, dsn := range map[string]string{
-		postgres: os.Getenv(addressVariable(postgres)), mariadb: os.Getenv(addressVariable(mariadb)), sqlite: t.TempDir(),
-	} {
-		t.Run(engine, func(t *testing.T) {
-			h, err := openHost(engine, dsn, logs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = h.admin.Close() })
-			var table strings.Builder
-			if err := operate(t.Context(), h, size{jobs: 20_000, beside: 5_000}, 1, &table); err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(table.String(), " ms |\n"); n < 50 || strings.Contains(table.String(), "| – |") {
-				t.Errorf("%d operations were measured:\n%s", n, table.String())
-			}
-		})
-	}
-}
-
-// Limits, turns and batches can be measured on every engine.
-func TestGroups(t *testing.T) {
-	logs, err := os.CreateTemp(t.TempDir(), "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for engine, dsn := range map[string]string{
-		postgres: os.Getenv(addressVariable(postgres)), mariadb: os.Getenv(addressVariable(mariadb)), sqlite: t.TempDir(),
-	} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			h, err := openHost(engine, dsn, logs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = h.admin.Close() })
-			var table strings.Builder
-			short := func(name string) bool {
-				return !strings.Contains(name, "10,000") && !strings.Contains(name, "snapshot")
-			}
-			if err := groups(t.Context(), h, size{jobs: 2000, beside: 2000}, short, &table); err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(table.String(), "\n| "); n != 8 {
-				t.Errorf("%d lines:\n%s", n, table.String())
-			}
-		})
-	}
-}
-
-// Every system in Go does each kind of workload, with few jobs.
-func TestSystemsDoTheWorkloads(t *testing.T) {
+// eachEngine runs a test on every engine.
+func eachEngine(t *testing.T, test func(t *testing.T, engine string, h *host)) {
+	t.Helper()
 	logs, err := os.CreateTemp(t.TempDir(), "log")
 	if err != nil {
 		t.Fatal(err)
@@ -102,16 +47,51 @@ func TestSystemsDoTheWorkloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = h.admin.Close() })
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel() // but not the systems on one server, which has connections for so many
-			for _, s := range systems() {
-				if s.engine != engine || s.open == nil { // the latter need node
-					continue
-				}
-				t.Run(s.name, func(t *testing.T) { doSmall(t, h, s) })
-			}
-		})
+		t.Run(engine, func(t *testing.T) { test(t, engine, h) })
 	}
+}
+
+// Every operation is there, and so is every command.
+func TestOperate(t *testing.T) {
+	eachEngine(t, func(t *testing.T, _ string, h *host) {
+		var table strings.Builder
+		if err := operate(t.Context(), h, size{jobs: 20_000, beside: 5_000}, 1, &table); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(table.String(), " ms |\n"); n < 50 || strings.Contains(table.String(), "| – |") {
+			t.Errorf("%d operations were measured:\n%s", n, table.String())
+		}
+	})
+}
+
+// Limits, turns and batches can be measured on every engine.
+func TestGroups(t *testing.T) {
+	eachEngine(t, func(t *testing.T, _ string, h *host) {
+		t.Parallel()
+		var table strings.Builder
+		short := func(name string) bool {
+			return !strings.Contains(name, "10,000") && !strings.Contains(name, "snapshot")
+		}
+		if err := groups(t.Context(), h, size{jobs: 2000, beside: 2000}, short, &table); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(table.String(), "\n| "); n != 8 {
+			t.Errorf("%d lines:\n%s", n, table.String())
+		}
+	})
+}
+
+// Every system in Go does each kind of workload, with few jobs.
+func TestSystemsDoTheWorkloads(t *testing.T) {
+	eachEngine(t, func(t *testing.T, engine string, h *host) {
+		t.Parallel() // but not the systems on one server, which has connections for so many
+		for _, s := range systems() {
+			if s.engine != engine || s.open == nil { // the latter need node
+				continue
+			}
+			t.Run(s.name, func(t *testing.T) { doSmall(t, h, s) })
+		}
+	})
 }
 
 func doSmall(t *testing.T, h *host, s system) {
