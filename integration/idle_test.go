@@ -37,7 +37,9 @@ func TestIdleWorker(t *testing.T) {
 		defer stop()
 		done := make(chan error)
 		go func() { done <- worker.New(q, mux, worker.Config{}).Run(ctx) }()
-		const begins, lasts = 5 * time.Second, 15 * time.Second // a worker that cannot hear polls less and less often
+		sent.begin()
+		await(t, "the upkeep of this minute has begun", func() bool { return sent.has("INSERT INTO .?job_sizes") })
+		const begins, lasts = 5 * time.Second, 15 * time.Second // it ends, and a worker that cannot hear polls less and less often
 		time.Sleep(begins)
 		sent.begin()
 		time.Sleep(lasts)
@@ -77,6 +79,19 @@ func (c *tally) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.on, c.by, c.calls = true, map[string]int{}, 0
+}
+
+// has reports whether a statement was sent that matches.
+func (c *tally) has(expression string) bool {
+	re := regexp.MustCompile(expression)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for statement := range c.by {
+		if re.MatchString(statement) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *tally) end() (by map[string]int, calls int) {

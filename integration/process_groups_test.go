@@ -44,6 +44,7 @@ func testScheduleKills(t *testing.T, s *site) {
 		crew[victim].kill()
 		crew[victim] = start()
 	}
+	await(t, "each schedule has come", func() bool { return s.count("SELECT COUNT(DISTINCT queue) FROM jobs") == schedules })
 	for _, w := range crew {
 		w.kill()
 	}
