@@ -19,66 +19,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// testScheduleKills: while workers are killed and replaced, each time of each schedule is one job.
-func testScheduleKills(t *testing.T, s *site) {
-	const (
-		schedules = 20
-		workers   = 4
-		kills     = 6
-	)
-	for i := range schedules {
-		name := fmt.Sprint("ticks/", i)
-		job := sqlqueue.With(sqlqueue.Named("tick", nil), sqlqueue.OnQueue(name))
-		if err := s.queue.Schedule(t.Context(), sqlqueue.Schedule{Name: name, Every: "1s", Missed: sqlqueue.AllMissed, Job: job}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := func() *process { return s.work("--queue", "others") }
-	crew := make([]*process, workers)
-	for i := range crew {
-		crew[i] = start()
-	}
-	for i := range kills {
-		await(t, "some more jobs are pushed", func() bool { return s.count("SELECT COUNT(*) FROM jobs") >= (i+1)*schedules/2 })
-		victim := rand.IntN(workers)
-		crew[victim].kill()
-		crew[victim] = start()
-	}
-	await(t, "each schedule has come", func() bool { return s.count("SELECT COUNT(DISTINCT queue) FROM jobs") == schedules })
-	for _, w := range crew {
-		w.kill()
-	}
-	ticks := map[string][]time.Time{}
-	for _, job := range s.rows() {
-		payload, err := sqlqueue.ParsePayload(job.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ticks[job.Queue] = append(ticks[job.Queue], payload.Tick)
-	}
-	listed, err := operator.New(s.queue).Schedules(t.Context())
-	if err != nil || len(listed) != schedules {
-		t.Fatalf("%d schedules, %v", len(listed), err)
-	}
-	all := 0
-	for _, of := range listed {
-		times := ticks[of.Name]
-		slices.SortFunc(times, time.Time.Compare)
-		want := of.CreatedAt
-		for _, at := range times {
-			if want = want.Add(time.Second); !at.Equal(want) {
-				t.Errorf("schedule %s: a job is of %v, want one of %v", of.Name, at, want)
-				break
-			}
-		}
-		if len(times) == 0 || !of.LastAt.Equal(times[len(times)-1]) || of.Runs != int64(len(times)) {
-			t.Errorf("schedule %s: it has come %d times, and last at %v; the jobs are of %v", of.Name, of.Runs, of.LastAt, times)
-		}
-		all += len(times)
-	}
-	t.Logf("%d kills: %d jobs of %d schedules, each time once", kills, all, schedules)
-}
-
 // testUniqueKills: a worker is killed after the push and before the run has ended. The key stays with the job until another worker has ended
 // it, and is free then; a key that is held until the job starts is free from then on.
 func testUniqueKills(t *testing.T, s *site) {
@@ -167,7 +107,7 @@ func testLimitKills(t *testing.T, s *site) {
 	}
 	begun(10)
 	frozen := crew[0]
-	frozen.signal(syscall.SIGSTOP)
+	s.freeze(frozen)
 	ended[frozen.pid()] = time.Now()
 	for range kills {
 		begun(10)
@@ -205,6 +145,43 @@ func testLimitKills(t *testing.T, s *site) {
 		t.Errorf("%d handlers ran at once, and the limit of all is %d", most, all)
 	}
 	t.Logf("%d kills, one worker frozen: %d runs of %d jobs, at most %d at once of %d", kills, len(handlers), len(queueOf), most, all)
+}
+
+// testFrozenPermit: a worker that is frozen within an exchange, while it has the permit of a limit locked, does not stop the others for long.
+func testFrozenPermit(t *testing.T, s *site) {
+	locked := map[string]string{
+		"postgres": `SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE d.datname = current_database() AND l.relation = 'job_permits'::regclass AND l.mode = 'RowShareLock' AND l.pid <> pg_backend_pid()`,
+	}[s.engine]
+	if locked == "" {
+		locked = `SELECT COUNT(*) FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id
+WHERE p.DB = DATABASE() AND t.trx_rows_locked > 0 AND p.COMMAND = 'Sleep'`
+	}
+	if err := operator.New(s.queue).SetLimit(t.Context(), operator.Limit{Queue: "mail", Running: 1}); err != nil {
+		t.Fatal(err)
+	}
+	const jobs = 2000
+	s.pushJobs(jobs, func(int) appJob { return appJob{name: "quick"} }, sqlqueue.OnQueue("mail"))
+	frozen := s.work("--queue", "mail", "--expire", "2")
+	await(t, "a worker is frozen within an exchange", func() bool {
+		if len(s.runs()) == 0 {
+			return false
+		}
+		frozen.signal(syscall.SIGSTOP)
+		time.Sleep(50 * time.Millisecond) // the server ends what it is doing
+		if s.count(locked) == 0 {
+			frozen.signal(syscall.SIGCONT)
+			return false
+		}
+		return true
+	})
+	before := len(s.runs())
+	other := s.work("--queue", "mail", "--expire", "2")
+	await(t, "another worker runs the jobs", func() bool { return len(s.runs()) > before })
+	other.kill()
+	frozen.signal(syscall.SIGCONT)
+	before = len(s.runs())
+	await(t, "the worker goes on that was frozen", func() bool { return len(s.runs()) > before })
 }
 
 // handler is a run of a job, while its worker had the reservation.

@@ -121,7 +121,7 @@ func testZombie(t *testing.T, s *site) {
 	ids := s.push(len(cases), "wait")
 	frozen := s.work("--expire", "2", "--concurrency", "20")
 	s.begun(1, ids...)
-	frozen.signal(syscall.SIGSTOP)
+	s.freeze(frozen)
 	other := s.work("--expire", "2", "--concurrency", "20")
 	s.begun(2, ids...)
 

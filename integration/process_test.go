@@ -45,7 +45,6 @@ func TestProcesses(t *testing.T) {
 			{"D3 B6 handlers that do not end", testStuck},
 			{"D12 the database hangs", testHang},
 			{"D14 eight workers, killed at random", testScaleOut},
-			{"A1 schedules whose workers are killed", testScheduleKills},
 			{"B2 B6 limits whose workers are killed and frozen", testLimitKills},
 			{"D3 batches whose workers are killed", testBatchKills},
 			{"D9 D10 operators reach idle workers", testControl},
@@ -55,6 +54,7 @@ func TestProcesses(t *testing.T) {
 		if engine != "sqlite" { // which has no server, and one writer: a long transaction stops it all
 			tests = append(tests,
 				test{"D12 the server restarts", testServerRestart},
+				test{"B6 a worker that is frozen within an exchange", testFrozenPermit},
 				test{"F3 a transaction longer than expire", testLongTransaction},
 			)
 		}
@@ -339,6 +339,29 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
+// freeze stops the process, but not while it writes to a SQLite file: it would keep all others from writing.
+func (s *site) freeze(p *process) {
+	s.t.Helper()
+	if s.engine != "sqlite" {
+		p.signal(syscall.SIGSTOP)
+		return
+	}
+	await(s.t, "the process is frozen outside of a transaction", func() bool {
+		p.signal(syscall.SIGSTOP)
+		probe, err := sql.Open("sqlite", strings.TrimPrefix(s.app.dsn, "sqlite:")+"?_pragma=busy_timeout(200)&_txlock=immediate")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer func() { _ = probe.Close() }()
+		tx, err := probe.BeginTx(s.t.Context(), nil)
+		if err != nil {
+			p.signal(syscall.SIGCONT)
+			return false
+		}
+		return tx.Rollback() == nil
+	})
+}
+
 // kill kills the process and returns when.
 func (p *process) kill() time.Time {
 	p.t.Helper()
@@ -398,6 +421,7 @@ func await(t *testing.T, what string, condition func() bool) {
 func stop(t *testing.T, workers ...*process) {
 	t.Helper()
 	for _, w := range workers {
+		w.says("worker started") // before, a signal ends a process at once
 		w.signal(syscall.SIGTERM)
 	}
 	exitAll(t, 0, workers...)

@@ -109,11 +109,11 @@ func readOnly(conn *pgx.Conn, err error) error {
 	}
 }
 
-// transient reports whether the database has rolled the transaction back because of others, so that it is worth another try: as PostgreSQL,
-// Citus, CockroachDB and YugabyteDB say it.
+// transient reports whether the database has rolled the transaction back because of others, or because the client was silent for too long, so
+// that it is worth another try: as PostgreSQL, Citus, CockroachDB and YugabyteDB say it.
 func transient(err error) bool {
 	switch state(err) {
-	case "40001", "40P01":
+	case "40001", "40P01", "25P03": // serialization_failure, deadlock_detected, idle_in_transaction_session_timeout
 		return true
 	}
 	return false

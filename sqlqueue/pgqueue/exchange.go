@@ -107,6 +107,9 @@ func (c *exchange) run(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	batch.Queue(byIndexSQL)
+	if c.plan.Limited() {
+		batch.Queue(idleSQL)
+	}
 	for _, step := range c.settle() {
 		c.collect(batch.Queue(c.store.names.In(step.query), step.args...))
 	}

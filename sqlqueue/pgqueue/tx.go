@@ -21,7 +21,7 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 			return translate(err)
 		}
 		defer conn.Release()
-		return outcome(translate(pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		return outcome(translate(pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: beginSQL + "; " + idleSQL}, func(tx pgx.Tx) error {
 			return f(pgxDB{tx})
 		})))
 	})
@@ -36,6 +36,10 @@ func (s *store) within(ctx context.Context, f func(sqldb.Store) error) error {
 }
 
 const beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED`
+
+// idleSQL is for transactions that take more than one round trip. One whose client is frozen, or whose client's host is gone, holds its locks no
+// longer than that.
+const idleSQL = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
 
 // byIndexSQL leaves the planner only paths by index, for this transaction. Plans are made once for a connection and kept: one that was made
 // while the table was small, which a queue often is, would scan the table, or collect and sort, when it has grown to millions. Without jit:

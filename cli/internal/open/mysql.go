@@ -12,6 +12,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -33,6 +34,7 @@ func openMySQL(a Address, config sqlqueue.Config) (*Database, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(settled{connector})
+	db.SetConnMaxIdleTime(mysqlIdle / 2)
 	queue, err := mysqlqueue.New(db, config)
 	if err != nil {
 		_ = db.Close()
@@ -44,11 +46,16 @@ func openMySQL(a Address, config sqlqueue.Config) (*Database, error) {
 // settled makes connections in which what sqlqueue's statements rely on is set, whatever the server, its init_connect and the address say.
 type settled struct{ driver.Connector }
 
+// mysqlIdle is how long the server keeps a connection that sends nothing. A worker that is frozen, or whose host is gone, holds its locks no
+// longer than that.
+const mysqlIdle = 10 * time.Second
+
 var mysqlSession = []string{
 	"SET NAMES utf8mb4",
 	"SET SESSION TRANSACTION READ WRITE",
 	"SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', autocommit = 1, completion_type = 0," +
-		" unique_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615",
+		" unique_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, " +
+		fmt.Sprintf("wait_timeout = %d", mysqlIdle/time.Second),
 }
 
 // Connect is that of driver.Connector.
