@@ -4,6 +4,9 @@
 // It works with the application's own *sql.DB, whatever its DSN says about times, time zones, SQL modes and found rows. It changes nothing
 // in a session. These must be as they are by default: the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
 // sql_select_limit. If they are not, Queue.Check says so, and so does the first use.
+//
+// Put wait_timeout=10 into the DSN of a program that runs a worker, and call SetConnMaxIdleTime(5*time.Second). A process that is frozen, or whose
+// host is gone, then keeps its locks for no longer than ten seconds. By default the server notices only after hours.
 package mysqlqueue
 
 import (
