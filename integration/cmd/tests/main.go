@@ -3,6 +3,9 @@
 //
 //	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]
 //
+// The race detector is for the library's own tests, and for all if they are run more than once, or on other versions. Tests on servers and in
+// a browser take twice as much of the processor with it.
+//
 // It prints what go test prints of packages and of tests that fail, what it is doing meanwhile, and at the end a table of
 // engines, the command that repeats each failure, and how many cases passed, failed and were skipped. It exits with 1 when one
 // failed or an engine could not be had. Package servers documents the environment that it reads.
@@ -41,6 +44,7 @@ func main() {
 	if *race {
 		flags = append([]string{"-race"}, flags...)
 	}
+	once := *count == 1 && !*versions
 	more := []string{"-count=" + strconv.Itoa(*count), "-timeout=1h"} // who waits ends it sooner
 	parts := []*part{
 		{
@@ -48,11 +52,11 @@ func main() {
 			packages: []string{"./cli", "./worker", "./sqlqueue/sqlitequeue", "./dashboard", "./migrations", "./cli/internal/child", "./..."},
 		},
 		{
-			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
+			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true, plain: once,
 			packages: []string{".", "./chaos/...", "./cmd/...", "./engines", "./internal/...", "./servers/..."},
 		},
 		{
-			name: "browser", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true,
+			name: "browser", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true, plain: once,
 			packages: []string{"./browser"},
 		},
 		{

@@ -20,7 +20,7 @@ type part struct {
 	dir      string   // from the repository's root
 	module   string   // path
 	servers  bool     // it needs database servers
-	plain    bool     // without the race detector, with which the code of others takes minutes to compile
+	plain    bool     // without the race detector
 	flags    []string // of go test, that a repetition needs too
 	more     []string // others
 	packages []string // those that take longest first, so that none of them runs alone at the end
