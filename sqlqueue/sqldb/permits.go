@@ -82,23 +82,41 @@ func (s *Statement) clock() string {
 // MakePermits creates missing rows for the names. It inserts only those, because an INSERT of an existing row waits for the transaction that
 // has locked it, also with ON CONFLICT DO NOTHING.
 func (d *Database) MakePermits(ctx context.Context, names []string) error {
-	for _, name := range names {
-		if err := d.Tx(ctx, func(db DB) error {
-			there := false
-			s := d.Statement("SELECT 1 FROM %s WHERE ", d.Table("job_permits"))
-			s.Add("queue = %s", s.Arg(name))
-			if err := s.Each(ctx, db, func(scan func(...any) error) error { there = true; return scan(new(any)) }); err != nil || there {
-				return err
-			}
-			s = d.Statement("INSERT INTO %s (queue, tat) VALUES (", d.Table("job_permits"))
-			s.Add("%s, %s)%s", s.Arg(name), s.clock(), d.Dialect.OnConflict)
-			_, err := s.Exec(ctx, db)
-			return err
-		}); err != nil {
+	const most = 200
+	for part := range slices.Chunk(names, most) {
+		if err := d.Tx(ctx, func(db DB) error { return d.makePermits(ctx, db, part) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *Database) makePermits(ctx context.Context, db DB, names []string) error {
+	there := map[string]bool{}
+	s := d.Statement("SELECT queue FROM %s%s", d.Table("job_permits"), d.Dialect.ByID)
+	s.Add(" WHERE queue IN (%s)", s.list(names))
+	if err := s.Each(ctx, db, func(scan func(...any) error) error {
+		var name string
+		err := scan(Reading(&name)...)
+		there[name] = true
+		return err
+	}); err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(name string) bool { return there[name] })
+	if len(missing) == 0 {
+		return nil
+	}
+	s = d.Statement("INSERT INTO %s (queue, tat) VALUES ", d.Table("job_permits"))
+	for i, name := range missing {
+		if i > 0 {
+			s.Add(", ")
+		}
+		s.Add("(%s, %s)", s.Arg(name), s.clock())
+	}
+	s.Add("%s", d.Dialect.OnConflict)
+	_, err := s.Exec(ctx, db)
+	return err
 }
 
 // TakePermits locks the rows that no other transaction has locked, and returns their tat, and the database's clock.

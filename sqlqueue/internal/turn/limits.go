@@ -18,6 +18,7 @@ const busy = 20 * time.Millisecond
 const (
 	sweepEvery = time.Minute
 	idle       = 10 * time.Minute // how long after its last time a permit is deleted
+	mostMade   = 100_000          // permits that are remembered to have a row
 )
 
 // rules are the limits that operators have set, and what they have said about keeping finished jobs, as they were up to lane.Interval ago.
@@ -124,7 +125,7 @@ func (r *rules) permits(ctx context.Context, d *sqldb.Database, p *Plan) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.made == nil || len(r.made) > 10*mostOpen {
+	if r.made == nil || len(r.made) > mostMade {
 		r.made = map[string]bool{}
 	}
 	for _, name := range missing {
