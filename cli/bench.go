@@ -33,7 +33,8 @@ func benchCommand(e *env) *cobra.Command {
 			if jobs > most {
 				return exit.Usagef("--jobs %d is too large: use at most %d", jobs, most)
 			}
-			result, settings, err := bench.Run(cmd, open.Settings{DSN: e.settings.DSN, Config: sqlqueue.Config{Prefix: e.settings.Prefix}}, jobs)
+			config := sqlqueue.Config{Prefix: e.settings.Prefix, Schema: e.settings.Schema}
+			result, settings, err := bench.Run(cmd, open.Settings{DSN: e.settings.DSN, Config: config}, jobs)
 			switch {
 			case err != nil:
 				return err

@@ -53,6 +53,7 @@ func TestF4_SettingsComeFromFlagsThenEnvironmentThenFile(t *testing.T) {
 	configured(t, settings.DefaultFile, `# of the shop
 dsn: sqlite:from-file.db
 prefix: file_
+schema: file
 queue: slow
 timeout: 90
 work:
@@ -73,21 +74,22 @@ monitor:
 		shownSetting{"config", "sqlqueue.yaml", "default"},
 		shownSetting{"dsn", "sqlite:typed.db", "flag"},
 		shownSetting{"prefix", "env_", "environment SQLQUEUE_PREFIX"},
-		shownSetting{"push.queue", "slow", "file sqlqueue.yaml:4"},
-		shownSetting{"later.queue", "slow", "file sqlqueue.yaml:4"},
-		shownSetting{"work.queue", "high,default", "file sqlqueue.yaml:7"},
-		shownSetting{"listen.queue", "slow", "file sqlqueue.yaml:4"},
+		shownSetting{"schema", "file", "file sqlqueue.yaml:4"},
+		shownSetting{"push.queue", "slow", "file sqlqueue.yaml:5"},
+		shownSetting{"later.queue", "slow", "file sqlqueue.yaml:5"},
+		shownSetting{"work.queue", "high,default", "file sqlqueue.yaml:8"},
+		shownSetting{"listen.queue", "slow", "file sqlqueue.yaml:5"},
 		shownSetting{"work.concurrency", "9", "environment SQLQUEUE_CONCURRENCY"},
 		shownSetting{"listen.concurrency", "9", "environment SQLQUEUE_CONCURRENCY"},
-		shownSetting{"work.timeout", "1m30s", "file sqlqueue.yaml:5"},
-		shownSetting{"listen.timeout", "24h", "file sqlqueue.yaml:13"},
-		shownSetting{"work.backoff", "1s,5s,1m", "file sqlqueue.yaml:9"},
-		shownSetting{"work.fair", "true", "file sqlqueue.yaml:10"},
-		shownSetting{"work.expire", "off", "file sqlqueue.yaml:11"},
-		shownSetting{"work.name", "7", "file sqlqueue.yaml:12"},
+		shownSetting{"work.timeout", "1m30s", "file sqlqueue.yaml:6"},
+		shownSetting{"listen.timeout", "24h", "file sqlqueue.yaml:14"},
+		shownSetting{"work.backoff", "1s,5s,1m", "file sqlqueue.yaml:10"},
+		shownSetting{"work.fair", "true", "file sqlqueue.yaml:11"},
+		shownSetting{"work.expire", "off", "file sqlqueue.yaml:12"},
+		shownSetting{"work.name", "7", "file sqlqueue.yaml:13"},
 		shownSetting{"work.max-jobs", "0", "default"},
 		shownSetting{"work.delay", "", "default"},
-		shownSetting{"monitor.max", "5", "file sqlqueue.yaml:15"},
+		shownSetting{"monitor.max", "5", "file sqlqueue.yaml:16"},
 		shownSetting{"monitor.min-workers", "", "default"},
 	)
 }
@@ -143,10 +145,10 @@ func TestF4_RivalSettings(t *testing.T) {
 
 // The default queue does not replace the queues of an application's workers; the flag's own section does.
 func TestF4_QueuesOfAnApplication(t *testing.T) {
-	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: sqlqueue.Config{Queue: "mine", Prefix: "app_"}, DSN: "sqlite:app.db"}
+	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: sqlqueue.Config{Queue: "mine", Prefix: "app_", Schema: "app"}, DSN: "sqlite:app.db"}
 	configured(t, settings.DefaultFile, "queue: slow\n")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "slow", "file sqlqueue.yaml:1"},
-		shownSetting{"prefix", "app_", "default"})
+		shownSetting{"prefix", "app_", "default"}, shownSetting{"schema", "app", "default"})
 	t.Setenv("SQLQUEUE_QUEUE", "env")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "env", "environment SQLQUEUE_QUEUE"})
 	configured(t, settings.DefaultFile, "work: {queue: 'a,b'}\n")

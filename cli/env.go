@@ -22,7 +22,7 @@ type env struct {
 // there.
 func (e *env) open(create bool) (*open.Database, error) {
 	config := e.options.Config
-	config.Prefix, config.Queue = e.settings.Prefix, e.settings.Queue
+	config.Prefix, config.Schema, config.Queue = e.settings.Prefix, e.settings.Schema, e.settings.Queue
 	keys, err := e.settings.EncryptionKeys()
 	if err != nil {
 		return nil, err
@@ -40,12 +40,16 @@ func (e *env) open(create bool) (*open.Database, error) {
 	return d, nil
 }
 
-// where names the database that is open, for people: its server and its name, or its file, and the prefix of the tables.
+// where names the database that is open, for people: its server and its name, or its file, and the schema and the prefix of the tables.
 func (e *env) where() string {
-	if e.settings.Prefix == "" {
-		return e.database.String()
+	where := e.database.String()
+	if e.settings.Schema != "" {
+		where += fmt.Sprintf(", schema %q", e.settings.Schema)
 	}
-	return fmt.Sprintf("%s, prefix %q", e.database, e.settings.Prefix)
+	if e.settings.Prefix != "" {
+		where += fmt.Sprintf(", prefix %q", e.settings.Prefix)
+	}
+	return where
 }
 
 // working returns what runs jobs, before its flags are made.

@@ -37,7 +37,7 @@ func migrateUpCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "Apply every step that is not applied yet",
-		Long:  "Apply every step that is not applied yet. With sqlite:PATH it creates the file.",
+		Long:  "Apply every step that is not applied yet. With sqlite:PATH it creates the file, with --schema the schema.",
 		Example: `  sqlqueue migrate up
   sqlqueue migrate up --dsn postgres://app@db.example.com/shop`,
 		Args: between(0, 0),
@@ -217,7 +217,7 @@ func migrateSQLCommand(e *env) *cobra.Command {
 				}
 				of = a.Dialect
 			}
-			text, err := migrations.SQL(of, e.settings.Prefix, int64(after), down)
+			text, err := migrations.SQL(of, e.settings.Prefix, int64(after), down, migrations.Schema(e.settings.Schema))
 			if err != nil {
 				return exit.Usagef("%w", err)
 			}
@@ -241,7 +241,7 @@ func (e *env) withMigrator(ctx context.Context, create bool, do func(*migrations
 	if err := d.Connect(ctx); err != nil {
 		return err
 	}
-	m, err := migrations.New(d.DB, d.Dialect, e.settings.Prefix)
+	m, err := migrations.New(d.DB, d.Dialect, e.settings.Prefix, migrations.Schema(e.settings.Schema))
 	if err != nil {
 		return err
 	}

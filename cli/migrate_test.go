@@ -189,6 +189,33 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.fails(2, []string{`the schema "app": SQLite has none; name another file in the address`}, "migrate", "up", "--schema", "app")
+	s.fails(2, []string{`the schema "app": MySQL and MariaDB have none; name another database in the address`},
+		"queues", "--schema", "app", "--dsn", "mysql://app@127.0.0.1:1/shop")
+	for _, schema := range []string{"a-b", "a.b", `"`, "ä", strings.Repeat("s", 64)} {
+		s.fails(2, []string{"schema", "at most 63 letters, digits and underscores"}, "queues", "--dsn", "postgres://app@127.0.0.1:1/shop", "--schema", schema)
+	}
+	s.fails(2, []string{"PostgreSQL keeps names that begin with pg_"}, "queues", "--dsn", "postgres://app@127.0.0.1:1/shop", "--schema", "pg_app")
+
+	got := s.ok("migrate", "sql", "--dialect", "postgres", "--prefix", "p_", "--schema", "App")
+	for _, want := range []string{
+		`CREATE SCHEMA IF NOT EXISTS "App";`, `CREATE TABLE "App"."p_sqlqueue_migrations" (`, `CREATE TABLE "App"."p_jobs" (`,
+		`CREATE INDEX "p_jobs_expiry" ON "App"."p_jobs" (expires_at)`, `INSERT INTO "App"."p_sqlqueue_migrations"`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the statements lack %s", want)
+		}
+	}
+	if got := s.ok("migrate", "sql", "--dialect", "postgres", "--schema", "App", "--down"); strings.Contains(got, "SCHEMA") ||
+		!strings.Contains(got, `DROP TABLE "App"."sqlqueue_migrations";`) {
+		t.Errorf("to take the steps back: %s", got)
+	}
+	s.fails(2, []string{"on MySQL and MariaDB use another database"}, "migrate", "sql", "--dialect", "mysql", "--schema", "app")
+}
+
 // Ten processes may start at once.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()

@@ -20,8 +20,8 @@ type Options struct {
 	// else "sqlite:sqlqueue.db".
 	DSN string
 
-	// Config is the queue's. Its Prefix holds where neither --prefix nor SQLQUEUE_PREFIX gives one, its Queue where neither --queue
-	// nor SQLQUEUE_QUEUE does.
+	// Config is the queue's. Its Prefix holds where neither --prefix nor SQLQUEUE_PREFIX gives one, its Schema where neither --schema nor
+	// SQLQUEUE_SCHEMA does, its Queue where neither --queue nor SQLQUEUE_QUEUE does.
 	Config sqlqueue.Config
 
 	// Worker has the worker's settings where flags give none.

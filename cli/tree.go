@@ -39,7 +39,7 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		}
 	}
 	root.SetHelpCommandGroupID(settingUp)
-	e.settings.Flags(root, options.DSN, options.Config.Prefix)
+	e.settings.Flags(root, options.DSN, options.Config.Prefix, options.Config.Schema)
 	root.SetFlagErrorFunc(flagError)
 	term.FitHelp(root)
 	e.completeArguments(root)

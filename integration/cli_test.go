@@ -223,6 +223,25 @@ func testMigrate(t *testing.T, c *command) {
 	c.ok("migrate", "down", "--all", "--yes")
 	c.expect("0\n", "migrate", "version")
 	c.expect(newest, "migrate", "version", "--prefix", "other_")
+	if c.server.Engine != "postgres" {
+		return
+	}
+	c.expect("0\n", "migrate", "version", "--schema", "Apart")
+	up("--schema", "Apart")
+	if _, stderr, _ := c.run("migrate", "up", "--schema", "Apart", "--prefix", "x_"); !strings.Contains(stderr, `schema "Apart", prefix "x_"`) {
+		t.Errorf("migrate up does not name the schema: %s", stderr)
+	}
+	c.expect("1\n", "push", "a", "--schema", "Apart")
+	if jobs := c.jobs("--schema", "Apart"); len(jobs) != 1 {
+		t.Errorf("the jobs in the schema: %+v", jobs)
+	}
+	c.ok("work", "--once", "--exec", "true", "--schema", "Apart")
+	if jobs := c.jobs("--schema", "Apart"); len(jobs) != 0 {
+		t.Errorf("the jobs in the schema after work: %+v", jobs)
+	}
+	c.ok("migrate", "down", "--all", "--yes", "--schema", "Apart")
+	c.expect("0\n", "migrate", "version", "--schema", "Apart")
+	c.expect(newest, "migrate", "version", "--prefix", "other_")
 }
 
 func testMigrateAtOnce(t *testing.T, c *command) {

@@ -288,9 +288,9 @@ func arguments(st statement) []any {
 
 // migrated makes a database with the tables and returns its address. It takes the statements as other tools do: Migrator, which has tests of
 // its own, needs many times as long for them with the race detector.
-func migrated(t testing.TB, s *servers.Server, prefix string) string {
+func migrated(t testing.TB, s *servers.Server, prefix string, options ...migrations.Option) string {
 	t.Helper()
-	text, err := migrations.SQL(dialectOf(s), prefix, 0, false)
+	text, err := migrations.SQL(dialectOf(s), prefix, 0, false, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	_ "github.com/lib/pq"
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
+	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/mysqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
@@ -28,7 +29,7 @@ import (
 )
 
 // TestConformance runs the suite on every server, and once for each store with a prefix, in another time zone, and with jobs in partitions or
-// ids in steps: the statements are the same on all of its servers.
+// ids in steps, and on PostgreSQL once in a schema: the statements are the same on all of its servers.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	first := firstOfStores(t)
@@ -51,6 +52,16 @@ func TestConformance(t *testing.T) {
 					tables.dsn = with(t, with(t, tables.dsn, "auto_increment_increment", "7"), "auto_increment_offset", "2")
 				}
 				return tables
+			}), storetest.Parallel, storetest.WithoutLong, storetest.WithoutConcurrency)
+		})
+		if s.Engine != "postgres" {
+			return
+		}
+		t.Run("with a schema", func(t *testing.T) { // that is not in the search_path
+			t.Parallel()
+			storetest.Run(t, pool(func() *tables {
+				const schema = "Queue"
+				return &tables{server: s, schema: schema, dsn: migrated(t, s, "", migrations.Schema(schema))}
 			}), storetest.Parallel, storetest.WithoutLong, storetest.WithoutConcurrency)
 		})
 	})
@@ -116,6 +127,7 @@ func BenchmarkStore(b *testing.B) {
 // tables are sqlqueue's tables in a database of their own.
 type tables struct {
 	server *servers.Server
+	schema string
 	prefix string
 	dsn    string
 	eraser *eraser // nil: SKIP LOCKED works
@@ -143,7 +155,7 @@ func (d *tables) database(tb testing.TB) storetest.Database {
 	if d.mysql() {
 		quote = "`"
 	}
-	table := func(name string) string { return quote + d.prefix + name + quote }
+	table := (&sqldb.Database{Schema: d.schema, Prefix: d.prefix, Dialect: sqldb.Dialect{Quote: quote}}).Table
 	for _, name := range sqldb.Tables() {
 		if name == "job_schema" { // it says which programs can work with the tables
 			continue
@@ -172,7 +184,7 @@ func (d *tables) mysql() bool { return d.server.Engine != "postgres" }
 
 func (d *tables) open(tb testing.TB) *sqlqueue.Queue {
 	tb.Helper()
-	config := sqlqueue.Config{Prefix: d.prefix}
+	config := sqlqueue.Config{Schema: d.schema, Prefix: d.prefix}
 	var q *sqlqueue.Queue
 	var err error
 	if d.mysql() {

@@ -11,7 +11,7 @@ import (
 type engine struct {
 	goose database.Dialect
 	quote byte // around names
-	// exists is a query whether the table %s exists where a new one would be made.
+	// exists is a query whether the table %s exists where statements look for it.
 	exists string
 	// versions are the columns of goose's version table.
 	versions string
@@ -31,4 +31,4 @@ type engine struct {
 	repeatable func(sql string) string
 }
 
-var engines = map[Dialect]engine{Postgres: postgres, MySQL: mysql, SQLite: sqlite}
+var engines = map[Dialect]engine{Postgres: postgresIn(""), MySQL: mysql, SQLite: sqlite}

@@ -48,25 +48,74 @@ func Latest() int64 {
 	return int64(len(known))
 }
 
-// Files returns the migrations of a dialect, for an application's own goose: plain goose files, all in the root. Every table and
-// index has the prefix before its name; with the empty prefix the files are returned as they are. The prefix may have letters,
-// digits and underscores of ASCII, at most 32; anything else is an error, and so is an unknown dialect.
-func Files(dialect Dialect, prefix string) (fs.FS, error) {
-	engine, ok := engines[dialect]
-	if !ok {
-		return nil, fmt.Errorf("unknown dialect %q: use %q, %q (also for MariaDB) or %q", dialect, Postgres, MySQL, SQLite)
-	}
-	if !validPrefix.MatchString(prefix) {
-		return nil, fmt.Errorf("table prefix %q: use letters, digits and underscores only, at most 32", prefix)
-	}
-	files, err := fs.Sub(embedded, string(dialect))
-	if err != nil || prefix == "" {
-		return files, err
-	}
-	return edited(files, func(sql string) string { return prefixed(sql, engine.quote, prefix) })
+// Option is for [New], [Files] and [SQL].
+type Option func(*naming)
+
+// Schema names the PostgreSQL schema of the tables, as Config.Schema of package sqlqueue does. It may have letters, digits and underscores
+// of ASCII, at most 63. Up and the statements of SQL make the schema if it is not there. Empty: the tables are where the search_path says.
+func Schema(name string) Option { return func(n *naming) { n.schema = name } }
+
+// naming is what tables and indexes are called.
+type naming struct {
+	engine         engine
+	schema, prefix string
 }
 
-var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_]{0,32}$`)
+func newNaming(dialect Dialect, prefix string, options []Option) (naming, error) {
+	n := naming{prefix: prefix}
+	for _, option := range options {
+		option(&n)
+	}
+	engine, ok := engines[dialect]
+	switch {
+	case !ok:
+		return n, fmt.Errorf("unknown dialect %q: use %q, %q (also for MariaDB) or %q", dialect, Postgres, MySQL, SQLite)
+	case !validPrefix.MatchString(prefix):
+		return n, fmt.Errorf("table prefix %q: use letters, digits and underscores only, at most 32", prefix)
+	case n.schema != "" && dialect != Postgres:
+		return n, fmt.Errorf("schema %q: only PostgreSQL has schemas; on MySQL and MariaDB use another database, on SQLite another file", n.schema)
+	case !validSchema.MatchString(n.schema):
+		return n, fmt.Errorf("schema %q: use letters, digits and underscores only, at most 63", n.schema)
+	}
+	n.engine = engine
+	if n.schema != "" {
+		n.engine = postgresIn(n.schema)
+	}
+	return n, nil
+}
+
+// quoted returns the name of a table as statements have it.
+func (n naming) quoted(table string) string {
+	quote := string(n.engine.quote)
+	if n.schema != "" {
+		return quote + n.schema + quote + "." + quote + n.prefix + table + quote
+	}
+	return quote + n.prefix + table + quote
+}
+
+// Files returns the migrations of a dialect, for an application's own goose: plain goose files, all in the root. Every table and
+// index has the prefix before its name; with the empty prefix the files are returned as they are. The prefix may have letters,
+// digits and underscores of ASCII, at most 32; anything else is an error, and so is an unknown dialect. The files do not make a [Schema].
+func Files(dialect Dialect, prefix string, options ...Option) (fs.FS, error) {
+	naming, err := newNaming(dialect, prefix, options)
+	if err != nil {
+		return nil, err
+	}
+	return naming.files(dialect)
+}
+
+func (n naming) files(dialect Dialect) (fs.FS, error) {
+	files, err := fs.Sub(embedded, string(dialect))
+	if err != nil || n.schema == "" && n.prefix == "" {
+		return files, err
+	}
+	return edited(files, n.in)
+}
+
+var (
+	validPrefix = regexp.MustCompile(`^[A-Za-z0-9_]{0,32}$`)
+	validSchema = regexp.MustCompile(`^[A-Za-z0-9_]{0,63}$`)
+)
 
 // list reads the names of a dialect's files, in the order of their versions.
 func list(root fs.FS, dialect Dialect) ([]Migration, error) {

@@ -36,12 +36,43 @@ func TestPrefixed(t *testing.T) {
 		{"letters of several bytes", `"t" '队列' -- 队`, `"p_t" '队列' -- 队`},
 		{"empty", ``, ``},
 	} {
-		if got := prefixed(c.sql, '"', "p_"); got != c.want {
+		if got := (naming{engines[Postgres], "", "p_"}).in(c.sql); got != c.want {
 			t.Errorf("%s: %s became %s, want %s", c.name, c.sql, got, c.want)
 		}
 	}
-	if got := prefixed("`t` \"u\"", '`', "p_"); got != "`p_t` \"u\"" {
+	if got := (naming{engines[MySQL], "", "p_"}).in("`t` \"u\""); got != "`p_t` \"u\"" {
 		t.Errorf("with backquotes: %s", got)
+	}
+}
+
+// All names have the schema but those of new indexes, which may have none.
+func TestNamesWithASchema(t *testing.T) {
+	for sql, want := range map[string]string{
+		`CREATE TABLE "t" (q text COLLATE "C");`:        `CREATE TABLE "app"."p_t" (q text COLLATE "C");`,
+		`CREATE INDEX "i" ON "t" (c);`:                  `CREATE INDEX "p_i" ON "app"."p_t" (c);`,
+		"SELECT 1;\nCREATE UNIQUE INDEX \"i\" ON \"t\"": "SELECT 1;\nCREATE UNIQUE INDEX \"p_i\" ON \"app\".\"p_t\"",
+		`DROP INDEX "i";`:                               `DROP INDEX "app"."p_i";`,
+		`COMMENT ON COLUMN "t".id IS 'the "id"';`:       `COMMENT ON COLUMN "app"."p_t".id IS 'the "id"';`,
+	} {
+		if got := (naming{engines[Postgres], "app", "p_"}).in(sql); got != want {
+			t.Errorf("%s became %s, want %s", sql, got, want)
+		}
+	}
+}
+
+func TestBadSchema(t *testing.T) {
+	for _, schema := range []string{"a b", "a-b", "a.b", `a"b`, "a'b", "a%sb", "é", "a\n", strings.Repeat("x", 64)} {
+		if _, err := New(&sql.DB{}, Postgres, "", Schema(schema)); err == nil || !strings.Contains(err.Error(), "at most 63") {
+			t.Errorf("New with schema %q: %v", schema, err)
+		}
+	}
+	for _, dialect := range []Dialect{MySQL, SQLite} {
+		if _, err := Files(dialect, "", Schema("app")); err == nil || !strings.Contains(err.Error(), "use another database, on SQLite another file") {
+			t.Errorf("%s with a schema: %v", dialect, err)
+		}
+		if _, err := Files(dialect, "", Schema("")); err != nil {
+			t.Errorf("%s without one: %v", dialect, err)
+		}
 	}
 }
 
@@ -158,30 +189,36 @@ func TestEmbeddedFiles(t *testing.T) {
 // What else has a name of sqlqueue's is found by what the files make.
 func TestStepsTellWhatTheyMake(t *testing.T) {
 	for dialect := range engines {
-		m, err := New(&sql.DB{}, dialect, "app_")
-		if err != nil {
-			t.Fatal(err)
+		testWhatStepsMake(t, dialect)
+	}
+	testWhatStepsMake(t, Postgres, Schema("queue"))
+}
+
+func testWhatStepsMake(t *testing.T, dialect Dialect, options ...Option) {
+	t.Helper()
+	m, err := New(&sql.DB{}, dialect, "app_", options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := m.makes(m.known[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables, indexes []string
+	for _, o := range made {
+		switch {
+		case o.kind == "index":
+			indexes = append(indexes, o.name)
+		case len(o.columns) < 5 && o.name != "app_job_schema" || len(o.columns) == 0 || slices.Contains(o.columns, "primary"):
+			t.Errorf("%s: the columns of %s are %v", dialect, o.name, o.columns)
+			fallthrough
+		default:
+			tables = append(tables, o.name)
 		}
-		made, err := m.makes(m.known[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		var tables, indexes []string
-		for _, o := range made {
-			switch {
-			case o.kind == "index":
-				indexes = append(indexes, o.name)
-			case len(o.columns) < 5 && o.name != "app_job_schema" || len(o.columns) == 0 || slices.Contains(o.columns, "primary"):
-				t.Errorf("%s: the columns of %s are %v", dialect, o.name, o.columns)
-				fallthrough
-			default:
-				tables = append(tables, o.name)
-			}
-		}
-		want := []string{"app_jobs", "app_failed_jobs", "app_job_queues", "app_job_workers", "app_job_counts", "app_job_subscriptions", "app_job_schema"}
-		if !slices.Equal(tables, want) || dialect != MySQL && len(indexes) != 6 {
-			t.Errorf("%s: tables %v, indexes %v", dialect, tables, indexes)
-		}
+	}
+	want := []string{"app_jobs", "app_failed_jobs", "app_job_queues", "app_job_workers", "app_job_counts", "app_job_subscriptions", "app_job_schema"}
+	if !slices.Equal(tables, want) || dialect != MySQL && len(indexes) != 6 {
+		t.Errorf("%s: tables %v, indexes %v", dialect, tables, indexes)
 	}
 }
 
@@ -269,7 +306,7 @@ func three(t *testing.T, db *sql.DB, files fstest.MapFS) *Migrator {
 			files[step+".sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE \"" + step + "\" (id integer);\n-- +goose Down\nDROP TABLE \"" + step + "\";\n")}
 		}
 	}
-	m, err := newMigrator(db, SQLite, "", files, []Migration{{Version: 1, Name: "a"}, {Version: 2, Name: "b"}, {Version: 3, Name: "c"}})
+	m, err := newMigrator(db, naming{engine: engines[SQLite]}, files, []Migration{{Version: 1, Name: "a"}, {Version: 2, Name: "b"}, {Version: 3, Name: "c"}})
 	if err != nil {
 		t.Fatal(err)
 	}

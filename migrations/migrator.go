@@ -23,20 +23,23 @@ var ErrNewerSchema = errors.New("use a newer sqlqueue")
 // process or session that dies gives the lock back with it, but on PostgreSQL a pooler in transaction mode must not be between: the
 // lock belongs to a session. Each method uses one connection of the pool, and only while it runs.
 type Migrator struct {
-	db     *sql.DB
-	engine engine
-	table  string // the version table
-	files  fs.FS
-	known  []Migration
+	db *sql.DB
+	naming
+	files fs.FS
+	known []Migration
 }
 
 // New returns a Migrator. It does not talk to the database. The caller says which dialect db speaks, and keeps db. The prefix stands
 // before the name of every table and index, and may have letters, digits and underscores of ASCII, at most 32; empty for none.
-func New(db *sql.DB, dialect Dialect, prefix string) (*Migrator, error) {
+func New(db *sql.DB, dialect Dialect, prefix string, options ...Option) (*Migrator, error) {
 	if db == nil {
 		return nil, errors.New("migrations.New needs a database")
 	}
-	files, err := Files(dialect, prefix)
+	naming, err := newNaming(dialect, prefix, options)
+	if err != nil {
+		return nil, err
+	}
+	files, err := naming.files(dialect)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +47,11 @@ func New(db *sql.DB, dialect Dialect, prefix string) (*Migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMigrator(db, dialect, prefix, files, known)
+	return newMigrator(db, naming, files, known)
 }
 
-func newMigrator(db *sql.DB, dialect Dialect, prefix string, files fs.FS, known []Migration) (*Migrator, error) {
-	m := &Migrator{db: db, engine: engines[dialect], table: prefix + VersionTable, files: files, known: known}
+func newMigrator(db *sql.DB, naming naming, files fs.FS, known []Migration) (*Migrator, error) {
+	m := &Migrator{db: db, naming: naming, files: files, known: known}
 	if m.engine.repeatable != nil {
 		var err error
 		if m.files, err = edited(files, m.engine.repeatable); err != nil {
@@ -185,8 +188,7 @@ func (m *Migrator) changedSince(ctx context.Context, db *sql.DB, before []Migrat
 
 // provider makes goose's, after it has recorded the steps that are applied without being recorded.
 func (m *Migrator) provider(ctx context.Context, db *sql.DB, unrecorded []Migration) (*goose.Provider, error) {
-	quote := string(m.engine.quote)
-	store, err := database.NewStore(m.engine.goose, quote+m.table+quote)
+	store, err := database.NewStore(m.engine.goose, m.quoted(VersionTable))
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +227,7 @@ func (m *Migrator) check(status []Migration) error {
 			newest = max(newest, s.Version)
 		case s.Version < newest:
 			return fmt.Errorf("%s has version %d but not version %d (%s), so that step was left out or its row was removed: "+
-				"restore the table from a backup, or insert the row once you are sure that the step is in the schema", m.table, newest, s.Version, s.Name)
+				"restore the table from a backup, or insert the row once you are sure that the step is in the schema", m.prefix+VersionTable, newest, s.Version, s.Name)
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ type object struct {
 }
 
 var (
-	create = regexp.MustCompile("(?m)^CREATE (TABLE|INDEX|UNIQUE INDEX) (?:IF NOT EXISTS )?[\"`](\\w+)[\"`]")
+	create = regexp.MustCompile("(?m)^CREATE (TABLE|INDEX|UNIQUE INDEX) (?:IF NOT EXISTS )?(?:\"\\w+\"\\.)?[\"`](\\w+)[\"`]")
 	column = regexp.MustCompile(`(?m)^    ([a-z]\w*) `)
 )
 
@@ -112,7 +112,7 @@ func (m *Migrator) checkNames(ctx context.Context, db querier, todo []Migration)
 			return nil, fmt.Errorf("%s does not say that step %d (%s) was applied, but some of its tables are there, and %s not: "+
 				"restore what is missing from a backup, or drop sqlqueue's tables, with the jobs in them, and migrate again; "+
 				"if they are not sqlqueue's, use a table prefix",
-				m.table, step.Version, step.Name, strings.Join(missing, ", "))
+				m.prefix+VersionTable, step.Version, step.Name, strings.Join(missing, ", "))
 		default:
 			applied = append(applied, step)
 		}

@@ -11,9 +11,16 @@ import (
 // or Rails: each ends with a semicolon at the end of a line. With down they take the steps back, newest first. They also record the steps
 // where [Migrator] does, so that workers know the version, and both ways can be mixed. after 0 stands for all; the prefix is that of [New].
 //
+// With a [Schema] the steps from 0 begin with a statement that makes it if need be, which needs the right CREATE on the database: leave it
+// out where the schema is there and the role lacks the right. The steps back leave the schema.
+//
 // Nothing waits for others meanwhile: the tool sees to it that one process migrates at a time.
-func SQL(dialect Dialect, prefix string, after int64, down bool) (string, error) {
-	files, err := Files(dialect, prefix)
+func SQL(dialect Dialect, prefix string, after int64, down bool, options ...Option) (string, error) {
+	naming, err := newNaming(dialect, prefix, options)
+	if err != nil {
+		return "", err
+	}
+	files, err := naming.files(dialect)
 	if err != nil {
 		return "", err
 	}
@@ -28,11 +35,13 @@ func SQL(dialect Dialect, prefix string, after int64, down bool) (string, error)
 	if down {
 		slices.Reverse(steps)
 	}
-	quote := string(engines[dialect].quote)
-	versions := quote + prefix + VersionTable + quote
+	versions := naming.quoted(VersionTable)
 	var b strings.Builder
 	if after == 0 && !down {
-		fmt.Fprintf(&b, "-- Which steps are applied\nCREATE TABLE %s (\n    %s\n);\n", versions, engines[dialect].versions)
+		if naming.schema != "" {
+			fmt.Fprintf(&b, "-- Leave this out if the schema is there and the role may not make schemas\nCREATE SCHEMA IF NOT EXISTS \"%s\";\n\n", naming.schema)
+		}
+		fmt.Fprintf(&b, "-- Which steps are applied\nCREATE TABLE %s (\n    %s\n);\n", versions, naming.engine.versions)
 		fmt.Fprintf(&b, "INSERT INTO %s (version_id, is_applied) VALUES (0, %s);\n", versions, truth(dialect))
 	}
 	for _, step := range steps {

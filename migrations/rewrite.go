@@ -3,13 +3,15 @@ package migrations
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"strings"
 )
 
-// prefixed puts the prefix into every quoted name of sql. Only tables and indexes are quoted in the files, and PostgreSQL's
+// in puts schema and prefix into every quoted name of sql. Only tables and indexes are quoted in the files, and PostgreSQL's
 // collation "C", which stays as it is, like all that stands in strings and comments.
-func prefixed(sql string, quote byte, prefix string) string {
+func (n naming) in(sql string) string {
+	quote := n.engine.quote
 	var out strings.Builder
 	for len(sql) > 0 {
 		end := 1
@@ -18,8 +20,11 @@ func prefixed(sql string, quote byte, prefix string) string {
 			end = len(`"C"`)
 		case sql[0] == quote:
 			end = quotedLen(sql)
+			if n.schema != "" && !beginsIndex(out.String()) {
+				fmt.Fprintf(&out, "%c%s%c.", quote, n.schema, quote)
+			}
 			out.WriteByte(quote)
-			out.WriteString(prefix)
+			out.WriteString(n.prefix)
 			out.WriteString(sql[1:end])
 			sql = sql[end:]
 			continue
@@ -34,6 +39,12 @@ func prefixed(sql string, quote byte, prefix string) string {
 		sql = sql[end:]
 	}
 	return out.String()
+}
+
+// beginsIndex reports whether sql ends where the name of a new index follows: it is in the schema of its table, and may not name one.
+func beginsIndex(sql string) bool {
+	line := sql[strings.LastIndexByte(sql, '\n')+1:]
+	return strings.HasPrefix(line, "CREATE ") && strings.HasSuffix(line, "INDEX ")
 }
 
 // quotedLen is the length of the quoted thing that sql starts with. The quote itself stands in it doubled.

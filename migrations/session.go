@@ -30,7 +30,7 @@ func (m *Migrator) session(ctx context.Context, use func(*sql.Conn) error) error
 // that loses the lock must not go on migrating.
 func (m *Migrator) locked(ctx context.Context, use func(*sql.DB) error) error {
 	return m.session(ctx, func(conn *sql.Conn) error {
-		release, err := m.engine.lock(ctx, conn, m.table)
+		release, err := m.engine.lock(ctx, conn, m.prefix+VersionTable)
 		if err != nil {
 			discard(conn) // whether it got the lock is not known
 			if ctx.Err() != nil {

@@ -61,7 +61,7 @@ type querier interface {
 }
 
 func (m *Migrator) versionTableExists(ctx context.Context, db querier) (exists bool, err error) {
-	err = db.QueryRowContext(ctx, fmt.Sprintf(m.engine.exists, m.table)).Scan(&exists)
+	err = db.QueryRowContext(ctx, fmt.Sprintf(m.engine.exists, m.prefix+VersionTable)).Scan(&exists)
 	return exists, err
 }
 
@@ -72,9 +72,8 @@ func (m *Migrator) status(ctx context.Context, db querier) ([]Migration, error) 
 	if err != nil || !exists {
 		return status, err
 	}
-	quote := string(m.engine.quote)
 	rows, err := db.QueryContext(ctx, fmt.Sprintf(`SELECT version_id, %s FROM %s WHERE version_id > 0 GROUP BY version_id ORDER BY version_id`,
-		m.engine.appliedAt, quote+m.table+quote))
+		m.engine.appliedAt, m.quoted(VersionTable)))
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,22 @@ func TestCheckQueueName(t *testing.T) {
 	}
 }
 
+func TestCheckSchemaName(t *testing.T) {
+	for _, good := range []string{"", "a", "App2_", "_", "9", "pg", strings.Repeat("a", 63)} {
+		if err := sqlqueue.CheckSchemaName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"a-b", "a.b", "a b", `a"b`, "a'b", "é", "a\n", "a%s", strings.Repeat("a", 64), strings.Repeat("a", 5000)} {
+		if err := sqlqueue.CheckSchemaName(bad); err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), "at most 63 letters") {
+			t.Errorf("%.50q: got %v", bad, err)
+		}
+	}
+	if err := sqlqueue.CheckSchemaName("pg_temp"); err == nil || !strings.Contains(err.Error(), "keeps names that begin with pg_ for itself") {
+		t.Errorf("pg_temp: got %v", err)
+	}
+}
+
 func TestCheckPrefix(t *testing.T) {
 	for _, good := range []string{"", "a", "App2_", "_", "9", strings.Repeat("a", 32)} {
 		if err := sqlqueue.CheckPrefix(good); err != nil {

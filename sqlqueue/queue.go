@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -17,6 +18,10 @@ type Config struct {
 
 	// Prefix is put before the names of all tables: letters, digits and underscores, at most 32. Default: no prefix.
 	Prefix string
+
+	// Schema is the PostgreSQL schema that holds the tables: letters, digits and underscores, at most 63, capitals count. Default: the
+	// first schema of the search_path that has them. The other databases have no schemas: there it is an error.
+	Schema string
 
 	// Codec turns jobs' data into JSON and back. Default JSON.
 	Codec Codec
@@ -67,6 +72,9 @@ func New(store driver.Store, config Config) (*Queue, error) {
 	if err := CheckPrefix(config.Prefix); err != nil {
 		return nil, wrap("new", err)
 	}
+	if err := CheckSchemaName(config.Schema); err != nil {
+		return nil, wrap("new", err)
+	}
 	if config.Sync && config.Runner == nil {
 		return nil, wrap("new", errors.New("sync mode needs handlers: set Config.Runner"))
 	}
@@ -82,6 +90,19 @@ func CheckPrefix(prefix string) error {
 }
 
 var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_]{0,32}$`)
+
+// CheckSchemaName says what is wrong with the name of a PostgreSQL schema for the tables.
+func CheckSchemaName(schema string) error {
+	if !validSchema.MatchString(schema) {
+		return fmt.Errorf("the schema %.70q is not valid: use at most 63 letters, digits and underscores (A-Z a-z 0-9 _)", schema)
+	}
+	if strings.HasPrefix(schema, "pg_") {
+		return fmt.Errorf("the schema %q is not valid: PostgreSQL keeps names that begin with pg_ for itself", schema)
+	}
+	return nil
+}
+
+var validSchema = regexp.MustCompile(`^[A-Za-z0-9_]{0,63}$`)
 
 // Config returns the settings, with the defaults filled in.
 func (q *Queue) Config() Config { return q.config }

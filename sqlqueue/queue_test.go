@@ -58,6 +58,7 @@ func TestNew(t *testing.T) {
 	for want, config := range map[string]sqlqueue.Config{
 		"has a comma":             {Queue: "a,b"},
 		"table prefix":            {Prefix: "a-b"},
+		"the schema":              {Schema: "a-b"},
 		"sync mode needs handler": {Sync: true},
 	} {
 		if q, err := sqlqueue.New(&rows{}, config); q != nil || err == nil || !strings.Contains(err.Error(), want) {

@@ -2,6 +2,8 @@ package pgqueue
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -115,8 +117,22 @@ type notifier struct {
 	pending map[string]bool      // queues for which a timer runs
 }
 
-func newNotifier(prefix string) *notifier {
-	return &notifier{channel: prefix + "sqlqueue", even: map[string]time.Time{}, pending: map[string]bool{}}
+func newNotifier(schema, prefix string) *notifier {
+	return &notifier{channel: channelOf(schema, prefix), even: map[string]time.Time{}, pending: map[string]bool{}}
+}
+
+// channelOf names the channel of the notifications. The server takes names of at most 63 bytes.
+func channelOf(schema, prefix string) string {
+	channel := prefix + "sqlqueue"
+	if schema != "" {
+		channel = schema + "." + channel
+	}
+	const longest = 63
+	if len(channel) > longest {
+		sum := sha256.Sum256([]byte(channel))
+		channel = "sqlqueue." + hex.EncodeToString(sum[:16])
+	}
+	return channel
 }
 
 // soon bounds the delay of jobs that are notified of. A worker learns of the others in time: every second it asks when the next is due.

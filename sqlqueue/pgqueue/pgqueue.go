@@ -44,9 +44,11 @@ func NewSQL(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 func open(pool connections, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	s := &store{
 		pool: pool, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, expiry: &lane.Set{},
-		notifier: newNotifier(config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
+		notifier: newNotifier(config.Schema, config.Prefix), batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Within: s.within, Insert: s.pushIn}
+	s.Database = &sqldb.Database{
+		Dialect: dialect, Schema: config.Schema, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Within: s.within, Insert: s.pushIn,
+	}
 	s.names = s.Names(dialect.Quote, dialect.Quote) // nothing else in this package's SQL stands in double quotes
 	return sqlqueue.New(s, config)
 }
@@ -123,7 +125,9 @@ func (s *store) SQL() *sqldb.Database { return s.Database }
 func (s *store) bound(db sqldb.DB) *store {
 	b := *s
 	b.pool, b.notified = nil, map[string]bool{}
-	b.Database = &sqldb.Database{Dialect: dialect, Prefix: s.Prefix, DB: db, Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn}
+	b.Database = &sqldb.Database{
+		Dialect: dialect, Schema: s.Schema, Prefix: s.Prefix, DB: db, Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn,
+	}
 	return &b
 }
 

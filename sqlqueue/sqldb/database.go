@@ -13,6 +13,7 @@ import (
 // Database is the part of a store that is the same for every SQL database.
 type Database struct {
 	Dialect Dialect
+	Schema  string // that holds the tables; empty: the database chooses
 	Prefix  string // before the names of tables and indexes
 	DB      DB     // the store's pool, or the caller's transaction
 	Bound   bool   // DB is the caller's transaction

@@ -34,9 +34,14 @@ var (
 // Tables are the names of all tables, without a prefix, except that of package migrations.
 func Tables() []string { return slices.Clone(tables) }
 
-// Table returns the real name of a table or an index, quoted: with the prefix before it.
+// Table returns the real name of a table or an index, quoted: with the schema and the prefix before it.
 func (d *Database) Table(name string) string {
-	return d.Dialect.Quote + d.Prefix + name + d.Dialect.Quote
+	quote := d.Dialect.Quote
+	table := quote + d.Prefix + name + quote
+	if d.Schema == "" {
+		return table
+	}
+	return quote + d.Schema + quote + "." + table
 }
 
 // Names puts the real names of tables and indexes into a store's SQL. It is safe for concurrent use.
@@ -48,7 +53,7 @@ type Names struct {
 // Names returns a Names for SQL in which the names are between two marks, such as {jobs} or "jobs". Nothing else between these marks may
 // be the name of a table or an index.
 func (d *Database) Names(left, right string) *Names {
-	if d.Prefix == "" && left == d.Dialect.Quote && right == d.Dialect.Quote {
+	if d.Schema == "" && d.Prefix == "" && left == d.Dialect.Quote && right == d.Dialect.Quote {
 		return &Names{}
 	}
 	var pairs []string

@@ -60,6 +60,9 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	if db == nil {
 		return nil, errors.New("sqlitequeue: New: the database is nil")
 	}
+	if config.Schema != "" {
+		return nil, fmt.Errorf("sqlitequeue: New: SQLite has no schema %q: open another file, or use a table prefix", config.Schema)
+	}
 	return sqlqueue.New(newStore(db, config.Prefix), config)
 }
 

@@ -122,6 +122,9 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := New(db, sqlqueue.Config{Prefix: `x"y`}); err == nil {
 		t.Error("a prefix with a quote was taken")
 	}
+	if _, err := New(db, sqlqueue.Config{Schema: "app"}); err == nil || !strings.Contains(err.Error(), "open another file") {
+		t.Errorf("with a schema: %v", err)
+	}
 }
 
 func TestCheck(t *testing.T) {

@@ -46,10 +46,10 @@ type Queue struct {
 	db *sql.DB
 }
 
-// New returns an empty queue, which the end of the test removes. The Config's Prefix does not count.
+// New returns an empty queue, which the end of the test removes. The Config's Prefix and Schema do not count.
 func New(t testing.TB, config sqlqueue.Config) *Queue {
 	t.Helper()
-	config.Prefix = ""
+	config.Prefix, config.Schema = "", ""
 	file, err := tables()
 	path := filepath.Join(t.TempDir(), "queue.db")
 	if err == nil {

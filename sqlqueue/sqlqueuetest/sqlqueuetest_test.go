@@ -133,7 +133,7 @@ func wantOutcomes(t *testing.T, got []sqlqueuetest.Result, want ...string) {
 }
 
 func TestF2_PushedListsWhatWasPushed(t *testing.T) {
-	q := sqlqueuetest.New(t, sqlqueue.Config{Queue: "mine", Prefix: "app_"})
+	q := sqlqueuetest.New(t, sqlqueue.Config{Queue: "mine", Prefix: "app_", Schema: "app"})
 	if got := q.Pushed(); got != nil {
 		t.Fatalf("a new queue has %v", got)
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -72,15 +73,24 @@ var schemaCases = []testCase{
 	},
 }
 
+// splitTable returns the schema of a table with the dot, if its name has one, and the rest of the name.
+func (f *fixture) splitTable(name string) (schema, table string) {
+	whole := f.db.Table(name)
+	at := strings.LastIndexByte(whole, '.') + 1
+	return whole[:at], whole[at:]
+}
+
 // rename takes tables away, and gives them back when the returned function is called.
 func (f *fixture) rename(tables ...string) (back func()) {
 	f.Helper()
 	for _, table := range tables {
-		f.exec("ALTER TABLE " + f.db.Table(table) + " RENAME TO " + f.db.Table(table+"_away"))
+		_, away := f.splitTable(table + "_away")
+		f.exec("ALTER TABLE " + f.db.Table(table) + " RENAME TO " + away)
 	}
 	return func() {
 		for _, table := range tables {
-			f.exec("ALTER TABLE " + f.db.Table(table+"_away") + " RENAME TO " + f.db.Table(table))
+			_, again := f.splitTable(table)
+			f.exec("ALTER TABLE " + f.db.Table(table+"_away") + " RENAME TO " + again)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type Database struct {
 	// SQL reaches the same tables, past the store. At least three connections of it must be usable at once.
 	SQL *sql.DB
 
-	// Table returns the name of a table as it stands in SQL: with the prefix, quoted.
+	// Table returns the name of a table as it stands in SQL: with the schema and the prefix, quoted.
 	Table func(name string) string
 
 	// Placeholder is how SQL writes the nth argument, from 1. Nil: a question mark.

@@ -383,7 +383,8 @@ var uniqueCases = []testCase{
 // dropIndex: MySQL wants to be told the table.
 func (f *fixture) dropIndex(index, table string) {
 	f.Helper()
-	_, err := f.db.SQL.ExecContext(f.Context(), "DROP INDEX "+index)
+	schema, _ := f.splitTable(table)
+	_, err := f.db.SQL.ExecContext(f.Context(), "DROP INDEX "+schema+index)
 	if err == nil {
 		return
 	}

@@ -34,10 +34,9 @@ const ConnectTimeout = 10 * time.Second
 // Database is an open database.
 type Database struct {
 	Address
-	Queue  *sqlqueue.Queue
-	prefix string
-	DB     *sql.DB // for migrations
-	Close  func()
+	Queue *sqlqueue.Queue
+	DB    *sql.DB // for migrations
+	Close func()
 }
 
 // Identity tells the tables from others, whatever the address that leads to them.
@@ -46,7 +45,11 @@ func (d *Database) Identity() string {
 	if d.url == nil {
 		name = filepath.Base(d.path)
 	}
-	return fmt.Sprintf("%s/%s/%s", d.Dialect, name, d.prefix)
+	tables := d.Queue.Config().Prefix
+	if schema := d.Queue.Config().Schema; schema != "" {
+		tables = schema + "." + tables
+	}
+	return fmt.Sprintf("%s/%s/%s", d.Dialect, name, tables)
 }
 
 // Bind returns the queue bound to a transaction of DB.
@@ -88,6 +91,9 @@ func Open(s Settings, create bool) (*Database, error) {
 	if err := sqlqueue.CheckPrefix(s.Config.Prefix); err != nil {
 		return nil, exit.Usagef("%w", err)
 	}
+	if err := checkSchema(a.Dialect, s.Config.Schema); err != nil {
+		return nil, exit.Usagef("%w", err)
+	}
 	if err := sqlqueue.CheckQueueName(cmp.Or(s.Config.Queue, "default")); err != nil {
 		return nil, exit.Usagef("the default queue (SQLQUEUE_QUEUE): %w", err)
 	}
@@ -98,8 +104,18 @@ func Open(s Settings, create bool) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address of %s: %w", a, a.Redact(err))
 	}
-	d.prefix = s.Config.Prefix
 	return d, nil
+}
+
+// checkSchema says what is wrong with --schema.
+func checkSchema(dialect migrations.Dialect, schema string) error {
+	switch {
+	case schema != "" && dialect == migrations.MySQL:
+		return fmt.Errorf("the schema %q: MySQL and MariaDB have none; name another database in the address, or use --prefix", schema)
+	case schema != "" && dialect == migrations.SQLite:
+		return fmt.Errorf("the schema %q: SQLite has none; name another file in the address, or use --prefix", schema)
+	}
+	return sqlqueue.CheckSchemaName(schema)
 }
 
 // Connect makes sure that the database answers.

@@ -22,9 +22,9 @@ import (
 )
 
 // Help tells where settings come from.
-const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn and --prefix, every flag of
-work and listen except --processes, --queue of push and later, and the thresholds of monitor. Flags that select jobs, say what to push,
-or answer a question are read only from the command line.
+const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn, --prefix and --schema, every
+flag of work and listen except --processes, --queue of push and later, and the thresholds of monitor. Flags that select jobs, say what to
+push, or answer a question are read only from the command line.
 
 In the environment a setting is SQLQUEUE_ and its flag's name in capitals, with _ for -: SQLQUEUE_DSN, SQLQUEUE_MAX_JOBS. Empty
 variables are ignored. DATABASE_URL has the address if no flag, SQLQUEUE_DSN, file or program does.
@@ -60,6 +60,7 @@ var rivals = [][]string{{"delay", "backoff"}, {"exec", "handlers", "subscription
 type Settings struct {
 	DSN    string
 	Prefix string
+	Schema string
 	Queue  string // the default one: where jobs go that are pushed to none
 
 	root      *cobra.Command
@@ -83,13 +84,14 @@ func New(queue string, ownQueues bool, scratch func() *Settings) *Settings {
 const defaultDSN = "sqlite:sqlqueue.db"
 
 // Flags adds the flags that all commands of the tree have.
-func (s *Settings) Flags(root *cobra.Command, dsn, prefix string) {
+func (s *Settings) Flags(root *cobra.Command, dsn, prefix, schema string) {
 	s.root, s.ownDSN = root, dsn != ""
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.config, "config", "", "file with settings (environment: SQLQUEUE_CONFIG) (default sqlqueue.yaml, if it is there)")
 	flags.StringVar(&s.DSN, "dsn", cmp.Or(dsn, defaultDSN),
 		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN, DATABASE_URL)")
 	flags.StringVar(&s.Prefix, "prefix", prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
+	flags.StringVar(&s.Schema, "schema", schema, "PostgreSQL schema of the tables (environment: SQLQUEUE_SCHEMA) (default that of the search_path)")
 	flags.Lookup("dsn").DefValue = "" // help shows no password
 	if dsn == "" {
 		flags.Lookup("dsn").DefValue = defaultDSN
@@ -125,7 +127,7 @@ func (s *Settings) Say(line string) {
 // globalSettings returns the flags of all commands that are settings.
 func (s *Settings) globalSettings() []*pflag.Flag {
 	flags := s.root.PersistentFlags()
-	return []*pflag.Flag{flags.Lookup("dsn"), flags.Lookup("prefix")}
+	return []*pflag.Flag{flags.Lookup("dsn"), flags.Lookup("prefix"), flags.Lookup("schema")}
 }
 
 // localSettings returns the flags of a command that are settings and that not all commands have.
