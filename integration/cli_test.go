@@ -67,11 +67,12 @@ type command struct {
 	binary string
 	server *servers.Server
 	dsn    string
+	schema string // of PostgreSQL; empty: by the search_path
 }
 
 func (c *command) cmd(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(c.t.Context(), c.binary, args...)
-	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+c.dsn)
+	cmd.Env = append(os.Environ(), "SQLQUEUE_DSN="+c.dsn, "SQLQUEUE_SCHEMA="+c.schema)
 	cmd.WaitDelay = 30 * time.Second // on a busy machine the end of the output comes late
 	return cmd
 }

@@ -13,11 +13,25 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 )
 
-// TestGrants: with the rights of docs/security.md, whose SQL it runs, each login can do what is its own, and nothing else.
+// TestGrants: with the rights of docs/security.md, whose SQL it runs, each login can do what is its own, and nothing else. On PostgreSQL also
+// with rights on one schema alone.
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
-	servers.Each(t, func(t *testing.T, s *servers.Server) { testGrants(t, binary, s) })
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		title := map[bool]string{true: "PostgreSQL", false: "MySQL and MariaDB"}[s.Engine == "postgres"]
+		blocks := grantsOf(t, title, 3)
+		testGrants(t, binary, s, "", blocks)
+		if s.Engine != "postgres" {
+			return
+		}
+		t.Run("in a schema", func(t *testing.T) {
+			const schema = "queue"
+			of := grantsOf(t, "PostgreSQL, in a schema of its own", 2)
+			blocks[0] = of[0] + strings.ReplaceAll(blocks[0], "SCHEMA public", "SCHEMA "+schema) + of[1] + "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+			testGrants(t, binary, s, schema, blocks)
+		})
+	})
 }
 
 // commands that need rights, in an order in which those that may succeed do.
@@ -31,8 +45,7 @@ var commandsByRight = map[string][][]string{
 	"make":    {{"migrate", "down", "--yes"}},
 }
 
-func testGrants(t *testing.T, binary string, s *servers.Server) {
-	blocks := grantsOf(t, s.Engine)
+func testGrants(t *testing.T, binary string, s *servers.Server, schema string, blocks []string) {
 	mark := "q" + strings.ToLower(rand.Text()[:6]) + "_"
 	dsn := ""
 	address := func(login string) string {
@@ -65,7 +78,11 @@ func testGrants(t *testing.T, binary string, s *servers.Server) {
 			}
 			db := root
 			if block > 0 && s.Engine == "postgres" {
-				db = s.Open(t, address("migrator"))
+				as := address("migrator")
+				if schema != "" {
+					as = with(t, as, "search_path", schema)
+				}
+				db = s.Open(t, as)
 			}
 			if _, err := db.ExecContext(t.Context(), statement); err != nil {
 				t.Fatalf("%s: %v", statement, err)
@@ -73,7 +90,9 @@ func testGrants(t *testing.T, binary string, s *servers.Server) {
 		}
 	}
 	run(0)
-	as := func(login string) *command { return &command{t: t, binary: binary, server: s, dsn: address(login)} }
+	as := func(login string) *command {
+		return &command{t: t, binary: binary, server: s, dsn: address(login), schema: schema}
+	}
 	as("migrator").ok("migrate", "up")
 	as("producer").refused("push", "a")
 	run(1)
@@ -121,22 +140,21 @@ func (c *command) refused(args ...string) {
 	}
 }
 
-// grantsOf returns the SQL of the part about an engine.
-func grantsOf(t *testing.T, engine string) []string {
+// grantsOf returns the blocks of SQL of a part of docs/security.md.
+func grantsOf(t *testing.T, title string, want int) []string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	title := map[bool]string{true: "### PostgreSQL\n", false: "### MySQL and MariaDB\n"}[engine == "postgres"]
-	_, part, _ := strings.Cut(string(text), title)
+	_, part, _ := strings.Cut(string(text), "### "+title+"\n")
 	part, _, _ = strings.Cut(part, "\n##")
 	var blocks []string
 	for _, block := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(part, -1) {
 		blocks = append(blocks, block[1])
 	}
-	if len(blocks) != 3 {
-		t.Fatalf("the part about %s has %d blocks of SQL, want 3", engine, len(blocks))
+	if len(blocks) != want {
+		t.Fatalf("the part about %s has %d blocks of SQL, want %d", title, len(blocks), want)
 	}
 	return blocks
 }

@@ -20,7 +20,7 @@ INSERT INTO jobs (queue, payload, unique_key) VALUES ('orders', '{"job": "count_
 ON CONFLICT DO NOTHING;
 
 -- Wakes the workers that wait, at the commit. Without it they look by themselves, at the latest after --sleep.
--- With a table prefix, it stands before the channel's name, too.
+-- With a table prefix, it stands before the channel's name, too; before it --schema, with a dot: 'queue.sqlqueue'.
 SELECT pg_notify('sqlqueue', 'orders');
 
 COMMIT;
