@@ -145,7 +145,8 @@ func TestF4_RivalSettings(t *testing.T) {
 
 // The default queue does not replace the queues of an application's workers; the flag's own section does.
 func TestF4_QueuesOfAnApplication(t *testing.T) {
-	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: sqlqueue.Config{Queue: "mine", Prefix: "app_", Schema: "app"}, DSN: "sqlite:app.db"}
+	config := sqlqueue.Config{Queue: "mine", Prefix: "app_", Schema: "app"}
+	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: config, DSN: "sqlite:app.db"}
 	configured(t, settings.DefaultFile, "queue: slow\n")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "slow", "file sqlqueue.yaml:1"},
 		shownSetting{"prefix", "app_", "default"}, shownSetting{"schema", "app", "default"})

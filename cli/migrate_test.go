@@ -195,10 +195,11 @@ func TestSchema(t *testing.T) {
 	s.fails(2, []string{`the schema "app": SQLite has none; name another file in the address`}, "migrate", "up", "--schema", "app")
 	s.fails(2, []string{`the schema "app": MySQL and MariaDB have none; name another database in the address`},
 		"queues", "--schema", "app", "--dsn", "mysql://app@127.0.0.1:1/shop")
+	const postgres = "postgres://app@127.0.0.1:1/shop"
 	for _, schema := range []string{"a-b", "a.b", `"`, "ä", strings.Repeat("s", 64)} {
-		s.fails(2, []string{"schema", "at most 63 letters, digits and underscores"}, "queues", "--dsn", "postgres://app@127.0.0.1:1/shop", "--schema", schema)
+		s.fails(2, []string{"schema", "at most 63 letters, digits and underscores"}, "queues", "--dsn", postgres, "--schema", schema)
 	}
-	s.fails(2, []string{"PostgreSQL keeps names that begin with pg_"}, "queues", "--dsn", "postgres://app@127.0.0.1:1/shop", "--schema", "pg_app")
+	s.fails(2, []string{"PostgreSQL keeps names that begin with pg_"}, "queues", "--dsn", postgres, "--schema", "pg_app")
 
 	got := s.ok("migrate", "sql", "--dialect", "postgres", "--prefix", "p_", "--schema", "App")
 	for _, want := range []string{

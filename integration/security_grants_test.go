@@ -28,7 +28,8 @@ func TestGrants(t *testing.T) {
 		t.Run("in a schema", func(t *testing.T) {
 			const schema = "queue"
 			of := grantsOf(t, "PostgreSQL, in a schema of its own", 2)
-			blocks[0] = of[0] + strings.ReplaceAll(blocks[0], "SCHEMA public", "SCHEMA "+schema) + of[1] + "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+			there := strings.ReplaceAll(blocks[0], "SCHEMA public", "SCHEMA "+schema)
+			blocks[0] = of[0] + there + of[1] + "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
 			testGrants(t, binary, s, schema, blocks)
 		})
 	})

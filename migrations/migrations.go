@@ -73,7 +73,8 @@ func newNaming(dialect Dialect, prefix string, options []Option) (naming, error)
 	case !validPrefix.MatchString(prefix):
 		return n, fmt.Errorf("table prefix %q: use letters, digits and underscores only, at most 32", prefix)
 	case n.schema != "" && dialect != Postgres:
-		return n, fmt.Errorf("schema %q: only PostgreSQL has schemas; on MySQL and MariaDB use another database, on SQLite another file", n.schema)
+		return n, fmt.Errorf("schema %q: only PostgreSQL has schemas; on MySQL and MariaDB use another database, on SQLite another file",
+			n.schema)
 	case !validSchema.MatchString(n.schema):
 		return n, fmt.Errorf("schema %q: use letters, digits and underscores only, at most 63", n.schema)
 	}

@@ -31,10 +31,8 @@ func postgresIn(schema string) engine {
 		UNION ALL SELECT typname, 'type', NULL FROM pg_type
 		WHERE typrelid = 0 AND typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ` + made + `) AND typname IN (%[1]s)`,
 		appliedAt: `extract(epoch FROM max(tstamp)::timestamptz)::bigint`,
-		lock: func(ctx context.Context, conn *sql.Conn, table string) (func(), error) {
-			return lockPostgres(ctx, conn, table, schema == "")
-		},
-		prepare: func(ctx context.Context, db *sql.DB) error { return preparePostgres(ctx, db, schema) },
+		lock:      lockPostgres,
+		prepare:   func(ctx context.Context, db *sql.DB) error { return preparePostgres(ctx, db, schema) },
 	}
 }
 
@@ -53,8 +51,8 @@ SELECT 'search_path', s.before, set_config('search_path', quote_ident(n.nspname)
 FROM (SELECT current_setting('search_path')) AS s(before), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass('"%s"') AND n.nspname <> current_schema()`
 
-// lockPostgres takes an advisory lock, which belongs to the session and the database. With byPath it then changes the search_path if need be.
-func lockPostgres(ctx context.Context, conn *sql.Conn, table string, byPath bool) (func(), error) {
+// lockPostgres takes an advisory lock, which belongs to the session and the database.
+func lockPostgres(ctx context.Context, conn *sql.Conn, table string) (func(), error) {
 	before := map[string]string{}
 	restore := func() {
 		ctx, cancel := afterwards(ctx)
@@ -77,9 +75,6 @@ func lockPostgres(ctx context.Context, conn *sql.Conn, table string, byPath bool
 	release := func() {
 		unlock(ctx, conn, fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, id))
 		restore()
-	}
-	if !byPath {
-		return release, nil
 	}
 	if err := setPostgres(ctx, conn, fmt.Sprintf(schemaPostgres, table), before); err != nil {
 		release()
@@ -140,8 +135,8 @@ func makeSchema(ctx context.Context, db *sql.DB, schema string) error {
 	case err != nil || exists:
 		return err
 	case !may:
-		return fmt.Errorf(`there is no schema "%[1]s", and this role may not make one: as the owner of the database run CREATE SCHEMA "%[1]s" AUTHORIZATION %[2]s`,
-			schema, role)
+		return fmt.Errorf(`there is no schema "%[1]s", and this role may not make one: as the owner of the database run `+
+			`CREATE SCHEMA "%[1]s" AUTHORIZATION %[2]s`, schema, role)
 	}
 	if _, err := db.ExecContext(ctx, `CREATE SCHEMA "`+schema+`"`); err != nil {
 		if exists, _, _, again := look(); again == nil && exists {

@@ -39,7 +39,8 @@ func SQL(dialect Dialect, prefix string, after int64, down bool, options ...Opti
 	var b strings.Builder
 	if after == 0 && !down {
 		if naming.schema != "" {
-			fmt.Fprintf(&b, "-- Leave this out if the schema is there and the role may not make schemas\nCREATE SCHEMA IF NOT EXISTS \"%s\";\n\n", naming.schema)
+			fmt.Fprintf(&b, "-- Leave this out if the schema is there and the role may not make schemas\n"+
+				"CREATE SCHEMA IF NOT EXISTS \"%s\";\n\n", naming.schema)
 		}
 		fmt.Fprintf(&b, "-- Which steps are applied\nCREATE TABLE %s (\n    %s\n);\n", versions, naming.engine.versions)
 		fmt.Fprintf(&b, "INSERT INTO %s (version_id, is_applied) VALUES (0, %s);\n", versions, truth(dialect))

@@ -29,7 +29,8 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
 	if config.Schema != "" {
-		return nil, fmt.Errorf("mysqlqueue: MySQL and MariaDB have no schema %q: name another database in the address, or use a table prefix", config.Schema)
+		return nil, fmt.Errorf("mysqlqueue: MySQL and MariaDB have no schema %q: name another database in the address, or use a table prefix",
+			config.Schema)
 	}
 	s := &store{db: db, known: &known{}}
 	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx, Within: s.within, Insert: s.pushIn}

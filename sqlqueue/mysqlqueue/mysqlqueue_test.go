@@ -34,7 +34,8 @@ func TestNewChecksItsArguments(t *testing.T) {
 	if _, err := New(new(sql.DB), sqlqueue.Config{Prefix: "a-b"}); err == nil {
 		t.Error("New took a prefix with a hyphen")
 	}
-	if _, err := New(new(sql.DB), sqlqueue.Config{Schema: "app"}); err == nil || !strings.Contains(err.Error(), "name another database in the address") {
+	_, err := New(new(sql.DB), sqlqueue.Config{Schema: "app"})
+	if err == nil || !strings.Contains(err.Error(), "name another database in the address") {
 		t.Errorf("with a schema: %v", err)
 	}
 }

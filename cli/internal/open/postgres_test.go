@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // TestPostgresPool: what an address does not say about the pool is made for workers; what it says counts.
@@ -31,5 +33,26 @@ func TestPostgresPool(t *testing.T) {
 			t.Errorf("%q: idle %v, mode %v, looks for poolers %v; want %+v", parameters, config.MaxConnIdleTime,
 				config.ConnConfig.DefaultQueryExecMode, config.BeforeConnect != nil, want)
 		}
+	}
+}
+
+// What receivers of webhooks compare tells tables in different schemas apart.
+func TestIdentity(t *testing.T) {
+	for _, c := range []struct {
+		config sqlqueue.Config
+		want   string
+	}{
+		{sqlqueue.Config{}, "postgres/shop/"},
+		{sqlqueue.Config{Prefix: "p_"}, "postgres/shop/p_"},
+		{sqlqueue.Config{Schema: "a", Prefix: "p_"}, "postgres/shop/a.p_"},
+	} {
+		d, err := Open(Settings{DSN: "postgres://app@127.0.0.1:1/shop", Config: c.config}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Identity(); got != c.want {
+			t.Errorf("schema %q, prefix %q: %s, want %s", c.config.Schema, c.config.Prefix, got, c.want)
+		}
+		d.Close()
 	}
 }

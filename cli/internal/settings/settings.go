@@ -91,7 +91,8 @@ func (s *Settings) Flags(root *cobra.Command, dsn, prefix, schema string) {
 	flags.StringVar(&s.DSN, "dsn", cmp.Or(dsn, defaultDSN),
 		"address of the database: postgres://…, mysql://… or sqlite:PATH (environment: SQLQUEUE_DSN, DATABASE_URL)")
 	flags.StringVar(&s.Prefix, "prefix", prefix, "before the names of the tables (environment: SQLQUEUE_PREFIX)")
-	flags.StringVar(&s.Schema, "schema", schema, "PostgreSQL schema of the tables (environment: SQLQUEUE_SCHEMA) (default that of the search_path)")
+	flags.StringVar(&s.Schema, "schema", schema,
+		"PostgreSQL schema of the tables (environment: SQLQUEUE_SCHEMA) (default that of the search_path)")
 	flags.Lookup("dsn").DefValue = "" // help shows no password
 	if dsn == "" {
 		flags.Lookup("dsn").DefValue = defaultDSN
