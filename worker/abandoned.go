@@ -10,9 +10,9 @@ import (
 // abandonFor is how long the number of an exchange without an answer is repeated where reservations never expire.
 const abandonFor = 10 * time.Minute
 
-// abandonedNumbers are the numbers of exchanges whose answers never came. Each may have reserved jobs without this worker's
-// knowing, which later exchanges give back. Once is not enough, because what went wrong may still be under way in the database:
-// a number is repeated until what it may have reserved has expired.
+// abandonedNumbers are the numbers of exchanges whose answers never came. Such an exchange may have reserved jobs that this worker
+// does not know of; later exchanges give them back. Doing so once is not enough, because the exchange may still be under way in the
+// database: its number is repeated until what it may have reserved has expired.
 type abandonedNumbers []abandonedNumber
 
 type abandonedNumber struct {

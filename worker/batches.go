@@ -85,7 +85,8 @@ func (b *batches) next() (at time.Time, ok bool) {
 	return later(b.sweptAt.Add(batchesUnused), b.dueAt), b.known && !b.told
 }
 
-// restUntil is next as far as the worker is to wake up for it: not to find out that there are no batches.
+// restUntil is until when the worker may rest: other, or the next look if there are batches to look at. It does not wake up only to learn
+// that there are none.
 func (b *batches) restUntil(other time.Time) time.Time {
 	at, ok := b.next()
 	if b.underway != nil || !ok || !b.open && len(b.noted) == 0 {

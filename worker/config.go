@@ -47,7 +47,7 @@ type Config struct {
 	// down; -1: none.
 	MaxStuck int
 
-	// Expire is how long a reservation lasts that is not kept alive: so long after its worker has died, a job runs again.
+	// Expire is how long a reservation lasts after its worker has last extended it. So it is how long after its worker died a job runs again.
 	// Default 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set
 	// another value for a queue.
 	Expire time.Duration
@@ -86,7 +86,7 @@ type Config struct {
 	// may run beside each other. Workers run all schedules in the table, no matter which program has set them. Default: none.
 	Schedules []sqlqueue.Schedule
 
-	// Force goes on under maintenance.
+	// Force makes the worker run jobs also during maintenance.
 	Force bool
 
 	// Name is shown to operators: at most 191 characters. Default: the host's name and the process's number.

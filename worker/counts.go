@@ -55,7 +55,7 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 	return of
 }
 
-// take moves what is to be written into a beat, if it is time to, which it reports.
+// take moves what is to be written into a beat, if that is due, and reports whether it was.
 func (c *counts) take(b *driver.Beat, now time.Time) bool {
 	if now.Sub(c.written) < countsEvery-2*early && !b.Leave { // with every second beat, both of which may be early
 		return false

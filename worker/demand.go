@@ -26,8 +26,8 @@ type demand struct {
 	polls    int // exchanges that have asked for jobs
 }
 
-// ask is an exchange that asks for jobs, beside another exchange that asks for so many. Reserves: the worker neither stops nor
-// is paused.
+// ask returns an exchange that asks for jobs, while another exchange asks for that many others. With reserves false, because the worker
+// stops or is paused, it asks for none.
 func (d *demand) ask(now time.Time, others int, reserves bool) driver.Exchange {
 	x := driver.Exchange{Number: d.talk.number(), Bytes: d.limits.memory.fetchBytes(), Force: d.config.Force}
 	queues := d.order()

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// deniedFor is how long the database must have refused the same, and nothing of the kind have gone well, until the worker ends: a
+	// deniedFor is how long the database must have refused a kind of statement, without accepting one, before the worker ends: a
 	// permission may be changed in two steps.
 	deniedFor = 5 * time.Second
 

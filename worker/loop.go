@@ -164,7 +164,7 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	return l.rest(ctx, x, answer)
 }
 
-// compose is what the worker has to tell and to ask.
+// compose returns the next exchange: what the worker has to report, and what it asks for.
 func (l *loop) compose(now time.Time) driver.Exchange {
 	x := l.ask(now, l.talk.second.limit())
 	l.talk.addSettlements(&x, now)
@@ -176,7 +176,7 @@ func (l *loop) compose(now time.Time) driver.Exchange {
 	return x
 }
 
-// ask is an exchange that asks for jobs, beside another that asks for so many.
+// ask returns an exchange that asks for jobs, while another exchange asks for that many others.
 func (l *loop) ask(now time.Time, others int) driver.Exchange {
 	return l.demand.ask(now, others, l.stopping.reason == "" && !l.pause.on)
 }
@@ -259,7 +259,7 @@ func (l *loop) collect() {
 	}
 }
 
-// dispatch has started what was reserved, or gives it back if the worker stops.
+// dispatch starts the reserved jobs, or gives them back if the worker stops.
 func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Time) {
 	if len(answer.Reserved) == 0 {
 		return

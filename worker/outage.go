@@ -6,7 +6,7 @@ const (
 	firstRetry = 100 * time.Millisecond
 	mostRetry  = 5 * time.Second
 
-	// refusedRetry is the wait after a refusal, whose end is sooner known.
+	// refusedRetry is the wait after a refusal. It is short, so that the end of the refusal is noticed soon.
 	refusedRetry = 500 * time.Millisecond
 
 	// outageEvery is how often an outage that lasts is logged again.

@@ -12,7 +12,7 @@ import (
 // idle worker's statements.
 const controlEvery = 990 * time.Millisecond
 
-// early is how much earlier than it is due something of an idle worker may be done, so that it does not wake up twice.
+// early is how much too early an idle worker may do something, so that it does not wake up twice.
 const early = 200 * time.Millisecond
 
 // rest returns how long the worker has nothing to do after an exchange, unless a handler ends.

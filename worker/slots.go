@@ -43,7 +43,7 @@ func newSlots(most int, rest time.Duration, over <-chan struct{}) *slots {
 	}
 }
 
-// add has jobs started, in order, as soon as there is room.
+// add starts jobs, in order, as soon as slots are free.
 func (s *slots) add(runs ...*run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,7 +203,7 @@ func (s *slots) load() (busy, ready int) {
 	return s.busy, len(s.ready)
 }
 
-// size is how many handlers may run at once; of nil, which has the jobs of sync mode, one.
+// size is how many handlers may run at once; for nil, in sync mode, it is one.
 func (s *slots) size() int {
 	if s == nil {
 		return 1
@@ -213,7 +213,7 @@ func (s *slots) size() int {
 	return s.most
 }
 
-// stopping is closed when the worker stops; nil has none.
+// stopping is closed when the worker stops; in sync mode there is no such channel.
 func (s *slots) stopping() <-chan struct{} {
 	if s == nil {
 		return nil

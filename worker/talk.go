@@ -107,13 +107,13 @@ func (t *talk) beat(ctx context.Context, b driver.Beat, within time.Duration) er
 	return err
 }
 
-// number is that of a new exchange.
+// number returns the number of a new exchange.
 func (t *talk) number() string {
 	t.numbered++
 	return fmt.Sprintf("%s-%d", t.worker, t.numbered)
 }
 
-// settle takes over jobs that have ended. The next exchange writes how.
+// settle takes over jobs that have ended. The next exchange writes how they ended.
 func (t *talk) settle(runs ...*run) { t.unsettled = append(t.unsettled, runs...) }
 
 // addSettlements adds to an exchange how jobs ended, and what exchanges without an answer may have reserved.
@@ -122,8 +122,8 @@ func (t *talk) addSettlements(x *driver.Exchange, now time.Time) {
 	x.Settle = settlements(t.settling.next(t.unsettled))
 }
 
-// addRequeue adds to an exchange the release of expired reservations, if it is time for that, but not of the jobs that keep
-// returns. A worker whose own reservations never expire releases none.
+// addRequeue adds to an exchange the release of expired reservations, if that is due, except for the jobs that keep returns. A worker
+// whose own reservations never expire releases none.
 func (t *talk) addRequeue(x *driver.Exchange, keep func() []int64, now time.Time) {
 	expire := slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return r.Expire > 0 })
 	if expire && t.registered && t.outage.mayRequeue(now) && now.Sub(t.requeuedAt) >= requeueEvery {

@@ -11,7 +11,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-// Worker runs the jobs of some queues. It is safe for concurrent use, and keeps nothing but a Pause between two calls of Run.
+// Worker runs the jobs of some queues. It is safe for concurrent use. Between two calls of Run it only remembers whether it is paused.
 type Worker struct {
 	queue  *sqlqueue.Queue
 	mux    *Mux
@@ -24,23 +24,23 @@ func New(q *sqlqueue.Queue, mux *Mux, config Config) *Worker {
 	return &Worker{queue: q, mux: mux, config: config}
 }
 
-// Pause makes the worker reserve no more jobs until Resume. Handlers that run go on; what was reserved and not started is given back.
+// Pause makes the worker reserve no more jobs until Resume. Running handlers go on; jobs that were reserved and not started are given back.
 func (w *Worker) Pause() { w.paused.Store(true) }
 
 // Resume ends a Pause, within a second.
 func (w *Worker) Resume() { w.paused.Store(false) }
 
-// Run runs jobs until ctx ends, or until what Config says, or an operator, ends it. Then it reserves no more and waits for the
-// handlers that run, writing down how each job ended: without limit, but no longer than Config.Grace after ctx has ended, and a
-// few seconds more: Config.StuckAfter and 2 s if handlers still run then, 3 s if none does, whether the database answers, is
-// away or hangs. It returns nil if every handler has come to its end, and an *UnfinishedError otherwise; ErrMemory if it ended
-// for Config.MaxMemory.
+// Run runs jobs until ctx ends, a limit of Config is reached, or an operator stops the worker. Then it reserves no more jobs, waits
+// for the running handlers, and writes how each job ended. It waits without limit, unless ctx has ended: then for Config.Grace, and a
+// few seconds more: Config.StuckAfter and 2 s if handlers are still running, 3 s if none is, whether the database answers, is down or
+// hangs. It returns nil if every handler has returned, and an *UnfinishedError otherwise; ErrMemory if it ended because of
+// Config.MaxMemory.
 //
-// Before it starts it looks at the database: tables that are missing or of another version, a server that is not supported or that
-// refuses for good (a *sqlqueue.RefusedError), handlers or settings that are wrong are returned as errors at once. If the server is
-// down, Run waits for it, at the start and later, and keeps the outcomes of jobs until they can be written. If the database keeps
-// refusing an operation for 5 s while the worker runs, Run ends with that error, in the same way as at the end of ctx. Run called twice
-// at once makes two workers.
+// Run first checks the database, the handlers and the settings. It returns an error at once if tables are missing or of another
+// version, if the server is not supported or refuses for good (a *sqlqueue.RefusedError), or if handlers or settings are wrong. If the
+// server is down, Run waits for it, at the start and later, and keeps the outcomes of jobs until they can be written. If the database
+// keeps refusing an operation for 5 s while the worker runs, Run ends with that error, in the same way as when ctx ends. Two calls of
+// Run at the same time make two workers.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.queue == nil || w.mux == nil {
 		return errors.New("worker: New needs a queue and a mux")
@@ -87,7 +87,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// lifetimes are the ends of the contexts of one Run.
+// lifetimes say when one Run and its contexts end.
 type lifetimes struct {
 	ended  <-chan struct{} // closed when Run's context has ended, or by quit
 	quit   func()          // ends the worker as the end of Run's context does
@@ -95,7 +95,8 @@ type lifetimes struct {
 	hangUp func()          // ends the context of the conversation with the database
 }
 
-// outlive returns a context that ends d after ctx has ended, d < 0 never, with the cause ErrStopped, or when the function is called.
+// outlive returns a context that ends d after ctx has ended, or when the returned function is called; the cause is ErrStopped. If d < 0,
+// only the function ends it.
 func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	if d < 0 {
@@ -113,7 +114,7 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, func()) {
 	return longer, func() { stop(); cancel(ErrStopped) }
 }
 
-// awaitDatabase returns when the database can be worked with, or will not be.
+// awaitDatabase waits until the database is usable, and returns an error if waiting does not help.
 func (l *loop) awaitDatabase(ctx context.Context) error {
 	for {
 		err := l.talk.check(ctx)
