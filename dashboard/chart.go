@@ -52,12 +52,6 @@ type chart struct {
 	Unit                 string
 }
 
-type tick struct {
-	At     string // in the drawing, or in percent
-	TextAt string
-	Text   string
-}
-
 type chartRow struct {
 	At                   time.Time
 	Minute               string
@@ -65,31 +59,17 @@ type chartRow struct {
 }
 
 func chartOf(l *language, s series) chart {
-	const width, height = 1000.0, 140.0
-	top := int64(1)
-	for _, numbers := range [][]int64{s.Pushed, s.Done, s.Failed} {
-		for _, n := range numbers {
-			top = max(top, n)
-		}
-	}
-	step := niceStep(top)
-	most := float64(step) * math.Ceil(float64(top)/float64(step))
+	scale := scaleOf(s.Pushed, s.Done, s.Failed)
 	line := func(numbers []int64) string {
 		var b strings.Builder
 		for i, n := range numbers {
-			x, y := width*float64(i)/float64(max(len(numbers)-1, 1)), height-height*float64(n)/most
-			fmt.Fprintf(&b, "%.5g,%.4g ", x, y)
+			fmt.Fprintf(&b, "%.5g,%.4g ", scale.x(i), scale.y(float64(n)))
 		}
 		return strings.TrimSpace(b.String())
 	}
 	c := chart{Done: line(s.Done), Pushed: line(s.Pushed), Failed: line(s.Failed), Unit: unit(l, s.Step)}
-	for v := 0.0; v <= most; v += float64(step) {
-		y := height - height*v/most
-		c.Ys = append(c.Ys, tick{fmt.Sprintf("%.4g", y), fmt.Sprintf("%.4g", y+12), short(int64(v))})
-	}
-	n := len(s.Done)
-	span := time.Duration(n) * s.Step
-	c.Xs = timeTicks(s.Begin, s.Step, n)
+	span := time.Duration(scale.n) * s.Step
+	c.Ys, c.Xs = scale.ticks(short), timeTicks(s.Begin, s.Step, scale.n)
 	for i := range s.Done {
 		at := s.Begin.Add(time.Duration(i) * s.Step)
 		row := chartRow{At: at, Minute: timeText(at, span), Done: s.Done[i], Failed: s.Failed[i]}
@@ -109,19 +89,6 @@ func unit(l *language, step time.Duration) string {
 		return l.say("chart.minute")
 	}
 	return l.say("chart.unit", l.roughly(step))
-}
-
-// niceStep is 1, 2 or 5 times a power of ten, such that at most five steps reach most.
-func niceStep(most int64) int64 {
-	step := int64(1)
-	for i := 0; (most-1)/step+1 > 5; i++ {
-		if i%3 == 1 {
-			step = step / 2 * 5
-		} else {
-			step *= 2
-		}
-	}
-	return step
 }
 
 func sum(numbers []int64) (total int64) {

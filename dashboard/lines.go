@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 )
@@ -38,25 +37,17 @@ type values struct {
 
 // linesOf draws a chart. Write writes a number.
 func linesOf(l *language, id, unit string, begin time.Time, step time.Duration, write func(int64) string, all ...values) lines {
-	const width, height = 1000.0, 140.0
-	c := lines{ID: strings.ReplaceAll(id, ".", "-"), Title: l.say(id), Unit: unit}
-	top, n := int64(1), 0
-	for _, v := range all {
-		n = max(n, len(v.numbers))
-		for _, number := range v.numbers {
-			top = max(top, number)
-		}
+	numbers := make([][]int64, len(all))
+	for i, v := range all {
+		numbers[i] = v.numbers
 	}
-	apart := niceStep(top)
-	most := float64(apart) * math.Ceil(float64(top)/float64(apart))
-	for v := 0.0; v <= most; v += float64(apart) {
-		y := height - height*v/most
-		c.Ys = append(c.Ys, tick{At: fmt.Sprintf("%.4g", y), TextAt: fmt.Sprintf("%.4g", y+12), Text: write(int64(v))})
+	scale := scaleOf(numbers...)
+	c := lines{
+		ID: strings.ReplaceAll(id, ".", "-"), Title: l.say(id), Unit: unit, Ys: scale.ticks(write), Xs: timeTicks(begin, step, scale.n),
+		Rows: make([]linesRow, scale.n),
 	}
-	c.Xs = timeTicks(begin, step, n)
-	c.Rows = make([]linesRow, n)
 	for i := range c.Rows {
-		c.Rows[i].At = timeText(begin.Add(time.Duration(i)*step), time.Duration(n)*step)
+		c.Rows[i].At = timeText(begin.Add(time.Duration(i)*step), time.Duration(scale.n)*step)
 	}
 	var said []string
 	for i, v := range all {
@@ -74,9 +65,9 @@ func linesOf(l *language, id, unit string, begin time.Time, step time.Duration, 
 			if number < 0 {
 				end()
 			} else {
-				x, y := width*float64(i)/float64(max(n-1, 1)), height-height*float64(number)/most
+				x, y := scale.x(i), scale.y(float64(number))
 				fmt.Fprintf(&piece, "%.5g,%.4g ", x, y)
-				if i+1 == n || v.numbers[i+1] < 0 { // a piece of one point is a short line
+				if i+1 == scale.n || v.numbers[i+1] < 0 { // a piece of one point is a short line
 					fmt.Fprintf(&piece, "%.5g,%.4g ", x+1, y)
 				}
 				cell, greatest = write(number), max(greatest, number)
@@ -89,27 +80,6 @@ func linesOf(l *language, id, unit string, begin time.Time, step time.Duration, 
 	}
 	c.Label = c.Title + ": " + strings.Join(said, ", ")
 	return c
-}
-
-// timeTicks are at most six times below a chart of n steps.
-func timeTicks(begin time.Time, step time.Duration, n int) (ticks []tick) {
-	span := time.Duration(n-1) * step
-	apart := time.Duration(n) * step / 6
-	if apart > 24*time.Hour {
-		apart = apart.Truncate(24 * time.Hour)
-	}
-	for at := begin.Truncate(max(apart, 1)).Add(apart); span > 0 && at.Sub(begin) <= span; at = at.Add(apart) {
-		ticks = append(ticks, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(begin))/float64(span)), Text: timeText(at, time.Duration(n)*step)})
-	}
-	return ticks
-}
-
-// timeText writes a time of a chart of a span: with the day if that is more than two.
-func timeText(at time.Time, span time.Duration) string {
-	if span > 50*time.Hour {
-		return at.UTC().Format("Jan 2 15:04")
-	}
-	return at.UTC().Format("15:04")
 }
 
 // briefly writes a duration to three digits.
