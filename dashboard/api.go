@@ -172,14 +172,10 @@ func (v *visit) apiJobs() error {
 	if looked > 0 {
 		v.w.Header().Set("X-Looked-To", strconv.FormatInt(looked, 10))
 	}
-	if jobs == nil {
-		jobs = []operator.Job{}
-	}
-	for i := range jobs {
-		jobs[i].Payload = v.encodable(jobs[i].Payload)
-	}
-	v.writeJSON(http.StatusOK, jobs)
-	return nil
+	return writeList(v, jobs, func(j operator.Job) operator.Job {
+		j.Payload = v.encodable(j.Payload)
+		return j
+	})
 }
 
 func (v *visit) apiJob() error {
@@ -197,6 +193,16 @@ func (v *visit) apiJob() error {
 		data.Progress = &p
 	}
 	v.writeJSON(http.StatusOK, data)
+	return nil
+}
+
+// writeList writes the rows of a list, each as it is shown.
+func writeList[T, R any](v *visit, rows []T, shown func(T) R) error {
+	all := make([]R, len(rows))
+	for i, row := range rows {
+		all[i] = shown(row)
+	}
+	v.writeJSON(http.StatusOK, all)
 	return nil
 }
 
@@ -231,14 +237,7 @@ func (v *visit) apiFailed() error {
 	if err != nil {
 		return err
 	}
-	if jobs == nil {
-		jobs = []operator.FailedJob{}
-	}
-	for i := range jobs {
-		jobs[i] = v.shownFailed(jobs[i])
-	}
-	v.writeJSON(http.StatusOK, jobs)
-	return nil
+	return writeList(v, jobs, v.shownFailed)
 }
 
 func (v *visit) shownFailed(j operator.FailedJob) operator.FailedJob {
@@ -264,14 +263,10 @@ func (v *visit) apiGroups() error {
 	if err != nil {
 		return err
 	}
-	if groups == nil {
-		groups = []operator.FailedGroup{}
-	}
-	for i := range groups {
-		groups[i].Error = hideCredentials(groups[i].Error)
-	}
-	v.writeJSON(http.StatusOK, groups)
-	return nil
+	return writeList(v, groups, func(g operator.FailedGroup) operator.FailedGroup {
+		g.Error = hideCredentials(g.Error)
+		return g
+	})
 }
 
 type apiWorker struct {
@@ -284,10 +279,5 @@ func (v *visit) apiWorkers() error {
 	if err != nil {
 		return err
 	}
-	workers := []apiWorker{}
-	for _, w := range s.Workers {
-		workers = append(workers, apiWorker{w, isDead(w, s.Now)})
-	}
-	v.writeJSON(http.StatusOK, workers)
-	return nil
+	return writeList(v, s.Workers, func(w operator.Worker) apiWorker { return apiWorker{w, isDead(w, s.Now)} })
 }

@@ -127,13 +127,10 @@ func (v *visit) apiBatches() error {
 	if err != nil {
 		return err
 	}
-	all := []operator.Batch{}
-	for _, b := range batches[:min(len(batches), batchesOfPage)] {
+	return writeList(v, batches[:min(len(batches), batchesOfPage)], func(b operator.Batch) operator.Batch {
 		b.OnSuccess, b.OnFinish, b.OnFailure = v.encodableIf(b.OnSuccess), v.encodableIf(b.OnFinish), v.encodableIf(b.OnFailure)
-		all = append(all, b)
-	}
-	v.writeJSON(http.StatusOK, all)
-	return nil
+		return b
+	})
 }
 
 // encodableIf is encodable of a payload, if there is one.

@@ -181,11 +181,7 @@ func (v *visit) previewFailed(ctx context.Context, b *bulk, d *bulkData) error {
 	f := b.failed
 	f.Limit, f.TextMax = 3, startOfData
 	jobs, err := v.operator.FailedJobs(ctx, f)
-	for _, j := range jobs {
-		name, _ := v.nameAndData(v.language, j.Payload)
-		j.Error = hideCredentials(j.Error)
-		d.Failures = append(d.Failures, failedRow{j, name})
-	}
+	d.Failures = v.failedRows(jobs)
 	if len(jobs) > 0 {
 		d.Cursor = strconv.FormatInt(jobs[0].ID+1, 10) // jobs that fail from now on are left alone
 	}

@@ -154,12 +154,7 @@ func (v *visit) apiErrors() error {
 	if err != nil {
 		return err
 	}
-	all := []operator.RunError{}
-	for _, e := range found {
-		all = append(all, runError(e))
-	}
-	v.writeJSON(http.StatusOK, all)
-	return nil
+	return writeList(v, found, runError)
 }
 
 // apiErrorGroups has ?range=.
@@ -168,11 +163,8 @@ func (v *visit) apiErrorGroups() error {
 	if err != nil {
 		return err
 	}
-	all := []operator.ErrorGroup{}
-	for _, g := range groups {
+	return writeList(v, groups, func(g operator.ErrorGroup) operator.ErrorGroup {
 		g.Error = hideCredentials(g.Error)
-		all = append(all, g)
-	}
-	v.writeJSON(http.StatusOK, all)
-	return nil
+		return g
+	})
 }

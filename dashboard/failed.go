@@ -68,12 +68,18 @@ func (v *visit) failedPage() error {
 		jobs = jobs[:rowsOfPage]
 		d.Next = strconv.FormatInt(jobs[rowsOfPage-1].ID, 10)
 	}
+	d.Jobs = v.failedRows(jobs)
+	return v.render(http.StatusOK, "failed", p)
+}
+
+// failedRows are the rows of a list of failed jobs, with secrets hidden.
+func (v *visit) failedRows(jobs []operator.FailedJob) (rows []failedRow) {
 	for _, j := range jobs {
 		name, _ := v.nameAndData(v.language, j.Payload)
 		j.Error = hideCredentials(j.Error)
-		d.Jobs = append(d.Jobs, failedRow{j, name})
+		rows = append(rows, failedRow{j, name})
 	}
-	return v.render(http.StatusOK, "failed", p)
+	return rows
 }
 
 func (v *visit) failedQuery(text string) (operator.FailedFilter, error) {

@@ -152,12 +152,7 @@ func (v *visit) apiFinished() error {
 	if err != nil {
 		return err
 	}
-	all := []operator.FinishedJob{}
-	for _, j := range jobs {
-		all = append(all, v.encodableFinished(j))
-	}
-	v.writeJSON(http.StatusOK, all)
-	return nil
+	return writeList(v, jobs, v.encodableFinished)
 }
 
 func (v *visit) apiFinishedJob() error {
@@ -188,12 +183,7 @@ func (v *visit) apiKeeps() error {
 	if err != nil {
 		return err
 	}
-	all := []apiKeep{}
-	for _, k := range keeps {
-		all = append(all, apiKeep{k.Queue, k.For.Seconds()})
-	}
-	v.writeJSON(http.StatusOK, all)
-	return nil
+	return writeList(v, keeps, func(k operator.Keep) apiKeep { return apiKeep{k.Queue, k.For.Seconds()} })
 }
 
 // bar is how far a running job is.

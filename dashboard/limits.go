@@ -212,14 +212,11 @@ func (v *visit) apiLimits() error {
 	if err != nil {
 		return err
 	}
-	limits := []apiLimit{}
-	for _, l := range p.limits {
+	return writeList(v, p.limits, func(l operator.Limit) apiLimit {
 		limit := apiLimit{Queue: l.Queue, Running: l.Running, Rate: l.Rate, Burst: l.Burst}
 		if l.Rate > 0 {
 			limit.PerSeconds = l.Per.Seconds()
 		}
-		limits = append(limits, limit)
-	}
-	v.writeJSON(http.StatusOK, limits)
-	return nil
+		return limit
+	})
 }

@@ -115,11 +115,8 @@ func (v *visit) apiSubscriptions() error {
 	if err != nil {
 		return err
 	}
-	shown := []operator.Subscription{}
-	for _, s := range all {
+	return writeList(v, all, func(s operator.Subscription) operator.Subscription {
 		s.URL = hostOf(s.URL)
-		shown = append(shown, s)
-	}
-	v.writeJSON(http.StatusOK, shown)
-	return nil
+		return s
+	})
 }
