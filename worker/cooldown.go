@@ -33,7 +33,7 @@ func (c *cooldown) ended(r *run, started, now time.Time) time.Duration {
 		c.wait = min(max(2*c.wait, firstCooldown), mostCooldown)
 		c.until = now.Add(c.wait)
 		return c.wait
-	case unknown, unstarted, 0:
+	case unknown, noKey, unstarted, 0:
 	default:
 		if r.starts && started.After(c.failedAt) {
 			c.wait = 0

@@ -34,7 +34,7 @@ func (c *counts) ended(r *run, now time.Time) {
 	case released:
 		c.at(r.info.Queue, now).Released++
 		return
-	case snoozed, throttled, kept, unknown, dropped, unstarted, neverBegan, kinds:
+	case snoozed, throttled, kept, unknown, noKey, dropped, unstarted, neverBegan, kinds:
 		return
 	}
 	if now.Sub(r.info.CreatedAt) < driver.CountsKept {

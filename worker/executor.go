@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	unknownDelay    = time.Minute // how long a job without a handler waits
+	unknownDelay    = time.Minute // how long a job without a handler or a key waits
 	callbackTimeout = time.Minute // how long a FailedFunc may take
 )
 
@@ -54,7 +54,7 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 	case found.handle == nil:
 		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: ErrNoHandler})
 	case errors.Is(locked, sqlqueue.ErrNoKey):
-		r.refuse(&outcome{kind: unknown, delay: unknownDelay, err: locked})
+		r.refuse(&outcome{kind: noKey, delay: unknownDelay, err: locked})
 	case locked != nil:
 		r.refuse(Fail(locked))
 	default:

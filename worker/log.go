@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
@@ -127,7 +126,7 @@ func (j *journal) ended(r *run, unhandled int, done slog.Level) {
 	switch v.kind {
 	case released, snoozed, throttled, neverBegan:
 		attrs = append(attrs, slog.Duration("delay", v.delay))
-	case unknown:
+	case unknown, noKey:
 		attrs = append(attrs, slog.Duration("delay", v.delay), slog.Int("count", unhandled))
 	case failed:
 		switch v.instead {
@@ -139,11 +138,7 @@ func (j *journal) ended(r *run, unhandled int, done slog.Level) {
 		}
 	default:
 	}
-	message := v.kind.String()
-	if v.kind == unknown && errors.Is(v.err, sqlqueue.ErrNoKey) {
-		message = "no key"
-	}
-	j.tell(r, level, message, append(attrs, why(v)...)...)
+	j.tell(r, level, v.kind.String(), append(attrs, why(v)...)...)
 }
 
 // levelOf is that of the line of a run's end: what failed for good is an error, and what runs again after an error a warning.
@@ -151,7 +146,7 @@ func levelOf(v *verdict, done slog.Level) slog.Level {
 	switch {
 	case v.kind == failed, v.kind == neverBegan:
 		return slog.LevelError
-	case v.kind == unknown, v.kind == released && v.exception:
+	case v.kind == unknown, v.kind == noKey, v.kind == released && v.exception:
 		return slog.LevelWarn
 	case v.kind == processed, v.kind == discarded:
 		return done

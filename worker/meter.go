@@ -108,7 +108,7 @@ func (k kind) outcome() Outcome {
 		return Snoozed
 	case failed, kept:
 		return Failed
-	case unknown:
+	case unknown, noKey:
 		return Unhandled
 	case unstarted, neverBegan:
 		return NotStarted

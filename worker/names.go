@@ -37,7 +37,7 @@ func (n *names) ended(r *run, waited time.Duration, now time.Time) {
 	case released:
 		to = n.at(r, now)
 		to.Released++
-	case snoozed, throttled, kept, unknown, dropped, unstarted, neverBegan, kinds:
+	case snoozed, throttled, kept, unknown, noKey, dropped, unstarted, neverBegan, kinds:
 		return
 	}
 	if r.starts {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
-
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
 // Causes of the end of a handler's context, and parts of the errors of its job. A third is sqlqueue.ErrReservationLost: the job is not
@@ -59,7 +57,7 @@ func (o *outcome) valid() bool {
 		return false
 	}
 	switch o.kind {
-	case discarded, released, snoozed, throttled, failed, kept, unknown, neverBegan:
+	case discarded, released, snoozed, throttled, failed, kept, unknown, noKey, neverBegan:
 		return true
 	default:
 		return false
@@ -78,6 +76,7 @@ const (
 	failed
 	kept       // by a callback: nothing is written
 	unknown    // there is no handler of its name
+	noKey      // the worker does not have the key of its data
 	dropped    // the reservation was lost before the handler returned: nothing is written
 	unstarted  // the worker stopped before the handler could start
 	neverBegan // the handler could not begin the work, for want of something that is the machine's
@@ -89,7 +88,8 @@ func (k kind) String() string {
 		return "no outcome"
 	}
 	return [...]string{
-		"processed", "discarded", "released", "snoozed", "throttled", "failed", "kept", "no handler", "dropped", "given back", "cannot start",
+		"processed", "discarded", "released", "snoozed", "throttled", "failed", "kept", "no handler", "no key",
+		"dropped", "given back", "cannot start",
 	}[k-1]
 }
 
@@ -135,11 +135,11 @@ func (o *outcome) Error() string {
 			return "failed without a reason"
 		}
 		return o.err.Error()
-	case unknown:
-		if errors.Is(o.err, sqlqueue.ErrNoKey) {
-			return o.err.Error()
+	case noKey:
+		if o.err == nil { // another process has said so
+			return o.kind.String()
 		}
-		return o.kind.String()
+		return o.err.Error()
 	case neverBegan:
 		if o.err == nil {
 			return "cannot start, without a reason"

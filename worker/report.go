@@ -19,13 +19,13 @@ type reporter struct {
 	names     names
 	batches   *batches
 	failures  failures
-	unhandled int // how often a job was put back because there is no handler of its name
+	unhandled int // how often a job was put back for want of a handler or a key
 }
 
 // ended reports a run whose end is written. now is the time by the database's clock.
 func (p *reporter) ended(r *run, now time.Time) {
 	v, on := r.verdict, p.emitter.on
-	if v.kind == unknown {
+	if v.kind == unknown || v.kind == noKey {
 		p.unhandled++
 	}
 	p.log.ended(r, p.unhandled, p.logDone)
@@ -45,7 +45,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	switch v.kind {
 	case processed, discarded:
 		p.emitter.result("Processed", on.Processed, r, result)
-	case released, snoozed, throttled, unknown, unstarted, neverBegan:
+	case released, snoozed, throttled, unknown, noKey, unstarted, neverBegan:
 		p.emitter.result("Released", on.Released, r, result)
 	case failed:
 		p.emitter.result("Failed", on.Failed, r, result)

@@ -137,7 +137,7 @@ func (v *verdict) settlement(of sqlqueue.Reservation) (driver.Settlement, bool) 
 		s.Outcome = driver.Delete
 	case released:
 		s.Outcome, s.Delay, s.Exception = driver.Release, v.delay, v.exception
-	case snoozed, throttled, unknown, unstarted, neverBegan:
+	case snoozed, throttled, unknown, noKey, unstarted, neverBegan:
 		s.Outcome, s.Delay, s.GiveBack = driver.Release, v.delay, true
 	case failed:
 		s.Outcome, s.Error, s.Stack = driver.Fail, v.text, v.stack
