@@ -31,7 +31,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		slices.ContainsFunc(x.Touch, func(t driver.Touch) bool { return t.Expire == 0 }) {
 		s.known.endless.Store(true)
 	}
-	asked := queuesOf(x)
+	asked := lane.Names(x.Reserve)
 	reads := len(x.Settle)+len(x.Touch)+len(x.Abandoned) == 0
 	// Limits do not matter while there is nothing to reserve.
 	planned := !x.Idle || !reads || slices.ContainsFunc(x.Reserve, func(r driver.Reserve) bool { return driver.IsPattern(r.Queue) })
@@ -187,14 +187,6 @@ func (c *exchange) lookAndReserve(ctx context.Context) error {
 		}
 	}
 	return c.reserve(ctx)
-}
-
-func queuesOf(x driver.Exchange) []string {
-	queues := make([]string, len(x.Reserve))
-	for i, r := range x.Reserve {
-		queues[i] = r.Queue
-	}
-	return queues
 }
 
 // ids returns the ids that a statement finds.

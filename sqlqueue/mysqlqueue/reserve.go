@@ -18,7 +18,7 @@ import (
 
 // withFreed returns the lanes in which jobs are due, and those of the jobs that were requeued, which are due now.
 func (c *exchange) withFreed(v *view) []lane.Lane {
-	queues := queuesOf(c.x)
+	queues := lane.Names(c.x.Reserve)
 	lanes := slices.Clone(v.lanes)
 	for l := range c.freed {
 		if !slices.Contains(queues, l.Queue) || sqldb.Stopped(v.controls, l.Queue, c.x.Force) {

@@ -27,43 +27,25 @@ type search struct {
 // search returns where an exchange looks. It first finds the lanes that other processes have opened, if it is time. Asked are the queues as
 // they were given, with patterns.
 func (s *store) search(ctx context.Context, x driver.Exchange, asked []string, plan *turn.Plan) (*search, error) {
-	queues, at := queuesOf(x), time.Now()
+	at := time.Now()
 	f := &search{plan: plan, asked: asked}
 	if x.Requeue > 0 {
 		f.expiry = s.known.expiry.Scan([]string{lane.Expiring.Queue}, at)
 	}
-	choose := func() {
-		lanes := plan.Sort(s.known.lanes.Of(queues))
-		switch {
-		case x.Everything:
-			f.part = lane.All(lanes)
-		case x.Limit <= 0:
-			f.part = lane.Few(lanes)
-		default:
-			f.part = s.known.places.Part(asked, lanes, plan.Name, x.Limit, at)
+	search := lane.Search{Asked: asked, Queues: lane.Names(x.Reserve), Order: plan, Limit: x.Limit, Everything: x.Everything, At: at}
+	var err error
+	f.part, f.found, err = s.known.places.Choose(&s.known.lanes, search, func(known []lane.Lane, stale []string) error {
+		if f.scan = s.known.lanes.ScanLanes(known, at); len(stale) == 0 {
+			return nil
 		}
-	}
-	choose()
-	if x.Limit > 0 {
-		f.scan = s.known.lanes.ScanLanes(f.part.Lanes, at)
-		among := f.part.Queues()
-		stale := s.known.lanes.Stale(among, at)
-		if x.Everything {
-			stale = queues
-		}
-		if len(stale) > 0 {
-			if err := s.findLanes(ctx, stale, f.scan.From, x.Everything, at); err != nil {
-				return nil, err
-			}
-			f.took = time.Since(at)
-			choose()
-			f.found = f.part.All() && len(stale) == len(queues) && len(s.known.lanes.Stale(stale, at)) == 0
-		}
-	}
+		err := s.findLanes(ctx, stale, f.scan.From, x.Everything, at)
+		f.took = time.Since(at)
+		return err
+	})
 	if x.Everything || f.part.Many() {
 		f.scan.From = nil
 	}
-	return f, nil
+	return f, err
 }
 
 // everything reports whether all lanes that there are now are looked at, each from its start.
@@ -81,20 +63,16 @@ func (f *search) everything() bool {
 
 // mark notes up to where the lanes have been reserved, and what had expired has been released.
 func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged, full bool) {
-	if len(x.Settle)+len(x.Abandoned)+answer.Requeued > 0 || f.again {
+	if f.again {
 		s.known.places.Changed()
 	}
 	if x.Requeue > 0 {
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
 	}
 	if x.Limit > 0 {
-		limit := x.Limit
-		if full {
-			limit = len(answer.Reserved)
-		}
 		s.known.lanes.Reserved(f.scan, x.Limit, answer, f.took)
-		s.known.places.Asked(&f.part, limit, answer, time.Now())
 	}
+	s.known.places.Exchanged(&f.part, &x, answer, full, time.Now())
 }
 
 // since returns the condition that makes a search begin at a mark; for the zero time it is empty.

@@ -18,7 +18,7 @@ import (
 // more: the search for lanes, before the exchange and once per lane.Interval, and afterwards the question why something was not settled or
 // touched.
 func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchanged, error) {
-	c := &exchange{store: s, x: x, queues: queueNames(x.Reserve), asked: queueNames(x.Reserve)}
+	c := &exchange{store: s, x: x, queues: lane.Names(x.Reserve), asked: lane.Names(x.Reserve)}
 	if s.pool == nil {
 		return c.settleBound(ctx)
 	}
@@ -39,7 +39,7 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		}
 		if c.plan != nil {
 			x.Reserve = c.plan.Reserve
-			c.x.Reserve, c.queues = x.Reserve, queueNames(x.Reserve)
+			c.x.Reserve, c.queues = x.Reserve, lane.Names(x.Reserve)
 		}
 	}
 	if err := c.chooseLanes(ctx, glanced); err != nil {
@@ -61,14 +61,6 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 	c.answer.Keep = s.turns.Keep()
 	c.explain(ctx, s.DB)
 	return c.answer, nil
-}
-
-func queueNames(reserve []driver.Reserve) []string {
-	queues := make([]string, len(reserve))
-	for i, r := range reserve {
-		queues[i] = r.Queue
-	}
-	return queues
 }
 
 // exchange is an Exchange under way.

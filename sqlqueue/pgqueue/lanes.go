@@ -41,37 +41,27 @@ const mostFound = 1000
 // chooseLanes decides which lanes the exchange asks, after it has found those that other processes have opened. Glanced: it has looked for
 // them already.
 func (c *exchange) chooseLanes(ctx context.Context, glanced bool) error {
-	if c.x.Limit <= 0 {
-		c.part = lane.Few(c.lanes())
-		return nil
-	}
-	s, now, queues := c.store, time.Now(), c.queues
 	if glanced {
-		if c.part = lane.Few(c.lanes()); c.part.All() {
+		if c.part = lane.Few(c.lanes()); c.x.Limit <= 0 || c.part.All() {
 			return nil
 		}
-		s.lanes.Forget(queues) // the scan of the glance is not used
 	}
-	if !c.x.Everything {
-		c.part = s.places.Part(c.asked, c.lanes(), c.plan.Name, c.x.Limit, now)
-		queues = c.part.Queues()
+	s, search := c.store, lane.Search{
+		Asked: c.asked, Queues: c.queues, Order: c.plan, Limit: c.x.Limit, Everything: c.x.Everything, At: time.Now(),
 	}
-	stale := s.lanes.Stale(queues, now)
-	if c.x.Everything {
-		stale, c.scan = queues, s.lanes.ScanAll(queues, now)
-	} else {
-		c.scan = s.lanes.ScanLanes(c.part.Lanes, now)
+	if c.x.Everything || glanced { // the scan of the glance is not used
+		s.lanes.Forget(c.queues)
 	}
-	if len(stale) > 0 {
-		if err := c.findLanes(ctx, stale, now); err != nil {
-			return err
+	var all bool
+	var err error
+	c.part, all, err = s.places.Choose(s.lanes, search, func(known []lane.Lane, stale []string) error {
+		if c.scan = s.lanes.ScanLanes(known, search.At); len(stale) == 0 {
+			return nil
 		}
-		if c.part = lane.All(c.lanes()); !c.x.Everything {
-			c.part = s.places.Part(c.asked, c.part.Lanes, c.plan.Name, c.x.Limit, now)
-		}
-	}
-	c.all = c.scan.Whole() && len(stale) == len(c.queues) && c.part.All() && len(s.lanes.Stale(stale, now)) == 0
-	return nil
+		return c.findLanes(ctx, stale, search.At)
+	})
+	c.all = all && c.scan.Whole()
+	return err
 }
 
 // lanes are all that are known, in order.
@@ -200,9 +190,6 @@ func (c *exchange) mark(scan, expiry time.Duration) {
 		c.store.expiry.Released(c.expiry, c.x.Expired, c.left, c.answer.Now, expiry)
 		c.store.expiry.Slow(c.expiry, took-expiry)
 	}
-	if len(c.x.Settle)+len(c.x.Abandoned)+c.answer.Requeued > 0 {
-		c.store.places.Changed()
-	}
 	if c.x.Limit > 0 {
 		limit := c.x.Limit
 		if c.cut {
@@ -211,6 +198,6 @@ func (c *exchange) mark(scan, expiry time.Duration) {
 		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
 		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
 		c.store.lanes.Slow(c.scan, took-scan)
-		c.store.places.Asked(&c.part, limit, &c.answer, time.Now())
 	}
+	c.store.places.Exchanged(&c.part, &c.x, &c.answer, c.cut, time.Now())
 }

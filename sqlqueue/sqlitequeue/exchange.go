@@ -83,16 +83,7 @@ func (s *store) newExchange(db sqldb.DB, x, whole driver.Exchange, plan *turn.Pl
 
 // noteAsked notes where the next exchange goes on.
 func (e *exchange) noteAsked() {
-	if len(e.asked.Settle)+len(e.asked.Abandoned)+e.answer.Requeued > 0 {
-		e.store.places.Changed()
-	}
-	if e.asked.Limit > 0 {
-		limit := e.asked.Limit
-		if e.full {
-			limit = len(e.answer.Reserved)
-		}
-		e.store.places.Asked(&e.part, limit, &e.answer, e.answer.Now)
-	}
+	e.store.places.Exchanged(&e.part, &e.asked, &e.answer, e.full, e.answer.Now)
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

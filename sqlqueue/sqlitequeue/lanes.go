@@ -23,44 +23,21 @@ SELECT priority FROM found WHERE priority IS NOT NULL`)
 const mostFound = 1000
 
 // findLanes decides which lanes the exchange asks, after it has found those that other processes have opened.
-func (e *exchange) findLanes(ctx context.Context) error {
-	e.choose()
-	queues := e.part.Queues()
-	stale := queues
-	if !e.asked.Everything {
-		stale = e.store.lanes.Stale(queues, e.answer.Now)
-	}
-	for _, queue := range stale {
-		if err := e.findLanesOf(ctx, queue); err != nil {
-			return err
-		}
-	}
-	if len(stale) > 0 {
-		e.choose()
+func (e *exchange) findLanes(ctx context.Context) (err error) {
+	search := lane.Search{
+		Asked: lane.Names(e.whole.Reserve), Queues: lane.Names(e.asked.Reserve), Order: e.plan,
+		Limit: e.asked.Limit, Everything: e.asked.Everything, At: e.answer.Now,
 	}
 	// In each lane it looks at everything.
-	e.answer.Everything = e.part.All() && len(stale) == len(queues) && len(e.store.lanes.Stale(queues, e.answer.Now)) == 0
-	return nil
-}
-
-// choose decides which of the lanes that are known the exchange asks.
-func (e *exchange) choose() {
-	queues, names := make([]string, len(e.asked.Reserve)), make([]string, len(e.whole.Reserve))
-	for i, r := range e.asked.Reserve {
-		queues[i] = r.Queue
-	}
-	for i, r := range e.whole.Reserve {
-		names[i] = r.Queue
-	}
-	lanes := e.plan.Sort(e.store.lanes.Of(queues))
-	switch {
-	case e.asked.Everything:
-		e.part = lane.All(lanes)
-	case e.asked.Limit <= 0:
-		e.part = lane.Few(lanes)
-	default:
-		e.part = e.store.places.Part(names, lanes, e.plan.Name, e.asked.Limit, e.answer.Now)
-	}
+	e.part, e.answer.Everything, err = e.store.places.Choose(e.store.lanes, search, func(_ []lane.Lane, stale []string) error {
+		for _, queue := range stale {
+			if err := e.findLanesOf(ctx, queue); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 func (e *exchange) findLanesOf(ctx context.Context, queue string) error {

@@ -55,12 +55,6 @@ func (s *Scan) Whole() bool { return !s.marked }
 // Timed reports whether some part of the scan begins at the start, so that it matters how long it takes.
 func (s *Scan) Timed() bool { return len(s.whole) > 0 }
 
-// ScanAll is Scan from the start of every lane.
-func (s *Set) ScanAll(queues []string, now time.Time) Scan {
-	s.Forget(queues)
-	return s.Scan(queues, now)
-}
-
 // Forget makes the next scan of the queues begin at the start.
 func (s *Set) Forget(queues []string) {
 	s.mu.Lock()

@@ -55,13 +55,12 @@ func Few(lanes []Lane) Part {
 	return All(lanes)
 }
 
-// Part chooses lanes for an exchange that asks the named queues for up to limit jobs. Of a queue in lanes, name returns the pattern that it
-// was asked for by, or the queue itself.
-func (p *Places) Part(names []string, lanes []Lane, name func(queue string) string, limit int, now time.Time) Part {
+// part chooses among the lanes of the queues of a search.
+func (p *Places) part(s Search, lanes []Lane) Part {
 	if len(lanes) <= few {
 		return All(lanes)
 	}
-	part := Part{key: keyOf(names), name: name, first: true}
+	part := Part{key: keyOf(s.Asked), name: s.Order.Name, first: true}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := p.of[part.key]
@@ -69,14 +68,14 @@ func (p *Places) Part(names []string, lanes []Lane, name func(queue string) stri
 		if p.of == nil || len(p.of) >= places {
 			p.of = map[uint64]*place{}
 		}
-		at = &place{began: now}
+		at = &place{began: s.At}
 		p.of[part.key] = at
 	}
 	size := most
 	if at.vain < 2 {
-		size = min(max(few, limit)<<(2*at.vain), most)
+		size = min(max(few, s.Limit)<<(2*at.vain), most)
 	}
-	if rest := from(at.next, lanes, name); len(rest) > 0 {
+	if rest := from(at.next, lanes, part.name); len(rest) > 0 {
 		part.first = len(rest) == len(lanes)
 		lanes = rest
 	}
@@ -144,8 +143,8 @@ func (p *Part) Until(n int) {
 	}
 }
 
-// Asked notes what an exchange has found that asked a part for up to limit jobs, and says in the answer when to ask again.
-func (p *Places) Asked(part *Part, limit int, answer *driver.Exchanged, now time.Time) {
+// asked notes what an exchange has found that asked a part for up to limit jobs, and says in the answer when to ask again.
+func (p *Places) asked(part *Part, limit int, answer *driver.Exchanged, now time.Time) {
 	if !part.Many() {
 		return
 	}

@@ -9,7 +9,18 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
+// by is an Order that leaves lanes as they are, and names their queues.
+type by func(queue string) string
+
+func (by) Sort(lanes []Lane) []Lane   { return lanes }
+func (b by) Name(queue string) string { return b(queue) }
+
 func same(queue string) string { return queue }
+
+// partOf chooses among lanes for an exchange that asks the named queues for one job.
+func partOf(p *Places, names []string, lanes []Lane, name by, now time.Time) Part {
+	return p.part(Search{Asked: names, Order: name, Limit: 1, At: now}, lanes)
+}
 
 // queuesOf returns n queues with one lane each.
 func queuesOf(n int) (names []string, lanes []Lane) {
@@ -23,10 +34,10 @@ func queuesOf(n int) (names []string, lanes []Lane) {
 func TestFewLanesAreAskedWhole(t *testing.T) {
 	var p Places
 	names, lanes := queuesOf(few)
-	part := p.Part(names, lanes, same, 1, time.Now())
+	part := partOf(&p, names, lanes, same, time.Now())
 	due := epoch.Add(time.Hour)
 	answer := driver.Exchanged{Now: epoch, NextDue: due, Everything: true}
-	p.Asked(&part, 1, &answer, time.Now())
+	p.asked(&part, 1, &answer, time.Now())
 	if len(part.Lanes) != few || !part.All() || part.Many() || !answer.NextDue.Equal(due) || !answer.Everything {
 		t.Errorf("%d lanes, all: %v; %+v", len(part.Lanes), part.All(), answer)
 	}
@@ -39,13 +50,13 @@ func TestExchangesGoOnUntilTheLastLane(t *testing.T) {
 	names, lanes := queuesOf(n)
 	now, asked := time.Now(), 0
 	for i := 0; ; i++ {
-		part := p.Part(names, lanes, same, 1, now)
+		part := partOf(&p, names, lanes, same, now)
 		if part.Lanes[0] != lanes[asked] {
 			t.Fatalf("exchange %d begins at %v, want %v", i, part.Lanes[0], lanes[asked])
 		}
 		asked += len(part.Lanes)
 		answer := driver.Exchanged{Now: epoch, NextDue: epoch.Add(time.Duration(1+(i+1)%3) * time.Hour), Everything: true}
-		p.Asked(&part, 1, &answer, now)
+		p.asked(&part, 1, &answer, now)
 		if answer.Everything {
 			t.Errorf("exchange %d has looked at everything", i)
 		}
@@ -62,7 +73,7 @@ func TestExchangesGoOnUntilTheLastLane(t *testing.T) {
 			t.Errorf("after exchange %d again at %v, want at once", i, answer.NextDue)
 		}
 	}
-	if part := p.Part(names, lanes, same, 1, now); part.Lanes[0] != lanes[0] {
+	if part := partOf(&p, names, lanes, same, now); part.Lanes[0] != lanes[0] {
 		t.Errorf("after the end it goes on at %v", part.Lanes[0])
 	}
 }
@@ -75,8 +86,8 @@ func TestWhereExchangesGoOn(t *testing.T) {
 	names = append(names, "many")
 	now := time.Now()
 	give := func(p *Places, l Lane, at time.Time) {
-		part := p.Part(names, lanes, same, 1, at)
-		p.Asked(&part, 1, &driver.Exchanged{Now: epoch, Reserved: []sqlqueue.Job{{Queue: l.Queue, Priority: l.Priority}}}, at)
+		part := partOf(p, names, lanes, same, at)
+		p.asked(&part, 1, &driver.Exchanged{Now: epoch, Reserved: []sqlqueue.Job{{Queue: l.Queue, Priority: l.Priority}}}, at)
 	}
 	for name, c := range map[string]struct {
 		then  func(p *Places)
@@ -92,7 +103,7 @@ func TestWhereExchangesGoOn(t *testing.T) {
 		var p Places
 		give(&p, Lane{"many", 500}, now)
 		c.then(&p)
-		if part := p.Part(names, lanes, same, 1, now.Add(c.after)); part.Lanes[0] != c.want {
+		if part := partOf(&p, names, lanes, same, now.Add(c.after)); part.Lanes[0] != c.want {
 			t.Errorf("%s: it goes on at %v", name, part.Lanes[0])
 		}
 	}
@@ -108,12 +119,12 @@ func TestExchangesBeginAgainAfterAChange(t *testing.T) {
 		var p Places
 		names, lanes := queuesOf(few + 1)
 		now := time.Now()
-		part := p.Part(names, lanes, same, 1, now)
-		p.Asked(&part, 1, &driver.Exchanged{Now: epoch}, now)
+		part := partOf(&p, names, lanes, same, now)
+		p.asked(&part, 1, &driver.Exchanged{Now: epoch}, now)
 		change(&p)
-		part = p.Part(names, lanes, same, 1, now)
+		part = partOf(&p, names, lanes, same, now)
 		answer := driver.Exchanged{Now: epoch}
-		p.Asked(&part, 1, &answer, now)
+		p.asked(&part, 1, &answer, now)
 		if again := answer.NextDue.Equal(epoch); again != (name != "nothing") {
 			t.Errorf("%s: the next exchange is to come at once: %v", name, again)
 		}
@@ -131,9 +142,9 @@ func TestPlacesInPatterns(t *testing.T) {
 	}
 	pattern := func(string) string { return "m/*" }
 	now := time.Now()
-	part := p.Part([]string{"m/*"}, lanes, pattern, 1, now)
-	p.Asked(&part, 1, &driver.Exchanged{Now: epoch}, now)
-	if part = p.Part([]string{"m/*"}, lanes, pattern, 1, now); part.Lanes[0].Priority != few/4 || len(part.Lanes) != len(lanes)-few {
+	part := partOf(&p, []string{"m/*"}, lanes, pattern, now)
+	p.asked(&part, 1, &driver.Exchanged{Now: epoch}, now)
+	if part = partOf(&p, []string{"m/*"}, lanes, pattern, now); part.Lanes[0].Priority != few/4 || len(part.Lanes) != len(lanes)-few {
 		t.Errorf("it goes on at %v, with %d lanes", part.Lanes[0], len(part.Lanes))
 	}
 }

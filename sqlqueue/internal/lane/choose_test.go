@@ -1,0 +1,92 @@
+package lane
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+)
+
+// What other processes have opened is looked for once an Interval, only in the queues that are asked, and is asked at once.
+func TestLanesAreLookedForWhenItIsTime(t *testing.T) {
+	now := time.Now()
+	queues := []string{"mail", "news"}
+	var set Set
+	var p Places
+	set.Found("news", nil, now)
+	for _, c := range []struct {
+		name       string
+		limit      int
+		everything bool
+		at         time.Duration
+		looked     []string
+		all        bool
+	}{
+		{name: "an exchange that reserves nothing"},
+		{"the first time", 1, false, 0, []string{"mail"}, false},
+		{"the second time", 1, false, Interval - 1, nil, false},
+		{"after an Interval", 1, false, Interval, queues, true},
+		{"again", 1, false, Interval, nil, false},
+		{"everything", 1, true, Interval, queues, true},
+	} {
+		at := now.Add(c.at)
+		var looked []string
+		part, all, err := p.Choose(&set, Search{
+			Asked: queues, Queues: queues, Order: by(same), Limit: c.limit, Everything: c.everything, At: at,
+		}, func(_ []Lane, stale []string) error {
+			looked = stale
+			for _, queue := range stale {
+				set.Found(queue, []int16{5}, at)
+			}
+			return nil
+		})
+		if err != nil || all != c.all || !slices.Equal(looked, c.looked) {
+			t.Errorf("%s: %v, looked in %v, all: %v", c.name, err, looked, all)
+		}
+		if c.looked != nil && !slices.Contains(part.Lanes, mail) {
+			t.Errorf("%s: a lane that was found is not asked: %v", c.name, part.Lanes)
+		}
+	}
+	wrong := errors.New("wrong")
+	find := func([]Lane, []string) error { return wrong }
+	if _, _, err := p.Choose(&set, Search{Asked: queues, Queues: queues, Order: by(same), Limit: 1, At: now}, find); !errors.Is(err, wrong) {
+		t.Errorf("the search failed: %v", err)
+	}
+}
+
+// A queue of which a search was cut has lanes that are not known.
+func TestNotAllLanesWhileASearchIsCut(t *testing.T) {
+	now := time.Now()
+	for _, cut := range []bool{false, true} {
+		var set Set
+		var p Places
+		_, all, _ := p.Choose(&set, Search{Queues: []string{"mail"}, Order: by(same), Limit: 1, At: now}, func(_ []Lane, stale []string) error {
+			set.Found("mail", nil, now)
+			if cut {
+				set.Cut("mail", 7)
+			}
+			return nil
+		})
+		if all == cut {
+			t.Errorf("cut: %v, all: %v", cut, all)
+		}
+	}
+}
+
+// An exchange that has filled its bytes goes on at the lane of its last job, as one that has filled its limit.
+func TestFullExchangesGoOnAtTheirLastLane(t *testing.T) {
+	names, lanes := queuesOf(few + 1)
+	now := time.Now()
+	for _, full := range []bool{false, true} {
+		var p Places
+		part := partOf(&p, names, lanes, same, now)
+		answer := driver.Exchanged{Now: epoch, Reserved: []sqlqueue.Job{{Queue: "q7"}}}
+		p.Exchanged(&part, &driver.Exchange{Limit: 2}, &answer, full, now)
+		if next := partOf(&p, names, lanes, same, now); (next.Lanes[0] == lanes[7]) != full {
+			t.Errorf("full: %v, it goes on at %v", full, next.Lanes[0])
+		}
+	}
+}
