@@ -10,21 +10,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"go.uber.org/goleak"
 
 	"github.com/sqlqueue/sqlqueue/dashboard"
-	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlqueuetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,24 +36,8 @@ type site struct {
 
 func open(t *testing.T, config dashboard.Config) *site {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(),
-		"test.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	migrator, err := migrations.New(db, migrations.SQLite, "")
-	if err == nil {
-		_, err = migrator.Up(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, err := sqlitequeue.New(db, sqlqueue.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serve(t, q, db, config)
+	q := sqlqueuetest.New(t, sqlqueue.Config{})
+	return serve(t, q.Queue, q.DB(), config)
 }
 
 func serve(t *testing.T, q *sqlqueue.Queue, db *sql.DB, config dashboard.Config) *site {

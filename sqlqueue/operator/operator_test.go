@@ -1,39 +1,18 @@
 package operator_test
 
 import (
-	"database/sql"
-	"path/filepath"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite"
-
-	"github.com/sqlqueue/sqlqueue/migrations"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlqueuetest"
 )
 
 func openSQLite(t *testing.T) *sqlqueue.Queue {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	migrator, err := migrations.New(db, migrations.SQLite, "")
-	if err == nil {
-		_, err = migrator.Up(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, err := sqlitequeue.New(db, sqlqueue.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
+	return sqlqueuetest.New(t, sqlqueue.Config{}).Queue
 }
 
 // execute runs a statement on the database of a queue.
