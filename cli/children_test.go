@@ -7,9 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 )
 
 // A killed worker's command dies with it, and the job runs again, elsewhere, after expire.
@@ -23,7 +24,7 @@ func TestKilledWorker(t *testing.T) {
 	command1 := waitForFile(t, filepath.Join(dir, "1"))
 	first.signal(syscall.SIGKILL)
 	first.wait()
-	checkGone(t, command1)
+	clitest.CheckGone(t, command1)
 	s.exec("UPDATE jobs SET expires_at = 1 WHERE reserved = 1") // expire is over
 
 	second := s.start("work", "--exec", command, "--max-jobs", "1")
@@ -64,21 +65,12 @@ func TestSignalEndsCommands(t *testing.T) {
 				t.Errorf("exit code %d, want 1", code)
 			}
 			p.says(test.says)
-			checkGone(t, grandchild)
+			clitest.CheckGone(t, grandchild)
 			if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Reserved {
 				t.Errorf("left are %+v, want the job, put back", jobs)
 			}
 		})
 	}
-}
-
-func isZombie(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(after, "Z")
 }
 
 // Nothing of a job, its grandchildren in sessions of their own included, is left when the worker is killed.
@@ -122,7 +114,7 @@ func TestD4_NothingIsLeftOfAKilledWorker(t *testing.T) {
 			}
 			p.signal(syscall.SIGKILL)
 			p.wait()
-			checkGone(t, pids...)
+			clitest.CheckGone(t, pids...)
 		})
 	}
 }
@@ -137,21 +129,5 @@ func TestD4_WhatIsLeftBehindEndsWithTheWorker(t *testing.T) {
 	if len(pids) != 1 {
 		t.Fatalf("printed was %s", got.stderr)
 	}
-	checkGone(t, pids...)
-}
-
-func checkGone(t *testing.T, pids ...string) {
-	t.Helper()
-	for _, text := range pids {
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		waitFor(t, func() error {
-			if syscall.Kill(pid, 0) == nil && !isZombie(pid) {
-				return fmt.Errorf("process %d still runs", pid)
-			}
-			return nil
-		})
-	}
+	clitest.CheckGone(t, pids...)
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
@@ -176,7 +177,7 @@ func TestD4_ListenRunsHandlersInChildren(t *testing.T) {
 	if jobs := s.jobs(); len(jobs) != 0 {
 		t.Errorf("left are %+v", jobs)
 	}
-	checkGone(t, pids...)
+	clitest.CheckGone(t, pids...)
 }
 
 func TestD5_AChildServesSoManyJobs(t *testing.T) {
@@ -187,7 +188,7 @@ func TestD5_AChildServesSoManyJobs(t *testing.T) {
 	if len(pids) != 5 || pids[0] != pids[2] || pids[2] == pids[3] || pids[3] != pids[4] {
 		t.Errorf("the jobs ran in the processes %q", pids)
 	}
-	checkGone(t, pids...)
+	clitest.CheckGone(t, pids...)
 }
 
 // What becomes of a job whose child dies or hangs, and the next jobs go on.
@@ -228,7 +229,7 @@ func TestD4_AChildDies(t *testing.T) {
 			if strings.Count(log, "msg=processed") != 2 {
 				t.Errorf("the other jobs did not go on:\n%s", log)
 			}
-			checkGone(t, printed(log, "pid")...)
+			clitest.CheckGone(t, printed(log, "pid")...)
 			failed, jobs := s.failed(), s.jobs()
 			switch name {
 			case "goexit": // discarded by OnFailed
@@ -420,14 +421,14 @@ func TestD8_SignalsToListen(t *testing.T) {
 	}
 	p.signal(syscall.SIGTERM)
 	p.says("finishing")
-	if syscall.Kill(n, 0) != nil || isZombie(n) {
+	if syscall.Kill(n, 0) != nil || clitest.IsZombie(n) {
 		t.Error("TERM has ended the child")
 	}
 	p.signal(syscall.SIGINT)
 	if code := p.wait(); code != 1 {
 		t.Errorf("exit code %d:\n%s", code, p.stderr)
 	}
-	checkGone(t, pid)
+	clitest.CheckGone(t, pid)
 	if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Reserved {
 		t.Errorf("left are %+v, want the job, put back", jobs)
 	}

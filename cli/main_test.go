@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -242,22 +243,9 @@ func (p *process) wait() int {
 }
 
 // watched is a buffer that can be read while it is written.
-type watched struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
+type watched = clitest.Buffer
 
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.Write(p)
-}
-
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
-}
+var patience, waitFor, waitForFile = clitest.Patience, clitest.WaitFor, clitest.WaitForFile
 
 // atFixedTime runs a test in a bubble of testing/synctest, where the present is midnight of 1 January 2000, UTC, as long as anything runs:
 // what it shows depends neither on the day nor on how long it takes. The SQLite store takes its time from Go.
@@ -267,47 +255,4 @@ func atFixedTime(t *testing.T, test func(t *testing.T)) {
 	signal.Notify(outside, os.Interrupt)
 	signal.Stop(outside)
 	synctest.Test(t, test)
-}
-
-// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
-// the time of all tests is short.
-func patience(t *testing.T) time.Duration {
-	t.Helper()
-	const most = 5 * time.Minute
-	if deadline, ok := t.Deadline(); ok {
-		return min(most, time.Until(deadline)/2)
-	}
-	return most
-}
-
-// waitFor waits until the condition holds, and otherwise fails with what it last said.
-func waitFor(t *testing.T, condition func() error) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience(t))
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal(err)
-		}
-	}
-}
-
-// waitForFile waits until a file is there and has something in it, which it returns.
-func waitForFile(t *testing.T, name string) string {
-	t.Helper()
-	var text []byte
-	waitFor(t, func() (err error) {
-		if text, err = os.ReadFile(name); err == nil && len(text) == 0 {
-			err = errors.New(name + " is empty")
-		}
-		return err
-	})
-	return strings.TrimSpace(string(text))
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 )
 
 // workerPIDs waits for so many workers, and returns their processes' numbers.
@@ -18,7 +20,7 @@ func (s *shell) workerPIDs(n int) (pids []string) {
 		all := s.workers()
 		pids = nil
 		for _, w := range all {
-			if syscall.Kill(w.PID, 0) == nil && !isZombie(w.PID) {
+			if syscall.Kill(w.PID, 0) == nil && !clitest.IsZombie(w.PID) {
 				pids = append(pids, strconv.Itoa(w.PID))
 			}
 		}
@@ -53,7 +55,7 @@ func TestE7_Processes(t *testing.T) {
 		t.Errorf("the workers were %q, and are %q", pids, again)
 	}
 	s.ok("restart")
-	checkGone(t, again...)
+	clitest.CheckGone(t, again...)
 	all := func(text string) {
 		t.Helper()
 		waitFor(t, func() error {
@@ -82,7 +84,7 @@ func TestE7_Processes(t *testing.T) {
 	if code := p.wait(); code != 0 || strings.Count(p.stderr.String(), "signal: finishing") != 3 {
 		t.Errorf("exit code %d\n%s", code, p.stderr)
 	}
-	checkGone(t, restarted...)
+	clitest.CheckGone(t, restarted...)
 }
 
 func TestE7_ProcessesEndWithTheirParent(t *testing.T) {
@@ -94,7 +96,7 @@ func TestE7_ProcessesEndWithTheirParent(t *testing.T) {
 	pids := append(s.workerPIDs(2), printed(p.stderr.String(), "pid")...)
 	p.signal(syscall.SIGKILL)
 	p.wait()
-	checkGone(t, pids...)
+	clitest.CheckGone(t, pids...)
 }
 
 func TestE7_ProcessesThatAreDone(t *testing.T) {
@@ -142,7 +144,7 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 				t.Errorf("exit code %d\n%s", code, p.stderr)
 			}
 			p.says("sqlqueue: worker processes have ended with exit code 1")
-			checkGone(t, pids...)
+			clitest.CheckGone(t, pids...)
 			if jobs := s.jobs(); len(jobs) != 1 || jobs[0].Reserved {
 				t.Errorf("left are %+v", jobs)
 			}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
@@ -249,7 +250,7 @@ func TestBackground(t *testing.T) {
 		t.Error(err)
 	}
 	pid := <-background
-	if err := syscall.Kill(pid, 0); err != nil || isZombie(pid) {
+	if err := syscall.Kill(pid, 0); err != nil || clitest.IsZombie(pid) {
 		t.Errorf("what stays in the background was killed: %v", err)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -326,7 +327,7 @@ func (o *printed) waitForLine(t *testing.T, line string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience(t))
+	deadline := time.After(clitest.Patience(t))
 	for !slices.Contains(o.all(), line) {
 		select {
 		case <-tick.C:
@@ -336,25 +337,14 @@ func (o *printed) waitForLine(t *testing.T, line string) {
 	}
 }
 
-// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
-// the time of all tests is short.
-func patience(t *testing.T) time.Duration {
-	t.Helper()
-	const most = 5 * time.Minute
-	if deadline, ok := t.Deadline(); ok {
-		return min(most, time.Until(deadline)/2)
-	}
-	return most
-}
-
 // waitUntilGone waits until a process runs no more. What is dead but not yet waited for by its new parent counts as gone.
 func waitUntilGone(t *testing.T, pid int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience(t))
+	deadline := time.After(clitest.Patience(t))
 	for {
-		if syscall.Kill(pid, 0) != nil || isZombie(pid) {
+		if syscall.Kill(pid, 0) != nil || clitest.IsZombie(pid) {
 			return
 		}
 		select {
@@ -363,13 +353,4 @@ func waitUntilGone(t *testing.T, pid int) {
 			t.Fatalf("process %d is still there", pid)
 		}
 	}
-}
-
-func isZombie(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(after, "Z")
 }

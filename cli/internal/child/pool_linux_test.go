@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 	"github.com/sqlqueue/sqlqueue/cli/internal/supervise"
 )
 
@@ -386,7 +387,7 @@ func pidsOf(output *printed) (pids []int) {
 func waitForPids(t *testing.T, output *printed, n int) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience(t))
+	deadline := time.After(clitest.Patience(t))
 	for len(pidsOf(output)) < n {
 		select {
 		case <-tick.C:

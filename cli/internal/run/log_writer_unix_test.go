@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 )
 
 // flakyWriter fails so often, and then writes.
@@ -28,7 +30,7 @@ func TestLostLinesAreCounted(t *testing.T) {
 	to := &flakyWriter{fails: 1}
 	l := newLogWriter(to, nil, jsonLogger)
 	fmt.Fprint(l, "a\nb\n")
-	waitFor(t, func() error {
+	clitest.WaitFor(t, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.dropped != 2 {

@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 	"github.com/sqlqueue/sqlqueue/cli/internal/exit"
 )
 
 // runFleet runs two shells with the line, which writes a file $dir/$$, until each has, and returns how it ended and what is in the files.
 func runFleet(t *testing.T, line string, grace time.Duration) (pids []string, log string, err error) {
 	t.Helper()
-	said, dir := &watched{}, t.TempDir()
+	said, dir := &clitest.Buffer{}, t.TempDir()
 	f := &fleet{
 		count: 2, path: "/bin/sh", args: []string{"-c", "dir=" + dir + "; " + line},
 		grace: grace, logger: slog.New(slog.NewTextHandler(said, nil)),
@@ -26,14 +27,14 @@ func runFleet(t *testing.T, line string, grace time.Duration) (pids []string, lo
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.run(ctx) }()
-	waitFor(t, func() error {
+	clitest.WaitFor(t, func() error {
 		files, err := filepath.Glob(dir + "/*")
 		if len(files) != 2 {
 			return fmt.Errorf("%q: %w", files, err)
 		}
 		pids = nil
 		for _, file := range files {
-			pids = append(pids, waitForFile(t, file))
+			pids = append(pids, clitest.WaitForFile(t, file))
 		}
 		return nil
 	})
@@ -49,7 +50,7 @@ func TestE7_AProcessThatHangsIsKilled(t *testing.T) {
 	if exit.Code(err) != 1 || !strings.Contains(log, "they are killed") {
 		t.Errorf("%v\n%s", err, log)
 	}
-	checkGone(t, pids...)
+	clitest.CheckGone(t, pids...)
 }
 
 // One that the signal itself has ended had nothing to finish. What the processes leave behind ends, too.
@@ -59,7 +60,7 @@ func TestE7_AProcessThatIsEndedBeforeItHasBegun(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, log)
 	}
-	checkGone(t, pids...)
+	clitest.CheckGone(t, pids...)
 }
 
 func TestE7_WhenAProcessIsStartedAgain(t *testing.T) {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 )
 
 // asParent makes the test binary a program that starts a command, says so, and waits to be killed.
@@ -52,17 +54,6 @@ func parent(line string) {
 	select {}
 }
 
-// patience returns how long a test waits for what must come: long, as it decides nothing but when a test that hangs fails, and less when
-// the time of all tests is short.
-func patience(t *testing.T) time.Duration {
-	t.Helper()
-	const most = 5 * time.Minute
-	if deadline, ok := t.Deadline(); ok {
-		return min(most, time.Until(deadline)/2)
-	}
-	return most
-}
-
 // supervisor returns one that is closed at the end of the test.
 func supervisor(t *testing.T) *Supervisor {
 	t.Helper()
@@ -92,7 +83,7 @@ func ended(t *testing.T, p *Process) Exit {
 	t.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(patience(t)):
+	case <-time.After(clitest.Patience(t)):
 		t.Fatal("the process does not end")
 	}
 	return p.Exit()
@@ -241,7 +232,7 @@ func exists(name string) bool {
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(patience(t))
+	deadline := time.After(clitest.Patience(t))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
@@ -399,11 +390,11 @@ func TestParentKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			ctx, cancel := context.WithTimeout(t.Context(), patience(t))
+			ctx, cancel := context.WithTimeout(t.Context(), clitest.Patience(t))
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = append(os.Environ(), asParent+"="+c.line(dir), asParent+c.env+"=1", asParent+"="+c.line(dir))
-			var output watched
+			var output clitest.Buffer
 			cmd.Stdout, cmd.Stderr = &output, os.Stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -454,11 +445,11 @@ func TestSupervisorKilled(t *testing.T) {
 // Parent and supervisor killed at once: the command itself still ends.
 func TestBothKilled(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), patience(t))
+	ctx, cancel := context.WithTimeout(t.Context(), clitest.Patience(t))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), asParent+"=cd "+dir+"; echo $$ >pid; while :; do sleep 0.1; done")
-	var output watched
+	var output clitest.Buffer
 	cmd.Stdout = &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -557,22 +548,4 @@ func openFiles(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return len(files)
-}
-
-// watched is a buffer that can be read while it is written.
-type watched struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.Write(p)
-}
-
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
 }
