@@ -1,16 +1,13 @@
 package sqlitequeue
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // Finished jobs are listed and deleted by the indexes, and Wait's look reads single rows.
@@ -23,13 +20,7 @@ INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outc
 SELECT n, 'queue-' || (n % 5), 'name-' || (n % 7), 0, '{"job":"x"}', 1, 'done', 'w', n, n, n,
 	CASE WHEN n % 1000 = 8 THEN n ELSE 4102444800000000 END FROM n`)
 	ctx := t.Context()
-	of := &noted{DB: s.DB}
-	database := *s.Database
-	database.DB = of
-	database.Tx = func(_ context.Context, f func(sqldb.DB) error) error { return f(of) }
-	noting := *s
-	noting.Database = &database
-	o := operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
+	of, database, o := noteStatements(t, s)
 	list := func(f operator.FinishedFilter) func() error {
 		return func() error { _, err := o.FinishedJobs(ctx, f); return err }
 	}

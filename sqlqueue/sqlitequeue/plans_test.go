@@ -106,6 +106,25 @@ func (n *noted) Query(ctx context.Context, query string, args ...any) (sqldb.Row
 	return n.DB.Query(ctx, query, args...)
 }
 
+// noteStatements returns the database and the operators' view of a store, and notes the statements that are sent by way of these.
+func noteStatements(t *testing.T, s *store) (*noted, *sqldb.Database, *operator.Operator) {
+	t.Helper()
+	of, database, noting := &noted{DB: s.DB}, *s.Database, *s
+	database.DB = of
+	database.Tx = func(ctx context.Context, f func(sqldb.DB) error) error {
+		return s.Tx(ctx, func(db sqldb.DB) error {
+			in := &noted{DB: db}
+			defer func() { of.statements = append(of.statements, in.statements...) }()
+			return f(in)
+		})
+	}
+	database.Insert = func(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
+		return s.pushIn(ctx, db.(*noted).DB, jobs)
+	}
+	noting.Database = &database
+	return of, &database, operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
+}
+
 // What operators look at goes by the indexes too.
 func TestOperatorPlans(t *testing.T) {
 	db := openFile(t)
@@ -129,13 +148,7 @@ INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELEC
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) SELECT 60, n * 60000000, 'queue-1', 1, 1, 1, 1, 1 FROM n`)
 	ctx := t.Context()
-	of := &noted{DB: s.DB}
-	database := *s.Database
-	database.DB = of
-	database.Tx = func(_ context.Context, f func(sqldb.DB) error) error { return f(of) }
-	noting := *s
-	noting.Database = &database
-	o := operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
+	of, database, o := noteStatements(t, s)
 	for _, analyzed := range []bool{false, true} {
 		execute(t, db, `DELETE FROM job_names; -- upkeep has merged them
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) INSERT INTO job_names (step, minute, queue, name, done)

@@ -1,7 +1,6 @@
 package sqlitequeue
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -9,9 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -33,22 +30,7 @@ SELECT CASE WHEN n % 2 = 0 THEN 'mail' ELSE 'mail/' || (n % 300) END, '{"job":"x
 INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)`+numbers+`
 SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 	ctx := t.Context()
-	of := &noted{DB: s.DB}
-	database := *s.Database
-	database.DB = of
-	database.Tx = func(ctx context.Context, f func(sqldb.DB) error) error {
-		return s.Tx(ctx, func(db sqldb.DB) error {
-			in := &noted{DB: db}
-			defer func() { of.statements = append(of.statements, in.statements...) }()
-			return f(in)
-		})
-	}
-	database.Insert = func(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) ([]driver.Pushed, error) {
-		return s.pushIn(ctx, db.(*noted).DB, jobs)
-	}
-	noting := *s
-	noting.Database = &database
-	o := operator.New(must(sqlqueue.New(&noting, sqlqueue.Config{}))(t))
+	of, database, o := noteStatements(t, s)
 	callback := func(driver.Batch, json.RawMessage, string) driver.NewJob {
 		return driver.NewJob{Queue: "callbacks", Payload: []byte(`{"job":"x"}`)}
 	}
