@@ -10,7 +10,6 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
@@ -173,33 +172,15 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 
 // control finds out what operators have said of the queues of the lanes, and of all that are asked.
 func (s *store) control(ctx context.Context, db sqldb.DB, where *search, v *view) (err error) {
-	now := time.Now()
-	said, known := s.known.controls.Recent(where.asked, now)
-	var names []string
-	if !known {
-		names = slices.Clone(where.asked)
-	}
-	for _, queue := range where.part.Queues() {
-		names = append(names, queue)
-		if where.plan != nil {
-			names = append(names, turn.Parents(queue)...)
-		}
-	}
-	slices.Sort(names)
-	if v.controls, err = s.controls(ctx, db, slices.Compact(names)); err != nil {
-		return err
-	}
-	if v.answer.Controls = said; !known {
-		v.answer.Controls = where.plan.Asked(v.controls)
-		s.known.controls.Note(where.asked, v.answer.Controls, now)
-	}
-	return nil
+	read := func(names []string) ([]driver.Control, error) { return s.controls(ctx, db, names) }
+	v.controls, v.answer.Controls, err = where.plan.Controls(&s.known.controls, where.asked, &where.part, time.Now(), read)
+	return err
 }
 
 // controls does what Database.Controls does, without arguments, for which the driver would prepare a statement each time.
 func (s *store) controls(ctx context.Context, db sqldb.DB, queues []string) (controls []driver.Control, err error) {
 	const most = 500 // names at once: see mostIDs
-	for part := range slices.Chunk(append(queues, ""), most) {
+	for part := range slices.Chunk(queues, most) {
 		if err := each(ctx, db, s.SelectControls()+" WHERE queue IN ("+texts(part)+")", func(scan func(...any) error) error {
 			control, err := sqldb.ScanControl(scan)
 			controls = append(controls, control)

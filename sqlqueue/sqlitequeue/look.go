@@ -3,11 +3,11 @@ package sqlitequeue
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/lane"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/turn"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
@@ -71,31 +71,23 @@ func (e *exchange) control(ctx context.Context) error {
 	if len(e.whole.Reserve) == 0 {
 		return nil
 	}
-	names := []string{""}
-	asked := make([]string, len(e.whole.Reserve))
-	for i, r := range e.whole.Reserve {
-		asked[i] = r.Queue
+	controls, said, err := e.plan.Controls(e.store.controls, lane.Names(e.whole.Reserve), &e.part, e.answer.Now, func(names []string) (
+		controls []driver.Control, err error,
+	) {
+		err = sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
+			c, err := sqldb.ScanControl(scan)
+			controls = append(controls, c)
+			return err
+		})
+		return controls, err
+	})
+	if err != nil {
+		return err
 	}
-	said, known := e.store.controls.Recent(asked, e.answer.Now)
-	if !known {
-		names = append(names, asked...)
-	}
+	e.answer.Controls = said
 	expires := make(map[string]time.Duration, len(e.part.Lanes))
 	for _, queue := range e.part.Queues() {
-		names, expires[queue] = append(names, queue), 0
-		if e.plan != nil {
-			names = append(names, turn.Parents(queue)...)
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	var controls []driver.Control
-	if err := sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {
-		c, err := sqldb.ScanControl(scan)
-		controls = append(controls, c)
-		return err
-	}); err != nil {
-		return err
+		expires[queue] = 0
 	}
 	for _, r := range e.asked.Reserve {
 		if _, ok := expires[r.Queue]; ok {
@@ -107,10 +99,6 @@ func (e *exchange) control(ctx context.Context) error {
 		if !sqldb.Stopped(controls, l.Queue, e.asked.Force) {
 			e.lanes = append(e.lanes, l)
 		}
-	}
-	if e.answer.Controls = said; !known {
-		e.answer.Controls = e.plan.Asked(controls)
-		e.store.controls.Note(asked, e.answer.Controls, e.answer.Now)
 	}
 	return nil
 }

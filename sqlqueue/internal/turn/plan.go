@@ -115,8 +115,32 @@ func (p *Plan) Stopping() []string {
 	return slices.Compact(names)
 }
 
-// Asked leaves the controls of what the exchange asked for.
-func (p *Plan) Asked(controls []driver.Control) []driver.Control {
+// Controls are what operators have said of the queues of the lanes that an exchange asks, and, as said, of those that it asked for by name.
+// Read reads the rows of job_queues of the names; the empty one is all queues.
+func (p *Plan) Controls(
+	known *lane.Controls, asked []string, part *lane.Part, now time.Time, read func(names []string) ([]driver.Control, error),
+) (all, said []driver.Control, err error) {
+	said, recent := known.Recent(asked, now)
+	names := []string{""}
+	if !recent {
+		names = append(names, asked...)
+	}
+	for _, queue := range part.Queues() {
+		names = append(names, queue)
+		if p != nil {
+			names = append(names, Parents(queue)...)
+		}
+	}
+	slices.Sort(names)
+	if all, err = read(slices.Compact(names)); err == nil && !recent {
+		said = p.askedOf(all)
+		known.Note(asked, said, now)
+	}
+	return all, said, err
+}
+
+// askedOf leaves the controls of what the exchange asked for.
+func (p *Plan) askedOf(controls []driver.Control) []driver.Control {
 	if p == nil {
 		return controls
 	}
