@@ -75,6 +75,17 @@ var limitsCases = []testCase{
 		},
 	},
 	{
+		"F1 of a pattern without any queue, the store says that it has looked at everything",
+		"a worker that ends when nothing is left must not ask again and again",
+		func(f *fixture) {
+			f.open().push(sqlqueue.OnQueue("other"))
+			answer := f.open().exchange(driver.Exchange{Limit: 1, Reserve: from("mail/*"), Everything: true})
+			if len(answer.Reserved) > 0 || !answer.Everything {
+				f.Errorf("reserved %d, everything %v", len(answer.Reserved), answer.Everything)
+			}
+		},
+	},
+	{
 		"F1 the pattern * is all queues, and nothing can be pushed to it",
 		"a worker for whatever there is needs no list of queues",
 		func(f *fixture) {
