@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
@@ -121,21 +119,7 @@ func (c *tally) queue(t *testing.T, s *servers.Server, dsn string) *sqlqueue.Que
 	if s.Engine != "postgres" {
 		return mysqlQueue(t, watch(func(sql string) { c.add(sql, 1) }).open(t, dsn))
 	}
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig.Tracer = tallyTracer{c}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	q, err := pgqueue.New(pool, sqlqueue.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
+	return tracedQueue(t, dsn, tallyTracer{c})
 }
 
 type tallyTracer struct{ *tally }

@@ -95,21 +95,8 @@ func TestPostgresManyLanes(t *testing.T) {
 		}
 		dsn := migrated(t, s, "")
 		mustExec(t, s.Open(t, dsn), `INSERT INTO jobs (queue, priority, payload) SELECT 'mail', n - 10000, '{"job":"x"}' FROM generate_series(1, 20000) AS n`)
-		config, err := pgxpool.ParseConfig(dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var sent batchTracer
-		config.ConnConfig.Tracer = &sent
-		pool, err := pgxpool.NewWithConfig(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pool.Close()
-		q, err := pgqueue.New(pool, sqlqueue.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := tracedQueue(t, dsn, &sent)
 		reserve := []driver.Reserve{{Queue: "mail", Expire: time.Minute}}
 		for i := range 20_000 {
 			reserve = append(reserve, driver.Reserve{Queue: fmt.Sprint("customer", i), Expire: time.Minute})
@@ -143,25 +130,32 @@ type statement struct {
 	byIndex bool // the planner was told to go by indexes
 }
 
-// exchangeStatements has the store run an exchange with all that an exchange can have. It returns what the store sent about jobs, and
-// what it set before.
-func exchangeStatements(t *testing.T, dsn string) (settings string, statements []statement) {
+// tracedQueue is a queue on PostgreSQL whose statements a tracer is told of.
+func tracedQueue(t *testing.T, dsn string, tracer pgx.QueryTracer) *sqlqueue.Queue {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sent batchTracer
-	config.ConnConfig.Tracer = &sent
+	config.ConnConfig.Tracer = tracer
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
+	t.Cleanup(pool.Close)
 	q, err := pgqueue.New(pool, sqlqueue.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return q
+}
+
+// exchangeStatements has the store run an exchange with all that an exchange can have. It returns what the store sent about jobs, and
+// what it set before.
+func exchangeStatements(t *testing.T, dsn string) (settings string, statements []statement) {
+	t.Helper()
+	var sent batchTracer
+	q := tracedQueue(t, dsn, &sent)
 	var x driver.Exchange
 	for i := range 100 {
 		r := sqlqueue.Reservation{ID: int64(1000 + i), By: "w-1"}

@@ -19,16 +19,7 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		p := newPlans(t, s, largeTables)
 		p.fillSchedulesBatchesLimits(t)
-		q, on, primary := p.queue, p.on, p.primary
-		store, err := q.Store(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := sqldb.Of(store)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx := t.Context()
+		ctx, q, d, on, primary := t.Context(), p.queue, p.below, p.on, p.primary
 		number := 0
 		exchange := func(queues ...string) error {
 			number++
