@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,26 @@ func TestOperate(t *testing.T) {
 		}
 		if n := strings.Count(table.String(), " ms |\n"); n < 50 || strings.Contains(table.String(), "| – |") {
 			t.Errorf("%d operations were measured:\n%s", n, table.String())
+		}
+	})
+}
+
+// Every page of the dashboard is there, and is measured with its refresh where it has one.
+func TestPages(t *testing.T) {
+	eachEngine(t, func(t *testing.T, _ string, h *host) {
+		t.Parallel()
+		var table strings.Builder
+		if err := pages(t.Context(), h, 1000, 1, 500*time.Millisecond, &table); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(table.String(), "\n| `/"); n < 26 || strings.Contains(table.String(), " 0.0 | ") {
+			t.Errorf("%d pages:\n%s", n, table.String())
+		}
+		for _, page := range []string{"`/`", "`/jobs`", "`/failed`", "`/names`", "`/batches`"} {
+			if strings.Contains(table.String(), page) && !regexp.MustCompile("(?m)^\\| "+page+" .* \\| – ").MatchString(table.String()) {
+				continue
+			}
+			t.Errorf("%s has no refresh:\n%s", page, table.String())
 		}
 	})
 }

@@ -5,6 +5,7 @@
 //	go run . -json postgres.json                          # keeps the measurements
 //	go run . -operate -jobs 5000000                       # what operators ask, beside so many jobs and a million failed ones
 //	go run . -groups                                      # what limits, turns and batches cost, and what they promise
+//	go run . -dashboard -rows 5000000 -rounds 10          # what each page of the dashboard costs beside so many jobs
 //	go run . -from postgres.json -chart performance.svg   # makes a chart of them
 //
 // Every measurement has a database of its own, new and empty, and processes of its own: a producer and one or more workers, each this
@@ -12,5 +13,5 @@
 // before, and the CPU time of a client is the process's own. Systems take turns within a round, and begin with another in the next.
 //
 // A file for each system, which system.go lists with their settings. workload.go has what is measured, meter.go how, report.go what is
-// printed, with a table of all in summary.go, chart.go what is drawn. operate.go and groups.go are by themselves.
+// printed, with a table of all in summary.go, chart.go what is drawn. operate.go, groups.go and dashboard.go are by themselves.
 package main

@@ -78,19 +78,11 @@ type scene struct {
 }
 
 func (g *grouping) open(ctx context.Context) (*scene, error) {
-	all := systems()
-	own := all[slices.IndexFunc(all, func(s system) bool {
-		return s.engine == g.host.engine && strings.HasPrefix(s.name, "sqlqueue") && !s.defaults
-	})]
-	st, err := g.host.open(ctx, own)
+	st, opened, err := g.host.openOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := own.open(ctx, st.dsn, true)
-	if err != nil {
-		return nil, errors.Join(err, st.close(ctx))
-	}
-	s := &scene{stage: st, queue: opened.(*ours).queue, starts: map[string][]time.Time{}, watch: func(string) bool { return false }}
+	s := &scene{stage: st, queue: opened.queue, starts: map[string][]time.Time{}, watch: func(string) bool { return false }}
 	s.close = func() {
 		opened.Close()
 		if err := st.close(ctx); err != nil {

@@ -44,6 +44,8 @@ func main() {
 	flag.StringVar(&o.from, "from", "", "measure nothing: report what -json has written to this file")
 	flag.BoolVar(&o.operate, "operate", false, "measure what operators do instead, with so many -jobs and -beside failed jobs")
 	flag.BoolVar(&o.groups, "groups", false, "measure limits, turns and batches instead; -workloads chooses among them")
+	flag.BoolVar(&o.dashboard, "dashboard", false, "measure the pages of the dashboard instead, beside -rows jobs, each -rounds times")
+	flag.IntVar(&o.rows, "rows", 20_000, "jobs beside which -dashboard measures; a fifth as many have failed")
 	flag.StringVar(&profiles, "profiles", "", "write CPU and allocation profiles of sqlqueue's workers to this directory")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -60,6 +62,8 @@ type options struct {
 	json, chart, from          string
 	rounds                     int
 	full, operate, groups      bool
+	dashboard                  bool
+	rows                       int
 	size                       size
 }
 
@@ -125,6 +129,9 @@ func (o *options) run(ctx context.Context) (err error) {
 	defer func() { _ = h.admin.Close() }()
 	if o.groups {
 		return groups(ctx, h, o.size, only.MatchString, os.Stdout)
+	}
+	if o.dashboard {
+		return pages(ctx, h, o.rows, o.rounds, 2*time.Second, os.Stdout)
 	}
 	if o.operate {
 		return operate(ctx, h, o.size, o.rounds, os.Stdout)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -26,20 +27,11 @@ type operation struct {
 
 // operate measures what operators do beside a large table of jobs and one of failed jobs, in the process and by the command.
 func operate(ctx context.Context, h *host, size size, rounds int, out io.Writer) (err error) {
-	all := systems()
-	own := all[slices.IndexFunc(all, func(s system) bool {
-		return s.engine == h.engine && strings.HasPrefix(s.name, "sqlqueue") && !s.defaults
-	})]
-	st, err := h.open(ctx, own)
+	st, opened, err := h.openOwn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, st.close(ctx)) }()
-	opened, err := own.open(ctx, st.dsn, true)
-	if err != nil {
-		return err
-	}
-	defer opened.Close()
+	defer func() { opened.Close(); err = errors.Join(err, st.close(ctx)) }()
 	began := time.Now()
 	if err := fillForOperators(ctx, st, size); err != nil {
 		return err
@@ -60,8 +52,8 @@ func operate(ctx context.Context, h *host, size size, rounds int, out io.Writer)
 		title string
 		of    []operation
 	}{
-		{"library", libraryOperations(opened.(*ours).queue, size)},
-		{"command", commandOperations(opened.(*ours).queue, command, h.engine, st.dsn)},
+		{"library", libraryOperations(opened.queue, size)},
+		{"command", commandOperations(opened.queue, command, h.engine, st.dsn)},
 	} {
 		_, _ = fmt.Fprintf(out, "\n| %s | median | slowest |\n|---|--:|--:|\n", group.title)
 		for _, o := range group.of {
@@ -99,59 +91,98 @@ func oneLine(text string) string {
 
 const reservedEvery = 10_000
 
-// fillForOperators makes jobs and failed jobs of many kinds, as if they had been pushed over two days.
-func fillForOperators(ctx context.Context, st *stage, size size) error {
+// filler fills a database by statements that number their rows.
+type filler struct {
+	*stage
+	conn    *sql.Conn
+	numbers string // gives n from the one number to the other
+	ago     string // the time so many microseconds ago
+	integer string // the type of numbers in a CAST
+}
+
+func newFiller(ctx context.Context, st *stage) (*filler, error) {
 	conn, err := st.db.Conn(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = conn.Close() }()
-	integer := "integer"
-	numbers, ago, after := "generate_series(%d::bigint, %d::bigint) AS g (n)", "now() - (%s) * interval '1 microsecond'", []string{"VACUUM ANALYZE jobs", "VACUUM ANALYZE failed_jobs"}
+	f := &filler{
+		stage: st, conn: conn, integer: "integer",
+		numbers: "generate_series(%d::bigint, %d::bigint) AS g (n)", ago: "now() - (%s) * interval '1 microsecond'",
+	}
 	switch st.host.engine {
 	case mariadb:
-		if _, err := conn.ExecContext(ctx, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')"); err != nil {
-			return err
-		}
-		integer = "signed"
-		numbers, ago, after = "(SELECT CAST(seq AS SIGNED) AS n FROM seq_%d_to_%d) AS g", "UTC_TIMESTAMP(6) - INTERVAL (%s) MICROSECOND", []string{"ANALYZE TABLE jobs, failed_jobs"}
+		f.integer = "signed"
+		f.numbers, f.ago = "(SELECT CAST(seq AS SIGNED) AS n FROM seq_%d_to_%d) AS g", "UTC_TIMESTAMP(6) - INTERVAL (%s) MICROSECOND"
+		_, err = conn.ExecContext(ctx, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')")
 	case sqlite:
-		numbers = "(WITH RECURSIVE g (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM g WHERE n < %d) SELECT n FROM g) AS g"
-		ago, after = fmt.Sprintf("%d - (%%s)", time.Now().UnixMicro()), []string{"PRAGMA wal_checkpoint(TRUNCATE)"}
+		f.numbers = "(WITH RECURSIVE g (n) AS (SELECT %d UNION ALL SELECT n + 1 FROM g WHERE n < %d) SELECT n FROM g) AS g"
+		f.ago = fmt.Sprintf("%d - (%%s)", time.Now().UnixMicro())
 	}
-	payload := func(data string) string {
-		text := `'{"job":"job-' || (n % 7) || '","data":{"id":' || n || '` + data + `,"pad":"` + pad + `"}}'`
-		if st.host.engine == postgres {
-			return "CAST(" + text + " AS json)"
-		}
-		return text
+	return f, err
+}
+
+func (f *filler) payload(data string) string {
+	text := `'{"job":"job-' || (n % 7) || '","data":{"id":' || n || '` + data + `,"pad":"` + pad + `"}}'`
+	if f.host.engine == postgres {
+		return "CAST(" + text + " AS json)"
 	}
-	at := func(micros string) string { return fmt.Sprintf(ago, micros) }
-	spread := func(n int) string { return at(fmt.Sprintf("(%d - n) * %d", n, 48*time.Hour.Microseconds()/int64(n))) }
-	jobs := `INSERT INTO jobs (queue, priority, payload, available_at, created_at, reserved, reserved_at, reserved_by, expires_at)
-SELECT 'queue-' || (n % 5), n % 3, ` + payload(`,"user":{"id":' || (n % 1000) || '}`) + `,
-	CASE WHEN n % 4 = 0 THEN ` + at("n - 86400000000") + ` ELSE ` + spread(size.jobs) + ` END, ` + spread(size.jobs) + `,
-	n % ` + fmt.Sprint(reservedEvery) + ` = 1, CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN ` + at("0") + ` END,
-	CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN 'worker-' || n END,
-	CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN ` + at("-3600000000") + ` END FROM `
-	failed := `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
-SELECT n, 'queue-' || (n % 5), 0, ` + payload("") + `, 25,
-	'kind ' || substr('abcdefghijklmnopqrst', CAST(n % 20 + 1 AS ` + integer + `), 1) || ': order ' || (n * 7919) || ': no answer from 10.1.' || (n % 251) || '.' || (n % 241) || ':443 after 30 s',
-	'', ` + spread(size.beside) + `, ` + spread(size.beside) + ` FROM `
+	return text
+}
+
+func (f *filler) at(micros string) string { return fmt.Sprintf(f.ago, micros) }
+
+// spread is the time of the row n of so many, over two days.
+func (f *filler) spread(rows int) string {
+	return f.at(fmt.Sprintf("(%d - n) * %d", rows, 48*time.Hour.Microseconds()/int64(max(rows, 1))))
+}
+
+// fill inserts so many rows, by an INSERT that ends in FROM.
+func (f *filler) fill(ctx context.Context, statement string, rows int) error {
 	const batch = 100_000
-	for statement, n := range map[string]int{jobs: size.jobs, failed: size.beside} {
-		for from := 1; from <= n; from += batch {
-			if _, err := conn.ExecContext(ctx, statement+fmt.Sprintf(numbers, from, min(from+batch-1, n))); err != nil {
-				return err
-			}
-		}
-	}
-	for _, statement := range after {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
+	for from := 1; from <= rows; from += batch {
+		if _, err := f.conn.ExecContext(ctx, statement+fmt.Sprintf(f.numbers, from, min(from+batch-1, rows))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// analyze gives tables the statistics that they would have by and by.
+func (f *filler) analyze(ctx context.Context, tables ...string) error {
+	statement := map[string]string{
+		postgres: "VACUUM ANALYZE ", mariadb: "ANALYZE TABLE ", sqlite: "PRAGMA wal_checkpoint(TRUNCATE) -- ",
+	}[f.host.engine]
+	_, err := f.conn.ExecContext(ctx, statement+strings.Join(tables, ", "))
+	return err
+}
+
+// fillForOperators makes jobs and failed jobs of many kinds, as if they had been pushed over two days.
+func fillForOperators(ctx context.Context, st *stage, size size) error {
+	f, err := newFiller(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.conn.Close() }()
+	reserved := `CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN `
+	if err := f.fill(ctx, `INSERT INTO jobs (queue, priority, payload, available_at, created_at, reserved, reserved_at, reserved_by, expires_at)
+SELECT 'queue-' || (n % 5), n % 3, `+f.payload(`,"user":{"id":' || (n % 1000) || '}`)+`,
+	CASE WHEN n % 4 = 0 THEN `+f.at("n - 86400000000")+` ELSE `+f.spread(size.jobs)+` END, `+f.spread(size.jobs)+`,
+	n % `+fmt.Sprint(reservedEvery)+` = 1, `+reserved+f.at("0")+` END, `+reserved+`'worker-' || n END, `+reserved+f.at("-3600000000")+` END FROM `,
+		size.jobs); err != nil {
+		return err
+	}
+	if err := f.fill(ctx, `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
+SELECT n, 'queue-' || (n % 5), 0, `+f.payload("")+`, 25, `+f.failure()+`, '', `+f.spread(size.beside)+`, `+f.spread(size.beside)+` FROM `,
+		size.beside); err != nil {
+		return err
+	}
+	return f.analyze(ctx, "jobs", "failed_jobs")
+}
+
+// failure is the error of row n: one of 20 kinds, and different from all others.
+func (f *filler) failure() string {
+	return `'kind ' || substr('abcdefghijklmnopqrst', CAST(n % 20 + 1 AS ` + f.integer + `), 1) || ': order ' || (n * 7919) ||
+	': no answer from 10.1.' || (n % 251) || '.' || (n % 241) || ':443 after 30 s'`
 }
 
 // libraryOperations are what operators' programs ask of the library.

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,6 +34,23 @@ type ours struct {
 	queue  *sqlqueue.Queue
 	config worker.Config
 	close  func()
+}
+
+// openOwn makes a database for sqlqueue in this process.
+func (h *host) openOwn(ctx context.Context) (*stage, *ours, error) {
+	all := systems()
+	own := all[slices.IndexFunc(all, func(s system) bool {
+		return s.engine == h.engine && strings.HasPrefix(s.name, "sqlqueue") && !s.defaults
+	})]
+	st, err := h.open(ctx, own)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := own.open(ctx, st.dsn, true)
+	if err != nil {
+		return nil, nil, errors.Join(err, st.close(ctx))
+	}
+	return st, opened.(*ours), nil
 }
 
 func tuned() worker.Config {
