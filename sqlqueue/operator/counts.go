@@ -74,15 +74,17 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		return found[k]
 	}
 
-	s := t.statement("SELECT "+t.Dialect.Micros+", queue, sum(pushed), sum(done), sum(failed), sum(released) FROM %s",
-		"minute", t.Table("job_counts"))
-	s.Add(" WHERE minute >= %s GROUP BY minute, queue", s.Time(first))
+	// Not summed by the database: workers merge rows of a minute, so it would find hardly two to add, and sort them all on its disk.
+	s := t.statement("SELECT "+t.Dialect.Micros+", queue, pushed, done, failed, released FROM %s", "minute", t.Table("job_counts"))
+	s.Add(" WHERE minute >= %s", s.Time(first))
+	s.Add(" AND minute < %s", s.Time(now.Add(CountsKept))) // without an end SQLite takes it for most of the rows, and reads all
 	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var minute int64
 		var c Count
 		err := scan(sqldb.Reading(&minute, &c.Queue, &c.Pushed, &c.Done, &c.Failed, &c.Released)...)
 		to := at(minute, c.Queue)
-		to.Pushed, to.Done, to.Failed, to.Released = c.Pushed, c.Done, c.Failed, c.Released
+		to.Pushed, to.Done = sum(to.Pushed, c.Pushed), sum(to.Done, c.Done)
+		to.Failed, to.Released = sum(to.Failed, c.Failed), sum(to.Released, c.Released)
 		return err
 	}); err != nil {
 		return counts, err
@@ -101,7 +103,7 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		}
 		if seen += n; minute != 0 {
 			c := at(minute, queue)
-			c.Pushed = min(c.Pushed, math.MaxInt64-n) + n
+			c.Pushed = sum(c.Pushed, n)
 		}
 		return nil
 	}); err != nil {
@@ -117,6 +119,14 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Queue, b.Queue))
 	})
 	return counts, nil
+}
+
+// sum adds numbers that may be any, as others may have written them.
+func sum(a, b int64) int64 {
+	if b < 0 {
+		return max(a, math.MinInt64-b) + b
+	}
+	return min(a, math.MaxInt64-b) + b
 }
 
 // waiting counts the newest jobs of the table by the minute in which they were pushed, 0 for those before the first minute that

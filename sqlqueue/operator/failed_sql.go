@@ -72,8 +72,7 @@ func (s *statement) whereFailed(f FailedFilter) {
 // failedGroups returns the newest failed jobs that pass the filter, each as a group of its own: most errors differ from each
 // other somehow, and to find those that do not would take the database longer than it takes to send them.
 func (t *tables) failedGroups(ctx context.Context, f FailedFilter) ([]FailedGroup, error) {
-	columns := fmt.Sprintf("id, queue, %s, %s, substr(error, 1, 200), %s",
-		t.plainName(), t.doubtful(), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
+	columns := fmt.Sprintf("id, queue, %s, substr(error, 1, 200), %s", t.nameColumns(), fmt.Sprintf(t.Dialect.Micros, "failed_at"))
 	var groups []FailedGroup
 	err := untilFull(f.Limit, func(n int) (read, passed int, err error) {
 		s := t.statement("SELECT %s FROM %s", columns, t.Table("failed_jobs"))
@@ -81,12 +80,12 @@ func (t *tables) failedGroups(ctx context.Context, f FailedFilter) ([]FailedGrou
 		s.Add(" ORDER BY id DESC LIMIT %d", n)
 		err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 			g := FailedGroup{Count: 1}
-			var doubtful []byte
-			err := scan(sqldb.Reading(&g.ID, &g.Queue, &g.Name, &doubtful, &g.Error, &g.Last)...)
+			var payload []byte
+			err := scan(sqldb.Reading(&g.ID, &g.Queue, &g.Name, &payload, &g.Error, &g.Last)...)
 			g.First = g.Last
 			read, f.Before = read+1, g.ID
-			if len(doubtful) > 0 {
-				g.Name = nameOf(doubtful)
+			if len(payload) > 0 {
+				g.Name = nameOf(payload)
 			}
 			if len(groups) < f.Limit && (f.Name == "" || f.Name == g.Name) {
 				groups = append(groups, g)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -20,9 +21,14 @@ func (t *tables) doubtful() string {
 	return fmt.Sprintf("CASE WHEN %s THEN NULL ELSE payload END", t.Dialect.Plain)
 }
 
-// plainName is a column with the name of the payloads that are not doubtful.
-func (t *tables) plainName() string {
-	return fmt.Sprintf("CASE WHEN %s THEN %s END", t.Dialect.Plain, t.Dialect.Name)
+// sentForName is up to how many characters a payload is sent to read its name: in a database that takes ten times as long.
+const sentForName = 1000
+
+// nameColumns are two columns, of which one has the name, or the payload that has it, and the other is NULL.
+func (t *tables) nameColumns() string {
+	short := fmt.Sprintf("length(%s) <= %d", cmp.Or(t.Dialect.Payload, "payload"), sentForName)
+	return fmt.Sprintf("CASE WHEN %[1]s THEN NULL WHEN %[2]s THEN %[3]s END, CASE WHEN %[1]s THEN payload WHEN %[2]s THEN NULL ELSE payload END",
+		short, t.Dialect.Plain, t.Dialect.Name)
 }
 
 // isNamed reports whether a row that passed whereName has the name. Doubtful is the column of that name, or the whole payload.

@@ -171,7 +171,7 @@ SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60
 			}},
 			"counts": {func(o *operator.Operator) error { _, err := o.CountsAmong(ctx, time.Hour, 1000); return err }, []string{
 				"SCAN jobs", // from its end
-				"SEARCH job_counts USING INDEX job_counts_minute (minute>?)",
+				"SEARCH job_counts USING INDEX job_counts_minute (minute>? AND minute<?)",
 			}},
 			"old counts": {func(*operator.Operator) error {
 				return database.Beat(ctx, driver.Beat{OldCounts: time.Since(time.UnixMicro(0))})
@@ -275,7 +275,8 @@ SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60
 				for _, step := range explain(t, db, statement) {
 					if strings.Contains(step, " jobs") || strings.Contains(step, " failed_jobs") || strings.Contains(step, " job_counts") ||
 						strings.Contains(step, " job_errors") || strings.Contains(step, " job_operations") ||
-						strings.Contains(step, " job_names") || strings.Contains(step, " job_sizes") {
+						strings.Contains(step, " job_names") || strings.Contains(step, " job_sizes") ||
+						strings.Contains(step, "GROUP BY") && strings.Contains(statement, "job_counts") { // of hundreds of thousands
 						got[step] = true
 					}
 				}

@@ -435,6 +435,9 @@ func nameDoubtful(f *fixture) {
 		`{"job":"mine","data":"\ud83c\udf89"}`, `{"job":"mine","data":"\\u0000"}`, `{"job":5}`, `{"job":{"job":"mine"}}`, `{"job":["mine"]}`, `["mine"]`,
 		`{"job":null}`, `{"data":"{\"job\":\"mine\"}"}`, `{"Job":"mine"}`, `{"job":"yours"}`,
 	}
+	for _, payload := range payloads { // operators have databases read the name in a long payload
+		payloads = append(payloads, payload+strings.Repeat(" ", 1000))
+	}
 	for _, payload := range payloads {
 		if _, err := f.db.SQL.ExecContext(f.Context(), f.sql("INSERT INTO {jobs} (queue, payload) VALUES ('default', ?)"), payload); err != nil {
 			f.Logf("the database refuses %s: %v", payload, err)
