@@ -49,6 +49,9 @@ type Config struct {
 	// names that leads to the value. Default nil. Hidden values can be neither seen nor searched, and an edit keeps them.
 	Redact func(job string, path []string, value []byte) bool
 
+	// Views are searches that the pages of jobs and failed jobs show as links, for everyone. Default nil: none.
+	Views []View
+
 	// TraceURL is the page of a trace, with {trace} in place of its id, such as "https://tempo.example.com/trace/{trace}". Jobs that were
 	// pushed in a trace link to it. Default empty: no links.
 	TraceURL string
@@ -116,6 +119,9 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 		if err := d.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("dashboard: trusted origin: %w", err)
 		}
+	}
+	if err := d.checkViews(); err != nil {
+		return nil, err
 	}
 	var err error
 	if d.policy, err = contentPolicy(config.FrameAncestors); err != nil {

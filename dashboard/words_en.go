@@ -156,6 +156,7 @@ var english = map[string]string{
 	"time.ago":   "%s ago",
 
 	"search":            "Search",
+	"views":             "Saved searches",
 	"search.jobs":       "Search jobs",
 	"search.failed":     "Search failed jobs",
 	"search.hint":       "queue:mail  name:send_invoice  state:delayed  data.customer.id:42  older:1d",

@@ -156,6 +156,7 @@ var chinese = map[string]string{
 	"time.ago":   "%s前",
 
 	"search":            "搜索",
+	"views":             "已保存的搜索",
 	"search.jobs":       "搜索任务",
 	"search.failed":     "搜索失败任务",
 	"search.hint":       "queue:mail  name:send_invoice  state:delayed  data.customer.id:42  older:1d",
