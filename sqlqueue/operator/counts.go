@@ -65,23 +65,26 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 		minute int64
 		queue  string
 	}
-	found := map[key]*Count{}
-	at := func(minute int64, queue string) *Count {
+	found := map[key]int{}
+	at := func(minute int64, queue string) *Count { // until the next one
 		k := key{minute, queue}
-		if found[k] == nil {
-			found[k] = &Count{Minute: sqldb.Time(minute), Queue: queue}
+		i, ok := found[k]
+		if !ok {
+			i, found[k] = len(counts.Minutes), len(counts.Minutes)
+			counts.Minutes = append(counts.Minutes, Count{Minute: sqldb.Time(minute), Queue: queue})
 		}
-		return found[k]
+		return &counts.Minutes[i]
 	}
 
 	// Not summed by the database: workers merge rows of a minute, so it would find hardly two to add, and sort them all on its disk.
 	s := t.statement("SELECT "+t.Dialect.Micros+", queue, pushed, done, failed, released FROM %s", "minute", t.Table("job_counts"))
 	s.Add(" WHERE minute >= %s", s.Time(first))
 	s.Add(" AND minute < %s", s.Time(now.Add(CountsKept))) // without an end SQLite takes it for most of the rows, and reads all
+	var minute int64
+	var c Count
+	row := sqldb.Reading(&minute, &c.Queue, &c.Pushed, &c.Done, &c.Failed, &c.Released)
 	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
-		var minute int64
-		var c Count
-		err := scan(sqldb.Reading(&minute, &c.Queue, &c.Pushed, &c.Done, &c.Failed, &c.Released)...)
+		err := scan(row...)
 		to := at(minute, c.Queue)
 		to.Pushed, to.Done = sum(to.Pushed, c.Pushed), sum(to.Done, c.Done)
 		to.Failed, to.Released = sum(to.Failed, c.Failed), sum(to.Released, c.Released)
@@ -112,11 +115,11 @@ func (t *tables) counts(ctx context.Context, since time.Duration, most int) (Cou
 	if seen == int64(most) && oldest.After(first) {
 		counts.PushedSince = oldest
 	}
-	for _, c := range found {
-		counts.Minutes = append(counts.Minutes, *c)
-	}
 	slices.SortFunc(counts.Minutes, func(a, b Count) int {
-		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Queue, b.Queue))
+		if c := a.Minute.Compare(b.Minute); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Queue, b.Queue)
 	})
 	return counts, nil
 }
