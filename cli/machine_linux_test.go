@@ -27,6 +27,41 @@ func (s *shell) begin(cmd *exec.Cmd) *process {
 	return p
 }
 
+// runAs has a command run as another user, to whom the database then belongs, from a copy of its program in a directory.
+func (s *shell) runAs(program *exec.Cmd, dir string, user int) {
+	s.t.Helper()
+	copied(s.t, program.Path, dir+"/program", 0o755)
+	database := s.file()
+	must(s.t, os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(filepath.Dir(database)), 0o755))
+	owned, err := filepath.Glob(database + "*")
+	for _, name := range append(owned, filepath.Dir(database)) {
+		must(s.t, err, os.Chown(name, user, user))
+	}
+	program.Path, program.Dir = dir+"/program", "/"
+	program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}}
+}
+
+func copied(t *testing.T, from, to string, mode os.FileMode) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	must(t, err, os.WriteFile(to, text, 0o755), os.Chmod(to, mode))
+}
+
+// processesOf are the processes of a user, with how many threads each has.
+func processesOf(t *testing.T, user int) map[string]int {
+	t.Helper()
+	threads := map[string]int{}
+	all, err := filepath.Glob("/proc/[0-9]*/task/*")
+	must(t, err)
+	for _, task := range all {
+		info, err := os.Stat(task)
+		if err == nil && int(info.Sys().(*syscall.Stat_t).Uid) == user {
+			threads[strings.Split(task, "/")[2]]++
+		}
+	}
+	return threads
+}
+
 // notCharged waits until the worker has said what is wrong, and checks that its job is as it was.
 func (s *shell) notCharged(p *process, says string) {
 	s.t.Helper()
@@ -151,6 +186,70 @@ func TestAWorkerWithoutDescriptorsSpendsNoAttempt(t *testing.T) {
 	}
 }
 
+// A supervisor that may not start another process puts the job back.
+func TestAWorkerWithoutProcessesSpendsNoAttempt(t *testing.T) {
+	t.Parallel()
+	prlimit, err := exec.LookPath("prlimit")
+	if os.Geteuid() != 0 || err != nil {
+		t.Skip("needs root, to have a worker that is not and for which the limit holds, and prlimit")
+	}
+	const jobs, more = 30, 3
+	s := migrated(t)
+	dir := t.TempDir()
+	must(t, syscall.Mkfifo(dir+"/gate", 0o666), os.Chmod(dir+"/gate", 0o666))
+	gate, err := os.OpenFile(dir+"/gate", os.O_RDWR, 0)
+	must(t, err)
+	defer gate.Close()
+	open := func() {
+		_, err := gate.WriteString(strings.Repeat("\n", jobs))
+		must(t, err)
+	}
+	program := s.command("work", "--concurrency", fmt.Sprint(jobs), "--sleep", "0.05", "--tries", "1", "--exec", "read line <"+dir+"/gate; :")
+	user := 1_000_000 + os.Getpid() // nobody else's
+	s.runAs(program, dir, user)
+	p := s.begin(program)
+	p.says("worker started")
+	s.ok("push", "a", "--count", fmt.Sprint(jobs)) // so that it has all the threads that it needs
+	haveProcesses := func(n int) {
+		waitFor(t, func() error {
+			if got := len(processesOf(t, user)); got != n {
+				return fmt.Errorf("the user has %d processes, want %d", got, n)
+			}
+			return nil
+		})
+	}
+	const own = 2 // the worker and its supervisor
+	haveProcesses(own + jobs)
+	open()
+	haveProcesses(own)
+
+	tasks := 0
+	for _, threads := range processesOf(t, user) {
+		tasks += threads
+	}
+	for pid := range processesOf(t, user) {
+		limit := exec.CommandContext(t.Context(), prlimit, "--pid", pid, fmt.Sprintf("--nproc=%d", tasks+more))
+		limit.SysProcAttr = program.SysProcAttr // root may lack the capability for it
+		must(t, limit.Run())
+	}
+	s.ok("push", "a", "--count", fmt.Sprint(jobs))
+	p.says("/sh: resource temporarily unavailable")
+	p.says("no child process could be started")
+	p.says("this machine cannot start jobs: the worker reserves none for a while")
+	p.signal(syscall.SIGTERM)
+	open()
+	p.wait()
+	done, left := strings.Count(p.stderr.String(), "msg=processed")-jobs, s.jobs()
+	if len(s.failed()) != 0 || done+len(left) != jobs {
+		t.Errorf("%d are done, left are %+v, failed are %+v\n%s", done, left, s.failed(), p.stderr)
+	}
+	for _, j := range left {
+		if j.Attempts != 0 || j.Reserved {
+			t.Errorf("left is %+v", j)
+		}
+	}
+}
+
 // A command that has become another user's cannot be killed. Its job is settled all the same, and the log says what goes on.
 func TestACommandOfAnotherUserCannotBeKilled(t *testing.T) {
 	t.Parallel()
@@ -158,26 +257,13 @@ func TestACommandOfAnotherUserCannotBeKilled(t *testing.T) {
 	if os.Geteuid() != 0 || err != nil {
 		t.Skip("needs root, to have a worker that is not, and setpriv")
 	}
-	const user = 54321
 	s := migrated(t)
 	s.ok("push", "a")
-	database := strings.TrimPrefix(s.dsn, "sqlite:")
 	dir := t.TempDir()
 	program := s.command("work", "--tries", "1", "--grace", "0.1", "--kill-after", "0.1", "--exec",
 		"exec "+dir+"/setpriv --reuid=0 --clear-groups sh -c 'echo pid $$; exec sleep 1000'")
-	copied := func(from, to string, mode os.FileMode) {
-		text, err := os.ReadFile(from)
-		must(t, err, os.WriteFile(to, text, 0o755), os.Chmod(to, mode))
-	}
-	copied(setpriv, dir+"/setpriv", 0o755|os.ModeSetuid)
-	copied(program.Path, dir+"/program", 0o755)
-	must(t, os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(filepath.Dir(database)), 0o755))
-	owned, err := filepath.Glob(database + "*")
-	for _, name := range append(owned, filepath.Dir(database)) {
-		must(t, err, os.Chown(name, user, user))
-	}
-	program.Path, program.Dir = dir+"/program", "/"
-	program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	copied(t, setpriv, dir+"/setpriv", 0o755|os.ModeSetuid)
+	s.runAs(program, dir, 54321)
 	p := s.begin(program)
 	p.says(": pid ")
 	p.signal(syscall.SIGTERM)
