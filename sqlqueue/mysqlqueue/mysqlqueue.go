@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -105,6 +106,15 @@ const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText 
 	` AND INSTR(payload, X'5C75303036') = 0` +
 	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
 
+// field is sqldb.Dialect.Field. Of members of the same name MariaDB's JSON_EXTRACT takes the first, and JSON_TABLE lists all.
+func field(arg func(any) string, keys []string) string {
+	path := sqldb.JSONPath(keys)
+	return "JSON_UNQUOTE(CASE WHEN " + sqldb.Repeated(arg, "payload", emptyText, keys) +
+		" THEN (SELECT v FROM JSON_TABLE(payload, '" + strings.ReplaceAll(path, "'", "''") +
+		"' COLUMNS (n FOR ORDINALITY, v JSON PATH '$')) AS members ORDER BY n DESC LIMIT 1)" +
+		" ELSE JSON_EXTRACT(payload, " + arg(path) + ") END)"
+}
+
 var dialect = sqldb.Dialect{
 	Quote:       "`",
 	Placeholder: func(int) string { return "?" },
@@ -116,20 +126,18 @@ var dialect = sqldb.Dialect{
 	Empty:       emptyText,
 	Remainder:   "MOD(%s, %d)", // % is something else under sql_mode ORACLE
 	KeyHeld:     keyHeld,
-	Field: func(arg func(any) string, keys []string) string {
-		return "JSON_UNQUOTE(JSON_EXTRACT(payload, " + arg(sqldb.JSONPath(keys)) + "))"
-	},
-	Text:       "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
-	Like:       "%[1]s LIKE %[2]s ESCAPE '!'",
-	Pattern:    sqldb.LikePattern,
-	Reserved:   "expires_at IS NOT NULL",
-	Endless:    "reserved AND expires_at IS NULL",
-	Force:      " FORCE INDEX (%s)",
-	ForUpdate:  "FOR UPDATE",
-	SkipLocked: "FOR UPDATE SKIP LOCKED",
-	OnConflict: " ON DUPLICATE KEY UPDATE queue = queue",
-	ByID:       " FORCE INDEX (PRIMARY)",
-	Delete:     "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
+	Field:       field,
+	Text:        "CAST(%s AS BINARY)", // utf8mb4_bin would ignore spaces at the end
+	Like:        "%[1]s LIKE %[2]s ESCAPE '!'",
+	Pattern:     sqldb.LikePattern,
+	Reserved:    "expires_at IS NOT NULL",
+	Endless:     "reserved AND expires_at IS NULL",
+	Force:       " FORCE INDEX (%s)",
+	ForUpdate:   "FOR UPDATE",
+	SkipLocked:  "FOR UPDATE SKIP LOCKED",
+	OnConflict:  " ON DUPLICATE KEY UPDATE queue = queue",
+	ByID:        " FORCE INDEX (PRIMARY)",
+	Delete:      "DELETE t FROM %s t FORCE INDEX (PRIMARY)",
 }
 
 // sql puts the real names of tables and indexes into a statement, and then its values.

@@ -39,7 +39,8 @@ type JobFilter struct {
 }
 
 // Field is a condition on the data of a job: the value at the path of keys of objects, as text, is Value. The text of a string is the
-// string itself, that of a number, true, false or null its JSON; that of an object or an array is different from database to database.
+// string itself, that of a number, true, false or null its JSON; that of an object or an array is different from database to database. Of
+// members of the same name the last counts, as it does for encoding/json.
 type Field struct {
 	Path  []string // at least one key, none empty
 	Value string

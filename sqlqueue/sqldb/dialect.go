@@ -1,6 +1,9 @@
 package sqldb
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Dialect is the SQL in which databases differ. A field that may be empty says so. Texts with %s in them are formats.
 type Dialect struct {
@@ -27,7 +30,8 @@ type Dialect struct {
 	// fail on any payload, and must be true for nearly all of them.
 	Payload, Name, Plain string
 
-	// Field is the text of the payload's value under the nested keys; NULL if it does not exist. It writes its arguments with arg.
+	// Field is the text of the payload's value under the nested keys; NULL if it does not exist. Of members of the same name the last counts, as
+	// it does for encoding/json. It writes its arguments with arg.
 	Field func(arg func(any) string, keys []string) string
 
 	// ForUpdate makes a SELECT lock its rows, and SkipLocked lock only those that no other transaction has locked and leave out the rest.
@@ -76,3 +80,14 @@ func LikePattern(parts []string) string {
 
 // JSONPath is the path of the value under keys, for functions that take paths such as $."data"."id". The keys have no quotes in them.
 func JSONPath(keys []string) string { return `$."` + strings.Join(keys, `"."`) + `"` }
+
+// Repeated is the condition that one of the keys may stand in the payload more than once, for databases whose functions take the first. Both
+// texts are SQL.
+func Repeated(arg func(any) string, payload, empty string, keys []string) string {
+	var conditions []string
+	for _, key := range keys {
+		key = `"` + key + `"`
+		conditions = append(conditions, fmt.Sprintf("length(%[1]s) - length(replace(%[1]s, %[2]s, %[3]s)) > length(%[4]s)", payload, arg(key), empty, arg(key)))
+	}
+	return strings.Join(conditions, " OR ")
+}

@@ -152,11 +152,8 @@ var dialect = sqldb.Dialect{
 	Plain: `length(CAST(payload AS TEXT)) - length(replace(payload, '"job"', '')) <= length('"job"')` +
 		` AND instr(payload, '\u006') = 0` + // as in escapes of j, o and b
 		` AND instr(payload, '\u0000') = 0 AND instr(payload, '\ud') = 0 AND instr(payload, '\uD') = 0`,
-	Name: "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
-	Field: func(arg func(any) string, keys []string) string {
-		return fmt.Sprintf("CASE json_type(payload, %[1]s) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'"+
-			" ELSE CAST(json_extract(payload, %[1]s) AS TEXT) END", arg(sqldb.JSONPath(keys)))
-	},
+	Name:       "CASE json_type(payload, '$.job') WHEN 'text' THEN json_extract(payload, '$.job') END",
+	Field:      field,
 	Text:       "%s",
 	Like:       "%[1]s GLOB %[2]s", // LIKE takes A for a
 	Pattern:    globPattern,
@@ -166,6 +163,22 @@ var dialect = sqldb.Dialect{
 	KeepHeld:   " ON CONFLICT (queue, unique_key) WHERE unique_key IS NOT NULL DO NOTHING",
 	KeyHeld:    keyHeld,
 	Paged:      " NOT INDEXED",
+}
+
+// field is sqldb.Dialect.Field. Of members of the same name json_extract takes the first, and json_each lists all.
+func field(arg func(any) string, keys []string) string {
+	const text = "CASE %s WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null' ELSE CAST(%s AS TEXT) END"
+	last := "payload"
+	for i, key := range keys {
+		value := "CASE type WHEN 'object' THEN value END"
+		if i == len(keys)-1 {
+			value = fmt.Sprintf(text, "type", "value")
+		}
+		last = "(SELECT " + value + " FROM json_each(" + last + ") WHERE key = " + arg(key) + " ORDER BY id DESC LIMIT 1)"
+	}
+	path := arg(sqldb.JSONPath(keys))
+	first := fmt.Sprintf(text, "json_type(payload, "+path+")", "json_extract(payload, "+path+")")
+	return "CASE WHEN " + sqldb.Repeated(arg, "CAST(payload AS TEXT)", "''", keys) + " THEN " + last + " ELSE " + first + " END"
 }
 
 func globPattern(parts []string) string {

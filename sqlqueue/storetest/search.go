@@ -19,6 +19,11 @@ var searchCases = []testCase{
 		findByField,
 	},
 	{
+		"E6 of members of the same name in the data the last is found",
+		"it is the one that a handler gets",
+		findByRepeatedField,
+	},
+	{
 		"E6 the newest jobs come first if that is asked for, a page at a time",
 		"what was just pushed is looked for most",
 		func(f *fixture) {
@@ -379,6 +384,40 @@ func findByField(f *fixture) {
 		}
 	}
 	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("7", "order", "id")}}); n != 1 || err != nil {
+		f.Errorf("cancelled %d, %v; want 1", n, err)
+	}
+}
+
+// findByRepeatedField: the value that a handler of encoding/json gets is the one that is found.
+func findByRepeatedField(f *fixture) {
+	c := f.open()
+	f.insert("mail", `{"job":"a","data":{"id":"old","other":{"id":5},"id":"new","order":{"by":1,"by":true},"order":{"by":2,"by":null},"x":"\"id\"","n":7}}`)
+	f.insert("mail", `{"job":"a","data":{"id":"other","other":{"id":6}}}`)
+	all := f.allJobs(c)
+	for _, test := range []struct {
+		field operator.Field
+		want  []int64
+	}{
+		{field("new", "id"), []int64{all[0].ID}},
+		{field("old", "id"), nil},
+		{field("other", "id"), []int64{all[1].ID}},
+		{field("5", "other", "id"), []int64{all[0].ID}},
+		{field("6", "other", "id"), []int64{all[1].ID}},
+		{field("null", "order", "by"), []int64{all[0].ID}},
+		{field("2", "order", "by"), nil},
+		{field("true", "order", "by"), nil},
+		{field("1", "order", "by"), nil},
+		{field(`"id"`, "x"), []int64{all[0].ID}},
+		{field("7", "n"), []int64{all[0].ID}},
+		{field("new", "id", "id"), nil},
+	} {
+		jobs, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Fields: []operator.Field{test.field}})
+		f.must(err)
+		if got := idsOf(jobs); !slices.Equal(got, test.want) {
+			f.Errorf("%+v: got %v, want %v", test.field, got, test.want)
+		}
+	}
+	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("new", "id")}}); n != 1 || err != nil {
 		f.Errorf("cancelled %d, %v; want 1", n, err)
 	}
 }
