@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,5 +109,91 @@ func TestPostgresNotify(t *testing.T) {
 		if got := heard(); len(got) != 0 {
 			t.Errorf("without reason there are the notifications %v", got)
 		}
+	})
+}
+
+// TestPostgresListensOnce: all that listen by one Queue share a connection, which lasts as long as any of them listens.
+func TestPostgresListensOnce(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		if s.Engine != "postgres" {
+			t.Skip("LISTEN is PostgreSQL's")
+		}
+		dsn := migrated(t, s, "")
+		pool, err := pgxpool.New(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		q, err := pgqueue.New(pool, sqlqueue.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := s.Open(t, dsn)
+		listens := func(end bool) (n int) {
+			t.Helper()
+			query := "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+			if end {
+				query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+			}
+			if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		type listener struct {
+			heard atomic.Int64
+			end   context.CancelFunc
+			ended chan error
+		}
+		listen := func(queue string) *listener {
+			l := &listener{ended: make(chan error, 1)}
+			ctx, end := context.WithCancel(t.Context())
+			l.end = end
+			go func() { l.ended <- q.Listen(ctx, []string{queue}, func() { l.heard.Add(1) }) }()
+			await(t, "it listens", func() bool { return l.heard.Load() == 1 })
+			return l
+		}
+		all := []*listener{listen("mail"), listen("mail"), listen("sms")}
+		hear := func(queue string, want ...int64) {
+			t.Helper()
+			if n := listens(false); n != 1 {
+				t.Errorf("%d connections listen, want 1", n)
+			}
+			if _, err := q.Push(t.Context(), sqlqueue.Named("job", nil), sqlqueue.OnQueue(queue)); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "they hear", func() bool {
+				for i, l := range all {
+					if l.heard.Load() != want[i] {
+						return false
+					}
+				}
+				return true
+			})
+		}
+		hear("mail", 2, 2, 1)
+		hear("sms", 2, 2, 2)
+		all[0].end() // which had begun to listen
+		if err := <-all[0].ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
+		hear("mail", 2, 3, 2)
+		if n := listens(true); n != 1 {
+			t.Errorf("%d connections listened, want 1", n)
+		}
+		for _, l := range all[1:] { // each is told, and listens again
+			if err := <-l.ended; err == nil {
+				t.Error("its connection has broken, and it does not say so")
+			}
+		}
+		await(t, "the server has ended it", func() bool { return listens(false) == 0 })
+		all = []*listener{listen("mail"), listen("mail")}
+		hear("mail", 2, 2)
+		for _, l := range all {
+			l.end()
+			<-l.ended
+		}
+		await(t, "the connection is closed", func() bool { return listens(false) == 0 })
 	})
 }

@@ -24,12 +24,104 @@ var _ driver.Listener = (*store)(nil)
 // $1 channel, $2 queues.
 const notifySQL = `SELECT pg_notify($1, q) FROM unnest($2::text[]) AS q`
 
-// Listen implements driver.Listener, with LISTEN on a connection of its own. First it tests whether notifications of another connection
-// arrive: behind pgbouncer in transaction mode they do not.
+// Listen implements driver.Listener, with LISTEN on one connection for all that listen at the same time.
 func (s *store) Listen(ctx context.Context, queues []string, heard func()) error {
 	if s.pool == nil {
 		return errors.ErrUnsupported
 	}
+	h := &hearer{queues, heard}
+	on := s.ears.join(ctx, s, h)
+	defer s.ears.leave(on, h)
+	select {
+	case <-on.done:
+		return on.err
+	case <-ctx.Done():
+		return translate(context.Cause(ctx))
+	}
+}
+
+// ears is what listens for a store. It is safe for concurrent use.
+type ears struct {
+	mu  sync.Mutex
+	now *listening // nil: nobody listens
+}
+
+// listening is one connection that listens.
+type listening struct {
+	hearers []*hearer
+	hears   bool
+	end     context.CancelFunc
+	done    chan struct{} // closed when it has ended
+	err     error         // when done: why
+}
+
+type hearer struct {
+	queues []string
+	heard  func()
+}
+
+// join adds who wants to hear, and begins to listen if nobody does.
+func (e *ears) join(ctx context.Context, s *store, h *hearer) *listening {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.now == nil {
+		ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+		on := &listening{end: end, done: make(chan struct{})}
+		e.now = on
+		go func() {
+			defer close(on.done)
+			defer end()
+			on.err = s.listen(ctx, on)
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.ended(on)
+		}()
+	}
+	e.now.hearers = append(e.now.hearers, h)
+	if e.now.hears {
+		h.heard()
+	}
+	return e.now
+}
+
+// leave ends the listening, and waits for that, if nobody wants to hear any more.
+func (e *ears) leave(on *listening, h *hearer) {
+	e.mu.Lock()
+	on.hearers = slices.DeleteFunc(on.hearers, func(other *hearer) bool { return other == h })
+	last := len(on.hearers) == 0
+	if last {
+		e.ended(on)
+		on.end()
+	}
+	e.mu.Unlock()
+	if last {
+		<-on.done
+	}
+}
+
+// ended lets the next one listen anew. It is called with mu locked.
+func (e *ears) ended(on *listening) {
+	if e.now == on {
+		e.now = nil
+	}
+}
+
+// tell calls those who want to hear of a queue, after first; without a queue it calls all.
+func (e *ears) tell(on *listening, queue string, first func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	on.hears = true
+	for _, h := range on.hearers {
+		if queue == "" || slices.ContainsFunc(h.queues, func(of string) bool { return of == queue || driver.InPattern(of, queue) }) {
+			first()
+			h.heard()
+		}
+	}
+}
+
+// listen listens until ctx ends. First it tests whether notifications of another connection arrive: behind pgbouncer in transaction mode they
+// do not.
+func (s *store) listen(ctx context.Context, on *listening) error {
 	conn, err := s.connectToListen(ctx)
 	if err != nil {
 		return translate(err)
@@ -38,16 +130,15 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 	if err := s.tryHearing(ctx, conn); err != nil {
 		return err
 	}
-	for heard(); ; {
+	for s.ears.tell(on, "", func() {}); ; {
 		said, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return translate(err)
 		}
-		if slices.ContainsFunc(queues, func(queue string) bool { return queue == said.Payload || driver.InPattern(queue, said.Payload) }) {
+		s.ears.tell(on, said.Payload, func() { // before a worker looks
 			s.turns.Learn(said.Payload)
 			s.places.Pushed(lane.Lane{Queue: said.Payload, Priority: math.MaxInt16})
-			heard()
-		}
+		})
 	}
 }
 
