@@ -74,7 +74,8 @@ func workersSetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change how many jobs a worker runs at once, while it runs",
-		Long:  "Change how many jobs a worker runs at once, while it runs. It takes effect within two seconds. 0 goes back to the worker's own setting.",
+		Long: "Change how many jobs a worker runs at once, while it runs. It takes effect within two seconds, or eight if more than ten workers\n" +
+			"are idle. 0 goes back to the worker's own setting.",
 		Example: `  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 0`,
 		Args: between(1, 1, "ID"),

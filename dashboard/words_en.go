@@ -489,7 +489,7 @@ var english = map[string]string{
 	"said.removed":        "Removed.",
 	"said.batchcancelled": "The batch is cancelled. Deleted jobs: %s.",
 	"said.limited":        "The limit is set. Workers follow it within a second.",
-	"said.concurrency":    "The worker changes to %s within two seconds (0: its default).",
+	"said.concurrency":    "The worker changes to %s within two to eight seconds (0: its default).",
 
 	"away.title": "The database is down",
 	"away":       "The database has not answered since %s (%s). This page retries by itself. Last error: %s",

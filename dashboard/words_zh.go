@@ -487,7 +487,7 @@ var chinese = map[string]string{
 	"said.removed":        "已移除。",
 	"said.batchcancelled": "批次已取消。删除的任务：%s。",
 	"said.limited":        "限制已设置，工作进程一秒内生效。",
-	"said.concurrency":    "工作进程两秒内改为 %s（0：默认值）。",
+	"said.concurrency":    "工作进程二至八秒内改为 %s（0：默认值）。",
 
 	"away.title":      "数据库无法访问",
 	"away":            "数据库自 %s 起没有响应（%s）。本页会自动重试。最近的错误：%s",

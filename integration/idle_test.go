@@ -55,12 +55,63 @@ func TestIdleWorker(t *testing.T) {
 		want := map[string]struct {
 			different               int
 			statements, callsSecond float64
-		}{"postgres": {8, 5, 2.4}, "mariadb": {12, 5, 5}, "mysql": {12, 5, 5}}[s.Engine]
+		}{"postgres": {9, 5, 2.4}, "mariadb": {12, 5, 5}, "mysql": {12, 5, 5}}[s.Engine]
 		if len(by) > want.different || perSecond > want.statements || callsPerSecond > want.callsSecond {
 			for _, statement := range slices.Sorted(maps.Keys(by)) {
 				t.Logf("%d times %s", by[statement], statement)
 			}
 			t.Errorf("want at most %+v", want)
+		}
+	})
+}
+
+// TestManyIdleWorkers: many idle workers together look as often as ten, and find a job of a plain INSERT, which nobody tells them of.
+func TestManyIdleWorkers(t *testing.T) {
+	t.Parallel()
+	servers.Each(t, func(t *testing.T, s *servers.Server) {
+		var sent tally
+		dsn := migrated(t, s, "")
+		q := sent.queue(t, s, dsn)
+		ran := make(chan int64, 1)
+		mux := worker.NewMux()
+		mux.HandleAll(func(_ context.Context, job *worker.Job[json.RawMessage]) error {
+			ran <- job.ID
+			return nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		const workers, alone = 30, 10
+		var all sync.WaitGroup
+		defer all.Wait()
+		defer stop()
+		for range workers {
+			all.Go(func() {
+				if err := worker.New(q, mux, worker.Config{}).Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		const window = 5 * time.Second
+		most := int(alone * window / time.Second)
+		await(t, "they look as often as ten", func() bool {
+			sent.begin()
+			time.Sleep(window)
+			by, _ := sent.end()
+			looks := 0
+			for statement, n := range by {
+				if strings.Contains(statement, "SELECT wanted_concurrency") {
+					looks += n
+				}
+			}
+			t.Logf("%d looks in %v", looks, window)
+			return looks > 0 && looks <= most+most/5
+		})
+		if _, err := s.Open(t, dsn).ExecContext(t.Context(), `INSERT INTO jobs (payload) VALUES ('{"job":"plain"}')`); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ran:
+		case <-time.After(time.Minute):
+			t.Error("the job of a plain INSERT was not found")
 		}
 	})
 }

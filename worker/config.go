@@ -55,6 +55,7 @@ type Config struct {
 	// Sleep is how long the worker waits at most, when no job is due, before it looks again. Default 3 s, at least 1 ms. It
 	// wakes for a job whose time is known to come, and for a push: of its own process at once, and of others where the database
 	// tells of it (PostgreSQL, SQLite). Elsewhere it looks after an eighth of the time that there was nothing to do.
+	// If more than ten workers of the same queues are idle, they look in turn, each up to 7.5 s after its last look.
 	Sleep time.Duration
 
 	// Rest is how long a place among Concurrency stays empty after a job. Default 0.

@@ -12,7 +12,8 @@ const (
 	// liveWithin is how long the loop may take for one turn: an exchange that is not answered (15 s) and the wait after it (5 s).
 	liveWithin = 30 * time.Second
 
-	// readyWithin is how long ago the database may have answered last: an idle worker asks every second.
+	// readyWithin is how long ago the database may have answered last: an idle worker asks every second, and one of many
+	// every 7.5 s at least.
 	readyWithin = 15 * time.Second
 )
 

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,5 +135,112 @@ func TestStopWhenEmptyWaitsForSchedules(t *testing.T) {
 		pass(90 * time.Minute)
 		b.drain(worker.Config{})
 		ran.want(t, "scheduled")
+	})
+}
+
+// Of many idle workers of the same queues each looks less often, so that all together look as often as ten, and polls when it looks. One that
+// was busy looks as often as if it were alone.
+func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var workers, exchanges, polls, asked atomic.Int32
+		var shortest, longest, last atomic.Int64
+		b.store.intercept(nil, func(x driver.Exchange, answer *driver.Exchanged) error {
+			exchanges.Add(1)
+			if x.Limit > 0 {
+				polls.Add(1)
+				now := time.Now().UnixNano()
+				gap := now - last.Swap(now)
+				shortest.Store(min(shortest.Load(), gap))
+				longest.Store(max(longest.Load(), gap))
+			}
+			if x.IdleWorkers {
+				asked.Add(1)
+				answer.IdleWorkers = int(workers.Load())
+			}
+			return nil
+		})
+		var ran notes
+		end := make(chan struct{})
+		b.handle(func(_ context.Context, job *raw) error {
+			ran.add("%d", job.ID)
+			if job.ID == 2 {
+				<-end
+			}
+			return nil
+		})
+		w := worker.New(b.q, b.mux, worker.Config{Timeout: -1, Logger: slog.New(slog.DiscardHandler)})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.Run(ctx) }()
+		defer func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, of := range []struct{ workers, exchangesLeast, exchangesMost, pollsLeast, pollsMost int32 }{
+			{1, 590, 620, 190, 210},
+			{10, 590, 620, 190, 210},
+			{20, 250, 350, 90, 180},
+			{30, 170, 230, 100, 230},
+			{1000, 100, 145, 100, 145}, // not more seldom than every five seconds, or every 7.5 s once
+			{0, 590, 620, 190, 210},    // the store does not tell
+		} {
+			workers.Store(of.workers)
+			pass(time.Minute)
+			exchanges.Store(0)
+			polls.Store(0)
+			asked.Store(0)
+			last.Store(time.Now().UnixNano())
+			longest.Store(0)
+			shortest.Store(int64(time.Hour))
+			pass(10 * time.Minute)
+			if n := exchanges.Load(); n < of.exchangesLeast || n > of.exchangesMost {
+				t.Errorf("one of %d workers has made %d exchanges in 10 minutes, want %d to %d", of.workers, n, of.exchangesLeast, of.exchangesMost)
+			}
+			if n := polls.Load(); n < of.pollsLeast || n > of.pollsMost {
+				t.Errorf("one of %d workers has asked %d times for jobs in 10 minutes, want %d to %d", of.workers, n, of.pollsLeast, of.pollsMost)
+			}
+			if gap := time.Duration(longest.Load()); gap > 8*time.Second {
+				t.Errorf("one of %d workers has not asked for jobs for %v", of.workers, gap)
+			}
+			if of.workers == 1000 && (time.Duration(shortest.Load()) > 4*time.Second || time.Duration(longest.Load()) < 6*time.Second) {
+				t.Errorf("its rests are between %v and %v: many workers that start together would look together",
+					time.Duration(shortest.Load()), time.Duration(longest.Load()))
+			}
+			if n := asked.Load(); n < 70 || n > 125 {
+				t.Errorf("one of %d workers has counted them %d times in 10 minutes", of.workers, n)
+			}
+		}
+
+		workers.Store(1000)
+		pass(time.Minute)
+		b.push()
+		pass(time.Second)
+		ran.want(t, "1")
+		exchanges.Store(0)
+		pass(8 * time.Second)
+		if n := exchanges.Load(); n < 8 {
+			t.Errorf("after a job it has made %d exchanges in 8 s", n)
+		}
+
+		b.push()
+		pass(5 * time.Minute)
+		exchanges.Store(0)
+		pass(time.Minute)
+		if n := exchanges.Load(); n < 60 {
+			t.Errorf("while a handler runs it has made %d exchanges in a minute", n)
+		}
+		close(end)
+
+		pass(5 * time.Minute)
+		w.Pause()
+		pass(8 * time.Second)
+		b.push()
+		pass(time.Minute)
+		ran.want(t, "1", "2")
+		w.Resume()
+		pass(time.Second)
+		ran.want(t, "1", "2", "3")
 	})
 }

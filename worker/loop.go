@@ -155,6 +155,9 @@ func (l *loop) turn(ctx context.Context) time.Duration {
 	}
 	l.keeper.touched(x.Touch, answer, sent)
 	l.obey(x, answer)
+	if x.IdleWorkers {
+		l.wake.share.learn(answer)
+	}
 	if x.Chores {
 		l.schedule.learn(answer, time.Now())
 		l.batches.learn(answer.Chores)
@@ -172,6 +175,9 @@ func (l *loop) compose(now time.Time) driver.Exchange {
 	if l.stopping.reason == "" {
 		l.talk.addRequeue(&x, l.keeper.lockedIDs, now)
 		l.talk.addChores(&x, now)
+		if l.wake.mayShare() {
+			l.wake.share.ask(&x, now)
+		}
 	}
 	return x
 }

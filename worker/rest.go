@@ -1,14 +1,15 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// controlEvery is the longest rest: so often a worker looks for expired jobs and at what operators say, however long its
-// Config.Sleep is. It is less than a second, because pgxpool pings a connection that it has not used for a second, which would double an
+// controlEvery is the longest rest, except of one of many idle workers (share.go): so often a worker looks for expired jobs and at what
+// operators say, however long its Config.Sleep is. It is less than a second, because pgxpool pings a connection that it has not used for a second, which would double an
 // idle worker's statements.
 const controlEvery = 990 * time.Millisecond
 
@@ -19,6 +20,7 @@ const early = 200 * time.Millisecond
 func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchanged) time.Duration {
 	now := time.Now()
 	quiet := len(l.keeper.held)+len(l.talk.unsettled) == 0 && l.talk.second == nil
+	l.wake.quiet = quiet
 	if found, empty := l.wake.plan(x, answer, l.control.reopened, now); found || empty {
 		l.noteIdle(ctx, empty && quiet)
 	}
@@ -28,7 +30,11 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 	if l.done(ctx) {
 		return 0
 	}
-	next := now.Add(controlEvery)
+	shared := time.Duration(0)
+	if l.stopping.reason == "" && !l.pause.asked() && l.keeper.free() > 0 {
+		shared = l.wake.sharedRest(now)
+	}
+	next := now.Add(cmp.Or(shared, controlEvery))
 	next = l.rests.restUntil(l.batches.restUntil(next))
 	if l.stopping.reason == "" && !l.talk.outage.on() {
 		next = l.schedule.restUntil(next)
@@ -53,7 +59,8 @@ func (l *loop) rest(ctx context.Context, x driver.Exchange, answer driver.Exchan
 	if deadline := l.deadline(); !deadline.IsZero() {
 		next = earlier(next, deadline)
 	}
-	if l.stopping.reason == "" && !l.pause.asked() && l.keeper.free() > 0 && !l.demand.mustWait(now) {
+	byLook := shared > 0 && l.wake.byChance
+	if !byLook && l.stopping.reason == "" && !l.pause.asked() && l.keeper.free() > 0 && !l.demand.mustWait(now) {
 		next = earlier(next, later(l.wake.nextPoll, l.demand.cooldown.until))
 	}
 	return next.Sub(now)

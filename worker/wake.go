@@ -27,8 +27,10 @@ type wake struct {
 	lastActive time.Time     // when jobs were found, or a push was heard of, last
 	lastDue    time.Time     // when the next delayed job is due, as told last
 	emptyAt    time.Time     // since when there were no jobs; zero: there were
-	foundNone  bool          // the last poll has found no job
-	idle       bool          // the last poll has found that no job is due, and none was running here
+	quiet      bool          // nothing is held here, or to be written
+	share      share
+	foundNone  bool // the last poll has found no job
+	idle       bool // the last poll has found that no job is due, and none was running here
 	empty      emptyCheck
 }
 
@@ -100,8 +102,33 @@ func (w *wake) confirmEmpty() {
 
 // pollInterval is how long the worker waits, after there were no jobs, until it asks again.
 func (w *wake) pollInterval(now time.Time) time.Duration {
+	most := w.shared(w.config.Sleep, now)
 	if w.config.Once || w.listener.hears.Load() {
-		return w.config.Sleep
+		return most
 	}
-	return min(max(now.Sub(w.lastActive)/pollShare, pollLeast), w.config.Sleep)
+	return min(max(now.Sub(w.lastActive)/pollShare, pollLeast), most)
+}
+
+// mayShare reports whether the worker has nothing to do but to look for jobs.
+func (w *wake) mayShare() bool { return w.quiet && w.foundNone && !w.config.Once }
+
+// shared is how long a worker waits on average that would wait for d if there were no others.
+func (w *wake) shared(d time.Duration, now time.Time) time.Duration {
+	if !w.mayShare() {
+		return d
+	}
+	return w.share.of(d, now.Sub(w.lastActive))
+}
+
+// sharedRest is how long a worker rests that has nothing to do but to look; 0: not longer than if it were alone. The poll that is due by time
+// alone goes with the nearest look.
+func (w *wake) sharedRest(now time.Time) time.Duration {
+	rest := min(w.shared(controlEvery, now), w.shared(w.config.Sleep, now))
+	if rest <= controlEvery {
+		return 0
+	}
+	if w.byChance {
+		w.early = rest / 2
+	}
+	return spread(rest)
 }

@@ -59,6 +59,9 @@ type Exchange struct {
 
 	// Chores asks for Exchanged.Chores. Workers ask once a second.
 	Chores bool
+
+	// IdleWorkers asks for Exchanged.IdleWorkers. Idle workers ask every five seconds.
+	IdleWorkers bool
 }
 
 // Touch keeps a reservation alive.
@@ -117,6 +120,11 @@ type Exchanged struct {
 	// Chores is the answer to Exchange.Chores, read by a statement that the exchange sends anyway. It may be nil: then the worker calls
 	// DueSchedules and LookBatches every few seconds to find out.
 	Chores *Chores
+
+	// IdleWorkers is how many workers could run another job, of those that serve the same queues as the worker of Exchange.Number, itself
+	// included: by their rows they are running, have fewer handlers than their concurrency, and were seen within WorkerSeen. 0: it was not
+	// asked, or is not known. More than ten ask less often for jobs, so that all together ask as often as ten.
+	IdleWorkers int
 }
 
 // Chores is the work beside jobs: see Scheduler and Batcher.

@@ -20,6 +20,9 @@ type Worker struct {
 	Running           []Running `json:"running"` // the oldest of its handlers, at most RunningMost
 }
 
+// WorkerSeen is how long ago a worker that runs can have written its row: see Exchanged.IdleWorkers.
+const WorkerSeen = 20 * time.Second
+
 // RunningMost and RunningBytes bound Worker.Running: the number of handlers, and of bytes as JSON.
 const (
 	RunningMost  = 50

@@ -115,6 +115,10 @@ func (s *store) look(ctx context.Context, db sqldb.DB, x driver.Exchange, where 
 		v.answer.Chores = &driver.Chores{}
 		dest = append(dest, sqldb.Reading(&v.answer.Chores.NextSchedule, &v.answer.Chores.OpenBatches)...)
 	}
+	if x.IdleWorkers {
+		statement += ", " + s.IdleWorkersColumn(text(worker), now)
+		dest = append(dest, &v.answer.IdleWorkers)
+	}
 	if x.Requeue > 0 {
 		statement += s.sql(isExpiredSQL, expiredAt(x), since("expires_at", where.expiry.From[lane.Expiring]))
 		dest = append(dest, &v.expired)

@@ -12,13 +12,14 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s.
+// aliveFor is how long ago a worker that runs can have written its row, which it does every 5 s, or 12 s if it is one of many
+// that are idle.
 const aliveFor = 30 * time.Second
 
 // Worker is a worker that has registered.
 type Worker struct {
 	driver.Worker
-	Dead bool `json:"dead"` // it has not written its row for 30 s, though it does so every 5 s
+	Dead bool `json:"dead"` // it has not written its row for 30 s, though it does so every 5 s, or 12 s
 }
 
 // Workers returns the workers that have registered, by start. A worker that ends takes itself off; one that was killed is dead for some
@@ -33,7 +34,7 @@ func (o *Operator) Workers(ctx context.Context) ([]Worker, error) {
 }
 
 // SetConcurrency tells a worker to run so many handlers at once instead of what it was started with; 0: that again. The worker does so
-// within two seconds. The error is ErrNoWorker if there is no such worker.
+// within two seconds, or eight if more than ten workers are idle. The error is ErrNoWorker if there is no such worker.
 func (o *Operator) SetConcurrency(ctx context.Context, worker string, n int) error {
 	t, err := o.open(ctx)
 	if err != nil {

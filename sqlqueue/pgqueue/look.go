@@ -45,6 +45,9 @@ func (c *exchange) look(batch *pgx.Batch, expired *bool) {
 	if c.x.Chores {
 		query += ", " + c.store.ChoresColumns()
 	}
+	if c.x.IdleWorkers {
+		query += ", " + c.store.IdleWorkersColumn("$3", "statement_timestamp()")
+	}
 	batch.Queue(query, args...).QueryRow(func(row pgx.Row) error {
 		var due *time.Time
 		var wanted *int
@@ -56,6 +59,9 @@ func (c *exchange) look(batch *pgx.Batch, expired *bool) {
 		if c.x.Chores {
 			into = append(into, sqldb.Reading(&chores.NextSchedule, &chores.OpenBatches)...)
 			c.answer.Chores = &chores
+		}
+		if c.x.IdleWorkers {
+			into = append(into, &c.answer.IdleWorkers)
 		}
 		if err := row.Scan(into...); err != nil {
 			return err

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -70,6 +71,15 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	s.Add(" WHERE id = %s", s.Arg(w.ID))
 	_, err = s.Exec(ctx, db)
 	return err
+}
+
+// IdleWorkersColumn is a column of a SELECT: driver.Exchanged.IdleWorkers for the worker with this id. Both arguments are SQL; now is the time
+// now, as the tables keep times.
+func (d *Database) IdleWorkersColumn(id, now string) string {
+	since := fmt.Sprintf(d.Dialect.Time, "("+fmt.Sprintf(d.Dialect.Micros, now)+fmt.Sprintf(" - %d)", driver.WorkerSeen.Microseconds()))
+	workers := d.Table("job_workers")
+	return "(SELECT count(*) FROM " + workers + " AS self JOIN " + workers + " AS w ON w.queues = self.queues WHERE self.id = " + id +
+		" AND w.status = 'running' AND w.busy < w.concurrency AND w.seen_at > " + since + ")"
 }
 
 // listed returns the names of a worker's queues for its row: as many as fit, because MySQL's TEXT has at most 64 KB.

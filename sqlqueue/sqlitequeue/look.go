@@ -44,6 +44,9 @@ var (
 	selectChores = newStatement(wantedSQL + ", " + (&sqldb.Database{Dialect: dialect}).ChoresColumns())
 )
 
+// selectIdleWorkers returns driver.Exchanged.IdleWorkers for the worker ?1 at ?2.
+var selectIdleWorkers = newStatement("SELECT " + (&sqldb.Database{Dialect: dialect}).IdleWorkersColumn("?1", "?2"))
+
 const wantedSQL = `SELECT (SELECT wanted_concurrency FROM "job_workers" WHERE id = ?1)`
 
 func (e *exchange) wanted(ctx context.Context) error {
@@ -56,8 +59,14 @@ func (e *exchange) wanted(ctx context.Context) error {
 		e.answer.Chores = &driver.Chores{}
 		query, into = selectChores, append(into, &e.answer.Chores.NextSchedule, &e.answer.Chores.OpenBatches)
 	}
-	return sqldb.Each(ctx, e.db, e.sql.text[query], []any{worker}, func(scan func(...any) error) error {
+	err := sqldb.Each(ctx, e.db, e.sql.text[query], []any{worker}, func(scan func(...any) error) error {
 		return scan(sqldb.Reading(into...)...)
+	})
+	if err != nil || !e.asked.IdleWorkers {
+		return err
+	}
+	return sqldb.Each(ctx, e.db, e.sql.text[selectIdleWorkers], []any{worker, e.now}, func(scan func(...any) error) error {
+		return scan(&e.answer.IdleWorkers)
 	})
 }
 

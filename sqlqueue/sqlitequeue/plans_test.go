@@ -54,6 +54,8 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		selectControls:   {},
 		selectWanted:     {},
 		selectChores:     {}, // its other tables have a test of their own
+
+		selectIdleWorkers: {},
 	}
 	for _, analyzed := range []bool{false, true} {
 		if analyzed {

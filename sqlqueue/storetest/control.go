@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -11,6 +12,58 @@ import (
 )
 
 var controlCases = []testCase{
+	{
+		"idle workers of the same queues are counted",
+		"the more of them there are, the less often each looks for jobs",
+		func(f *fixture) {
+			c := f.open()
+			row := func(id, queues string) driver.Worker {
+				return driver.Worker{ID: id, Name: id, Host: "host", Queues: strings.Split(queues, ","), Concurrency: 2, Status: "running", Busy: 1}
+			}
+			want := func(n int, why string) {
+				f.Helper()
+				for _, x := range []driver.Exchange{
+					{Number: "one-1", IdleWorkers: true},
+					{Number: "one-1", IdleWorkers: true, Chores: true, Requeue: 1},
+					{Number: "one-1", IdleWorkers: true, Idle: true, Limit: 1, Reserve: from("mail", "sms")},
+				} {
+					answer, err := c.Exchange(f.Context(), x)
+					f.must(err)
+					if answer.IdleWorkers != n {
+						f.Errorf("%s: %d idle workers, want %d", why, answer.IdleWorkers, n)
+					}
+				}
+			}
+			want(0, "it has no row")
+			one := row("one", "mail,sms")
+			c.beat(driver.Beat{Worker: one})
+			want(1, "itself")
+			two, busy, paused, other := row("two", "mail,sms"), row("busy", "mail,sms"), row("paused", "mail,sms"), row("other", "mail")
+			busy.Busy, paused.Status = 2, "paused"
+			for _, w := range []driver.Worker{two, busy, paused, other} {
+				c.beat(driver.Beat{Worker: w})
+			}
+			want(2, "not those that are busy, paused, or of other queues")
+			busy.Busy = 1
+			c.beat(driver.Beat{Worker: busy})
+			want(3, "one is not busy any more")
+			d := c.database()
+			s := d.Statement("UPDATE %s SET seen_at = ", d.Table("job_workers"))
+			s.Add("%s", s.Ago(2*driver.WorkerSeen))
+			s.Add(" WHERE id = %s", s.Arg("two"))
+			_, err := s.Exec(f.Context(), d.DB)
+			f.must(err)
+			want(2, "one has not been seen for long")
+			c.beat(driver.Beat{Worker: busy, Leave: true})
+			want(1, "one has left")
+			one.Busy = 2
+			c.beat(driver.Beat{Worker: one})
+			want(0, "itself is busy")
+			if answer, err := c.Exchange(f.Context(), driver.Exchange{Number: "two-1"}); err != nil || answer.IdleWorkers != 0 {
+				f.Errorf("nobody has asked, and the answer is %d, %v", answer.IdleWorkers, err)
+			}
+		},
+	},
 	{
 		"D10 a paused queue gives nothing, and the others go on",
 		"one broken receiver must not stop everything",
