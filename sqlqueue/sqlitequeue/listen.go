@@ -12,15 +12,18 @@ import (
 var _ driver.Listener = (*store)(nil)
 
 const (
-	// The version of the database is read after a 64th of the time since its last change, but after leastIdle at the earliest and after
+	// The version of the database is read after a 64th of the time since the last push, but after leastIdle at the earliest and after
 	// mostIdle at the latest.
 	mostIdle  = 50 * time.Millisecond
 	leastIdle = time.Millisecond
 	idleShare = 64
 )
 
+// ?1 the table of jobs, whose ids are never used again.
+const selectLastID = `SELECT max(seq) FROM sqlite_sequence WHERE name = ?1`
+
 // Listen implements driver.Listener. It takes a connection of the pool and reads the number that every commit of another connection
-// changes, which takes a few microseconds.
+// changes, which takes a few microseconds. Only if that has changed, it reads the last id of a job: workers write their rows, too.
 func (s *store) Listen(ctx context.Context, _ []string, heard func()) error {
 	if most := s.pool.Stats().MaxOpenConnections; s.bound || most > 0 && most < 3 {
 		return errors.ErrUnsupported
@@ -32,18 +35,29 @@ func (s *store) Listen(ctx context.Context, _ []string, heard func()) error {
 	defer func() { _ = conn.Close() }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var known sql.NullInt64
-	for changed := time.Now(); ; {
+	var known, last sql.NullInt64
+	read := func(into any, query string, args ...any) error {
+		return whileBusy(ctx, time.Now(), func() error { return conn.QueryRowContext(ctx, query, args...).Scan(into) }) // outside of WAL mode
+	}
+	for pushed := time.Now(); ; {
 		var version int64
-		if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		if err := read(&version, "PRAGMA data_version"); err != nil {
 			return err
 		}
 		if !known.Valid || version != known.Int64 {
-			known, changed = sql.NullInt64{Int64: version, Valid: true}, time.Now()
+			first := !known.Valid
+			known = sql.NullInt64{Int64: version, Valid: true}
 			s.places.Changed()
-			heard()
+			before := last
+			if err := read(&last, selectLastID, s.Prefix+"jobs"); err != nil {
+				return err
+			}
+			if first || last != before {
+				pushed = time.Now()
+				heard()
+			}
 		}
-		timer.Reset(min(max(time.Since(changed)/idleShare, leastIdle), mostIdle))
+		timer.Reset(min(max(time.Since(pushed)/idleShare, leastIdle), mostIdle))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
