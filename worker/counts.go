@@ -7,10 +7,7 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-const (
-	countsEvery    = 10 * time.Second // how often a worker writes what it has counted
-	oldCountsEvery = time.Minute      // how often it has old counts deleted
-)
+const countsEvery = 10 * time.Second // how often a worker writes what it has counted
 
 // counts are how many jobs have ended, by queue and minute, as far as that is not written yet. A beat writes them (presence.go).
 type counts struct {
@@ -55,8 +52,8 @@ func (c *counts) at(queue string, t time.Time) *driver.Count {
 	return of
 }
 
-// take moves what is to be written into a beat, if that is due, and reports whether it was.
-func (c *counts) take(b *driver.Beat, now time.Time) bool {
+// take moves what is to be written into a beat, if that is due, and reports whether it was. Every so often it has old counts deleted.
+func (c *counts) take(b *driver.Beat, every time.Duration, now time.Time) bool {
 	if now.Sub(c.written) < countsEvery-2*early && !b.Leave { // with every second beat, both of which may be early
 		return false
 	}
@@ -64,7 +61,7 @@ func (c *counts) take(b *driver.Beat, now time.Time) bool {
 		b.Counts = append(b.Counts, *of)
 	}
 	c.of, c.written = nil, now
-	if now.Sub(c.cleared) >= oldCountsEvery {
+	if now.Sub(c.cleared) >= every {
 		b.OldCounts, c.cleared = driver.CountsKept, now
 	}
 	return true

@@ -58,11 +58,11 @@ func (f *failures) add(r *run, outcome, text string, at time.Time) {
 	})
 }
 
-// take moves what waits into a beat, and has old errors deleted now and then. It returns how many were left out.
-func (f *failures) take(b *driver.Beat, now time.Time) (leftOut int) {
+// take moves what waits into a beat, and has old errors deleted every so often. It returns how many were left out.
+func (f *failures) take(b *driver.Beat, every time.Duration, now time.Time) (leftOut int) {
 	b.Errors, f.waiting = f.waiting, nil
 	f.written += len(b.Errors)
-	if !b.Leave && (f.written >= errorsTidied || now.Sub(f.tidied) >= oldCountsEvery) {
+	if !b.Leave && (f.written >= errorsTidied || now.Sub(f.tidied) >= every) {
 		b.OldErrors, b.MostErrors = driver.ErrorsKept, driver.ErrorsMost
 		f.written, f.tidied = 0, now
 	}

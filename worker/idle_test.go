@@ -159,6 +159,15 @@ func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
 			}
 			return nil
 		})
+		var tidied [3]atomic.Int32 // of workers, counts and errors
+		b.store.interceptBeats(func(_ context.Context, b *driver.Beat) error {
+			for i, tidies := range []bool{b.Unseen > 0, b.OldCounts > 0, b.OldErrors > 0} {
+				if tidies {
+					tidied[i].Add(1)
+				}
+			}
+			return nil
+		})
 		var ran notes
 		end := make(chan struct{})
 		b.handle(func(_ context.Context, job *raw) error {
@@ -178,28 +187,37 @@ func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		for _, of := range []struct{ workers, exchangesLeast, exchangesMost, pollsLeast, pollsMost int32 }{
-			{1, 590, 620, 190, 210},
-			{10, 590, 620, 190, 210},
-			{20, 250, 350, 90, 180},
-			{30, 170, 230, 100, 230},
-			{1000, 100, 145, 100, 145}, // not more seldom than every five seconds, or every 7.5 s once
-			{0, 590, 620, 190, 210},    // the store does not tell
+		for _, of := range []struct{ workers, exchangesLeast, exchangesMost, pollsLeast, pollsMost, tidied int32 }{
+			{1, 590, 620, 190, 210, 10},
+			{10, 590, 620, 190, 210, 10},
+			{20, 250, 350, 90, 180, 5},
+			{30, 170, 230, 100, 230, 3},
+			{1000, 100, 145, 100, 145, 0}, // not more seldom than every five seconds, or every 7.5 s once
+			{0, 590, 620, 190, 210, 10},   // the store does not tell
 		} {
 			workers.Store(of.workers)
 			pass(time.Minute)
 			exchanges.Store(0)
 			polls.Store(0)
 			asked.Store(0)
+			for i := range tidied {
+				tidied[i].Store(0)
+			}
 			last.Store(time.Now().UnixNano())
 			longest.Store(0)
 			shortest.Store(int64(time.Hour))
 			pass(10 * time.Minute)
 			if n := exchanges.Load(); n < of.exchangesLeast || n > of.exchangesMost {
-				t.Errorf("one of %d workers has made %d exchanges in 10 minutes, want %d to %d", of.workers, n, of.exchangesLeast, of.exchangesMost)
+				t.Errorf("one of %d workers has made %d exchanges in 10 minutes, want %d to %d",
+					of.workers, n, of.exchangesLeast, of.exchangesMost)
 			}
 			if n := polls.Load(); n < of.pollsLeast || n > of.pollsMost {
 				t.Errorf("one of %d workers has asked %d times for jobs in 10 minutes, want %d to %d", of.workers, n, of.pollsLeast, of.pollsMost)
+			}
+			for i, had := range []int32{tidied[0].Load(), tidied[1].Load(), tidied[2].Load()} {
+				if had < of.tidied-1 || had > of.tidied+1 {
+					t.Errorf("one of %d workers has had old rows deleted %d times in 10 minutes (%d), want %d", of.workers, had, i, of.tidied)
+				}
 			}
 			if gap := time.Duration(longest.Load()); gap > 8*time.Second {
 				t.Errorf("one of %d workers has not asked for jobs for %v", of.workers, gap)

@@ -79,9 +79,12 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 		started: time.Now(), memory: memoryUse{limit: config.MaxMemory},
 	}
 	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
-	l.presence = presence{vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, names: &l.reports.names, failures: &l.reports.failures, worker: driver.Worker{
-		ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
-	}}
+	l.presence = presence{
+		vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, names: &l.reports.names, failures: &l.reports.failures, share: &l.wake.share,
+		worker: driver.Worker{
+			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
+		},
+	}
 	return l
 }
 

@@ -9,7 +9,7 @@ import (
 
 const (
 	beatEvery   = 5 * time.Second  // how often a worker writes its row
-	tidyEvery   = time.Minute      // how often an idle one removes old rows; a busy one does so whenever it writes counts
+	tidyEvery   = time.Minute      // how often it has old rows deleted; a busy one has those of workers deleted whenever it writes counts
 	unseenFor   = 10 * time.Minute // after how long the row of a worker that does not write it any more is removed by the others
 	beatWithin  = 10 * time.Second // how long a beat may take
 	leaveWithin = 3 * time.Second  // how long the removal of the row at the end may take
@@ -27,6 +27,7 @@ type presence struct {
 	counts   *counts
 	names    *names
 	failures *failures
+	share    *share
 
 	written  bool
 	sentAt   time.Time   // when the last beat was sent
@@ -47,7 +48,7 @@ func (p *presence) beat(ctx context.Context, now time.Time) (err error) {
 	p.last, p.sentAt = driver.Beat{Worker: p.worker}, now
 	p.vitals(&p.last.Worker)
 	p.take(&p.last, now)
-	if len(p.last.Counts) > 0 || now.Sub(p.tidiedAt) >= tidyEvery {
+	if len(p.last.Counts) > 0 || now.Sub(p.tidiedAt) >= p.share.among(tidyEvery) {
 		p.last.Unseen, p.tidiedAt = unseenFor, now
 	}
 	beat := p.last
@@ -68,10 +69,11 @@ func (p *presence) every() time.Duration {
 
 // take moves what is to be written into a beat.
 func (p *presence) take(b *driver.Beat, now time.Time) {
-	if p.counts.take(b, now) {
+	tidies := p.share.among(tidyEvery)
+	if p.counts.take(b, tidies, now) {
 		p.names.take(b)
 	}
-	if n := p.failures.take(b, now); n > 0 {
+	if n := p.failures.take(b, tidies, now); n > 0 {
 		p.talk.log.errorsLeftOut(n)
 	}
 }

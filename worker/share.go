@@ -21,7 +21,7 @@ const (
 //
 // It is used only by the goroutine of Run.
 type share struct {
-	workers int       // that are idle, as told last
+	workers int       // that are idle, as told last; 0: not known, or this one is not
 	askedAt time.Time // when they were counted last
 }
 
@@ -37,8 +37,12 @@ func (s *share) learn(answer driver.Exchanged) { s.workers = answer.IdleWorkers 
 
 // of is how long a worker waits on average that would wait for d if it were alone, and has had nothing to do for so long.
 func (s *share) of(d, idle time.Duration) time.Duration {
-	shared := d * time.Duration(max(s.workers, shareFrom)) / shareFrom
-	return max(d, min(shared, shareMost, idle/pollShare))
+	return max(d, min(s.among(d), shareMost, idle/pollShare))
+}
+
+// among is how often a worker does what shareFrom workers would do every d, each for all.
+func (s *share) among(d time.Duration) time.Duration {
+	return d * time.Duration(max(s.workers, shareFrom)) / shareFrom
 }
 
 // spread is a time of d on average. So workers that have started together do not look together.

@@ -41,7 +41,7 @@ func (w *wake) pollNow() { w.nextPoll, w.byChance, w.early = time.Time{}, false,
 func (w *wake) pollIsDue(now time.Time) bool { return w.nextPoll.Sub(now) <= w.early }
 
 // found notes that jobs were reserved.
-func (w *wake) found(now time.Time) { w.lastActive, w.emptyAt = now, time.Time{} }
+func (w *wake) found(now time.Time) { w.lastActive, w.emptyAt, w.share.workers = now, time.Time{}, 0 }
 
 // takePush notes a push that was heard of, before the exchange that it leads to is sent.
 func (w *wake) takePush(now time.Time) {

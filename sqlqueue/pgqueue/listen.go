@@ -29,9 +29,9 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 	if s.pool == nil {
 		return errors.ErrUnsupported
 	}
-	h := &hearer{queues, heard}
-	on := s.ears.join(ctx, s, h)
-	defer s.ears.leave(on, h)
+	h := &member{queues, heard}
+	on := s.listeners.join(ctx, s, h)
+	defer s.listeners.leave(on, h)
 	select {
 	case <-on.done:
 		return on.err
@@ -40,28 +40,28 @@ func (s *store) Listen(ctx context.Context, queues []string, heard func()) error
 	}
 }
 
-// ears is what listens for a store. It is safe for concurrent use.
-type ears struct {
+// listeners is what listens for a store. It is safe for concurrent use.
+type listeners struct {
 	mu  sync.Mutex
 	now *listening // nil: nobody listens
 }
 
 // listening is one connection that listens.
 type listening struct {
-	hearers []*hearer
+	members []*member
 	hears   bool
 	end     context.CancelFunc
 	done    chan struct{} // closed when it has ended
 	err     error         // when done: why
 }
 
-type hearer struct {
+type member struct {
 	queues []string
 	heard  func()
 }
 
 // join adds who wants to hear, and begins to listen if nobody does.
-func (e *ears) join(ctx context.Context, s *store, h *hearer) *listening {
+func (e *listeners) join(ctx context.Context, s *store, h *member) *listening {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.now == nil {
@@ -77,7 +77,7 @@ func (e *ears) join(ctx context.Context, s *store, h *hearer) *listening {
 			e.ended(on)
 		}()
 	}
-	e.now.hearers = append(e.now.hearers, h)
+	e.now.members = append(e.now.members, h)
 	if e.now.hears {
 		h.heard()
 	}
@@ -85,10 +85,10 @@ func (e *ears) join(ctx context.Context, s *store, h *hearer) *listening {
 }
 
 // leave ends the listening, and waits for that, if nobody wants to hear any more.
-func (e *ears) leave(on *listening, h *hearer) {
+func (e *listeners) leave(on *listening, h *member) {
 	e.mu.Lock()
-	on.hearers = slices.DeleteFunc(on.hearers, func(other *hearer) bool { return other == h })
-	last := len(on.hearers) == 0
+	on.members = slices.DeleteFunc(on.members, func(other *member) bool { return other == h })
+	last := len(on.members) == 0
 	if last {
 		e.ended(on)
 		on.end()
@@ -100,18 +100,18 @@ func (e *ears) leave(on *listening, h *hearer) {
 }
 
 // ended lets the next one listen anew. It is called with mu locked.
-func (e *ears) ended(on *listening) {
+func (e *listeners) ended(on *listening) {
 	if e.now == on {
 		e.now = nil
 	}
 }
 
 // tell calls those who want to hear of a queue, after first; without a queue it calls all.
-func (e *ears) tell(on *listening, queue string, first func()) {
+func (e *listeners) tell(on *listening, queue string, first func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	on.hears = true
-	for _, h := range on.hearers {
+	for _, h := range on.members {
 		if queue == "" || slices.ContainsFunc(h.queues, func(of string) bool { return of == queue || driver.InPattern(of, queue) }) {
 			first()
 			h.heard()
@@ -130,12 +130,12 @@ func (s *store) listen(ctx context.Context, on *listening) error {
 	if err := s.tryHearing(ctx, conn); err != nil {
 		return err
 	}
-	for s.ears.tell(on, "", func() {}); ; {
+	for s.listeners.tell(on, "", func() {}); ; {
 		said, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return translate(err)
 		}
-		s.ears.tell(on, said.Payload, func() { // before a worker looks
+		s.listeners.tell(on, said.Payload, func() { // before a worker looks
 			s.turns.Learn(said.Payload)
 			s.places.Pushed(lane.Lane{Queue: said.Payload, Priority: math.MaxInt16})
 		})

@@ -44,7 +44,7 @@ func NewSQL(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 func open(pool connections, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 	s := &store{
 		pool: pool, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, expiry: &lane.Set{},
-		notifier: newNotifier(config.Schema, config.Prefix), ears: &ears{}, batch: &atomic.Int64{}, checked: &atomic.Bool{},
+		notifier: newNotifier(config.Schema, config.Prefix), listeners: &listeners{}, batch: &atomic.Int64{}, checked: &atomic.Bool{},
 	}
 	s.Database = &sqldb.Database{
 		Dialect: dialect, Schema: config.Schema, Prefix: config.Prefix, DB: poolDB{s}, Tx: s.tx, Within: s.within, Insert: s.pushIn,
@@ -113,7 +113,7 @@ type store struct {
 	pool     connections // nil when bound to a transaction
 
 	notifier *notifier
-	ears     *ears
+	listeners     *listeners
 	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any
 	quiet    bool            // pushes do not notify
 	checked  *atomic.Bool    // the encoding of transactions of database/sql was
