@@ -206,8 +206,9 @@ func (v *visit) countJobs(ctx context.Context, f operator.JobFilter) (total int,
 		return 0, false, err
 	}
 	defer leave()
+	var w windows
 	for begin := time.Now(); ; f.After = f.Until {
-		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
+		if f.Until, err = v.operator.Window(ctx, f.After, w.next(time.Now())); err != nil || f.Until == 0 {
 			return total, true, err
 		}
 		n, err := v.operator.CountJobs(ctx, f, mostCounted-total)
@@ -313,11 +314,11 @@ func (v *visit) step(b *bulk, cursor int64) (stepped, error) {
 	f.After, f.Limit, f.PayloadMax = cursor, rowsOfStep, 1
 	last := true
 	if b.costly {
-		until, err := v.operator.Window(v.ctx(), f.After, window)
+		until, err := v.operator.Window(v.ctx(), f.After, stepWindow)
 		if err != nil || until == 0 {
 			return stepped{Cursor: cursor, Finished: true}, err
 		}
-		f.Until, last = until, until-f.After < window // what is pushed meanwhile is not waited for
+		f.Until, last = until, until-f.After < stepWindow // what is pushed meanwhile is not waited for
 	}
 	found, err := v.operator.Jobs(v.ctx(), f)
 	if err != nil {

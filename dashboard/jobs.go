@@ -13,7 +13,6 @@ import (
 const (
 	rowsOfPage   = 50
 	startOfData  = 600     // characters of a payload that a list reads
-	window       = 100_000 // how many jobs one statement searches without an index
 	searchFor    = 1500 * time.Millisecond
 	longestQuery = 4000
 
@@ -107,8 +106,10 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 		return nil, 0, err
 	}
 	defer leave()
+	var w windows
 	for begin := time.Now(); ; {
-		if f.Until, err = v.operator.Window(ctx, f.After, window); err != nil || f.Until == 0 {
+		size := w.next(time.Now())
+		if f.Until, err = v.operator.Window(ctx, f.After, size); err != nil || f.Until == 0 {
 			return jobs, 0, err
 		}
 		f.Limit = limit - len(jobs)
@@ -119,7 +120,7 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 		if jobs = append(jobs, found...); len(jobs) >= limit {
 			return jobs, 0, nil
 		}
-		if f.Until-f.After < window { // what is pushed meanwhile is not waited for
+		if f.Until-f.After < int64(size) { // what is pushed meanwhile is not waited for
 			return jobs, 0, nil
 		}
 		f.After = f.Until
@@ -127,6 +128,33 @@ func (v *visit) search(ctx context.Context, f operator.JobFilter, limit int) (jo
 			return jobs, f.After, nil
 		}
 	}
+}
+
+// How many jobs one statement searches where no index helps.
+const (
+	leastWindow = 1_000
+	stepWindow  = 25_000 // of a bulk action, whose steps are requests of their own
+	mostWindow  = 100_000
+)
+
+// windows are the parts of a search. Their size follows how fast the database is, so that no statement runs into its time limit.
+type windows struct {
+	size  int
+	began time.Time
+}
+
+// next is the size of the next window.
+func (w *windows) next(now time.Time) int {
+	switch {
+	case w.size == 0:
+		w.size = leastWindow
+	case now.Sub(w.began) < searchFor/10:
+		w.size = min(4*w.size, mostWindow)
+	default:
+		w.size = max(w.size/2, leastWindow)
+	}
+	w.began = now
+	return w.size
 }
 
 // searchPlace waits a while for one of the places of costly searches. Many at once would slow down the workers.
