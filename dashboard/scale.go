@@ -67,7 +67,8 @@ func timeTicks(begin time.Time, step time.Duration, n int) (ticks []tick) {
 		apart = apart.Truncate(24 * time.Hour)
 	}
 	for at := begin.Truncate(max(apart, 1)).Add(apart); span > 0 && at.Sub(begin) <= span; at = at.Add(apart) {
-		ticks = append(ticks, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(begin))/float64(span)), Text: timeText(at, time.Duration(n)*step)})
+		part := 100 * float64(at.Sub(begin)) / float64(span)
+		ticks = append(ticks, tick{At: fmt.Sprintf("%.2f%%", part), Text: timeText(at, time.Duration(n)*step)})
 	}
 	return ticks
 }

@@ -174,10 +174,12 @@ func (p *plans) fillForOperators(t *testing.T) {
 	for i := range 60 {
 		push("job", fmt.Sprint("queue-", i%5), sqlqueue.Priority(i%3), sqlqueue.Delay(time.Duration(i%4/3)*time.Hour))
 	}
-	p.double(t, 11, "INSERT INTO jobs (queue, priority, payload, available_at, created_at) SELECT queue, priority, payload, available_at, created_at FROM jobs")
+	p.double(t, 11, "INSERT INTO jobs (queue, priority, payload, available_at, created_at) "+
+		"SELECT queue, priority, payload, available_at, created_at FROM jobs")
 	p.double(t, 11, `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 		SELECT job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at FROM failed_jobs`)
-	p.double(t, 6, "INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, pushed, done, failed, released FROM job_counts")
+	p.double(t, 6, "INSERT INTO job_counts (minute, queue, pushed, done, failed, released) "+
+		"SELECT minute, queue, pushed, done, failed, released FROM job_counts")
 	p.double(t, 6, `INSERT INTO job_errors (job_id, queue, name, attempt, outcome, error, stack, worker, took_ms, at)
 		SELECT job_id + 1000, queue, name, attempt, outcome, error, stack, worker, took_ms, at FROM job_errors`)
 	if n := len(reserve("w-2", 20)); n != 20 {
