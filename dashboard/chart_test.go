@@ -69,6 +69,17 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestAgo: what has ended after the page's clock was read is not to come.
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	p := &page{Now: now, v: &visit{Dashboard: &Dashboard{config: Config{Refresh: 2 * time.Second}}, language: languages[0]}}
+	for at, want := range map[time.Duration]string{2 * time.Second: "now", 3 * time.Second: "in 3s", -3 * time.Second: "3s ago"} {
+		if got := p.Ago(now.Add(at)); got != want {
+			t.Errorf("%v from now is %q, want %q", at, got, want)
+		}
+	}
+}
+
 func TestQueriesCanBeReadBack(t *testing.T) {
 	for _, value := range []string{"a", "a b", `"`, `\`, `a"b\c d`, "queue:x", "日本", `\"`, "a\tb"} {
 		all, err := terms(joined("queue", value, "name", "", "error", value))

@@ -32,6 +32,7 @@ func TestDone(t *testing.T) {
 	if err := worker.New(s.q, mux, worker.Config{Queues: []string{"reports"}, StopWhenEmpty: true}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.hasNot(s.get("/done"), `class="pager"`)
 	for _, path := range []string{"/done", "/done?queue=reports", "/done?name=report", fmt.Sprint("/jobs/", id)} {
 		page := s.get(path)
 		s.has(page, "report", "&lt;b&gt;report&lt;/b&gt;")

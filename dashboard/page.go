@@ -103,8 +103,13 @@ func (p *page) Places() (all []place, err error) {
 	return all, nil
 }
 
-// Ago writes a time relative to the database's clock.
-func (p *page) Ago(t time.Time) string { return p.v.relative(t, p.Now) }
+// Ago writes a time relative to the database's clock, which was read up to a refresh ago: what has happened since is now, and not to come.
+func (p *page) Ago(t time.Time) string {
+	if t.After(p.Now) && t.Sub(p.Now) <= p.v.config.Refresh {
+		t = p.Now
+	}
+	return p.v.relative(t, p.Now)
+}
 
 // Age is the time since then.
 func (p *page) Age(t time.Time) string {

@@ -293,15 +293,17 @@ func TestChinese(t *testing.T) {
 		b.open(root + "jobs?q=queue:mail")
 		b.shows("任务")
 		b.until(`document.documentElement.lang === "zh"`)
-		b.look("light", looks[0].width) // every page is longest where it is narrow
+		_, undo := s.finish()
+		b.look(looks[0]) // every page is longest where it is narrow
 		for _, path := range []string{
 			"", "queue?name=tenants", "jobs/8", "failed", "errors", "workers", "schedules/new?when=@daily", "batches/1", "subscriptions", "settings",
-			"bulk/cancel?q=queue:mail",
+			"bulk/cancel?q=queue:mail", "names", "names/show?queue=mail&name=send_invoice", "done", "activity", undo,
 		} {
 			b.open(root + path)
 			b.accessible("/" + path + " in Chinese")
+			b.show(path, looks[0], "zh")
 		}
-		b.look("dark", 1280)
+		b.look(looks[1])
 		b.open(root + "workers")
 		b.shows("前") // so long ago
 		b.open(root)
