@@ -302,6 +302,12 @@ func TestChinese(t *testing.T) {
 			b.open(root + path)
 			b.accessible("/" + path + " in Chinese")
 			b.show(path, looks[0], "zh")
+			if !is[bool](b, `((nav) => [...nav.querySelectorAll("[aria-current]")].every((e) => {
+				const at = e.getBoundingClientRect(), all = nav.getBoundingClientRect();
+				return at.left >= all.left && at.right <= all.right;
+			}))(document.querySelector("nav.main"))`) {
+				t.Errorf("/%s: where one is does not show in the navigation", path)
+			}
 		}
 		b.look(looks[1])
 		b.open(root + "workers")

@@ -72,7 +72,11 @@ func newSite(t *testing.T, dsn string, dialect migrations.Dialect) *site {
 	t.Cleanup(func() { _ = db.Close() })
 	migrate(t, db.DB, dialect)
 	s := &site{t: t, q: db.Queue, db: db.DB, o: operator.New(db.Queue), server: dialect != migrations.SQLite}
-	s.url = serve(t, s.handler(dashboard.Config{Name: "shop", Colour: "purple"}))
+	s.url = serve(t, s.handler(dashboard.Config{Name: "shop", Colour: "purple", Views: []dashboard.View{
+		{Name: "Mail to come", Page: "jobs", Query: "queue:mail state:delayed"}, {Name: "Exports", Page: "jobs", Query: "queue:exports"},
+		{Name: "Newsletters that workers run", Page: "jobs", Query: "name:send_newsletter state:reserved"},
+		{Name: "No space", Page: "failed", Query: `error:"disk full"`},
+	}}))
 	return s
 }
 
