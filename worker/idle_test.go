@@ -260,5 +260,14 @@ func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
 		w.Resume()
 		pass(time.Second)
 		ran.want(t, "1", "2", "3")
+
+		tidied[1].Store(0)
+		for range 300 {
+			b.push()
+			pass(2 * time.Second)
+		}
+		if n := tidied[1].Load(); n < 9 || n > 11 {
+			t.Errorf("a busy worker has had old counts deleted %d times in 10 minutes, want 10", n)
+		}
 	})
 }
