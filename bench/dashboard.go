@@ -29,8 +29,8 @@ const (
 	mostCPU     = 40 * time.Millisecond // of the database, for a refresh
 )
 
-// pages measures what each page of the dashboard, and its refresh, cost beside many jobs. A page is first asked of a dashboard that has read
-// nothing before, and then renews itself as in a browser.
+// pages measures what each page of the dashboard, and its refresh, cost beside many jobs. A page is first asked of a dashboard that has
+// read nothing before, and then renews itself as in a browser.
 func pages(ctx context.Context, h *host, rows, rounds int, refresh time.Duration, out io.Writer) (err error) {
 	st, opened, err := h.openOwn(ctx)
 	if err != nil {
@@ -46,7 +46,8 @@ func pages(ctx context.Context, h *host, rows, rounds int, refresh time.Duration
 	log.Printf("the tables were filled in %v", time.Since(began).Round(time.Second))
 
 	_, _ = fmt.Fprintf(out, "## %s\n\n%s jobs, %s failed jobs, %s.\n", h.engine, whole(rows), whole(rows/5), counted)
-	_, _ = fmt.Fprintf(out, "Each page was opened %d times with nothing read before, and then renewed %d times, every %v.\n", rounds, rounds, refresh)
+	_, _ = fmt.Fprintf(out, "Each page was opened %d times with nothing read before, and then renewed %d times, every %v.\n",
+		rounds, rounds, refresh)
 	_, _ = fmt.Fprintf(out, "Times: median and worst, until the answer is complete. CPU: of the %s, for one request.\n\n", p.whose())
 	for _, line := range describe(ctx, h.admin, h.engine) {
 		_, _ = fmt.Fprintf(out, "- %s\n", line)

@@ -74,7 +74,8 @@ func TestEveryPage(t *testing.T) {
 			sqlqueue.Then(sqlqueue.Chain(sqlqueue.Named("pack", 1), sqlqueue.Named("ship", 2))), sqlqueue.Catch(sqlqueue.Named("apologize", 3)))
 		finished, undo := s.finish()
 		for _, path := range []string{
-			"done", "done?queue=reports", fmt.Sprintf("jobs/%d", finished), undo, "?said=cancelled&n=3&undo=" + strings.TrimPrefix(undo, "bulk/restore?q="),
+			"done", "done?queue=reports", fmt.Sprintf("jobs/%d", finished), undo,
+			"?said=cancelled&n=3&undo=" + strings.TrimPrefix(undo, "bulk/restore?q="),
 			"", "?range=24h", "queue?name=mail", "queue?name=exports", "jobs", "jobs?q=state:delayed", "jobs?q=nonsense",
 			fmt.Sprintf("jobs/%d", id), "failed", "failed?q=queue:images", "failed/1", "workers", "push", fmt.Sprintf("push?job=%d", id),
 			"batches", "batches/1", "errors", "errors/1", "activity",

@@ -27,8 +27,8 @@ const sentForName = 1000
 // nameColumns are two columns, of which one has the name, or the payload that has it, and the other is NULL.
 func (t *tables) nameColumns() string {
 	short := fmt.Sprintf("length(%s) <= %d", cmp.Or(t.Dialect.Payload, "payload"), sentForName)
-	return fmt.Sprintf("CASE WHEN %[1]s THEN NULL WHEN %[2]s THEN %[3]s END, CASE WHEN %[1]s THEN payload WHEN %[2]s THEN NULL ELSE payload END",
-		short, t.Dialect.Plain, t.Dialect.Name)
+	return fmt.Sprintf("CASE WHEN %[1]s THEN NULL WHEN %[2]s THEN %[3]s END, "+
+		"CASE WHEN %[1]s THEN payload WHEN %[2]s THEN NULL ELSE payload END", short, t.Dialect.Plain, t.Dialect.Name)
 }
 
 // isNamed reports whether a row that passed whereName has the name. Doubtful is the column of that name, or the whole payload.
