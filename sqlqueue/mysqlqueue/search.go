@@ -70,7 +70,11 @@ func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged, ful
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
 	}
 	if x.Limit > 0 {
-		s.known.lanes.Reserved(f.scan, x.Limit, answer, f.took)
+		limit := x.Limit
+		if full {
+			limit = len(answer.Reserved)
+		}
+		s.known.lanes.Reserved(f.scan, limit, answer, f.took)
 	}
 	s.known.places.Exchanged(&f.part, &x, answer, full, time.Now())
 }
