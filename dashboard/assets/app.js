@@ -2,9 +2,11 @@
 (() => {
   const $ = (s, e = document) => e.querySelector(s), root = document.documentElement;
   const policy = window.trustedTypes?.createPolicy("sqlqueue", { createHTML: (s) => s }) ?? { createHTML: (s) => s };
-  for (const at of document.querySelectorAll("nav.main [aria-current]")) { // where it is narrow, it may be out of sight
-    at.parentNode.scrollLeft = at.offsetLeft - at.parentNode.offsetLeft - 40;
-  }
+  const showPlace = () => { // where it is narrow, it may be out of sight
+    for (const at of document.querySelectorAll("nav.main [aria-current]")) at.parentNode.scrollLeft = at.offsetLeft - at.parentNode.offsetLeft - 40;
+  };
+  showPlace();
+  for (const when of ["load", "resize"]) addEventListener(when, showPlace);
 
   // morph makes an element what another is, and keeps what need not change: nodes, focus, selection, what is open.
   function morph(old, now) {
