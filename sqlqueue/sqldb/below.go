@@ -63,17 +63,18 @@ func (s *Statement) within(level string) string {
 	return " AND queue < " + s.Arg(strings.TrimSuffix(level, "/")+"0") // 0 comes after /
 }
 
-// NewestBelow returns the queues that begin with a level (empty: all) among the newest thousand jobs.
-func (d *Database) NewestBelow(ctx context.Context, level string) ([]string, error) {
+// NewestBelow returns the queues that begin with a level (empty: all) among the newest thousand jobs, each with the id of its newest.
+func (d *Database) NewestBelow(ctx context.Context, level string) (map[string]int64, error) {
 	const newest = 1000
-	s := d.Statement("SELECT DISTINCT queue FROM (SELECT queue FROM %s%s ORDER BY id DESC LIMIT %d) AS newest WHERE ",
+	s := d.Statement("SELECT queue, max(id) FROM (SELECT queue, id FROM %s%s ORDER BY id DESC LIMIT %d) AS newest WHERE ",
 		d.Table("jobs"), d.Dialect.ByID, newest)
-	s.Add("queue > %s%s", s.Arg(level), s.within(level))
-	var found []string
+	s.Add("queue > %s%s GROUP BY queue", s.Arg(level), s.within(level))
+	found := map[string]int64{}
 	err := s.Each(ctx, d.DB, func(scan func(...any) error) error {
 		var queue any
-		err := scan(&queue)
-		found = append(found, words(queue))
+		var id int64
+		err := scan(&queue, &id)
+		found[words(queue)] = id
 		return err
 	})
 	return found, err

@@ -4,6 +4,7 @@ package turn
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,12 +16,14 @@ import (
 )
 
 const (
-	quantum   = 10                    // jobs that a queue gives in a turn at least
-	leastOpen = 20                    // queues that an exchange asks, if there are so many
-	mostOpen  = 200                   // queues that an exchange asks at most
-	firstIdle = 20 * time.Millisecond // how long a queue rests that had no job to give, and twice as long each time
-	mostIdle  = time.Second
-	keep      = time.Minute // how long a queue is remembered that has no job to give
+	quantum   = 10                     // jobs that a queue gives in a turn at least
+	leastOpen = 20                     // queues that an exchange asks, if there are so many
+	mostOpen  = 200                    // queues that an exchange asks at most
+	firstIdle = 20 * time.Millisecond  // how long a queue rests that had no job to give, and twice as long each time
+	mostIdle  = time.Second            // how long it rests at most
+	idleEach  = 500 * time.Microsecond // or as long as this for each queue of the pattern, so that many do not cost more and more,
+	idleMany  = 5 * time.Second        // but no longer than this
+	keep      = time.Minute            // how long a queue is remembered that has no job to give
 )
 
 // Turns remembers whose turn it is. The zero value knows no queue. It is safe for concurrent use.
@@ -35,6 +38,7 @@ type line struct {
 	queues []string
 	state  map[string]*state
 	after  string    // where the search for queues goes on
+	newest int64     // the id of the newest job that was seen
 	looked time.Time // when a part of it was made last
 	whole  bool      // it has come to the end at least once
 }
@@ -51,8 +55,7 @@ func (t *Turns) Learn(queue string) {
 	defer t.mu.Unlock()
 	for pattern, l := range t.lines {
 		if driver.InPattern(pattern, queue) {
-			l.add(queue, time.Now())
-			l.state[queue].openAt, l.state[queue].idle = time.Time{}, 0
+			l.open(queue, time.Now())
 		}
 	}
 }
@@ -64,6 +67,17 @@ func (l *line) add(queue string, now time.Time) {
 	}
 	l.state[queue] = &state{gave: now}
 	l.queues = append(l.queues, queue)
+}
+
+// open adds a queue, or ends its rest.
+func (l *line) open(queue string, now time.Time) {
+	l.add(queue, now)
+	l.state[queue].openAt, l.state[queue].idle = time.Time{}, 0
+}
+
+// rest is how long a queue rests at most that has no job to give. A queue in which a new job is seen rests no longer.
+func (l *line) rest() time.Duration {
+	return max(mostIdle, min(time.Duration(len(l.queues))*idleEach, idleMany))
 }
 
 // find looks for queues of the pattern that other processes push to: among the newest jobs, and in a part of all. With all it goes to the
@@ -87,10 +101,11 @@ func (t *Turns) find(ctx context.Context, d *sqldb.Database, pattern string, all
 	if !due {
 		return nil
 	}
-	found, err := d.NewestBelow(ctx, driver.Level(pattern))
+	newest, err := d.NewestBelow(ctx, driver.Level(pattern))
 	if err != nil {
 		return err
 	}
+	var found []string
 	ended := false
 	for !ended {
 		part, err := d.QueuesBelow(ctx, driver.Level(pattern), after)
@@ -110,6 +125,14 @@ func (t *Turns) find(ctx context.Context, d *sqldb.Database, pattern string, all
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.after, l.looked, l.whole = after, now, l.whole || ended
+	seen := l.newest
+	for _, queue := range slices.Sorted(maps.Keys(newest)) {
+		if l.newest = max(l.newest, newest[queue]); newest[queue] > seen {
+			l.open(queue, now)
+		} else {
+			l.add(queue, now)
+		}
+	}
 	for _, queue := range found {
 		l.add(queue, now)
 	}
@@ -239,7 +262,7 @@ func (p *Plan) Done(answer *driver.Exchanged) {
 			case p.held[queue] == 0 && now.Sub(s.gave) > keep:
 				delete(l.state, queue)
 			default:
-				s.idle = min(max(2*s.idle, firstIdle), mostIdle)
+				s.idle = min(max(2*s.idle, firstIdle), l.rest())
 				rest := s.idle
 				if p.held[queue] > 0 {
 					rest = min(p.held[queue], mostIdle)
