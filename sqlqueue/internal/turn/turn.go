@@ -75,7 +75,19 @@ func (l *line) open(queue string, now time.Time) {
 	l.state[queue].openAt, l.state[queue].idle = time.Time{}, 0
 }
 
-// rest is how long a queue rests at most that has no job to give. A queue in which a new job is seen rests no longer.
+// see takes in the queues of the newest jobs, with the ids of these. One that has a new job rests no longer.
+func (l *line) see(newest map[string]int64, now time.Time) {
+	seen := l.newest
+	for _, queue := range slices.Sorted(maps.Keys(newest)) {
+		if l.newest = max(l.newest, newest[queue]); newest[queue] > seen {
+			l.open(queue, now)
+		} else {
+			l.add(queue, now)
+		}
+	}
+}
+
+// rest is how long a queue rests at most that has no job to give.
 func (l *line) rest() time.Duration {
 	return max(mostIdle, min(time.Duration(len(l.queues))*idleEach, idleMany))
 }
@@ -125,14 +137,7 @@ func (t *Turns) find(ctx context.Context, d *sqldb.Database, pattern string, all
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.after, l.looked, l.whole = after, now, l.whole || ended
-	seen := l.newest
-	for _, queue := range slices.Sorted(maps.Keys(newest)) {
-		if l.newest = max(l.newest, newest[queue]); newest[queue] > seen {
-			l.open(queue, now)
-		} else {
-			l.add(queue, now)
-		}
-	}
+	l.see(newest, now)
 	for _, queue := range found {
 		l.add(queue, now)
 	}
