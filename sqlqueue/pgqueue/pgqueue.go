@@ -112,12 +112,12 @@ type store struct {
 	expiry   *lane.Set   // with the lane Expiring
 	pool     connections // nil when bound to a transaction
 
-	notifier *notifier
-	listeners     *listeners
-	batch    *atomic.Int64   // how many jobs were reserved by the last exchange that found any
-	quiet    bool            // pushes do not notify
-	checked  *atomic.Bool    // the encoding of transactions of database/sql was
-	notified map[string]bool // if bound: the queues of which the transaction has notified
+	notifier  *notifier
+	listeners *listeners
+	batch     *atomic.Int64   // how many jobs were reserved by the last exchange that found any
+	quiet     bool            // pushes do not notify
+	checked   *atomic.Bool    // the encoding of transactions of database/sql was
+	notified  map[string]bool // if bound: the queues of which the transaction has notified
 }
 
 // SQL implements sqldb.Store.
