@@ -24,20 +24,20 @@ tests:
 	cd integration && go build -o .bin/tests ./cmd/tests
 
 .PHONY: test
-test: tests ## vet and test everything, on every database engine: 12 minutes
+test: tests ## vet and test everything, on every database engine: 17 minutes
 	@$(TESTS)
 
 .PHONY: unit
-unit: ## vet and test the library alone, which needs no server: 4 minutes
+unit: ## vet and test the library alone, which needs no server: 5 minutes
 	go vet ./...
 	go test $(RACE) -count=$(COUNT) -timeout=4h ./...
 
 .PHONY: integration
-integration: tests ## vet and test on real servers: 6 minutes
+integration: tests ## vet and test on real servers: 9 minutes
 	@$(TESTS) integration
 
 .PHONY: browser
-browser: tests ## the dashboard in a real browser, on every database engine: 2 minutes
+browser: tests ## the dashboard in a real browser, on every database engine: 3 minutes
 	@$(TESTS) browser
 
 .PHONY: orms
