@@ -106,11 +106,12 @@ const plain = `LENGTH(payload) - LENGTH(REPLACE(payload, '"job"', ` + emptyText 
 	` AND INSTR(payload, X'5C75303036') = 0` +
 	` AND INSTR(payload, X'5C7530303030') = 0 AND INSTR(payload, X'5C7564') = 0 AND INSTR(payload, X'5C7544') = 0`
 
-// field is sqldb.Dialect.Field. Of members of the same name MariaDB's JSON_EXTRACT takes the first, and JSON_TABLE lists all.
+// field is sqldb.Dialect.Field. Of members of the same name MariaDB's JSON_EXTRACT takes the first, and JSON_TABLE lists all: on MySQL with
+// NULL for a null.
 func field(arg func(any) string, keys []string) string {
 	path := sqldb.JSONPath(keys)
 	return "JSON_UNQUOTE(CASE WHEN " + sqldb.Repeated(arg, "payload", emptyText, keys) +
-		" THEN (SELECT v FROM JSON_TABLE(payload, '" + strings.ReplaceAll(path, "'", "''") +
+		" THEN (SELECT COALESCE(v, 'null') FROM JSON_TABLE(payload, '" + strings.ReplaceAll(path, "'", "''") +
 		"' COLUMNS (n FOR ORDINALITY, v JSON PATH '$')) AS members ORDER BY n DESC LIMIT 1)" +
 		" ELSE JSON_EXTRACT(payload, " + arg(path) + ") END)"
 }
