@@ -51,12 +51,16 @@ func TestIdleWorker(t *testing.T) {
 			all += n
 		}
 		perSecond, callsPerSecond := float64(all)/lasts.Seconds(), float64(calls)/lasts.Seconds()
-		t.Logf("%.1f statements a second in %.1f calls, %d different ones", perSecond, callsPerSecond, len(by))
+		different := map[string]bool{} // but for the columns that an exchange asks for now and then
+		for statement := range by {
+			different[statement[:min(len(statement), 100)]] = true
+		}
+		t.Logf("%.1f statements a second in %.1f calls, %d different ones", perSecond, callsPerSecond, len(different))
 		want := map[string]struct {
 			different               int
 			statements, callsSecond float64
-		}{"postgres": {9, 5, 2.4}, "mariadb": {12, 5, 5}, "mysql": {12, 5, 5}}[s.Engine]
-		if len(by) > want.different || perSecond > want.statements || callsPerSecond > want.callsSecond {
+		}{"postgres": {9, 5, 2.4}, "mariadb": {9, 5, 5}, "mysql": {9, 5, 5}}[s.Engine]
+		if len(different) > want.different || perSecond > want.statements || callsPerSecond > want.callsSecond {
 			for _, statement := range slices.Sorted(maps.Keys(by)) {
 				t.Logf("%d times %s", by[statement], statement)
 			}

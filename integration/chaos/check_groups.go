@@ -69,7 +69,8 @@ func (c *checker) checkFollower(token string, ran, there bool) {
 	}
 }
 
-// checkLimits checks runs whose ends were written: a run that ends with a lost reservation may overlap with others.
+// checkLimits checks runs whose ends were written: a run that ends with a lost reservation may overlap with others. So may a transfer, which
+// gives its place back when it commits, and returns when the answer has come.
 func (c *checker) checkLimits(events []Event) {
 	type run struct {
 		token   string
@@ -86,7 +87,9 @@ func (c *checker) checkLimits(events []Event) {
 				rated, last = rated+1, e.At
 			}
 		case Returned:
-			returned[of] = e.At
+			if e.Kind != Transfer {
+				returned[of] = e.At
+			}
 		case Done, Released, Failed:
 			settled[of] = true
 		}
