@@ -12,7 +12,7 @@ import (
 
 const (
 	rowsOfPage   = 50
-	startOfData  = 600     // characters of a payload that a list reads
+	startOfData  = 600 // characters of a payload that a list reads
 	searchFor    = 1500 * time.Millisecond
 	longestQuery = 4000
 
