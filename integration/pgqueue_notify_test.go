@@ -115,21 +115,9 @@ func TestPostgresNotify(t *testing.T) {
 // TestPostgresListensOnce: all that listen by one Queue share a connection, which lasts as long as any of them listens.
 func TestPostgresListensOnce(t *testing.T) {
 	t.Parallel()
-	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		if s.Engine != "postgres" {
-			t.Skip("LISTEN is PostgreSQL's")
-		}
+	eachPostgres(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
-		pool, err := pgxpool.New(t.Context(), dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pool.Close()
-		q, err := pgqueue.New(pool, sqlqueue.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		db := s.Open(t, dsn)
+		q, db := postgresQueue(t, s, dsn), s.Open(t, dsn)
 		listens := func(end bool) (n int) {
 			t.Helper()
 			query := "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"

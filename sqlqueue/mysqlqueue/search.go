@@ -70,11 +70,7 @@ func (s *store) mark(f *search, x driver.Exchange, answer *driver.Exchanged, ful
 		s.known.expiry.Released(f.expiry, x.Expired, f.left, answer.Now, f.expiryTook)
 	}
 	if x.Limit > 0 {
-		limit := x.Limit
-		if full {
-			limit = len(answer.Reserved)
-		}
-		s.known.lanes.Reserved(f.scan, limit, answer, f.took)
+		s.known.lanes.Reserved(f.scan, lane.Limit(&x, answer, full), answer, f.took)
 	}
 	s.known.places.Exchanged(&f.part, &x, answer, full, time.Now())
 }

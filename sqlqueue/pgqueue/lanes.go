@@ -191,10 +191,7 @@ func (c *exchange) mark(scan, expiry time.Duration) {
 		c.store.expiry.Slow(c.expiry, took-expiry)
 	}
 	if c.x.Limit > 0 {
-		limit := c.x.Limit
-		if c.cut {
-			limit = len(c.answer.Reserved)
-		}
+		limit := lane.Limit(&c.x, &c.answer, c.cut)
 		c.answer.Everything = c.all && len(c.answer.Reserved) < limit
 		c.store.lanes.Reserved(c.scan, limit, &c.answer, scan)
 		c.store.lanes.Slow(c.scan, took-scan)

@@ -72,9 +72,13 @@ func (p *Places) Exchanged(part *Part, x *driver.Exchange, answer *driver.Exchan
 	if x.Limit <= 0 {
 		return
 	}
-	limit := x.Limit
+	p.asked(part, Limit(x, answer, full), answer, now)
+}
+
+// Limit is how many jobs an exchange could reserve. Full says that it has left jobs because of Exchange.Bytes.
+func Limit(x *driver.Exchange, answer *driver.Exchanged, full bool) int {
 	if full {
-		limit = len(answer.Reserved)
+		return len(answer.Reserved)
 	}
-	p.asked(part, limit, answer, now)
+	return x.Limit
 }

@@ -119,7 +119,6 @@ func (r *rules) permits(ctx context.Context, d *sqldb.Database, p *Plan) error {
 		r.after = last
 		r.mu.Unlock()
 	}
-	slices.Sort(missing)
 	if err := d.MakePermits(ctx, missing); err != nil {
 		return err
 	}
