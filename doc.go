@@ -9,8 +9,8 @@
 //   - [github.com/sqlqueue/sqlqueue/worker]: runs jobs
 //   - [github.com/sqlqueue/sqlqueue/migrations]: makes the tables
 //   - [github.com/sqlqueue/sqlqueue/sqlqueue/sqlqueuetest]: for an application's tests
-//   - [github.com/sqlqueue/sqlqueue/sqlqueue/operator], [github.com/sqlqueue/sqlqueue/dashboard] and [github.com/sqlqueue/sqlqueue/cli]: to watch
-//     over queues, in Go, in a browser, on the command line
+//   - [github.com/sqlqueue/sqlqueue/sqlqueue/operator], [github.com/sqlqueue/sqlqueue/dashboard] and [github.com/sqlqueue/sqlqueue/cli]: to
+//     watch over queues, in Go, in a browser, on the command line
 //   - [github.com/sqlqueue/sqlqueue/promqueue] and [github.com/sqlqueue/sqlqueue/otelqueue]: metrics and traces
 //
 // Begin with the README, or with the example of package worker.

@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var small = []string{"drain", "drain-defaults", "enqueue-8", "mixed-8", "processes-8", "latency-100", "held-expire", "delayed-500", "failed-100"}
+var small = []string{
+	"drain", "drain-defaults", "enqueue-8", "mixed-8", "processes-8", "latency-100", "held-expire", "delayed-500", "failed-100",
+}
 
 // eachEngine runs a test on every engine.
 func eachEngine(t *testing.T, test func(t *testing.T, engine string, h *host)) {
@@ -149,7 +151,8 @@ func TestChart(t *testing.T) {
 		}
 	}
 	for text, n := range map[string]int{
-		`class="ours" x="215" y="89" width="340.0"`: 1, `class="peer" x="215" y="109" width="170.0"`: 1, "<path": 1, ">400<": 1, "Drain &lt;all&gt;": 1, "River": 0, "Latency": 0,
+		`class="ours" x="215" y="89" width="340.0"`: 1, `class="peer" x="215" y="109" width="170.0"`: 1,
+		"<path": 1, ">400<": 1, "Drain &lt;all&gt;": 1, "River": 0, "Latency": 0,
 	} {
 		if got := strings.Count(svg.String(), text); got != n {
 			t.Errorf("%s is there %d times, want %d:\n%s", text, got, n, &svg)

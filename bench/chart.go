@@ -46,13 +46,15 @@ func (r report) chart(w io.Writer) {
 	y := chartMargin + 10
 	text(&b, chartMargin, y, "title", "Jobs a second on "+products[r.Engine])
 	y += 18
-	text(&b, chartMargin, y, "small", fmt.Sprintf("Rounds: %d; medians, and ranges as lines. The bare loop is SQL written by hand, without a queue around it.", r.Rounds))
+	text(&b, chartMargin, y, "small",
+		fmt.Sprintf("Rounds: %d; medians, and ranges as lines. The bare loop is SQL written by hand, without a queue around it.", r.Rounds))
 	for _, s := range r.Sections {
 		if s.inChart() {
 			y = s.bars(&b, y+30)
 		}
 	}
-	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-label="Jobs a second">
+	fmt.Fprintf(w,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-label="Jobs a second">
 <style>%[3]s</style>
 <rect class="page" width="100%%" height="100%%"/>
 %[4]s</svg>
@@ -88,7 +90,8 @@ func (s section) bars(b *strings.Builder, y int) int {
 		v := spreadOf(m.Results, rate)
 		at := func(rate float64) float64 { return chartLeft + rate*scale }
 		text(b, chartMargin, y+chartBar-6, "", m.System)
-		fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d"/>`+"\n", barClass(m.System), chartLeft, y+3, v.median*scale, chartBar-5)
+		fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d"/>`+"\n",
+			barClass(m.System), chartLeft, y+3, v.median*scale, chartBar-5)
 		if v.low < v.high {
 			middle := y + chartBar/2
 			fmt.Fprintf(b, `<path class="range" d="M%.1f %dH%.1f"/>`+"\n", at(v.low), middle, at(v.high))

@@ -53,7 +53,8 @@ func pages(ctx context.Context, h *host, rows, rounds int, refresh time.Duration
 		_, _ = fmt.Fprintf(out, "- %s\n", line)
 	}
 	_, _ = fmt.Fprintf(out, "\n| page | first: KB | ms | CPU ms | refresh: KB | ms | CPU ms |\n|---|--:|--:|--:|--:|--:|--:|\n")
-	_, _ = fmt.Fprintf(out, "| *target* | %s | %d | | %s | %d | %d |\n", kilobytes(mostFirst), mostTime.Milliseconds(), kilobytes(mostRefresh),
+	_, _ = fmt.Fprintf(out, "| *target* | %s | %d | | %s | %d | %d |\n",
+		kilobytes(mostFirst), mostTime.Milliseconds(), kilobytes(mostRefresh),
 		mostTime.Milliseconds(), mostCPU.Milliseconds())
 	addresses, err := p.addresses(ctx)
 	if err != nil {
@@ -92,7 +93,8 @@ func (p *paging) fill(ctx context.Context, rows int) (counted string, err error)
 	finished, failures, minutes := rows/5, min(rows/5, 200_000), min(48*60, rows/queues)
 	if err := f.fill(ctx, `INSERT INTO job_finished
 	(job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, finished_at, keep_until)
-SELECT 1000000000 + n, 'queue-' || (n % 5), 'job-' || (n % 7), 0, `+f.payload("")+`, 1, 'done', 'worker', `+f.spread(finished)+`, `+f.spread(finished)+`,
+SELECT 1000000000 + n, 'queue-' || (n % 5), 'job-' || (n % 7), 0, `+f.payload("")+`, 1, 'done', 'worker', `+f.spread(finished)+`, `+
+		f.spread(finished)+`,
 	`+f.spread(finished)+`, `+f.at("n - 172800000000")+` FROM `, finished); err != nil {
 		return "", err
 	}
@@ -142,7 +144,9 @@ SELECT 1, `+f.at("n * 60000000")+`, '', n, 1, 1, 1, 1 FROM `, minutes); err != n
 // ran is what a worker counts by name in a minute.
 func ran(minute time.Time, names int) (all []*driver.NameCount) {
 	for i := range names {
-		c := &driver.NameCount{Minute: minute, Queue: fmt.Sprint("queue-", i%5), Name: fmt.Sprint("job-", i), Done: 8, Failed: 1, Released: 1}
+		c := &driver.NameCount{
+			Minute: minute, Queue: fmt.Sprint("queue-", i%5), Name: fmt.Sprint("job-", i), Done: 8, Failed: 1, Released: 1,
+		}
 		for k := range 10 {
 			c.Run.Add(time.Duration(i*k+1) * time.Millisecond)
 			c.Wait.Add(time.Duration(k+1) * time.Millisecond)
@@ -193,10 +197,10 @@ func (p *paging) addresses(ctx context.Context) ([]string, error) {
 	}
 	return []string{
 		"", "?range=48h", "queue?name=queue-1", "jobs", "jobs?q=queue:queue-1", fmt.Sprint("jobs/", jobs[0].ID),
-		"failed", "failed?q=queue:queue-1", fmt.Sprint("failed/", failed[0].ID), "errors", "errors?range=7d", fmt.Sprint("errors/", errs[0].ID),
-		"names", "names?range=24h", "names/show?queue=queue-1&name=job-1&range=24h", "done", "done?queue=queue-1",
-		fmt.Sprint("jobs/", finished[0].ID), "workers", "schedules", "batches", fmt.Sprint("batches/", batches[0].ID), "subscriptions",
-		"activity", "push", "settings",
+		"failed", "failed?q=queue:queue-1", fmt.Sprint("failed/", failed[0].ID), "errors", "errors?range=7d",
+		fmt.Sprint("errors/", errs[0].ID), "names", "names?range=24h", "names/show?queue=queue-1&name=job-1&range=24h", "done",
+		"done?queue=queue-1", fmt.Sprint("jobs/", finished[0].ID), "workers", "schedules", "batches", fmt.Sprint("batches/", batches[0].ID),
+		"subscriptions", "activity", "push", "settings",
 	}, nil
 }
 

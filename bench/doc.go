@@ -9,9 +9,10 @@
 //	go run . -from postgres.json -chart performance.svg   # makes a chart of them
 //
 // Every measurement has a database of its own, new and empty, and processes of its own: a producer and one or more workers, each this
-// program again, or node for the queues of peers/. They are told what to do over a pipe. So a system does not pay for the garbage of the one
-// before, and the CPU time of a client is the process's own. Systems take turns within a round, and begin with another in the next.
+// program again, or node for the queues of peers/. They are told what to do over a pipe. So a system does not pay for the garbage of the
+// one before, and the CPU time of a client is the process's own. Systems take turns within a round, and begin with another in the next.
 //
 // A file for each system, which system.go lists with their settings. workload.go has what is measured, meter.go how, report.go what is
-// printed, with a table of all in summary.go, chart.go what is drawn. operate.go, groups.go and dashboard.go are by themselves.
+// printed, with a table of all in summary.go, chart.go what is drawn. operate.go, groups.go with its scene.go, and dashboard.go are by
+// themselves.
 package main

@@ -30,7 +30,9 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.engine, "engine", postgres, "postgres, mariadb or sqlite")
-	flag.StringVar(&o.dsn, "dsn", "", "address of the server, postgres:// or mysql://user:password@host:port/db, of a user who may create databases; sqlite: a directory (default: a private server, or a new directory)")
+	flag.StringVar(&o.dsn, "dsn", "",
+		"address of the server, postgres:// or mysql://user:password@host:port/db, of a user who may create databases; sqlite: "+
+			"a directory (default: a private server, or a new directory)")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured")
 	flag.IntVar(&o.size.jobs, "jobs", 100_000, "jobs to drain")
 	flag.Float64Var(&o.size.seconds, "seconds", 8, "length of mixed; latency takes half, enqueue a quarter of it")
@@ -198,7 +200,8 @@ func measure(ctx context.Context, h *host, chosen []workload, competitors []syst
 					continue
 				}
 				m.Results = append(m.Results, r)
-				log.Printf("round %d  %-18s %-26s %8.0f jobs/s  server %5.1f client %5.1f µs  p50 %.2f p95 %.2f ms", round+1, w.name, s.name, r.Rate, r.ServerCPU, r.ClientCPU, r.P50, r.P95)
+				log.Printf("round %d  %-18s %-26s %8.0f jobs/s  server %5.1f client %5.1f µs  p50 %.2f p95 %.2f ms",
+					round+1, w.name, s.name, r.Rate, r.ServerCPU, r.ClientCPU, r.P50, r.P95)
 			}
 		}
 	}

@@ -110,13 +110,15 @@ func describe(ctx context.Context, db *sql.DB, engine string) (lines []string) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	one, _, _ := strings.Cut(string(load), " ")
 	lines = append(lines,
-		fmt.Sprintf("%s, %d × %s, %s/%s, %s", time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), cpu, runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		fmt.Sprintf("%s, %d × %s, %s/%s, %s",
+			time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), cpu, runtime.GOOS, runtime.GOARCH, runtime.Version()),
 		"load average when it began: "+one)
 
 	switch engine {
 	case postgres:
 		lines = append(lines, settings(ctx, db, `SELECT name, current_setting(name) FROM pg_settings WHERE name IN
-('server_version', 'synchronous_commit', 'fsync', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'wal_compression', 'autovacuum', 'jit') ORDER BY name`))
+('server_version', 'synchronous_commit', 'fsync', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'wal_compression', `+
+			`'autovacuum', 'jit') ORDER BY name`))
 	case mariadb:
 		lines = append(lines, settings(ctx, db, `SHOW VARIABLES WHERE Variable_name IN
 ('version', 'innodb_flush_log_at_trx_commit', 'innodb_buffer_pool_size', 'sync_binlog', 'log_bin', 'innodb_log_file_size')`))

@@ -43,8 +43,9 @@ func operate(ctx context.Context, h *host, size size, rounds int, out io.Writer)
 	}
 	defer remove()
 
-	_, _ = fmt.Fprintf(out, "## %s\n\n%s jobs in 5 queues of 3 priorities, a quarter of them delayed, %d reserved; %s failed jobs with errors of 20 kinds.\n"+
-		"Each operation was done %d times.\n\n", h.engine, whole(size.jobs), size.jobs/reservedEvery, whole(size.beside), rounds)
+	_, _ = fmt.Fprintf(out,
+		"## %s\n\n%s jobs in 5 queues of 3 priorities, a quarter of them delayed, %d reserved; %s failed jobs with errors of 20 kinds.\n"+
+			"Each operation was done %d times.\n\n", h.engine, whole(size.jobs), size.jobs/reservedEvery, whole(size.beside), rounds)
 	for _, line := range describe(ctx, h.admin, h.engine) {
 		_, _ = fmt.Fprintf(out, "- %s\n", line)
 	}
@@ -164,10 +165,12 @@ func fillForOperators(ctx context.Context, st *stage, size size) error {
 	}
 	defer func() { _ = f.conn.Close() }()
 	reserved := `CASE WHEN n % ` + fmt.Sprint(reservedEvery) + ` = 1 THEN `
-	if err := f.fill(ctx, `INSERT INTO jobs (queue, priority, payload, available_at, created_at, reserved, reserved_at, reserved_by, expires_at)
+	if err := f.fill(ctx,
+		`INSERT INTO jobs (queue, priority, payload, available_at, created_at, reserved, reserved_at, reserved_by, expires_at)
 SELECT 'queue-' || (n % 5), n % 3, `+f.payload(`,"user":{"id":' || (n % 1000) || '}`)+`,
 	CASE WHEN n % 4 = 0 THEN `+f.at("n - 86400000000")+` ELSE `+f.spread(size.jobs)+` END, `+f.spread(size.jobs)+`,
-	n % `+fmt.Sprint(reservedEvery)+` = 1, `+reserved+f.at("0")+` END, `+reserved+`'worker-' || n END, `+reserved+f.at("-3600000000")+` END FROM `,
+	n % `+fmt.Sprint(reservedEvery)+` = 1, `+reserved+f.at("0")+` END, `+reserved+`'worker-' || n END, `+reserved+f.at("-3600000000")+
+			` END FROM `,
 		size.jobs); err != nil {
 		return err
 	}
@@ -282,7 +285,10 @@ func libraryOperations(q *sqlqueue.Queue, size size) []operation {
 		{"Queues, exact", queues(0)},
 		{"Counts, 1 h", counts(time.Hour)},
 		{"Counts, 48 h", counts(48 * time.Hour)},
-		{"CountJobs to 100,000, queue, name, older than 1 h", count(operator.JobFilter{Queue: "queue-1", Name: "job-1", OlderThan: time.Hour})},
+		{
+			"CountJobs to 100,000, queue, name, older than 1 h",
+			count(operator.JobFilter{Queue: "queue-1", Name: "job-1", OlderThan: time.Hour}),
+		},
 		{"CountJobs to 100,000, queue, of a name that none has", count(operator.JobFilter{Queue: "queue-1", Name: "none"})},
 		{"Jobs, first page", jobs(operator.JobFilter{})},
 		{"Jobs, a page in the middle", jobs(operator.JobFilter{After: int64(size.jobs / 2)})},
@@ -332,9 +338,10 @@ func commandOperations(q *sqlqueue.Queue, command, engine, dsn string) (all []op
 		dsn = "sqlite:" + dsn
 	}
 	for _, line := range []string{
-		"queues", "queues --json", "stats", "workers", "monitor queue-1 --max 1000000000", "pause --queue queue-4", "resume --queue queue-4",
-		"jobs list", "jobs list --queue queue-3 --state delayed", "jobs list --name job-3", "jobs list --field id=17 --limit 1",
-		"jobs show 4711", "jobs edit 4712 --priority 3", "jobs cancel --queue queue-1 --name job-1 --older-than 47h --dry-run",
+		"queues", "queues --json", "stats", "workers", "monitor queue-1 --max 1000000000 --min-workers 0", "pause --queue queue-4",
+		"resume --queue queue-4", "jobs list", "jobs list --queue queue-3 --state delayed", "jobs list --name job-3",
+		"jobs list --field id=17 --limit 1", "jobs show 4711", "jobs edit 4712 --priority 3",
+		"jobs cancel --queue queue-1 --name job-1 --older-than 47h --dry-run",
 		"failed", "failed --group", "failed --queue queue-1 --name job-1", "failed --error c:*answer", "failed show N",
 		"push job", "retry N", "forget N", "prune-failed --hours 48",
 	} {

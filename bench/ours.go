@@ -26,7 +26,8 @@ const oursLeft = `SELECT count(*) FROM jobs WHERE available_at <= created_at`
 // oursFailed makes failed jobs, from numbers n that a source gives.
 func oursFailed(now, numbers string) string {
 	return `INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
-SELECT n, 'default', 0, '{"job":"job","data":{"t":1,"pad":"` + pad + `"}}', 25, 'smtp: connection refused', '', ` + now + `, ` + now + ` FROM ` + numbers
+SELECT n, 'default', 0, '{"job":"job","data":{"t":1,"pad":"` + pad + `"}}', 25, 'smtp: connection refused', '', ` + now + `, ` + now +
+		` FROM ` + numbers
 }
 
 // ours is sqlqueue, on any database.

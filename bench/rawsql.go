@@ -27,7 +27,8 @@ func openDB(ctx context.Context, engine, dsn string, setup bool) (*sql.DB, error
 	dialect := migrations.MySQL
 	if engine == sqlite {
 		dialect = migrations.SQLite
-		db, err = sql.Open("sqlite", dsn+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
+		db, err = sql.Open("sqlite",
+			dsn+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
 	} else {
 		db, err = openMariaDB(dsn)
 	}
@@ -78,7 +79,8 @@ func (b *bareSQL) Push(ctx context.Context, jobs []args, delay time.Duration) er
 			return err
 		}
 		now := time.Now().UnixMicro()
-		_, err = b.db.ExecContext(ctx, `INSERT INTO jobs (queue, payload, available_at, created_at) SELECT 'default', value, ?, ? FROM json_each(?)`,
+		_, err = b.db.ExecContext(ctx,
+			`INSERT INTO jobs (queue, payload, available_at, created_at) SELECT 'default', value, ?, ? FROM json_each(?)`,
 			now+delay.Microseconds(), now, string(array))
 		return err
 	}

@@ -17,7 +17,8 @@ const riverLeft = `SELECT count(*) FROM river_job WHERE state NOT IN ('completed
 
 const riverFailed = `
 INSERT INTO river_job (args, kind, state, attempt, max_attempts, attempted_at, finalized_at, errors)
-SELECT '{"t":1,"pad":"x"}', 'job', 'discarded', 25, 25, now(), now(), ARRAY['{"error":"smtp: connection refused"}'::jsonb] FROM generate_series(1, %d)`
+SELECT '{"t":1,"pad":"x"}', 'job', 'discarded', 25, 25, now(), now(), ARRAY['{"error":"smtp: connection refused"}'::jsonb] ` +
+	`FROM generate_series(1, %d)`
 
 const riverCooldown = 2 * time.Millisecond
 

@@ -165,12 +165,12 @@ func (s *server) push(ctx context.Context, q request) error {
 func (s *server) pushOne(ctx context.Context, q request, client int) error {
 	var pace <-chan time.Time
 	if q.Rate > 0 {
+		if !wait(ctx, time.Duration(client)*time.Second/time.Duration(q.Rate)) { // one after the other, not all at once
+			return nil
+		}
 		ticker := time.NewTicker(time.Second * time.Duration(q.Clients) / time.Duration(q.Rate))
 		defer ticker.Stop()
 		pace = ticker.C
-		if !wait(ctx, time.Duration(client)*time.Second/time.Duration(q.Rate)) {
-			return nil
-		}
 	}
 	for ctx.Err() == nil {
 		if pace != nil {

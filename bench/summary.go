@@ -19,8 +19,8 @@ func product(system string) string {
 	return name
 }
 
-// summary writes one table: a row for each workload, a column for each product, and how ours compares. Cells are medians with their ranges, of
-// jobs per second, or of p50 and p95 in milliseconds where waiting times were measured.
+// summary writes one table: a row for each workload, a column for each product, and how ours compares. Cells are medians with their ranges,
+// of jobs per second, or of p50 and p95 in milliseconds where waiting times were measured.
 func (r report) summary(w io.Writer) {
 	products := []string{oursName, bareName}
 	for _, s := range r.Sections {

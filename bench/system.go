@@ -54,7 +54,8 @@ func systems() []system {
 			open:   openPostgres(tuned),
 		},
 		{
-			name: "sqlqueue (defaults)", engine: postgres, defaults: true, settings: "zero Config: 10 handlers, a line of log for each job", left: oursLeft,
+			name: "sqlqueue (defaults)", engine: postgres, defaults: true,
+			settings: "zero Config: 10 handlers, a line of log for each job", left: oursLeft,
 			open: openPostgres(byDefault),
 		},
 		{
@@ -62,25 +63,32 @@ func systems() []system {
 			open: openPostgres(expiring), only: "expire",
 		},
 		{
-			name: "bare loop", engine: postgres, settings: "hand-written SQL on sqlqueue's tables: delete 1,000, reserve 1,000, in one pipelined transaction; two loops, each from the time of the newest it has seen", left: oursLeft,
+			name: "bare loop", engine: postgres,
+			settings: "hand-written SQL on sqlqueue's tables: delete 1,000, reserve 1,000, in one pipelined transaction; " +
+				"two loops, each from the time of the newest it has seen",
+			left:   oursLeft,
 			failed: oursFailed("now()", postgresNumbers),
 			open:   openBare, without: []string{"sleep", "latency"}, also: "expire",
 		},
 		{
-			name: "River", engine: postgres, settings: "2,000 workers, FetchCooldown 2 ms on client and worker, InsertManyFast, 20 connections", left: riverLeft,
+			name: "River", engine: postgres,
+			settings: "2,000 workers, FetchCooldown 2 ms on client and worker, InsertManyFast, 20 connections", left: riverLeft,
 			failed: riverFailed,
 			open:   openRiver(2000, riverCooldown),
 		},
 		{
-			name: "River (client's default)", engine: postgres, settings: "FetchCooldown of the client 100 ms: fewer notifications", left: riverLeft,
+			name: "River (client's default)", engine: postgres,
+			settings: "FetchCooldown of the client 100 ms: fewer notifications", left: riverLeft,
 			open: openRiver(2000, 0), only: "enqueue",
 		},
 		{
-			name: "River (defaults)", engine: postgres, defaults: true, settings: "100 workers (its README), the rest as it comes", left: riverLeft,
+			name: "River (defaults)", engine: postgres, defaults: true,
+			settings: "100 workers (its README), the rest as it comes", left: riverLeft,
 			open: openRiver(0, 0),
 		},
 		{
-			name: "gue", engine: postgres, settings: "20 workers, each with a connection, polling every 20 ms", left: `SELECT count(*) FROM gue_jobs WHERE run_at <= clock_timestamp()`,
+			name: "gue", engine: postgres, settings: "20 workers, each with a connection, polling every 20 ms",
+			left: `SELECT count(*) FROM gue_jobs WHERE run_at <= clock_timestamp()`,
 			open: openGue, without: []string{"sleep", "failed"},
 		},
 		{
@@ -89,7 +97,8 @@ func systems() []system {
 			open:   openMySQL(tuned),
 		},
 		{
-			name: "sqlqueue/mariadb (defaults)", engine: mariadb, defaults: true, settings: "zero Config: 10 handlers, a line of log for each job", left: oursLeft,
+			name: "sqlqueue/mariadb (defaults)", engine: mariadb, defaults: true,
+			settings: "zero Config: 10 handlers, a line of log for each job", left: oursLeft,
 			open: openMySQL(byDefault),
 		},
 		{
@@ -97,41 +106,53 @@ func systems() []system {
 			open: openMySQL(expiring), only: "expire",
 		},
 		{
-			name: "bare loop/mariadb", engine: mariadb, settings: "hand-written SQL on sqlqueue's tables: delete 1,000, select 1,000 FOR UPDATE SKIP LOCKED, update them; two loops, each from the time of the newest it has seen", left: oursLeft,
+			name: "bare loop/mariadb", engine: mariadb,
+			settings: "hand-written SQL on sqlqueue's tables: delete 1,000, select 1,000 FOR UPDATE SKIP LOCKED, update them; " +
+				"two loops, each from the time of the newest it has seen",
+			left:   oursLeft,
 			failed: oursFailed("UTC_TIMESTAMP(6)", mariadbNumbers),
 			open:   openBareMySQL, without: []string{"sleep", "latency"}, also: "expire",
 		},
 		{
-			name: "watermill-sql", engine: mariadb, settings: "a log: nothing is deleted; batches of 1,000, polling every 2 ms, without its write for each message; one handler at a time. Not with several producers: of what they push at once it passes over some", left: watermillLeft,
+			name: "watermill-sql", engine: mariadb,
+			settings: "a log: nothing is deleted; batches of 1,000, polling every 2 ms, without its write for each message; " +
+				"one handler at a time. Not with several producers: of what they push at once it passes over some", left: watermillLeft,
 			open: openWatermill(true), without: []string{"sleep", "delayed", "failed", "producers", "latency"},
 		},
 		{
-			name: "watermill-sql (defaults)", engine: mariadb, defaults: true, settings: "as it comes: batches of 100, a write for each message, polling every second", left: watermillLeft,
+			name: "watermill-sql (defaults)", engine: mariadb, defaults: true,
+			settings: "as it comes: batches of 100, a write for each message, polling every second", left: watermillLeft,
 			open: openWatermill(false), without: []string{"latency"},
 		},
 		{
-			name: "sqlqueue/sqlite", engine: sqlite, settings: "Concurrency 1,000; no log; WAL, synchronous NORMAL; modernc.org/sqlite", left: oursLeft,
+			name: "sqlqueue/sqlite", engine: sqlite,
+			settings: "Concurrency 1,000; no log; WAL, synchronous NORMAL; modernc.org/sqlite", left: oursLeft,
 			failed: oursFailed("1", sqliteNumbers),
 			open:   openSQLite(tuned),
 		},
 		{
-			name: "sqlqueue/sqlite (defaults)", engine: sqlite, defaults: true, settings: "zero Config: 10 handlers, a line of log for each job; WAL, synchronous NORMAL; modernc.org/sqlite", left: oursLeft,
+			name: "sqlqueue/sqlite (defaults)", engine: sqlite, defaults: true,
+			settings: "zero Config: 10 handlers, a line of log for each job; WAL, synchronous NORMAL; modernc.org/sqlite", left: oursLeft,
 			open: openSQLite(byDefault),
 		},
 		{
-			name: "bare loop/sqlite", engine: sqlite, settings: "hand-written SQL on sqlqueue's tables: delete 1,000, reserve 1,000 in one transaction", left: oursLeft,
+			name: "bare loop/sqlite", engine: sqlite,
+			settings: "hand-written SQL on sqlqueue's tables: delete 1,000, reserve 1,000 in one transaction", left: oursLeft,
 			failed: oursFailed("1", sqliteNumbers),
 			open:   openBareSQLite, without: []string{"sleep", "latency"},
 		},
 		{
-			name: "goqite", engine: sqlite, settings: "Receive and Delete in a loop, SendTx; one connection; WAL, synchronous NORMAL; modernc.org/sqlite", left: `SELECT count(*) FROM goqite WHERE received > 0 OR timeout <= strftime('%Y-%m-%dT%H:%M:%fZ')`,
-			open: openGoqite, without: []string{"sleep", "failed"},
+			name: "goqite", engine: sqlite,
+			settings: "Receive and Delete in a loop, SendTx; one connection; WAL, synchronous NORMAL; modernc.org/sqlite",
+			left:     `SELECT count(*) FROM goqite WHERE received > 0 OR timeout <= strftime('%Y-%m-%dT%H:%M:%fZ')`,
+			open:     openGoqite, without: []string{"sleep", "failed"},
 		},
 	}
 	for _, peer := range []system{
 		{
-			name: "Graphile Worker", settings: "concurrentJobs 24, localQueue.size 500, completeJobBatchDelay 0 (its published benchmark); addJobs",
-			left: graphileLeft, failed: graphileFailed,
+			name:     "Graphile Worker",
+			settings: "concurrentJobs 24, localQueue.size 500, completeJobBatchDelay 0 (its published benchmark); addJobs",
+			left:     graphileLeft, failed: graphileFailed,
 		},
 		{
 			name: "Graphile Worker (defaults)", defaults: true, settings: "as it comes: concurrentJobs 1, no local queue",

@@ -40,7 +40,9 @@ func openWatermill(tuned bool) func(context.Context, string, bool) (queue, error
 				return nil, err
 			}
 		}
-		w.publisher, err = watermillsql.NewPublisher(watermillsql.BeginnerFromStdSQL(db), watermillsql.PublisherConfig{SchemaAdapter: w.config.SchemaAdapter}, nil)
+		w.publisher, err = watermillsql.NewPublisher(watermillsql.BeginnerFromStdSQL(db), watermillsql.PublisherConfig{
+			SchemaAdapter: w.config.SchemaAdapter,
+		}, nil)
 		return w, err
 	}
 }

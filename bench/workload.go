@@ -52,34 +52,66 @@ func (w workload) suits(s system) bool {
 func workloads(engine string, s size) []workload {
 	all := []workload{
 		{name: "drain", title: fmt.Sprintf("Drain %s jobs, no-op handlers, one process", whole(s.jobs)), run: drain{jobs: s.jobs}.run},
-		{name: "drain-defaults", title: fmt.Sprintf("The same with %s, everything at its defaults", whole(s.jobs/10)), defaults: true, run: drain{jobs: s.jobs / 10}.run},
-		{name: "enqueue-batch", kind: "enqueue", title: "Enqueue, batches of 1,000, one client", run: enqueue{clients: 1, batch: 1000, seconds: s.seconds / 4}.run},
-		{name: "enqueue-1", kind: "enqueue", title: "Enqueue one at a time, one client", run: enqueue{clients: 1, batch: 1, seconds: s.seconds / 4}.run},
-		{name: "enqueue-8", kind: "enqueue", title: "Enqueue one at a time, 8 clients", run: enqueue{clients: 8, batch: 1, seconds: s.seconds / 4}.run},
-		{name: "enqueue-64", kind: "enqueue", title: "Enqueue one at a time, 64 clients in one process", full: true, run: enqueue{clients: 64, batch: 1, seconds: s.seconds / 4}.run},
-		{name: "mixed-batch", title: fmt.Sprintf("Push and run at once for %g s, batches of 1,000", s.seconds), run: mixed{batch: 1000, clients: 1, seconds: s.seconds}.run},
-		{name: "mixed-8", kind: "producers", title: fmt.Sprintf("Push and run at once for %g s, 8 clients that push one at a time", s.seconds), run: mixed{batch: 1, clients: 8, seconds: s.seconds}.run},
-		{name: "sleep", kind: "sleep", title: fmt.Sprintf("Drain %s jobs, handlers that sleep 10 ms, 1,000 at once", whole(s.jobs)), run: drain{jobs: s.jobs, sleep: 10, concurrency: 1000}.run},
-		{name: "processes-8", title: fmt.Sprintf("Drain %s jobs, 8 processes", whole(s.jobs)), full: true, run: drain{jobs: s.jobs, processes: 8}.run},
+		{
+			name: "drain-defaults", title: fmt.Sprintf("The same with %s, everything at its defaults", whole(s.jobs/10)),
+			defaults: true, run: drain{jobs: s.jobs / 10}.run,
+		},
+		{
+			name: "enqueue-batch", kind: "enqueue", title: "Enqueue, batches of 1,000, one client",
+			run: enqueue{clients: 1, batch: 1000, seconds: s.seconds / 4}.run,
+		},
+		{
+			name: "enqueue-1", kind: "enqueue", title: "Enqueue one at a time, one client",
+			run: enqueue{clients: 1, batch: 1, seconds: s.seconds / 4}.run,
+		},
+		{
+			name: "enqueue-8", kind: "enqueue", title: "Enqueue one at a time, 8 clients",
+			run: enqueue{clients: 8, batch: 1, seconds: s.seconds / 4}.run,
+		},
+		{
+			name: "enqueue-64", kind: "enqueue", title: "Enqueue one at a time, 64 clients in one process",
+			full: true, run: enqueue{clients: 64, batch: 1, seconds: s.seconds / 4}.run,
+		},
+		{
+			name: "mixed-batch", title: fmt.Sprintf("Push and run at once for %g s, batches of 1,000", s.seconds),
+			run: mixed{batch: 1000, clients: 1, seconds: s.seconds}.run,
+		},
+		{
+			name: "mixed-8", kind: "producers",
+			title: fmt.Sprintf("Push and run at once for %g s, 8 clients that push one at a time", s.seconds),
+			run:   mixed{batch: 1, clients: 8, seconds: s.seconds}.run,
+		},
+		{
+			name: "sleep", kind: "sleep", title: fmt.Sprintf("Drain %s jobs, handlers that sleep 10 ms, 1,000 at once", whole(s.jobs)),
+			run: drain{jobs: s.jobs, sleep: 10, concurrency: 1000}.run,
+		},
+		{
+			name: "processes-8", title: fmt.Sprintf("Drain %s jobs, 8 processes", whole(s.jobs)),
+			full: true, run: drain{jobs: s.jobs, processes: 8}.run,
+		},
 	}
 	for _, rate := range []int{10, 100, 1000} {
 		all = append(all, workload{
 			name: fmt.Sprintf("latency-%d", rate), kind: "latency", full: rate == 10,
-			title: fmt.Sprintf("From before the push to the handler, %d pushes a second, tuned", rate), run: latency{rate: rate, seconds: s.seconds / 2}.run,
+			title: fmt.Sprintf("From before the push to the handler, %d pushes a second, tuned", rate),
+			run:   latency{rate: rate, seconds: s.seconds / 2}.run,
 		}, workload{
 			name: fmt.Sprintf("latency-%d-defaults", rate), kind: "latency", full: rate == 10, defaults: true,
-			title: fmt.Sprintf("From before the push to the handler, %d pushes a second, defaults", rate), run: latency{rate: rate, seconds: s.seconds / 2}.run,
+			title: fmt.Sprintf("From before the push to the handler, %d pushes a second, defaults", rate),
+			run:   latency{rate: rate, seconds: s.seconds / 2}.run,
 		})
 	}
 	for _, rows := range []int{s.beside, 5 * s.beside} {
 		all = append(all, workload{
 			name: fmt.Sprintf("delayed-%d", rows), kind: "delayed", full: true, once: true,
-			title: fmt.Sprintf("Drain %s jobs beside %s delayed ones", whole(s.jobs), whole(rows)), run: drain{jobs: s.jobs, beside: beside{delayed: rows}}.run,
+			title: fmt.Sprintf("Drain %s jobs beside %s delayed ones", whole(s.jobs), whole(rows)),
+			run:   drain{jobs: s.jobs, beside: beside{delayed: rows}}.run,
 		})
 	}
 	all = append(all, workload{
 		name: fmt.Sprintf("failed-%d", s.beside), kind: "failed", full: true, once: true,
-		title: fmt.Sprintf("Drain %s jobs beside %s failed ones", whole(s.jobs), whole(s.beside)), run: drain{jobs: s.jobs, beside: beside{failed: s.beside}}.run,
+		title: fmt.Sprintf("Drain %s jobs beside %s failed ones", whole(s.jobs), whole(s.beside)),
+		run:   drain{jobs: s.jobs, beside: beside{failed: s.beside}}.run,
 	})
 	if engine == sqlite { // a reader only keeps its log from being reused
 		return all
@@ -88,7 +120,10 @@ func workloads(engine string, s size) []workload {
 	title := fmt.Sprintf("Push and run at once for %v, batches of 1,000, while a snapshot is held open", s.hold)
 	return append(all,
 		workload{name: "held", once: true, title: title, run: held.run},
-		workload{name: "held-expire", kind: "expire", few: true, full: true, once: true, title: title + ", with reservations of 5 s", run: held.run})
+		workload{
+			name: "held-expire", kind: "expire", few: true, full: true,
+			once: true, title: title + ", with reservations of 5 s", run: held.run,
+		})
 }
 
 // drain runs jobs that are there before.
@@ -240,7 +275,9 @@ func (e enqueue) run(ctx context.Context, st *stage) (r result, err error) {
 	}
 	after := st.meter.read(ctx)
 	n := float64(a.Jobs)
-	return result{Rate: n / a.Seconds, ServerCPU: (after.cpu - before.cpu) / n * 1e6, ClientCPU: a.CPU / n * 1e6, WAL: (after.wal - before.wal) / n}, nil
+	return result{
+		Rate: n / a.Seconds, ServerCPU: (after.cpu - before.cpu) / n * 1e6, ClientCPU: a.CPU / n * 1e6, WAL: (after.wal - before.wal) / n,
+	}, nil
 }
 
 // mixed pushes in one process and runs in another.
@@ -323,7 +360,8 @@ func pair(ctx context.Context, st *stage, what string) (producer, worker *child,
 	return producer, worker, st.settle(ctx)
 }
 
-// relay tells the producer for a time how far the worker is, and returns the worker's counts: at the beginning, after each second, and at the end.
+// relay tells the producer for a time how far the worker is, and returns the worker's counts: at the beginning, after each second, and at
+// the end.
 func relay(ctx context.Context, producer, worker *child, d time.Duration) (counts []int, err error) {
 	began := time.Now()
 	for {

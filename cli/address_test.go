@@ -57,7 +57,10 @@ func TestBrokenAddressShowsNoPassword(t *testing.T) {
 	for _, scheme := range []string{"postgres", "mysql"} {
 		whole := scheme + "://app:" + secret + "@127.0.0.1:1/shop"
 		for i := range strings.Index(whole, "127") {
-			for _, broken := range []string{whole[:i] + "%" + whole[i:], whole[:i] + " " + whole[i:], whole[:i] + ":" + whole[i:], whole[:i] + "/" + whole[i:], whole[:i] + whole[i+1:]} {
+			for _, broken := range []string{
+				whole[:i] + "%" + whole[i:], whole[:i] + " " + whole[i:], whole[:i] + ":" + whole[i:], whole[:i] + "/" + whole[i:],
+				whole[:i] + whole[i+1:],
+			} {
 				if strings.Contains(broken, secret) {
 					checkSecret(t, broken, s.run("queues", "--dsn", broken))
 				}

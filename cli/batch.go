@@ -28,7 +28,8 @@ func batchesCommand(e *env) *cobra.Command {
   sqlqueue batches push $id import_row '{"row":1}'
   sqlqueue batches seal $id --on-success '{"job":"report","queue":"mail"}'
   sqlqueue batches show $id`,
-	}, batchesListCommand(e), batchesShowCommand(e), batchesCreateCommand(e), batchesPushCommand(e), batchesSealCommand(e), batchesCancelCommand(e))
+	}, batchesListCommand(e), batchesShowCommand(e), batchesCreateCommand(e), batchesPushCommand(e), batchesSealCommand(e),
+		batchesCancelCommand(e))
 	return cmd
 }
 
@@ -140,8 +141,8 @@ func batchesPushCommand(e *env) *cobra.Command {
 		Use:     "push ID NAME [DATA]",
 		Example: `  sqlqueue batches push 7 import_row '{"row":1}'`,
 		Short:   "Push a job into a batch and print its id",
-		Long: "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or - for standard\n" +
-			"input. The default is {}.",
+		Long: "Push a job for the handler NAME into a batch and print its id. DATA is a JSON value: an argument, @FILE, or - for\n" +
+			"standard input. The default is {}.",
 		Args: between(2, 3, "ID", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := batchID(args[0])

@@ -39,7 +39,9 @@ func TestBench(t *testing.T) {
 
 	var got map[string]any
 	fromJSON(t, s.ok("bench", "--jobs", "1200", "--json"), &got)
-	for _, name := range []string{"enqueue_single_per_second", "enqueue_batch_per_second", "drain_per_second", "latency_p50_ms", "latency_p95_ms"} {
+	for _, name := range []string{
+		"enqueue_single_per_second", "enqueue_batch_per_second", "drain_per_second", "latency_p50_ms", "latency_p95_ms",
+	} {
 		if number, ok := got[name].(float64); !ok || number <= 0 {
 			t.Errorf("%s is %v", name, got[name])
 		}
@@ -63,8 +65,9 @@ func TestBenchForPeople(t *testing.T) {
 	s := migrated(t)
 	out := s.ok("bench", "--jobs", "1")
 	for _, text := range []string{
-		"MEASURED", "ON SQLITE 3.", "enqueue, one at a time", "enqueue, batches of 1000", "drain, no-op handlers", "push to start, at 100 jobs/s", "p50 ", "p95 ",
-		"\njournal_mode = WAL: a commit is appended", "\nsynchronous = NORMAL: a commit returns before it is on disk",
+		"MEASURED", "ON SQLITE 3.", "enqueue, one at a time", "enqueue, batches of 1000", "drain, no-op handlers",
+		"push to start, at 100 jobs/s", "p50 ", "p95 ", "\njournal_mode = WAL: a commit is appended",
+		"\nsynchronous = NORMAL: a commit returns before it is on disk",
 	} {
 		if !strings.Contains(out, text) {
 			t.Errorf("it does not say %q:\n%s", text, out)
@@ -80,7 +83,8 @@ func TestBenchMistakes(t *testing.T) {
 	s.fails(1, []string{"run sqlqueue migrate up"}, "bench")
 	s.ok("migrate", "up")
 	for value, says := range map[string]string{
-		"0": "0 is too small: use 1 or more", "-1": "-1 is too small", "many": `"many" is not a whole number`, "10000001": "10000001 is too large: use at most 10000000",
+		"0": "0 is too small: use 1 or more", "-1": "-1 is too small",
+		"many": `"many" is not a whole number`, "10000001": "10000001 is too large: use at most 10000000",
 	} {
 		s.fails(2, []string{"--jobs", says}, "bench", "--jobs", value)
 	}
@@ -90,7 +94,8 @@ func TestBenchMistakes(t *testing.T) {
 // Whatever ends it, its jobs are deleted.
 func TestBenchCleansUp(t *testing.T) {
 	t.Parallel()
-	const full = "CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) = 50 BEGIN SELECT RAISE(FAIL, 'disk full'); END"
+	const full = "CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) = 50 BEGIN " +
+		"SELECT RAISE(FAIL, 'disk full'); END"
 	t.Run("after an error", func(t *testing.T) {
 		t.Parallel()
 		s := migrated(t)
@@ -145,9 +150,11 @@ func TestBenchInAnApplication(t *testing.T) {
 		return nil
 	})
 	options := Options{
-		Name: "shop", DSN: s.dsn, Mux: mux, Config: sqlqueue.Config{Queue: "mail", Sync: true, Runner: mux}, Worker: worker.Config{Queues: []string{"mail"}, MaxJobs: 1},
+		Name: "shop", DSN: s.dsn, Mux: mux, Config: sqlqueue.Config{Queue: "mail", Sync: true, Runner: mux},
+		Worker: worker.Config{Queues: []string{"mail"}, MaxJobs: 1},
 	}
-	if got := runWith(t.Context(), options, "", "bench", "--jobs", "10", "--json"); got.code != 0 || !strings.Contains(got.stdout, `"jobs":10,`) {
+	if got := runWith(t.Context(), options, "", "bench", "--jobs", "10", "--json"); got.code != 0 ||
+		!strings.Contains(got.stdout, `"jobs":10,`) {
 		t.Errorf("the result is %+v", got)
 	}
 	s.nothingOfBench()

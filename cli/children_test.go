@@ -55,7 +55,9 @@ func TestSignalEndsCommands(t *testing.T) {
 			s := migrated(t)
 			pidFile := filepath.Join(t.TempDir(), "pid")
 			s.ok("push", "a")
-			p := s.start(append([]string{"work", "--delay", "0", "--exec", `trap "" TERM; sh -c 'echo $$ >` + pidFile + `; exec sleep 1000'; true`}, test.args...)...)
+			p := s.start(append([]string{
+				"work", "--delay", "0", "--exec", `trap "" TERM; sh -c 'echo $$ >` + pidFile + `; exec sleep 1000'; true`,
+			}, test.args...)...)
 			grandchild := waitForFile(t, pidFile)
 			for i := range test.signals {
 				p.signal([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT}[i])
@@ -76,7 +78,8 @@ func TestSignalEndsCommands(t *testing.T) {
 // Nothing of a job, its grandchildren in sessions of their own included, is left when the worker is killed.
 func TestD4_NothingIsLeftOfAKilledWorker(t *testing.T) {
 	t.Parallel()
-	tree := `for i in 1 2 3 4 5; do (setsid sh -c 'echo pid $$; exec sleep 1000' &); sh -c 'echo pid $$; exec sleep 1000' & done; echo pid $$; wait`
+	tree := `for i in 1 2 3 4 5; do (setsid sh -c 'echo pid $$; exec sleep 1000' &); sh -c 'echo pid $$; exec sleep 1000' & done; ` +
+		`echo pid $$; wait`
 	for name, c := range map[string]struct {
 		job  string
 		args []string

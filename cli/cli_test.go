@@ -43,7 +43,8 @@ func TestFlagsStandAnywhere(t *testing.T) {
 	s.ok("push", "a", "{}", "--queue", "mail")
 	want := s.ok("jobs", "list", "--queue", "mail", "--json")
 	for _, args := range []string{
-		"--json --queue mail jobs list", "jobs --json list --queue=mail", "--queue=mail jobs --json list", "--dsn " + s.dsn + " jobs list --queue mail --json",
+		"--json --queue mail jobs list", "jobs --json list --queue=mail", "--queue=mail jobs --json list",
+		"--dsn " + s.dsn + " jobs list --queue mail --json",
 	} {
 		if got := s.run(strings.Fields(args)...); got != (result{stdout: want}) {
 			t.Errorf("%s: %+v, want %s", args, got, want)
@@ -149,7 +150,8 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	help := runWith(t.Context(), Options{}, "", "work", "--help").stdout
 	for flag, value := range map[string]string{
-		"concurrency": "10", "timeout": "1m", "tries": "25", "expire": "1m", "sleep": "3s", "grace": "30s", "kill-after": "2s", "queue": "default",
+		"concurrency": "10", "timeout": "1m", "tries": "25", "expire": "1m",
+		"sleep": "3s", "grace": "30s", "kill-after": "2s", "queue": "default",
 		"log-format": `"text"`,
 	} {
 		if !regexp.MustCompile(`--` + flag + ` .*\(default ` + value + `\)`).MatchString(help) {
@@ -169,7 +171,8 @@ func TestVersion(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"plain ü 漢": "plain ü 漢", "a\nb\tc": `a\nb\tc`, "\x1b[0m": `\x1b[0m`, "\u202eevil": `\u202eevil`, "a\xffb": `a\xffb`, "\x00\x7f": `\x00\x7f`,
+		"plain ü 漢": "plain ü 漢", "a\nb\tc": `a\nb\tc`, "\x1b[0m": `\x1b[0m`,
+		"\u202eevil": `\u202eevil`, "a\xffb": `a\xffb`, "\x00\x7f": `\x00\x7f`,
 	} {
 		if got := term.Printable(text); got != want {
 			t.Errorf("%q is shown as %q, want %q", text, got, want)

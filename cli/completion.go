@@ -59,7 +59,8 @@ var flagValues = map[string][]string{
 func (e *env) completeFlags(cmd *cobra.Command) {
 	for name, values := range flagValues {
 		if cmd.Flags().Lookup(name) != nil {
-			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails only if done before
+			// fails only if done before
+			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	for name, find := range map[string]finder{"queue": queueNames, "name": jobNames} {

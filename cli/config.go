@@ -23,8 +23,10 @@ func configShowCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Print every setting, its value, and where it comes from",
-		Long: "Print every setting, its value, and where it comes from: flag, environment and the variable, file and the line, or default. Passwords in\n" +
-			"the address are shown as xxxxx, and a malformed address not at all. The JSON is an array of objects with setting, value and from.\n\n" + settings.Help,
+		Long: "Print every setting, its value, and where it comes from: flag, environment and the variable, file and the line, or\n" +
+			"default. Passwords in the address are shown as xxxxx, and a malformed address not at all. The JSON is an array of\n" +
+			"objects with setting, value and from.\n\n" +
+			settings.Help,
 		Example: `  sqlqueue config show
   sqlqueue config show --config /etc/sqlqueue.yaml --json | jq '.[] | select(.from != "default")'`,
 		Args: between(0, 0),

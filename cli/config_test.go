@@ -140,7 +140,8 @@ func TestF4_RivalSettings(t *testing.T) {
 		t.Errorf("the job is available at %v", job.AvailableAt)
 	}
 	t.Setenv("SQLQUEUE_DELAY", "7")
-	checkSettings(t, shown(t, Options{}), shownSetting{"work.delay", "7s", "environment SQLQUEUE_DELAY"}, shownSetting{"work.backoff", "", "default"})
+	checkSettings(t, shown(t, Options{}),
+		shownSetting{"work.delay", "7s", "environment SQLQUEUE_DELAY"}, shownSetting{"work.backoff", "", "default"})
 }
 
 // The default queue does not replace the queues of an application's workers; the flag's own section does.
@@ -148,22 +149,25 @@ func TestF4_QueuesOfAnApplication(t *testing.T) {
 	config := sqlqueue.Config{Queue: "mine", Prefix: "app_", Schema: "app"}
 	options := Options{Worker: worker.Config{Queues: []string{"mine"}}, Config: config, DSN: "sqlite:app.db"}
 	configured(t, settings.DefaultFile, "queue: slow\n")
-	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "slow", "file sqlqueue.yaml:1"},
+	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"},
+		shownSetting{"push.queue", "slow", "file sqlqueue.yaml:1"},
 		shownSetting{"prefix", "app_", "default"}, shownSetting{"schema", "app", "default"})
 	t.Setenv("SQLQUEUE_QUEUE", "env")
-	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"}, shownSetting{"push.queue", "env", "environment SQLQUEUE_QUEUE"})
+	checkSettings(t, shown(t, options), shownSetting{"work.queue", "mine", "default"},
+		shownSetting{"push.queue", "env", "environment SQLQUEUE_QUEUE"})
 	configured(t, settings.DefaultFile, "work: {queue: 'a,b'}\n")
 	checkSettings(t, shown(t, options), shownSetting{"work.queue", "a,b", "file sqlqueue.yaml:1"})
 }
 
 func TestF4_MistakesInTheFile(t *testing.T) {
 	for text, says := range map[string]string{
-		"worker: 3":                               `c.yaml:1: there is no setting "worker"`,
-		"dsn: sqlite:x.db\nyes: true":             `c.yaml:2: there is no setting "yes"`,
-		"json: true":                              `c.yaml:1: there is no setting "json"`,
-		"processes: 4":                            `c.yaml:1: there is no setting "processes"`,
-		"work:\n  max: 3":                         `c.yaml:2: there is no setting "max" of work`,
-		"clear:\n  queue: x":                      `c.yaml:1: "clear" is not a command with its own settings: use later, listen, monitor, push, work`,
+		"worker: 3":                   `c.yaml:1: there is no setting "worker"`,
+		"dsn: sqlite:x.db\nyes: true": `c.yaml:2: there is no setting "yes"`,
+		"json: true":                  `c.yaml:1: there is no setting "json"`,
+		"processes: 4":                `c.yaml:1: there is no setting "processes"`,
+		"work:\n  max: 3":             `c.yaml:2: there is no setting "max" of work`,
+		"clear:\n  queue: x": `c.yaml:1: "clear" is not a command with its own settings: ` +
+			`use later, listen, monitor, push, work`,
 		"timeout: soon":                           `c.yaml:1: timeout: "soon" is not a duration`,
 		"concurrency: [1, 2]":                     "c.yaml:1: concurrency: it is a list, and must be a number",
 		"timeout: true":                           "c.yaml:1: timeout: it is true or false, and must be a duration",
@@ -213,10 +217,11 @@ func TestPlainCommandsNeedNoSettings(t *testing.T) {
 func TestConfigShowsNoSecrets(t *testing.T) {
 	const password = "p%40ss" + secret
 	for dsn, want := range map[string]string{
-		"postgres://app:" + password + "@db:5432/shop?sslmode=verify-full&sslpassword=" + secret: "postgres://app:xxxxx@db:5432/shop?sslmode=verify-full&sslpassword=xxxxx",
-		"mysql://app:" + password + "@db/shop?token=" + secret:                                   "mysql://app:xxxxx@db/shop?token=xxxxx",
-		"postgres://db/shop?password=" + secret + "&user=app":                                    "postgres://db/shop?password=xxxxx&user=app",
-		"postgres://app:pa/ss" + secret + "@db/shop":                                             "(malformed, and not shown, because a password may be in it)",
+		"postgres://app:" + password + "@db:5432/shop?sslmode=verify-full&sslpassword=" + secret: "postgres://app:xxxxx@db:5432/shop" +
+			"?sslmode=verify-full&sslpassword=xxxxx",
+		"mysql://app:" + password + "@db/shop?token=" + secret: "mysql://app:xxxxx@db/shop?token=xxxxx",
+		"postgres://db/shop?password=" + secret + "&user=app":  "postgres://db/shop?password=xxxxx&user=app",
+		"postgres://app:pa/ss" + secret + "@db/shop":           "(malformed, and not shown, because a password may be in it)",
 		secret: "(malformed, and not shown, because a password may be in it)",
 		"postgres://app@db/shop?x=1;password=" + secret: "postgres://app@db/shop",
 	} {
@@ -232,11 +237,18 @@ func TestConfigShowsNoSecrets(t *testing.T) {
 				case "file":
 					configured(t, settings.DefaultFile, "dsn: '"+dsn+"'\n")
 				}
-				for _, more := range [][]string{{"config", "show"}, {"config", "show", "--json"}, {"config", "show", "--help"}, {"config", "shw"}, {"config", "show", "--jsn"}} {
+				for _, more := range [][]string{
+					{"config", "show"},
+					{"config", "show", "--json"},
+					{"config", "show", "--help"},
+					{"config", "shw"},
+					{"config", "show", "--jsn"},
+				} {
 					got := runWith(t.Context(), Options{}, "", slices.Concat(more, args)...)
 					checkSecret(t, way, got)
 				}
-				if got := runWith(t.Context(), Options{}, "", append([]string{"config", "show"}, args...)...).stdout; !strings.Contains(got, "  "+want+"  ") {
+				got := runWith(t.Context(), Options{}, "", append([]string{"config", "show"}, args...)...).stdout
+				if !strings.Contains(got, "  "+want+"  ") {
 					t.Errorf("it is not shown as %s:\n%s", want, got)
 				}
 			})
@@ -286,7 +298,8 @@ func TestDefaultDatabaseIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notice := " the default database, SQLite file " + filepath.Join(folder, "sqlqueue.db") + ": name another with --dsn, SQLQUEUE_DSN or DATABASE_URL\n"
+	notice := " the default database, SQLite file " + filepath.Join(folder, "sqlqueue.db") +
+		": name another with --dsn, SQLQUEUE_DSN or DATABASE_URL\n"
 	for _, step := range []struct{ args, says string }{
 		{"migrate up", "making" + notice + "database: sqlite file sqlqueue.db\n"},
 		{"migrate up", "using" + notice + "database: sqlite file sqlqueue.db\n"},

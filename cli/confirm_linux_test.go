@@ -13,7 +13,8 @@ import (
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	const jobs = "This would delete 2 jobs of all queues for good in sqlite file FILE. Go on? [y/N]"
-	const failed = "This would forget 3 failed jobs in sqlite file FILE:\n2  default  a  exit status 65\n1  default  b  exit status 65\nGo on? [y/N]"
+	const failed = "This would forget 3 failed jobs in sqlite file FILE:\n2  default  a  exit status 65\n1  default  b  exit status 65\n" +
+		"Go on? [y/N]"
 	for _, test := range []struct {
 		args, answer, asks string
 		code               int
@@ -35,12 +36,21 @@ func TestConfirm(t *testing.T) {
 		{"jobs cancel --name a --dry-run", "", "", 0, 5},
 		{"flush", "n\n", failed, 1, 5},
 		{"flush", "y\n", failed, 0, 2},
-		{"forget --all --name a", "y\n", "This would forget 2 failed jobs in sqlite file FILE:\n2  default  a  exit status 65\nGo on? [y/N]", 0, 3},
+		{
+			"forget --all --name a", "y\n",
+			"This would forget 2 failed jobs in sqlite file FILE:\n2  default  a  exit status 65\nGo on? [y/N]", 0, 3,
+		},
 		{"forget --all --yes", "", "", 0, 2},
 		{"forget 1", "", "", 0, 4},
 		{"retry --all", "", "", 0, 5},
-		{"migrate down", "n\n", fmt.Sprintf("This would take back step %d and what it holds in sqlite file FILE. Go on? [y/N]", driver.SchemaVersion), 1, 5},
-		{"migrate down --all", "n\n", "This would take back every step and delete 2 jobs and 3 failed jobs in sqlite file FILE. Go on? [y/N]", 1, 5},
+		{
+			"migrate down", "n\n",
+			fmt.Sprintf("This would take back step %d and what it holds in sqlite file FILE. Go on? [y/N]", driver.SchemaVersion), 1, 5,
+		},
+		{
+			"migrate down --all", "n\n",
+			"This would take back every step and delete 2 jobs and 3 failed jobs in sqlite file FILE. Go on? [y/N]", 1, 5,
+		},
 	} {
 		t.Run(test.args+" "+strings.TrimSpace(test.answer), func(t *testing.T) {
 			t.Parallel()
@@ -71,13 +81,19 @@ func TestWithoutTerminal(t *testing.T) {
 	s.ok("push", "a", "--count", "2")
 	s.work("exit 65")
 	s.ok("push", "a")
-	for _, args := range []string{"clear", "clear --queue default", "flush", "flush --hours 1", "forget --all", "jobs cancel --name a", "migrate down", "migrate down --all"} {
+	for _, args := range []string{
+		"clear", "clear --queue default", "flush", "flush --hours 1", "forget --all", "jobs cancel --name a", "migrate down",
+		"migrate down --all",
+	} {
 		s.fails(2, []string{"cannot be undone, and there is no terminal to ask for confirmation: give --yes"}, strings.Fields(args)...)
 	}
 	if len(s.jobs()) != 1 || len(s.failed()) != 2 {
 		t.Errorf("left are %+v and %+v", s.jobs(), s.failed())
 	}
-	for _, args := range []string{"prune-failed", "forget 1", "jobs release --queue default", "jobs cancel 3", "clear --yes", "flush --yes", "migrate down --all --yes"} {
+	for _, args := range []string{
+		"prune-failed", "forget 1", "jobs release --queue default", "jobs cancel 3", "clear --yes", "flush --yes",
+		"migrate down --all --yes",
+	} {
 		s.ok(strings.Fields(args)...)
 	}
 }

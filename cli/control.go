@@ -17,7 +17,8 @@ func pauseCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pause",
 		Short: "Stop workers from taking jobs of a queue, or of all",
-		Long:  "Stop workers from taking jobs of a queue, or without --queue of all queues. Running jobs continue, and jobs can still be pushed.",
+		Long: "Stop workers from taking jobs of a queue, or without --queue of all queues. Running jobs continue, and jobs can\n" +
+			"still be pushed.",
 		Example: `  sqlqueue pause --queue mail --for 10m
   sqlqueue pause`,
 		Args: between(0, 0),
@@ -53,8 +54,8 @@ func restartCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restart",
 		Short: "Have workers finish their jobs and exit 0",
-		Long: "Ask all workers, or with --queue those of a queue, on every host, to finish their running jobs and exit 0. Their supervisors\n" +
-			"then start them again, with new code. Does not affect workers started later.",
+		Long: "Ask all workers, or with --queue those of a queue, on every host, to finish their running jobs and exit 0. Their\n" +
+			"supervisors then start them again, with new code. Does not affect workers started later.",
 		Example: `  sqlqueue restart
   sqlqueue restart --queue mail`,
 		Args: between(0, 0),
@@ -68,7 +69,8 @@ func restartCommand(e *env) *cobra.Command {
 
 func downCommand(e *env) *cobra.Command {
 	return maintenanceCommand(e, true, "down", "Begin maintenance: no worker takes jobs, except those started with --force",
-		"Begin maintenance of all queues, or with --queue of a queue: no worker takes jobs, except those started with --force. Running jobs\n"+
+		"Begin maintenance of all queues, or with --queue of a queue: no worker takes jobs, except those started with --force. "+
+			"Running jobs\n"+
 			"continue, and jobs can still be pushed. The command up ends it.")
 }
 

@@ -27,8 +27,9 @@ func dashboardCommand(e *env) *cobra.Command {
 		Aliases: []string{"ui"},
 		Short:   "Show queues, jobs, failures and workers in a browser",
 		Long: "Show queues, jobs, failures and workers in a browser on this machine, and act on them, until Ctrl-C.\n\n" +
-			"Only this machine can use it: no other machine, no proxy, and no name but localhost. For other users, mount the dashboard in an\n" +
-			"application that has a login. It also serves /metrics for Prometheus, and /livez and /readyz for probes.",
+			"Only this machine can use it: no other machine, no proxy, and no name but localhost. For other users, mount the\n" +
+			"dashboard in an application that has a login. It also serves /metrics for Prometheus, and /livez and /readyz for\n" +
+			"probes.",
 		Example: `  sqlqueue dashboard
   sqlqueue dashboard --read-only --name 'shop, production' --colour red
   sqlqueue ui --listen 127.0.0.1:9000`,
@@ -69,7 +70,8 @@ func checkLoopback(address string) error {
 		return exit.Usagef("--listen %q: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return exit.Usagef("--listen %q: the dashboard has no login, so it listens at this machine's own addresses only: 127.0.0.1:8080", address)
+		return exit.Usagef("--listen %q: the dashboard has no login, so it listens at this machine's own addresses only: 127.0.0.1:8080",
+			address)
 	}
 	return nil
 }

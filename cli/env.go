@@ -76,7 +76,8 @@ func (e *env) withQueue(ctx context.Context, do func(*sqlqueue.Queue) error) err
 	return do(d.Queue)
 }
 
-// withOperator runs do with the Operator of a database that answers and has the right tables. What it changes is written down, with who did it.
+// withOperator runs do with the Operator of a database that answers and has the right tables. What it changes is written down, with who did
+// it.
 func (e *env) withOperator(ctx context.Context, do func(*operator.Operator) error) error {
 	return e.withQueue(ctx, func(q *sqlqueue.Queue) error { return do(operator.New(q).As(whoami(), "cli")) })
 }

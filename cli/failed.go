@@ -28,7 +28,8 @@ func failedCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. Errors are grouped if they differ only in words with digits,
+const failedLong = `With --group it counts the newest 10,000 by queue, handler and error. ` +
+	`Errors are grouped if they differ only in words with digits,
 such as ids, times and addresses. These are shown as *, but a status is kept (HTTP 404, exit status 1). --error takes an error of a group
 in this form.
 
@@ -133,7 +134,8 @@ func failedTable(jobs []operator.FailedJob, now time.Time) *term.Grid {
 }
 
 func failedShowCommand(e *env) *cobra.Command {
-	return showCommand(e, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`, (*operator.Operator).FailedJob, showFailed)
+	return showCommand(e, "Show a failed job in full, with its error and stack", `  sqlqueue failed show 7`,
+		(*operator.Operator).FailedJob, showFailed)
 }
 
 func showFailed(w io.Writer, j operator.FailedJob, now time.Time) error {

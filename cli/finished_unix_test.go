@@ -19,7 +19,10 @@ func TestKeep(t *testing.T) {
 		{"keep reports 7d", "reports: finished jobs are kept for 7d\n"},
 		{"keep mail/* 90m", "mail/*: finished jobs are kept for 1h30m\n"},
 		{"keep mail/1 0", "mail/1: finished jobs are not kept\n"},
-		{"keep list", "mail/*: finished jobs are kept for 1h30m\nmail/1: finished jobs are not kept\nreports: finished jobs are kept for 7d\n"},
+		{
+			"keep list",
+			"mail/*: finished jobs are kept for 1h30m\nmail/1: finished jobs are not kept\nreports: finished jobs are kept for 7d\n",
+		},
 		{"keep mail/* --off", "mail/*: no setting\n"},
 		{"keep mail/1 --off", "mail/1: no setting\n"},
 		{"keep list --json", `[{"queue":"reports","keep_seconds":604800}]` + "\n"},
@@ -45,7 +48,8 @@ func TestDoneJobs(t *testing.T) {
 	s.ok("keep", "mail", "1h")
 	s.ok("push", "report", "--queue", "mail")
 	got := s.run("work", "--stop-when-empty", "--queue", "default,mail", "--concurrency", "1", "--exec",
-		`echo sqlqueue:progress 0.5 half; echo 'sqlqueue:result {"rows":3}'; echo 'sqlqueue:result {"rows"'; echo sqlqueue:progress x; echo hello`)
+		`echo sqlqueue:progress 0.5 half; echo 'sqlqueue:result {"rows":3}'; echo 'sqlqueue:result {"rows"'; echo sqlqueue:progress x; `+
+			`echo hello`)
 	for _, passed := range []string{"hello", `sqlqueue:result {"rows"`, "sqlqueue:progress x"} {
 		if strings.Count(got.stderr+got.stdout, passed+"\n") != 3 {
 			t.Errorf("%q is not passed on: %s%s", passed, got.stdout, got.stderr)
@@ -90,7 +94,8 @@ func TestResultsOfReusedProcesses(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a", "--keep", "1h")
-	s.work(`read -r job; echo 'sqlqueue:progress 0.5' >&2; echo '{"id":1,"outcome":"done","result":{"rows":3},"last":true}'; cat`, "--reuse")
+	s.work(`read -r job; echo 'sqlqueue:progress 0.5' >&2; echo '{"id":1,"outcome":"done","result":{"rows":3},"last":true}'; cat`,
+		"--reuse")
 	var job operator.FinishedJob
 	fromJSON(t, s.ok("jobs", "show", "1", "--json"), &job)
 	if string(job.Result) != `{"rows":3}` {

@@ -12,8 +12,8 @@ func forgetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget ID… | --all",
 		Short: "Delete failed jobs",
-		Long: "Delete failed jobs by id, or with --all those that match a filter. With --all it first shows them and asks for confirmation;\n" +
-			"without a terminal it needs --yes. A thousand are deleted in each transaction.",
+		Long: "Delete failed jobs by id, or with --all those that match a filter. With --all it first shows them and asks for\n" +
+			"confirmation; without a terminal it needs --yes. A thousand are deleted in each transaction.",
 		Example: `  sqlqueue forget 7 8
   sqlqueue forget --all --name send_invoice --error 'HTTP 404' --dry-run`,
 	}

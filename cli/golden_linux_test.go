@@ -45,23 +45,28 @@ func golden(t *testing.T, name, got string) {
 func shop(t *testing.T) *shell {
 	t.Helper()
 	s := migrated(t)
-	const invoice = `{"order_id":42,"customer":{"id":7,"name":"漢字テスト株式会社"},"lines":[{"sku":"A-1","count":3},{"sku":"B-22","count":1}],"note":"leave it at the door, please"}`
+	const invoice = `{"order_id":42,"customer":{"id":7,"name":"漢字テスト株式会社"},` +
+		`"lines":[{"sku":"A-1","count":3},{"sku":"B-22","count":1}],"note":"leave it at the door, please"}`
 	s.ok("push", "send_invoice", invoice, "--queue", "mail", "--count", "3")
-	s.ok("push", "resize_image", `{"path":"/srv/images/2026/07/21/original/very-long-name-of-an-image.jpeg"}`, "--queue", "images-of-customers-in-europe", "--priority", "-5")
+	s.ok("push", "resize_image", `{"path":"/srv/images/2026/07/21/original/very-long-name-of-an-image.jpeg"}`, "--queue",
+		"images-of-customers-in-europe", "--priority", "-5")
 	s.ok("later", "1000d", "warm_cache")
 	s.reserve(2)
 	s.ok("pause", "--queue", "images-of-customers-in-europe")
 	s.exec(`UPDATE jobs SET created_at = created_at - 3 * 86400000000, available_at = available_at - 3 * 86400000000`)
 	for i := range 7 {
 		at := time.Now().Add(-time.Duration(i+2) * term.Day).UnixMicro()
-		s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) VALUES (?, ?, 0, ?, 3, ?, ?, ?, ?)`,
+		s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) `+
+			`VALUES (?, ?, 0, ?, 3, ?, ?, ?, ?)`,
 			100+i, []string{"mail", "sms"}[i/5], `{"job":"send_invoice","data":{"order_id":1}}`,
-			fmt.Sprintf("cannot connect to 10.0.0.%d:587: connection refused\nafter 3 attempts", i), "goroutine 1 [running]:\n\tmain.main()", at, at)
+			fmt.Sprintf("cannot connect to 10.0.0.%d:587: connection refused\nafter 3 attempts", i),
+			"goroutine 1 [running]:\n\tmain.main()", at, at)
 	}
 	now := time.Now()
 	for i, name := range []string{"mailer", "a-worker-with-a-name-that-is-long"} {
 		seen := []time.Time{now, now.Add(-5 * time.Minute)}[i]
-		s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
+		s.exec("INSERT INTO job_workers (id, name, host, pid, queues, concurrency, wanted_concurrency, started_at, seen_at) "+
+			"VALUES (?, ?, 'app-1.example.com', 4711, 'high,default,mail', 20, ?, ?, ?)",
 			fmt.Sprintf("%016d", i), name, []any{nil, 5}[i], now.Add(-20*term.Day).UnixMicro(), seen.UnixMicro())
 	}
 	return s
@@ -72,8 +77,10 @@ func (s *shell) happened() {
 	s.t.Helper()
 	minute := time.Now().Truncate(time.Minute)
 	for i := range 120 {
-		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'mail', ?, ?, ?, ?), (?, 'reports', 1, 1, 0, 0)",
-			minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 100+i%20*5, 90+i%20*4, i/100, i%3, minute.Add(-time.Duration(10*i)*time.Minute).UnixMicro())
+		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) "+
+			"VALUES (?, 'mail', ?, ?, ?, ?), (?, 'reports', 1, 1, 0, 0)",
+			minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 100+i%20*5, 90+i%20*4,
+			i/100, i%3, minute.Add(-time.Duration(10*i)*time.Minute).UnixMicro())
 	}
 }
 
@@ -143,7 +150,9 @@ func TestNamesOnTerminals(t *testing.T) {
 			golden(t, fmt.Sprintf("names-%d.txt", columns), shown)
 		}
 		golden(t, "names.txt", s.ok("names"))
-		golden(t, "names.json", anyTime.ReplaceAllString(s.ok("names", "--queue", "images", "--last", "5m", "--json")+s.ok("names", "--queue", "images", "--last", "15m", "--json"), `"TIME"`))
+		golden(t, "names.json", anyTime.ReplaceAllString(
+			s.ok("names", "--queue", "images", "--last", "5m", "--json")+s.ok("names", "--queue", "images", "--last", "15m", "--json"),
+			`"TIME"`))
 	})
 }
 
@@ -260,7 +269,8 @@ func TestStatsWatch(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	frames := strings.Split(anyNow.ReplaceAllString(p.stderr.String(), "TIME"), "\x1b[H")
-	if frames[0] != "\x1b[2J" || frames[1] != frames[2] || !strings.HasPrefix(frames[1], "TIME, every 50ms\x1b[K\r\n\x1b[K\r\nQUEUE") || !strings.HasSuffix(frames[1], "\x1b[J") {
+	if frames[0] != "\x1b[2J" || frames[1] != frames[2] || !strings.HasPrefix(frames[1], "TIME, every 50ms\x1b[K\r\n\x1b[K\r\nQUEUE") ||
+		!strings.HasSuffix(frames[1], "\x1b[J") {
 		t.Errorf("shown is %q", frames)
 	}
 }

@@ -13,8 +13,9 @@ import (
 )
 
 var hostile = []string{
-	"it's \"quoted\" `here`", "a\nb\r\nc\td", "\x1b[31mred\x1b[0m \x1b]0;title\x07", "\u009b31m and \x7f", "\u202eevil\u2066", "'; DROP TABLE jobs; --",
-	"%s %d %!", "$(reboot) `reboot` ${HOME}", "漢字 😀 e\u0301", "\u00a0\u2028\u200b\ufeff", `\x1b \n \"`, "<script>alert(1)</script>", "a\tb|c,d",
+	"it's \"quoted\" `here`", "a\nb\r\nc\td", "\x1b[31mred\x1b[0m \x1b]0;title\x07", "\u009b31m and \x7f", "\u202eevil\u2066",
+	"'; DROP TABLE jobs; --", "%s %d %!", "$(reboot) `reboot` ${HOME}", "漢字 😀 e\u0301", "\u00a0\u2028\u200b\ufeff", `\x1b \n \"`,
+	"<script>alert(1)</script>", "a\tb|c,d",
 }
 
 // Names and data of any kind are stored as they are, and shown so that a terminal does nothing with them but show them.
@@ -53,8 +54,9 @@ func TestHostileNamesAndData(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		"jobs list", "jobs list --json", "failed", "failed --json", "failed --group", "failed --group --json", "queues", "queues --json", "stats",
-		"stats --json", "flush --dry-run", "clear --dry-run", "failed show 2", "failed show 3 --json", "jobs show 3", "jobs show 4 --json", "monitor x --json",
+		"jobs list", "jobs list --json", "failed", "failed --json", "failed --group", "failed --group --json", "queues", "queues --json",
+		"stats", "stats --json", "flush --dry-run", "clear --dry-run", "failed show 2", "failed show 3 --json", "jobs show 3",
+		"jobs show 4 --json", "monitor x --json",
 	} {
 		out := s.ok(strings.Fields(line)...)
 		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {

@@ -24,11 +24,14 @@ func importCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import SOURCE",
 		Short: "Move the jobs of another queue to this one: " + strings.Join(importer.Sources(), ", "),
-		Long: "Move the waiting jobs from the tables of another queue in the same database: " + strings.Join(importer.Sources(), ", ") + ". A thousand are\n" +
-			"moved in each transaction, so a job is always in one of the two queues. After an interruption, run it again. The other queue's\n" +
-			"workers may keep running: jobs that they have reserved are not moved. Data, delays, attempts and settings such as tries are kept.\n\n" +
-			"It first shows what it would move, and asks for confirmation; without a terminal it needs --yes. With --follow it runs until INT\n" +
-			"or TERM, for producers that still push into the other queue. Jobs that cannot be converted stay, and the exit code is then 1.",
+		Long: "Move the waiting jobs from the tables of another queue in the same database:\n" +
+			strings.Join(importer.Sources(), ", ") + ".\n" +
+			"A thousand are moved in each transaction, so a job is always in one of the two queues. After an interruption, run\n" +
+			"it again. The other queue's workers may keep running: jobs that they have reserved are not moved. Data, delays,\n" +
+			"attempts and settings such as tries are kept.\n\n" +
+			"It first shows what it would move, and asks for confirmation; without a terminal it needs --yes. With --follow it\n" +
+			"runs until INT or TERM, for producers that still push into the other queue. Jobs that cannot be converted stay, and\n" +
+			"the exit code is then 1.",
 		Example: `  sqlqueue import laravel --prefix sq_ --dry-run
   sqlqueue import laravel --prefix sq_ --rename 'App\Jobs\SendInvoice=send_invoice' --queue default=mail
   sqlqueue import think-queue --prefix sq_ --table think_jobs --failed --yes
@@ -42,7 +45,8 @@ func importCommand(e *env) *cobra.Command {
 	flags.BoolVar(&s.Failed, "failed", false, "move its failed jobs too")
 	flags.StringVar(&s.FailedTable, "failed-table", "", "its table of failed jobs, if it does not have the usual name")
 	flags.StringToStringVar(&s.Queues, "queue", nil, "put the jobs of a queue into another: OLD=NEW; several with commas, or several times")
-	flags.StringToStringVar(&s.Names, "rename", nil, "give the jobs of a class or kind another name: OLD=NEW; several with commas, or several times")
+	flags.StringToStringVar(&s.Names, "rename", nil,
+		"give the jobs of a class or kind another name: OLD=NEW; several with commas, or several times")
 	flags.BoolVar(&follow, "follow", false, "keep running, and look for new jobs every second")
 	consent := consentFlags(e, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -142,5 +146,6 @@ func stayed(jobs []importer.Stays) error {
 	if len(jobs) > most {
 		says = append(says, "and others")
 	}
-	return exit.With(1, fmt.Errorf("%s cannot be converted and stay where they are: %s", term.Count(len(jobs), "job"), strings.Join(says, "; ")))
+	return exit.With(1,
+		fmt.Errorf("%s cannot be converted and stay where they are: %s", term.Count(len(jobs), "job"), strings.Join(says, "; ")))
 }

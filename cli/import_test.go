@@ -12,14 +12,16 @@ import (
 const (
 	laravelJobs = `CREATE TABLE jobs (id integer PRIMARY KEY AUTOINCREMENT NOT NULL, queue varchar NOT NULL, payload text NOT NULL,
 		attempts integer NOT NULL, reserved_at integer, available_at integer NOT NULL, created_at integer NOT NULL);
-		CREATE TABLE failed_jobs (id integer PRIMARY KEY AUTOINCREMENT NOT NULL, uuid varchar NOT NULL, connection text NOT NULL, queue text NOT NULL,
+		CREATE TABLE failed_jobs (id integer PRIMARY KEY AUTOINCREMENT NOT NULL, uuid varchar NOT NULL, connection text NOT NULL, ` +
+		`queue text NOT NULL,
 		payload text NOT NULL, exception text NOT NULL, failed_at datetime DEFAULT CURRENT_TIMESTAMP NOT NULL)`
 	thinkJobs = `CREATE TABLE jobs (id integer PRIMARY KEY AUTOINCREMENT, queue varchar NOT NULL, payload text NOT NULL,
 		attempts integer NOT NULL, reserve_time integer, available_time integer NOT NULL, create_time integer NOT NULL)`
 	thinkJobsOfOld = `CREATE TABLE jobs (id integer PRIMARY KEY AUTOINCREMENT, queue varchar NOT NULL, payload text NOT NULL,
-		attempts integer NOT NULL, reserved integer NOT NULL, reserved_at integer, available_at integer NOT NULL, created_at integer NOT NULL)`
-	laravelPayload = `{"uuid":"5e1","displayName":"App\\Jobs\\SendInvoice","job":"Illuminate\\Queue\\CallQueuedHandler@call","maxTries":3,` +
-		`"maxExceptions":2,"failOnTimeout":false,"backoff":"1,5","timeout":60,"retryUntil":4102444800,` +
+		attempts integer NOT NULL, reserved integer NOT NULL, reserved_at integer, available_at integer NOT NULL, ` +
+		`created_at integer NOT NULL)`
+	laravelPayload = `{"uuid":"5e1","displayName":"App\\Jobs\\SendInvoice","job":"Illuminate\\Queue\\CallQueuedHandler@call",` +
+		`"maxTries":3,"maxExceptions":2,"failOnTimeout":false,"backoff":"1,5","timeout":60,"retryUntil":4102444800,` +
 		`"data":{"commandName":"App\\Jobs\\SendInvoice","command":"O:20:\"App\\Jobs\\SendInvoice\":1:{s:7:\"\u0000*\u0000id\";i:42;}"}}`
 )
 
@@ -42,14 +44,18 @@ func TestImportLaravel(t *testing.T) {
 	t.Parallel()
 	s := beside(t, laravelJobs)
 	later := time.Now().Add(time.Hour).Unix()
-	s.exec("INSERT INTO jobs (queue, payload, attempts, available_at, created_at) VALUES ('default', ?, 1, 1700000000, 1700000000), ('mail', ?, 0, ?, 1700000000)",
+	s.exec("INSERT INTO jobs (queue, payload, attempts, available_at, created_at) VALUES ('default', ?, 1, 1700000000, 1700000000), "+
+		"('mail', ?, 0, ?, 1700000000)",
 		laravelPayload, `{"displayName":"resize","job":"resize@handle","data":[1]}`, later)
-	s.exec("INSERT INTO jobs (queue, payload, attempts, reserved_at, available_at, created_at) VALUES ('default', ?, 1, 1700000000, 1, 1)", laravelPayload)
+	s.exec("INSERT INTO jobs (queue, payload, attempts, reserved_at, available_at, created_at) VALUES ('default', ?, 1, 1700000000, 1, 1)",
+		laravelPayload)
 	s.exec("INSERT INTO jobs (queue, payload, attempts, available_at, created_at) VALUES ('default', 'a:1:{}', 0, 1, 1)")
-	s.exec("INSERT INTO failed_jobs (uuid, connection, queue, payload, exception, failed_at) VALUES ('u', 'database', 'mail', ?, ?, '2026-01-02 03:04:05')",
+	s.exec("INSERT INTO failed_jobs (uuid, connection, queue, payload, exception, failed_at) "+
+		"VALUES ('u', 'database', 'mail', ?, ?, '2026-01-02 03:04:05')",
 		laravelPayload, "RuntimeException: no route in /srv/app.php:7\nStack trace:\n#0 {main}")
 
-	want := "would import 3 jobs and 1 failed job\n1  billing  send_invoice\n1  mail     resize@handle\n1 job that a worker has: not imported\n" +
+	want := "would import 3 jobs and 1 failed job\n1  billing  send_invoice\n1  mail     resize@handle\n" +
+		"1 job that a worker has: not imported\n" +
 		"job 4 cannot be converted: its payload is not in the format of that queue: "
 	args := []string{"laravel", "--queue", "default=billing", "--rename", `App\Jobs\SendInvoice=send_invoice`, "--failed"}
 	if got := s.imported(append(args, "--dry-run")...); !strings.HasPrefix(got, want) {
@@ -61,26 +67,35 @@ func TestImportLaravel(t *testing.T) {
 	s.fails(2, []string{"give --yes, or --dry-run"}, "import", "laravel", "--prefix", "sq_")
 
 	got := s.run(append([]string{"import", "--prefix", "sq_", "--yes"}, args...)...)
-	if got.code != 1 || got.stdout != "imported 3 jobs\n" || !strings.Contains(got.stderr, "1 job cannot be converted and stay where they are: 4: ") {
+	if got.code != 1 || got.stdout != "imported 3 jobs\n" ||
+		!strings.Contains(got.stderr, "1 job cannot be converted and stay where they are: 4: ") {
 		t.Errorf("the result is %+v", got)
 	}
 	if n := s.number("SELECT count(*) FROM jobs") + s.number("SELECT count(*) FROM failed_jobs"); n != 2 {
 		t.Errorf("%d rows are left, want the job that runs and the one that cannot be converted", n)
 	}
 	for query, want := range map[string]int{
-		`SELECT count(*) FROM sq_jobs WHERE queue = 'billing' AND attempts = 1 AND available_at = 1700000000000000`:                                                                 1,
-		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.job') = 'send_invoice' AND json_extract(payload, '$.tries') = 3`:                                               1,
-		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.timeout') = 60 AND json_extract(payload, '$.backoff') = '[1,5]'`:                                               1,
-		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.max_exceptions') = 2 AND json_extract(payload, '$.retry_until') LIKE '2100-01-01%'`:                            1,
-		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.data.command') LIKE 'O:20:"App\Jobs\SendInvoice"%'`:                                                            1,
-		fmt.Sprintf(`SELECT count(*) FROM sq_jobs WHERE queue = 'mail' AND json_extract(payload, '$.job') = 'resize@handle' AND available_at = %d000000`, later):                    1,
-		`SELECT count(*) FROM sq_failed_jobs WHERE queue = 'mail' AND error LIKE 'RuntimeException: no route%' AND stack LIKE 'Stack trace:%' AND failed_at = 1767323045 * 1000000`: 1,
+		`SELECT count(*) FROM sq_jobs WHERE queue = 'billing' AND attempts = 1 ` +
+			`AND available_at = 1700000000000000`: 1,
+		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.job') = 'send_invoice' ` +
+			`AND json_extract(payload, '$.tries') = 3`: 1,
+		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.timeout') = 60 ` +
+			`AND json_extract(payload, '$.backoff') = '[1,5]'`: 1,
+		`SELECT count(*) FROM sq_jobs WHERE json_extract(payload, '$.max_exceptions') = 2 ` +
+			`AND json_extract(payload, '$.retry_until') LIKE '2100-01-01%'`: 1,
+		`SELECT count(*) FROM sq_jobs ` +
+			`WHERE json_extract(payload, '$.data.command') LIKE 'O:20:"App\Jobs\SendInvoice"%'`: 1,
+		fmt.Sprintf(`SELECT count(*) FROM sq_jobs WHERE queue = 'mail' AND json_extract(payload, '$.job') = 'resize@handle' `+
+			`AND available_at = %d000000`, later): 1,
+		`SELECT count(*) FROM sq_failed_jobs WHERE queue = 'mail' AND error LIKE 'RuntimeException: no route%' ` +
+			`AND stack LIKE 'Stack trace:%' AND failed_at = 1767323045 * 1000000`: 1,
 	} {
 		if n := s.number(query); n != want {
 			t.Errorf("%s: %d, want %d", query, n, want)
 		}
 	}
-	if got := s.run(append([]string{"import", "--prefix", "sq_", "--yes"}, args...)...); got.code != 1 || got.stdout != "imported 0 jobs\n" {
+	if got := s.run(append([]string{"import", "--prefix", "sq_", "--yes"}, args...)...); got.code != 1 ||
+		got.stdout != "imported 0 jobs\n" {
 		t.Errorf("again: %+v", got)
 	}
 }
@@ -88,7 +103,8 @@ func TestImportLaravel(t *testing.T) {
 func TestImportThinkQueue(t *testing.T) {
 	t.Parallel()
 	const plain, object = `{"job":"app\\job\\Mail@send","maxTries":null,"timeout":null,"data":{"to":"anna"}}`,
-		`{"job":"think\\queue\\CallQueuedHandler@call","maxTries":5,"timeout":30,"timeoutAt":null,"data":{"commandName":"app\\job\\Pay","command":"O:1"}}`
+		`{"job":"think\\queue\\CallQueuedHandler@call","maxTries":5,"timeout":30,"timeoutAt":null,` +
+			`"data":{"commandName":"app\\job\\Pay","command":"O:1"}}`
 	for name, tables := range map[string]string{"3": thinkJobs, "2": thinkJobsOfOld} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +112,8 @@ func TestImportThinkQueue(t *testing.T) {
 			insert, running := "INSERT INTO jobs (queue, payload, attempts, available_time, create_time) VALUES ('default', ?, ?, 1, 1)",
 				"UPDATE jobs SET reserve_time = 1 WHERE id = 3"
 			if name == "2" {
-				insert, running = "INSERT INTO jobs (queue, payload, attempts, reserved, available_at, created_at) VALUES ('default', ?, ?, 0, 1, 1)",
+				insert, running = "INSERT INTO jobs (queue, payload, attempts, reserved, available_at, created_at) "+
+					"VALUES ('default', ?, ?, 0, 1, 1)",
 					"UPDATE jobs SET reserved = 1, reserved_at = 1 WHERE id = 3"
 			}
 			s.exec(insert, plain, 2)
@@ -108,7 +125,8 @@ func TestImportThinkQueue(t *testing.T) {
 			}
 			jobs := s.jobs("--prefix", "sq_")
 			if len(jobs) != 2 || string(jobs[0].Payload) != `{"job":"app\\job\\Mail@send","data":{"to":"anna"}}` || jobs[0].Attempts != 2 ||
-				!strings.HasPrefix(string(jobs[1].Payload), `{"job":"app\\job\\Pay","data":{"commandName":`) || !strings.Contains(string(jobs[1].Payload), `"tries":5,"timeout":30`) {
+				!strings.HasPrefix(string(jobs[1].Payload), `{"job":"app\\job\\Pay","data":{"commandName":`) ||
+				!strings.Contains(string(jobs[1].Payload), `"tries":5,"timeout":30`) {
 				t.Errorf("the jobs are %+v", jobs)
 			}
 			if n := s.number("SELECT count(*) FROM jobs"); n != 1 {
@@ -121,22 +139,27 @@ func TestImportThinkQueue(t *testing.T) {
 func TestImportOban(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	s.exec(`CREATE TABLE oban_jobs (id INTEGER PRIMARY KEY, state TEXT NOT NULL DEFAULT 'available', queue TEXT NOT NULL DEFAULT 'default', worker TEXT NOT NULL,
-		args JSON NOT NULL DEFAULT '{}', meta JSON NOT NULL DEFAULT '{}', tags JSON NOT NULL DEFAULT '[]', errors JSON NOT NULL DEFAULT '[]',
+	s.exec(`CREATE TABLE oban_jobs (id INTEGER PRIMARY KEY, state TEXT NOT NULL DEFAULT 'available', ` +
+		`queue TEXT NOT NULL DEFAULT 'default', worker TEXT NOT NULL,
+		args JSON NOT NULL DEFAULT '{}', meta JSON NOT NULL DEFAULT '{}', tags JSON NOT NULL DEFAULT '[]', ` +
+		`errors JSON NOT NULL DEFAULT '[]',
 		attempt INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL DEFAULT 20, priority INTEGER NOT NULL DEFAULT 0,
 		inserted_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, scheduled_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)`)
 	s.ok("migrate", "up")
-	s.exec(`INSERT INTO oban_jobs (state, worker, args, attempt, priority, scheduled_at) VALUES ('retryable', 'Shop.Send', '{"id":42}', 3, 2, '2040-01-02T03:04:05.500000Z')`)
+	s.exec(`INSERT INTO oban_jobs (state, worker, args, attempt, priority, scheduled_at) ` +
+		`VALUES ('retryable', 'Shop.Send', '{"id":42}', 3, 2, '2040-01-02T03:04:05.500000Z')`)
 	for _, state := range []string{"suspended", "executing", "completed", "cancelled", "discarded"} {
 		s.exec(`INSERT INTO oban_jobs (state, worker) VALUES (?, 'Shop.Send')`, state)
 	}
-	if got, want := s.ok("import", "oban", "--dry-run"), "would import 1 job\n1  default  Shop.Send\n1 job that a worker has: not imported\n"; got != want {
+	if got, want := s.ok("import", "oban", "--dry-run"),
+		"would import 1 job\n1  default  Shop.Send\n1 job that a worker has: not imported\n"; got != want {
 		t.Errorf("the dry run prints %q, want %q", got, want)
 	}
 	s.ok("import", "oban", "--yes", "--rename", "Shop.Send=send", "--queue", "default=mail")
 	jobs := s.jobs()
-	if len(jobs) != 1 || string(jobs[0].Payload) != `{"job":"send","data":{"id":42},"tries":20}` || jobs[0].Queue != "mail" || jobs[0].Attempts != 3 ||
-		jobs[0].Priority != 2 || jobs[0].AvailableAt.Sub(time.Date(2040, 1, 2, 3, 4, 5, 500_000_000, time.UTC)).Abs() > time.Millisecond {
+	if len(jobs) != 1 || string(jobs[0].Payload) != `{"job":"send","data":{"id":42},"tries":20}` || jobs[0].Queue != "mail" ||
+		jobs[0].Attempts != 3 || jobs[0].Priority != 2 ||
+		jobs[0].AvailableAt.Sub(time.Date(2040, 1, 2, 3, 4, 5, 500_000_000, time.UTC)).Abs() > time.Millisecond {
 		t.Errorf("the jobs are %+v", jobs)
 	}
 	if n := s.number("SELECT count(*) FROM oban_jobs"); n != 5 {
@@ -150,16 +173,20 @@ func TestImportGoesOn(t *testing.T) {
 	s := beside(t, laravelJobs)
 	const jobs = 2500
 	s.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-		INSERT INTO jobs (queue, payload, attempts, available_at, created_at) SELECT 'q', '{"job":"a","data":' || i || '}', 0, 1, 1 FROM n`, jobs))
-	s.exec(`CREATE TRIGGER full BEFORE INSERT ON sq_jobs WHEN json_extract(new.payload, '$.data') = 1500 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
+		INSERT INTO jobs (queue, payload, attempts, available_at, created_at) SELECT 'q', '{"job":"a","data":' || i || '}', 0, 1, 1 FROM n`,
+		jobs))
+	s.exec(`CREATE TRIGGER full BEFORE INSERT ON sq_jobs WHEN json_extract(new.payload, '$.data') = 1500 BEGIN ` +
+		`SELECT RAISE(ABORT, 'the disk is full'); END`)
 	check := func(want int) {
 		t.Helper()
-		moved, left := s.number("SELECT count(DISTINCT json_extract(payload, '$.data')) FROM sq_jobs"), s.number("SELECT count(*) FROM jobs")
+		moved, left := s.number("SELECT count(DISTINCT json_extract(payload, '$.data')) FROM sq_jobs"),
+			s.number("SELECT count(*) FROM jobs")
 		if moved != want || left != jobs-want || s.number("SELECT count(*) FROM sq_jobs") != moved {
 			t.Errorf("%d are moved and %d left, want %d moved", moved, left, want)
 		}
 	}
-	if got := s.run("import", "laravel", "--prefix", "sq_", "--yes"); got.code != 1 || got.stdout != "imported 1000 jobs\n" || !strings.Contains(got.stderr, "the disk is full") {
+	if got := s.run("import", "laravel", "--prefix", "sq_", "--yes"); got.code != 1 || got.stdout != "imported 1000 jobs\n" ||
+		!strings.Contains(got.stderr, "the disk is full") {
 		t.Errorf("the result is %+v", got)
 	}
 	check(1000)
@@ -201,7 +228,7 @@ func TestImportMistakes(t *testing.T) {
 	s.exec("CREATE TABLE strange (id integer, queue text)")
 	for args, says := range map[string]string{
 		"import laravel --yes":               `the table "jobs" is sqlqueue's own`,
-		"import beanstalk --yes":             `unknown source "beanstalk": use gue, laravel, oban, river, think-queue`,
+		"import beanstalk --yes":             `unknown source "beanstalk": use graphile-worker, gue, laravel, oban, pg-boss, river,`,
 		"import gue --yes":                   "gue does not keep jobs in sqlite",
 		"import river --yes":                 "river does not keep jobs in sqlite",
 		"import laravel --table a;b --yes":   "is not the name of a table",

@@ -51,7 +51,8 @@ func (w interruptedWork) run(t *testing.T, slowness int) bool {
 	t.Helper()
 	// Each batch after the first takes a while, so that there is work to be done when the signal comes.
 	slow := func(table, event, row string) string {
-		return fmt.Sprintf(`CREATE TRIGGER slow BEFORE %s ON %s WHEN %s.id > 1000 AND %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`,
+		return fmt.Sprintf(`CREATE TRIGGER slow BEFORE %s ON %s WHEN %s.id > 1000 AND %s.id %% 500 = 0 BEGIN `+
+			`SELECT count(*) FROM (%s); END`,
 			event, table, row, row, fmt.Sprintf(slowQuery, slowness))
 	}
 	s := migrated(t)
@@ -109,7 +110,9 @@ func TestBrokenPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"jobs", "list", "--limit", "1000"}, {"jobs", "list", "--limit", "1000", "--json"}, {"push", "b", "--count", "15000"}} {
+	for _, args := range [][]string{
+		{"jobs", "list", "--limit", "1000"}, {"jobs", "list", "--limit", "1000", "--json"}, {"push", "b", "--count", "15000"},
+	} {
 		cmd := exec.CommandContext(t.Context(), self, args...)
 		cmd.Env = append(os.Environ(), asProgram+"="+stock, "SQLQUEUE_DSN="+s.dsn)
 		var stderr strings.Builder

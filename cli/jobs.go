@@ -52,7 +52,8 @@ func jobsListCommand(e *env) *cobra.Command {
 	flags := addJobFilter(cmd)
 	flags.done = true
 	cmd.Flags().Lookup("state").Usage = "only jobs that are ready, delayed, reserved or done"
-	cmd.Flags().Var(settings.Counter(&after, 0), "after", "only jobs with greater ids, to get the next page; for done jobs, the number that is printed")
+	cmd.Flags().Var(settings.Counter(&after, 0), "after",
+		"only jobs with greater ids, to get the next page; for done jobs, the number that is printed")
 	cmd.Flags().Var(settings.Counter(&limit, 1), "limit", "how many at most")
 	settings.JSONFlag(cmd, &asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

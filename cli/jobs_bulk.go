@@ -39,9 +39,10 @@ func jobsCancelCommand(e *env) *cobra.Command {
 
 func jobsRestoreCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:     "restore UNDO",
-		Short:   "Put cancelled jobs back",
-		Long:    "Put jobs back that were cancelled in the last 7 days, as they were, with new ids. UNDO is what jobs cancel has printed; it is\nalso in the TARGET of sqlqueue operations.",
+		Use:   "restore UNDO",
+		Short: "Put cancelled jobs back",
+		Long: "Put jobs back that were cancelled in the last 7 days, as they were, with new ids. UNDO is what jobs cancel has printed; " +
+			"it is\nalso in the TARGET of sqlqueue operations.",
 		Example: `  sqlqueue jobs restore KPHCKYQ5KJ6VBHNTA3JAFBXOCY`,
 		Args:    between(1, 1, "UNDO"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,7 +94,8 @@ func jobsReleaseCommand(e *env) *cobra.Command {
 	})
 }
 
-const bulkLong = `With a filter it first shows how many jobs match, and on a terminal asks for confirmation. A thousand are changed in each transaction.`
+const bulkLong = `With a filter it first shows how many jobs match, and on a terminal asks for confirmation. ` +
+	`A thousand are changed in each transaction.`
 
 // bulkChange is what can be done to jobs by their ids, or to all that pass a filter.
 type bulkChange struct {

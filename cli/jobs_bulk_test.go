@@ -42,7 +42,8 @@ func TestE6_JobFilters(t *testing.T) {
 		if got := s.ids(filter); !slices.Equal(got, want) {
 			t.Errorf("with %q: %v, want %v", filter, got, want)
 		}
-		if got, want := s.ok(append([]string{"jobs", "cancel", "--dry-run"}, strings.Fields(filter)...)...), "would cancel "+term.Count(len(want), "job")+"\n"; got != want {
+		if got, want := s.ok(append([]string{"jobs", "cancel", "--dry-run"}, strings.Fields(filter)...)...),
+			"would cancel "+term.Count(len(want), "job")+"\n"; got != want {
 			t.Errorf("cancel with %q: %q, want %q", filter, got, want)
 		}
 	}
@@ -114,7 +115,8 @@ func TestE6_ReleaseByFilter(t *testing.T) {
 	if got, want := s.ok("jobs", "release", "--name", "a", "--dry-run"), "would release 2 jobs\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
-	if got, want := s.run("jobs", "release", "--name", "a", "--state", "reserved"), (result{"released 2 jobs\n", "about to release 2 jobs in sqlite file " + s.file() + "\n", 0}); got != want {
+	if got, want := s.run("jobs", "release", "--name", "a", "--state", "reserved"),
+		(result{"released 2 jobs\n", "about to release 2 jobs in sqlite file " + s.file() + "\n", 0}); got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
 	if reserved := s.ids("--state reserved"); !slices.Equal(reserved, []int64{5}) {
@@ -128,14 +130,16 @@ func TestE6_SearchAmongManyJobs(t *testing.T) {
 	s := migrated(t)
 	s.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
 		INSERT INTO jobs (queue, created_at, payload) SELECT 'q', ?,
-			CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`, time.Now().UnixMicro())
+			CASE WHEN i % 50000 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`,
+		time.Now().UnixMicro())
 	want := []int64{17, 50_017, 100_017}
 	for _, filter := range []string{"--name rare", "--field n=1", "--name rare --newer-than 1h"} {
 		if got := s.ids(filter); !slices.Equal(got, want) {
 			t.Errorf("with %s: %v, want %v", filter, got, want)
 		}
 	}
-	if got := s.run("jobs", "list", "--name", "rare", "--limit", "2", "--json"); strings.Count(got.stdout, "\n") != 2 || got.stderr != "there can be more: --limit, or --after 50017\n" {
+	if got := s.run("jobs", "list", "--name", "rare", "--limit", "2", "--json"); strings.Count(got.stdout, "\n") != 2 ||
+		got.stderr != "there can be more: --limit, or --after 50017\n" {
 		t.Errorf("two of three: %+v", got)
 	}
 	if got := s.ids("--name rare --after 50017"); !slices.Equal(got, want[2:]) {
@@ -184,14 +188,17 @@ func TestE8_FailedByGroupAndError(t *testing.T) {
 		Count              int
 	}
 	fromJSON(t, s.ok("failed", "--group", "--json"), &groups)
-	if len(groups) != 3 || groups[0].Count != 1500 || groups[0].Error != "cannot connect to * refused" || groups[1].Count != 20 || groups[2].Queue != "sms" {
+	if len(groups) != 3 || groups[0].Count != 1500 || groups[0].Error != "cannot connect to * refused" || groups[1].Count != 20 ||
+		groups[2].Queue != "sms" {
 		t.Errorf("the groups are %+v", groups)
 	}
-	if got := s.run("failed", "list", "--group", "--limit", "1"); !strings.Contains(got.stdout, " 1500  mail   send ") || got.stderr != "there are 2 groups more: --limit\n" {
+	if got := s.run("failed", "list", "--group", "--limit", "1"); !strings.Contains(got.stdout, " 1500  mail   send ") ||
+		got.stderr != "there are 2 groups more: --limit\n" {
 		t.Errorf("the largest group: %+v", got)
 	}
 	for filter, want := range map[string]int{
-		"--error refused": 1500, "--error cannot*10.0.0.1007*refused": 1, "--error HTTP*404": 20, "--error 100%": 3, "--error %": 3, "--error f_i": 3,
+		"--error refused": 1500, "--error cannot*10.0.0.1007*refused": 1,
+		"--error HTTP*404": 20, "--error 100%": 3, "--error %": 3, "--error f_i": 3,
 		"--queue sms --error HTTP": 0, "--older-than 1d": 23, "--older-than 1d --queue mail --name send": 20, "--name nobody": 0,
 	} {
 		var jobs []map[string]any

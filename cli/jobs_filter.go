@@ -14,7 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const jobFilterLong = `--field KEY=VALUE matches a field in the jobs' data. Dots in KEY separate the keys of nested objects. VALUE is text, such as 42,
+const jobFilterLong = `--field KEY=VALUE matches a field in the jobs' data. Dots in KEY separate the keys of nested objects. ` +
+	`VALUE is text, such as 42,
 true or anna. If you give several, all must match. Conditions without an index, such as --name and --field, read every job of the queue.`
 
 // jobFilter is the flags that select jobs.
@@ -35,7 +36,8 @@ func addJobFilter(cmd *cobra.Command) *jobFilter {
 	flags.StringVar(&f.state, "state", "", "only jobs that are ready, delayed or reserved")
 	flags.StringVar(&f.filter.Name, "name", "", "only jobs for this handler")
 	flags.Var(fieldList{&f.filter.Fields}, "field", "only jobs with this value in their data, such as customer.id=42")
-	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than", "only jobs pushed at least this long ago, such as 1d")
+	flags.Var(settings.Duration(&f.filter.OlderThan, settings.Positive), "older-than",
+		"only jobs pushed at least this long ago, such as 1d")
 	flags.Var(settings.Duration(&f.newerThan, settings.Positive), "newer-than", "only jobs pushed within this time")
 	flags.Var(settings.Moment(&f.filter.CreatedAfter), "since", "only jobs pushed at or after this time")
 	flags.Var(settings.Moment(&f.filter.CreatedBefore), "until", "only jobs pushed before this time")

@@ -89,7 +89,10 @@ func TestJobsListJSON(t *testing.T) {
 	s.reserve(1)
 	var rows []map[string]json.RawMessage
 	fromJSON(t, s.ok("jobs", "list", "--json"), &rows)
-	for _, column := range []string{"id", "queue", "priority", "payload", "attempts", "exceptions", "reserved", "reserved_at", "reserved_by", "expires_at", "started", "available_at", "created_at", "unique_key"} {
+	for _, column := range []string{
+		"id", "queue", "priority", "payload", "attempts", "exceptions", "reserved", "reserved_at", "reserved_by", "expires_at", "started",
+		"available_at", "created_at", "unique_key",
+	} {
 		if _, ok := rows[0][column]; !ok {
 			t.Errorf("there is no %s in %v", column, rows[0])
 		}
@@ -130,7 +133,8 @@ func TestJobsCancel(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	got := s.run("jobs", "cancel", "3", "4", "99")
-	if got.code != 1 || got.stdout != "cancelled 1 job\n" || !strings.Contains(got.stderr, "job 3: a worker has reserved the job; job 99: no such job") {
+	if got.code != 1 || got.stdout != "cancelled 1 job\n" ||
+		!strings.Contains(got.stderr, "job 3: a worker has reserved the job; job 99: no such job") {
 		t.Errorf("the result is %+v", got)
 	}
 	if jobs := s.jobs(); len(jobs) != 1 || jobs[0].ID != 3 {
@@ -158,11 +162,13 @@ func TestJobsEdit(t *testing.T) {
 	s.ok("push", "a", `{"x":1}`, "--tries", "3")
 	s.ok("push", "b", "--unique", "k")
 	s.ok("push", "b", "--unique", "k", "--queue", "mail")
-	if got := s.ok("jobs", "edit", "1", "--queue", "mail", "--priority", "-3", "--at", "2999-01-01T00:00:00Z", "--name", "c", "--data", "[2]"); got != "changed 1 job\n" {
+	if got := s.ok("jobs", "edit", "1", "--queue", "mail", "--priority", "-3", "--at", "2999-01-01T00:00:00Z", "--name", "c", "--data",
+		"[2]"); got != "changed 1 job\n" {
 		t.Errorf("printed %q", got)
 	}
 	job := s.jobs()[0]
-	if job.Queue != "mail" || job.Priority != -3 || job.AvailableAt.Year() != 2999 || string(job.Payload) != `{"job":"c","data":[2],"tries":3}` {
+	if job.Queue != "mail" || job.Priority != -3 || job.AvailableAt.Year() != 2999 ||
+		string(job.Payload) != `{"job":"c","data":[2],"tries":3}` {
 		t.Errorf("the job is %+v with payload %s", job, job.Payload)
 	}
 	got := runWith(t.Context(), Options{DSN: s.dsn}, "null", "jobs", "edit", "1", "--data", "-")
@@ -193,7 +199,9 @@ func TestTextOfOthersIsShownSafely(t *testing.T) {
 	s.exec("INSERT INTO jobs (queue, payload) VALUES ('q', '[1]')")
 	s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 		VALUES (1, 'q', 0, ?, 1, ?, ?, 1, 1)`, payload, evil, evil)
-	for _, args := range [][]string{{"jobs", "list"}, {"jobs", "show", "1"}, {"jobs", "show", "2"}, {"failed"}, {"failed", "show", "1"}, {"queues"}} {
+	for _, args := range [][]string{
+		{"jobs", "list"}, {"jobs", "show", "1"}, {"jobs", "show", "2"}, {"failed"}, {"failed", "show", "1"}, {"queues"},
+	} {
 		got := s.ok(args...)
 		if strings.ContainsAny(got, "\x1b\u202e\t") {
 			t.Errorf("%q prints %q", args, got)
@@ -202,7 +210,8 @@ func TestTextOfOthersIsShownSafely(t *testing.T) {
 			t.Errorf("%q does not show the name:\n%s", args, got)
 		}
 	}
-	if rows := strings.Split(s.ok("jobs", "list"), "\n"); len(rows) != 4 || !strings.Contains(rows[2], "?") || !strings.Contains(rows[2], "[1]") {
+	if rows := strings.Split(s.ok("jobs", "list"), "\n"); len(rows) != 4 || !strings.Contains(rows[2], "?") ||
+		!strings.Contains(rows[2], "[1]") {
 		t.Errorf("the table is not a line for each job: %q", rows)
 	}
 }
@@ -235,7 +244,8 @@ func testQueues(t *testing.T) {
 	}
 	var infos []operator.QueueInfo
 	fromJSON(t, s.ok("queues", "--json"), &infos)
-	if len(infos) != 3 || infos[1].Queue != "mail" || infos[1].Ready != 2 || infos[1].Delayed != 1 || infos[1].Reserved != 1 || !infos[2].Control.Paused {
+	if len(infos) != 3 || infos[1].Queue != "mail" || infos[1].Ready != 2 || infos[1].Delayed != 1 || infos[1].Reserved != 1 ||
+		!infos[2].Control.Paused {
 		t.Errorf("the JSON is %+v", infos)
 	}
 }
@@ -312,13 +322,15 @@ func TestFailedJobs(t *testing.T) {
 	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 		t.Errorf("the table is\n%swant\n%s", got, want)
 	}
-	if got := s.ok("failed", "list", "--queue", "mail", "--json"); !strings.Contains(got, `"job_id":4`) || strings.Contains(got, `"job_id":3`) {
+	if got := s.ok("failed", "list", "--queue", "mail", "--json"); !strings.Contains(got, `"job_id":4`) ||
+		strings.Contains(got, `"job_id":3`) {
 		t.Errorf("failed jobs of mail: %s", got)
 	}
 	if got := s.run("failed", "--limit", "1", "--name", "a"); !strings.Contains(got.stderr, "there are more: --limit, or --before 3") {
 		t.Errorf("does not tell of more: %q", got.stderr)
 	}
-	if got := s.ok("failed", "show", "2"); !strings.Contains(got, "error\n  first line\n  bad data\n") || !strings.Contains(got, "job       2\n") {
+	if got := s.ok("failed", "show", "2"); !strings.Contains(got, "error\n  first line\n  bad data\n") ||
+		!strings.Contains(got, "job       2\n") {
 		t.Errorf("failed show prints\n%s", got)
 	}
 	s.fails(1, []string{"no such job"}, "failed", "show", "99")
@@ -330,7 +342,8 @@ func TestFailedJobs(t *testing.T) {
 	if jobs := s.jobs(); len(jobs) != 2 || jobs[0].Attempts != 0 || jobs[0].ID < 5 {
 		t.Errorf("the jobs are %+v", jobs)
 	}
-	if got := s.run("retry", "1", "3"); got.code != 1 || got.stdout != "retried 1 job\n" || !strings.Contains(got.stderr, "failed job 1: no such job") {
+	if got := s.run("retry", "1", "3"); got.code != 1 || got.stdout != "retried 1 job\n" ||
+		!strings.Contains(got.stderr, "failed job 1: no such job") {
 		t.Errorf("the result is %+v", got)
 	}
 	s.ok("clear", "--yes")
@@ -452,7 +465,9 @@ func TestListsReadTheStart(t *testing.T) { //nolint:paralleltest // see above
 		s.exec(`INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)
 			VALUES (1, 'default', 0, ?, 1, ?, ?, 1, 1)`, `{"job":"large","data":"`+text+`"}`, "error"+text, "stack"+text)
 	}
-	for _, args := range [][]string{{"jobs", "list"}, {"failed", "list"}, {"jobs", "list", "--name", "large"}, {"failed", "--name", "large"}} {
+	for _, args := range [][]string{
+		{"jobs", "list"}, {"failed", "list"}, {"jobs", "list", "--name", "large"}, {"failed", "--name", "large"},
+	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		table := s.ok(args...)

@@ -18,14 +18,16 @@ func keepCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keep QUEUE TIME",
 		Short: "Keep finished jobs of a queue, with their results, for a time",
-		Long: `Keep jobs of QUEUE that finish from now on, with their data and results, for TIME. Then workers delete them. Without this, a job is
+		Long: `Keep jobs of QUEUE that finish from now on, with their data and results, for TIME. Then workers delete them. ` +
+			`Without this, a job is
 deleted when it is done. jobs list --state done lists what is kept. A job's own --keep comes first.
 
   mail      the queue mail
   'mail/*'  the queues below mail (mail/1, mail/eu/2) that have no setting of their own
   '*'       all other queues
 
-A TIME of 0 keeps nothing of a queue, also if a pattern keeps its jobs; --off removes the setting. What is kept already stays for its time.`,
+A TIME of 0 keeps nothing of a queue, also if a pattern keeps its jobs; --off removes the setting. ` +
+			`What is kept already stays for its time.`,
 		Example: `  sqlqueue keep reports 7d
   sqlqueue keep 'mail/*' 24h
   sqlqueue keep reports --off

@@ -12,7 +12,9 @@ func laterCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "later DELAY NAME [DATA]",
 		Short: "Push a job that is available after a delay, and print its id",
-		Long:  "Push a job for the handler NAME that is available after DELAY: seconds, or a duration such as 10m. It prints the job's id.\n\n" + pushLong,
+		Long: "Push a job for the handler NAME that is available after DELAY: seconds, or a duration such as 10m. It prints the\n" +
+			"job's id.\n\n" +
+			pushLong,
 		Example: `  sqlqueue later 90 send_invoice '{"order_id":42}'
   sqlqueue later 1h30m remind --queue mail`,
 		Args: between(2, 3, "DELAY", "NAME"),

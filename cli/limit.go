@@ -63,7 +63,8 @@ A queue at its limit does not hold up other queues. --burst is how many jobs may
 	}
 	cmd.Flags().Int64Var(&limit.Running, "running", 0, "how many jobs may run at once")
 	cmd.Flags().StringVar(&rate, "rate", "", "how many jobs may start in a period, such as 10/1m")
-	cmd.Flags().Int64Var(&limit.Burst, "burst", 0, "how many jobs of --rate may start at once (default: the jobs of one second, at least 1)")
+	cmd.Flags().Int64Var(&limit.Burst, "burst", 0,
+		"how many jobs of --rate may start at once (default: the jobs of one second, at least 1)")
 	cmd.Flags().BoolVar(&off, "off", false, "remove the limit")
 	for _, flag := range []string{"running", "burst"} {
 		cmd.Flags().Lookup(flag).DefValue = ""

@@ -102,7 +102,8 @@ func handlersOptions() Options {
 
 // complete holds and deletes its own job, and pushes another, in one transaction.
 func complete(ctx context.Context, job *worker.Job[json.RawMessage]) error {
-	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(os.Getenv("SQLQUEUE_DSN"), "sqlite:")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	db, err := sql.Open("sqlite",
+		"file:"+strings.TrimPrefix(os.Getenv("SQLQUEUE_DSN"), "sqlite:")+"?_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return err
 	}
@@ -351,7 +352,8 @@ func TestD4_ChildMemory(t *testing.T) {
 	for _, command := range []string{"work", "listen"} {
 		s := migrated(t)
 		s.ok("push", "a", "--tries", "1")
-		got := s.run(command, "--stop-when-empty", "--child-memory", "60", "--exec", `sh -c 'awk "BEGIN { for (i = 0; i < 9999999; i++) a[i] = \"xxxxxxxxxxxx\" i }"; true'`)
+		got := s.run(command, "--stop-when-empty", "--child-memory", "60", "--exec",
+			`sh -c 'awk "BEGIN { for (i = 0; i < 9999999; i++) a[i] = \"xxxxxxxxxxxx\" i }"; true'`)
 		if failed := s.failed(); got.code != 0 || len(failed) != 1 || !strings.Contains(failed[0].Error, "memory: ") ||
 			!strings.Contains(failed[0].Error, "the limit is 60.0 MB") {
 			t.Errorf("%s: failed are %+v\n%s", command, failed, got.stderr)
@@ -395,7 +397,8 @@ func TestB6_ACommandInADeadLoop(t *testing.T) {
 	s := migrated(t)
 	s.ok("push", "loop", "--tries", "1")
 	s.ok("push", "other", "--count", "5", "--timeout", "0")
-	got := s.run("listen", "--stop-when-empty", "--timeout", "0.3", "--kill-after", "0.1", "--exec", `trap "" TERM; test $SQLQUEUE_JOB_NAME != loop || while :; do :; done`)
+	got := s.run("listen", "--stop-when-empty", "--timeout", "0.3", "--kill-after", "0.1", "--exec",
+		`trap "" TERM; test $SQLQUEUE_JOB_NAME != loop || while :; do :; done`)
 	if got.code != 0 || strings.Count(got.stderr, "msg=processed") != 5 {
 		t.Errorf("%+v", got)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sqlqueue/sqlqueue/cli/internal/clitest"
 )
 
 // begin starts a command, whose standard error is watched. It is killed when the test ends.
@@ -44,7 +46,7 @@ func (s *shell) runAs(program *exec.Cmd, dir string, user int) {
 func copied(t *testing.T, from, to string, mode os.FileMode) {
 	t.Helper()
 	text, err := os.ReadFile(from)
-	must(t, err, os.WriteFile(to, text, 0o755), os.Chmod(to, mode))
+	must(t, err, clitest.WriteProgram(to, text, 0o755), os.Chmod(to, mode))
 }
 
 // processesOf are the processes of a user, with how many threads each has.
@@ -79,7 +81,7 @@ func TestTheWorkingDirectoryIsGone(t *testing.T) {
 	gone := func(t *testing.T, command ...string) (*shell, *process) {
 		s := migrated(t)
 		dir := filepath.Join(t.TempDir(), "release")
-		must(t, os.Mkdir(dir, 0o755), os.WriteFile(dir+"/send", []byte("#!/bin/sh\n"), 0o755))
+		must(t, os.Mkdir(dir, 0o755), clitest.WriteProgram(dir+"/send", []byte("#!/bin/sh\n"), 0o755))
 		cmd := s.command(append([]string{"work", "--sleep", "0.05", "--tries", "1"}, command...)...)
 		cmd.Dir = dir
 		p := s.begin(cmd)
@@ -127,7 +129,7 @@ func TestTheWorkingDirectoryIsGone(t *testing.T) {
 func TestAProgramThatIsMissingSpendsNoAttempt(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	must(t, os.WriteFile(dir+"/plain", []byte("#!/bin/sh\n"), 0o600), os.WriteFile(dir+"/broken", []byte("\x7fELF"), 0o700))
+	must(t, os.WriteFile(dir+"/plain", []byte("#!/bin/sh\n"), 0o600), clitest.WriteProgram(dir+"/broken", []byte("\x7fELF"), 0o700))
 	for _, program := range []string{"missing", "plain", "broken"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
@@ -167,7 +169,8 @@ func TestAWorkerWithoutDescriptorsSpendsNoAttempt(t *testing.T) {
 	dir := t.TempDir()
 	program := s.command("work", "--concurrency", "30", "--tries", "1", "--exec",
 		"until [ -e "+dir+"/go ]; do sleep 0.05; done")
-	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -n ` + fmt.Sprint(files) + `; exec "$@"`, "sh"}, program.Args...)...)
+	cmd := exec.CommandContext(t.Context(), "sh",
+		append([]string{"-c", `ulimit -n ` + fmt.Sprint(files) + `; exec "$@"`, "sh"}, program.Args...)...)
 	cmd.Env = program.Env
 	p := s.begin(cmd)
 	p.says("no child process could be started")
@@ -204,7 +207,8 @@ func TestAWorkerWithoutProcessesSpendsNoAttempt(t *testing.T) {
 		_, err := gate.WriteString(strings.Repeat("\n", jobs))
 		must(t, err)
 	}
-	program := s.command("work", "--concurrency", fmt.Sprint(jobs), "--sleep", "0.05", "--tries", "1", "--exec", "read line <"+dir+"/gate; :")
+	program := s.command("work", "--concurrency", fmt.Sprint(jobs), "--sleep", "0.05", "--tries", "1", "--exec",
+		"read line <"+dir+"/gate; :")
 	user := 1_000_000 + os.Getpid() // nobody else's
 	s.runAs(program, dir, user)
 	p := s.begin(program)

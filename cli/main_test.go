@@ -46,13 +46,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// forgetTheUser takes out of the environment what the program, its drivers and its commands read there, and makes terminals plain ones. Under
-// nohup, commands would ignore HUP: what is caught here has its default there.
+// forgetTheUser takes out of the environment what the program, its drivers and its commands read there, and makes terminals plain ones.
+// Under nohup, commands would ignore HUP: what is caught here has its default there.
 func forgetTheUser() error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || name == "DATABASE_URL" || strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
+		if strings.HasPrefix(name, "SQLQUEUE_") || strings.HasPrefix(name, "PG") || name == "DATABASE_URL" ||
+			strings.HasPrefix(name, "LC_") || name == "LANG" || name == "COLUMNS" {
 			if err := os.Unsetenv(name); err != nil {
 				return err
 			}

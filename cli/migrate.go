@@ -55,8 +55,8 @@ func migrateDownCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Take back the newest step, with all the data in its tables",
-		Long: "Take back the newest step, with all the data in its tables and columns; with --all every step. It first names the database and\n" +
-			"its jobs, and asks for confirmation; without a terminal it needs --yes.",
+		Long: "Take back the newest step, with all the data in its tables and columns; with --all every step. It first names the\n" +
+			"database and its jobs, and asks for confirmation; without a terminal it needs --yes.",
 		Example: `  sqlqueue migrate down
   sqlqueue migrate down --all --yes`,
 		Args: between(0, 0),
@@ -95,7 +95,8 @@ func (e *env) stepsToTakeBack(ctx context.Context, m *migrations.Migrator, all b
 	}
 	found.text = "every step and delete all jobs"
 	o := operator.New(e.database.Queue)
-	if jobs, err := o.CountJobs(ctx, operator.JobFilter{}, term.CountedTo); err == nil { // an older version of the tables may not let it count
+	// an older version of the tables may not let it count
+	if jobs, err := o.CountJobs(ctx, operator.JobFilter{}, term.CountedTo); err == nil {
 		found.text = "every step and delete " + term.CountTo(jobs, "job")
 	}
 	if groups, err := o.FailedGroups(ctx, operator.FailedFilter{}, term.CountedTo); err == nil {
@@ -198,9 +199,9 @@ func migrateSQLCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sql",
 		Short: "Print the statements, for other migration tools",
-		Long: "Print the statements of all steps, or of those after a version, for Flyway, Atlas, Alembic, Rails and other tools that run SQL files.\n" +
-			"The statements record the steps too, so that workers know the version of the tables. The command does not connect: the address,\n" +
-			"or --dialect, only chooses the kind of database.",
+		Long: "Print the statements of all steps, or of those after a version, for Flyway, Atlas, Alembic, Rails and other tools that\n" +
+			"run SQL files. The statements record the steps too, so that workers know the version of the tables. The command does\n" +
+			"not connect: the address, or --dialect, only chooses the kind of database.",
 		Example: `  sqlqueue migrate sql --dialect postgres >migrations/V7__sqlqueue.sql
   sqlqueue migrate sql --dialect mysql --after 5
   sqlqueue migrate sql --dialect postgres --down`,

@@ -101,8 +101,8 @@ func TestNoDatabase(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	for _, command := range []string{
-		"migrate down --yes", "migrate status", "migrate version", "migrate validate", "push a", "work --exec true", "queues", "jobs list", "failed",
-		"retry --all", "pause", "clear --yes", "flush --yes", "prune-failed", "monitor a",
+		"migrate down --yes", "migrate status", "migrate version", "migrate validate", "push a", "work --exec true", "queues", "jobs list",
+		"failed", "retry --all", "pause", "clear --yes", "flush --yes", "prune-failed", "monitor a",
 	} {
 		args := strings.Fields(command)
 		s.fails(1, []string{"there is no database", s.file(), "run sqlqueue migrate up"}, args...)
@@ -154,7 +154,16 @@ func TestTablesMissing(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	s.exec("CREATE TABLE other (id INTEGER)")
-	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}, {"jobs", "show", "1"}, {"failed"}, {"retry", "--all"}, {"pause"}, {"clear", "--yes"}} {
+	for _, args := range [][]string{
+		{"push", "a"},
+		{"work", "--exec", "true"},
+		{"queues"},
+		{"jobs", "show", "1"},
+		{"failed"},
+		{"retry", "--all"},
+		{"pause"},
+		{"clear", "--yes"},
+	} {
 		s.fails(1, []string{"sqlqueue's tables are missing: run sqlqueue migrate up"}, args...)
 	}
 }
@@ -166,7 +175,9 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	s.ok("push", "a") // nothing says that this program cannot work with them
 	s.exec("INSERT INTO job_schema (compatible_from) VALUES (99)")
 	for _, args := range [][]string{{"push", "a"}, {"work", "--exec", "true"}, {"queues"}} {
-		s.fails(1, []string{"the tables are of version 99, this program knows version " + strconv.Itoa(driver.SchemaVersion) + ": use a newer sqlqueue"}, args...)
+		s.fails(1, []string{
+			"the tables are of version 99, this program knows version " + strconv.Itoa(driver.SchemaVersion) + ": use a newer sqlqueue",
+		}, args...)
 	}
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "down", "--yes"}, {"migrate", "validate"}} {
 		s.fails(1, []string{"version 99", "use a newer sqlqueue"}, args...)

@@ -22,9 +22,9 @@ func monitorCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "monitor QUEUE…",
 		Short: "Exit 2 when a queue has too many ready jobs, or too few workers",
-		Long: "Exit 2 when a queue has more ready jobs than --max, fewer workers than --min-workers, or ready jobs and no worker, and say which.\n" +
-			"--min-workers 0 allows ready jobs without a worker, for workers that cron starts. Delayed and reserved jobs do not count, and\n" +
-			"counting stops at --max + 1. A worker counts if it has written its row in the last 30 s.",
+		Long: "Exit 2 when a queue has more ready jobs than --max, fewer workers than --min-workers, or ready jobs and no worker, and\n" +
+			"say which. --min-workers 0 allows ready jobs without a worker, for workers that cron starts. Delayed and reserved jobs\n" +
+			"do not count, and counting stops at --max + 1. A worker counts if it has written its row in the last 30 s.",
 		Example: `  sqlqueue monitor mail default --max 500
   sqlqueue monitor mail --min-workers 1 || notify-send 'mail is stuck'`,
 		Args: between(1, -1, "QUEUE"),
@@ -52,7 +52,8 @@ func monitorCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(settings.Counter(&most, 0), "max", "alert above this many ready jobs")
-	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers", "how many workers each queue needs (default: one while it has ready jobs)")
+	cmd.Flags().Var(settings.Counter(&workers, 0), "min-workers",
+		"how many workers each queue needs (default: one while it has ready jobs)")
 	cmd.Flags().Lookup("min-workers").DefValue = ""
 	settings.JSONFlag(cmd, &asJSON)
 	return cmd
@@ -94,7 +95,8 @@ func monitor(cmd *cobra.Command, o *operator.Operator, queues []string, most int
 func monitorTable(found []monitored, now time.Time) *term.Grid {
 	t := term.NewGrid(term.Text("QUEUE", 60), term.Number("READY"), term.Word("OLDEST"), term.Number("WORKERS"), term.Text("ALERT", 120))
 	for _, m := range found {
-		t.Add(m.Queue, term.UpTo(m.Ready, m.CountedTo), term.Ago(m.Oldest, now), strconv.Itoa(m.Workers), cmp.Or(strings.Join(m.Alerts, "; "), "-"))
+		t.Add(m.Queue, term.UpTo(m.Ready, m.CountedTo), term.Ago(m.Oldest, now), strconv.Itoa(m.Workers),
+			cmp.Or(strings.Join(m.Alerts, "; "), "-"))
 		if len(m.Alerts) > 0 {
 			t.Paint("ALERT", term.Red)
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const namesLong = `Show how often the jobs of each name ran, how long they took and how long they had waited: half of the runs were shorter than P50,
+const namesLong = `Show how often the jobs of each name ran, how long they took and how long they had waited: ` +
+	`half of the runs were shorter than P50,
 95 of 100 shorter than P95. Percentiles are off by at most a quarter. Queues below a level count as one: mail/42 as mail.
 
 Workers write their counts every 10 s. They are kept for each minute for 3 h, then for 10 minutes up to 48 h, then for each hour up to

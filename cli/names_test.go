@@ -23,10 +23,12 @@ func TestE8_Names(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.ok("names", "--json")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || got[0].Name != "send" || got[0].Queue != "mail" || got[0].Done != 2 || got[1].Name != "export" || got[1].Run.P50 <= 0 {
+	if len(got) != 2 || got[0].Name != "send" || got[0].Queue != "mail" || got[0].Done != 2 || got[1].Name != "export" ||
+		got[1].Run.P50 <= 0 {
 		t.Fatalf("got %+v", got)
 	}
-	if out := s.ok("names", "--last", "30d"); strings.Count(out, "\n") != 3 || !strings.HasPrefix(out, "NAME") || !strings.Contains(out, "send") {
+	if out := s.ok("names", "--last", "30d"); strings.Count(out, "\n") != 3 || !strings.HasPrefix(out, "NAME") ||
+		!strings.Contains(out, "send") {
 		t.Errorf("got\n%s", out)
 	}
 	if out := s.ok("names", "--queue", "mail", "--limit", "1"); strings.Contains(out, "export") || !strings.Contains(out, "send") {

@@ -21,8 +21,9 @@ func operationsCommand(e *env) *cobra.Command {
 		Use:   "operations",
 		Short: "List who changed what: cancelled, retried, paused, …",
 		Long: "List operators' changes with who made them, newest first: push, cancel, edit, retry, forget, pause, limit and so on.\n" +
-			"Changes by this command are listed as user@host, via cli; other programs are listed if they identify themselves. Each entry\n" +
-			"is written in the transaction of its change. A bulk change has one for each thousand jobs. Entries are kept for 400 days.\n\n" +
+			"Changes by this command are listed as user@host, via cli; other programs are listed if they identify themselves. Each\n" +
+			"entry is written in the transaction of its change. A bulk change has one for each thousand jobs. Entries are kept for\n" +
+			"400 days.\n\n" +
 			"TARGET has the ids, the conditions or the new values, as JSON.",
 		Example: `  sqlqueue operations
   sqlqueue operations --limit 1000 --json | jq '.[] | select(.action == "cancel")'`,
@@ -55,7 +56,8 @@ func operationTable(of []operator.Operation, now time.Time) *term.Grid {
 	t := term.NewGrid(term.Number("ID"), term.Word("WHEN"), term.Text("WHO", 40), term.Spare(term.Text("VIA", 20)), term.Word("ACTION"),
 		term.Text("QUEUE", 30), term.Number("AFFECTED"), term.Text("TARGET", 80))
 	for _, o := range of {
-		t.Add(strconv.FormatInt(o.ID, 10), term.Ago(o.At, now), o.Who, o.Via, o.Action, o.Queue, strconv.FormatInt(o.Affected, 10), o.Target)
+		t.Add(strconv.FormatInt(o.ID, 10), term.Ago(o.At, now), o.Who, o.Via, o.Action, o.Queue,
+			strconv.FormatInt(o.Affected, 10), o.Target)
 	}
 	return t
 }

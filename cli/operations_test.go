@@ -34,7 +34,8 @@ func TestE8_Operations(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	}
-	if got := strings.Join(actions, ", "); got != "cancel, cancel batch, seal batch, push, create batch, limit, run schedule, set schedule, push" {
+	const want = "cancel, cancel batch, seal batch, push, create batch, limit, run schedule, set schedule, push"
+	if got := strings.Join(actions, ", "); got != want {
 		t.Errorf("got %s", got)
 	}
 	s.ok("pause", "--queue", "mail")
@@ -47,7 +48,8 @@ func TestE8_Operations(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	got, last := got[:2], got[0].ID
-	if got[0].Action != "cancel" || !strings.HasPrefix(got[0].Target, `{"ids":[1],"undo":"`) || got[1].Action != "control" || got[1].Queue != "mail" {
+	if got[0].Action != "cancel" || !strings.HasPrefix(got[0].Target, `{"ids":[1],"undo":"`) || got[1].Action != "control" ||
+		got[1].Queue != "mail" {
 		t.Fatalf("got %+v", got)
 	}
 	for _, o := range got {
@@ -55,10 +57,12 @@ func TestE8_Operations(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	}
-	if out := s.ok("operations"); strings.Count(out, "\n") != len(first)+3 || !strings.HasPrefix(out, "ID") || !strings.Contains(out, `{"ids":[1],"undo":`) {
+	if out := s.ok("operations"); strings.Count(out, "\n") != len(first)+3 || !strings.HasPrefix(out, "ID") ||
+		!strings.Contains(out, `{"ids":[1],"undo":`) {
 		t.Errorf("got\n%s", out)
 	}
-	if out := s.ok("operations", "--limit", "1", "--before", fmt.Sprint(last)); !strings.Contains(out, "control") || strings.Contains(out, "cancel") {
+	if out := s.ok("operations", "--limit", "1", "--before", fmt.Sprint(last)); !strings.Contains(out, "control") ||
+		strings.Contains(out, "cancel") {
 		t.Errorf("the next page is\n%s", out)
 	}
 	s.fails(2, []string{"0 is too small"}, "operations", "--limit", "0")

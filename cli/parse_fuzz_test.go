@@ -12,7 +12,9 @@ import (
 
 // FuzzFlags: what a flag takes as a time, a field or ids is in range, and what it refuses has a reason.
 func FuzzFlags(f *testing.F) {
-	for _, seed := range []string{"2030-01-01", "2030-01-01T00:00:00Z", "user.id=7", "a=", "=b", "a..b=c", "1,2", "-1", "9223372036854775808", "", ",", "\x00=\xff"} {
+	for _, seed := range []string{
+		"2030-01-01", "2030-01-01T00:00:00Z", "user.id=7", "a=", "=b", "a..b=c", "1,2", "-1", "9223372036854775808", "", ",", "\x00=\xff",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -128,7 +128,9 @@ func TestE7_TheWorstExitCode(t *testing.T) {
 			t.Parallel()
 			s := migrated(t)
 			s.ok("push", "a")
-			p := s.start(append([]string{"work", "--processes", "2", "--exec", `trap "" TERM; echo pid $$; while :; do sleep 1; done`}, test.args...)...)
+			p := s.start(append([]string{
+				"work", "--processes", "2", "--exec", `trap "" TERM; echo pid $$; while :; do sleep 1; done`,
+			}, test.args...)...)
 			p.says(": pid ")
 			pids := append(s.workerPIDs(2), printed(p.stderr.String(), "pid")...)
 			for i := range test.signals {

@@ -11,7 +11,8 @@ func slowToChange(t *testing.T) *shell {
 	t.Helper()
 	s := migrated(t)
 	for _, event := range []string{"INSERT ON jobs WHEN new", "DELETE ON jobs WHEN old"} {
-		s.exec(fmt.Sprintf(`CREATE TRIGGER slow_%s AFTER %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`, event[:6], event, fmt.Sprintf(slowQuery, 300_000)))
+		s.exec(fmt.Sprintf(`CREATE TRIGGER slow_%s AFTER %s.id %% 500 = 0 BEGIN SELECT count(*) FROM (%s); END`,
+			event[:6], event, fmt.Sprintf(slowQuery, 300_000)))
 	}
 	return s
 }
@@ -23,7 +24,8 @@ func TestProgress(t *testing.T) {
 	s := slowToChange(t)
 	shown, code := s.onTerminal(100, "", "push", "a", "--count", jobs, "--json")
 	progress, rest, erased := cutLast(shown, "\r\x1b[K")
-	if code != 0 || !erased || !strings.HasPrefix(rest, `{"ids":[1,2,`) || !strings.HasPrefix(progress, "\rpushed ") || !strings.Contains(progress, " of "+jobs+" jobs, ") {
+	if code != 0 || !erased || !strings.HasPrefix(rest, `{"ids":[1,2,`) || !strings.HasPrefix(progress, "\rpushed ") ||
+		!strings.Contains(progress, " of "+jobs+" jobs, ") {
 		t.Errorf("exit code %d, shown is %.300q", code, shown)
 	}
 	for text := range strings.SplitSeq(progress, "\r") {
@@ -33,7 +35,8 @@ func TestProgress(t *testing.T) {
 	}
 	shown, code = s.onTerminal(100, "", "clear", "--yes")
 	progress, rest, erased = cutLast(shown, "\r\x1b[K")
-	if code != 0 || !erased || rest != "deleted "+jobs+" jobs\n" || !strings.HasPrefix(progress, "\rdeleted ") || !strings.Contains(progress, "/s\x1b[K") {
+	if code != 0 || !erased || rest != "deleted "+jobs+" jobs\n" || !strings.HasPrefix(progress, "\rdeleted ") ||
+		!strings.Contains(progress, "/s\x1b[K") {
 		t.Errorf("exit code %d, shown is %.300q", code, shown)
 	}
 }

@@ -199,7 +199,9 @@ func (p *pushing) push(cmd *cobra.Command, q *sqlqueue.Queue, job sqlqueue.Pusha
 	const most = 1000
 	var ids []int64
 	batch := max(1, most/len(p.queues))
-	_, err := inBatches(cmd, "pushed", "job", term.Count(p.count*len(p.queues), "job"), func(ctx context.Context, progress func(int)) (int, error) {
+	_, err := inBatches(cmd, "pushed", "job", term.Count(p.count*len(p.queues), "job"), func(
+		ctx context.Context, progress func(int),
+	) (int, error) {
 		for left := p.count; left > 0; left -= batch {
 			jobs := make([]sqlqueue.Pushable, min(left, batch))
 			for i := range jobs {

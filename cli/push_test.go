@@ -156,7 +156,10 @@ func TestPushUnique(t *testing.T) {
 	if len(jobs) != 2 || jobs[1].Queue != "other" || jobs[0].UniqueKey != "order-42" {
 		t.Fatalf("the jobs are %+v", jobs)
 	}
-	want := result{stdout: fmt.Sprintf("1\n%d\n", jobs[1].ID), stderr: "sqlqueue: unique key \"order-42\" of queue \"default\" is held by job 1: nothing pushed there\n"}
+	want := result{
+		stdout: fmt.Sprintf("1\n%d\n", jobs[1].ID),
+		stderr: "sqlqueue: unique key \"order-42\" of queue \"default\" is held by job 1: nothing pushed there\n",
+	}
 	if got != want {
 		t.Errorf("the result is %+v, want %+v", got, want)
 	}
@@ -174,7 +177,10 @@ func TestPushOfBadInput(t *testing.T) {
 		{[]string{"push", ""}, "the job's name is empty"},
 		{[]string{"push", "a", "{}", "more"}, `does not take "more"`},
 		{[]string{"push", "a", `{"x":1`}, "the data is not JSON: unexpected end of JSON input, at line 1, character 7"},
-		{[]string{"push", "a", "{\n  \"ü\": x}"}, "the data is not JSON: invalid character 'x' looking for beginning of value, at line 2, character 8"},
+		{
+			[]string{"push", "a", "{\n  \"ü\": x}"},
+			"the data is not JSON: invalid character 'x' looking for beginning of value, at line 2, character 8",
+		},
 		{[]string{"push", "a", "{} {}"}, "the data is not JSON: invalid character '{' after top-level value, at line 1, character 4"},
 		{[]string{"push", "a", "hello"}, "the data is not JSON"},
 		{[]string{"push", "a", ""}, "the data is not JSON: it is empty"},
@@ -240,9 +246,11 @@ func TestPushAndTheEnvironment(t *testing.T) {
 func TestPushThatFailsMidway(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
-	s.exec(`CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) >= 1500 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`)
+	s.exec(`CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) >= 1500 BEGIN ` +
+		`SELECT RAISE(ABORT, 'the disk is full'); END`)
 	got := s.run("push", "a", "--count", "3000")
-	if n := len(strings.Fields(got.stdout)); got.code != 1 || n != 1000 || !strings.Contains(got.stderr, "after 1000 jobs") || !strings.Contains(got.stderr, "the disk is full") {
+	if n := len(strings.Fields(got.stdout)); got.code != 1 || n != 1000 || !strings.Contains(got.stderr, "after 1000 jobs") ||
+		!strings.Contains(got.stderr, "the disk is full") {
 		t.Errorf("exit code %d, %d ids, %s", got.code, n, got.stderr)
 	}
 }

@@ -21,14 +21,16 @@ type uniqueFlags struct {
 }
 
 func (u *uniqueFlags) add(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&u.by, "unique-by", nil, "make the unique key of the job's name and these members of the data, such as order_id,shop")
+	flags.StringSliceVar(&u.by, "unique-by", nil,
+		"make the unique key of the job's name and these members of the data, such as order_id,shop")
 	flags.StringVar(&u.until, "until", "done", "how long the job has its unique key: done or started")
 	flags.BoolVar(&u.replace, "replace", false, "give the waiting job with the unique key this data, priority and time")
 	flags.Var(settings.Duration(&u.debounce, settings.NotNegative), "debounce",
 		"as --replace, and the job waits until there was no push of the key for this long")
 	flags.Var(settings.Duration(&u.most, settings.NotNegative), "max",
 		"with --debounce, how long after the first push the job is available at the latest, 0 for no bound")
-	flags.Var(settings.Duration(&u.once, settings.NotNegative), "once", "hold the unique key for this long, even if the job is done earlier")
+	flags.Var(settings.Duration(&u.once, settings.NotNegative), "once",
+		"hold the unique key for this long, even if the job is done earlier")
 	for _, name := range []string{"debounce", "max", "once"} {
 		flags.Lookup(name).DefValue = ""
 	}

@@ -13,7 +13,8 @@ func TestPushUniqueModes(t *testing.T) {
 		t.Helper()
 		return strings.TrimSpace(s.ok(append([]string{"push", "a", data, "--unique-by", "id"}, args...)...))
 	}
-	if first, second := push(`{"id":1,"n":1}`, "--replace", "--delay", "1h"), push(`{"n":2,"id":1}`, "--replace"); first != "1" || second != "1" {
+	if first, second := push(`{"id":1,"n":1}`, "--replace", "--delay", "1h"), push(`{"n":2,"id":1}`, "--replace"); first != "1" ||
+		second != "1" {
 		t.Errorf("ids %s and %s, want 1 and 1", first, second)
 	}
 	if other := push(`{"id":2}`, "--debounce", "1h", "--max", "2h"); other != "2" {
@@ -29,8 +30,9 @@ func TestPushUniqueModes(t *testing.T) {
 		}
 	}
 	for range 2 { // the second is a duplicate, and told so
-		if got := s.run("push", "a", "--unique", "k", "--once", "1h", "--until", "started", "--json"); got.code != 0 || !strings.Contains(got.stdout, `"id": 3`) &&
-			!strings.Contains(got.stdout, `"id":3`) {
+		if got := s.run("push", "a", "--unique", "k", "--once", "1h", "--until", "started", "--json"); got.code != 0 ||
+			!strings.Contains(got.stdout, `"id": 3`) &&
+				!strings.Contains(got.stdout, `"id":3`) {
 			t.Errorf("got %+v", got)
 		}
 	}

@@ -19,9 +19,10 @@ func queuesCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queues",
 		Short: "List the queues with their jobs, workers and rates",
-		Long: "List the queues: ready, delayed, reserved and failed jobs, since when the oldest ready job has been available, and the number\n" +
-			"of workers. An empty queue is listed if a worker serves it. The last columns are rates over the last five whole minutes; stats\n" +
-			"shows more of them. The row (all), in the JSON the queue with an empty name, shows controls that apply to all queues.\n\n" +
+		Long: "List the queues: ready, delayed, reserved and failed jobs, since when the oldest ready job has been available, and the\n" +
+			"number of workers. An empty queue is listed if a worker serves it. The last columns are rates over the last five whole\n" +
+			"minutes; stats shows more of them. The row (all), in the JSON the queue with an empty name, shows controls that apply\n" +
+			"to all queues.\n\n" +
 			"Jobs are counted up to 10000, shown as 10000+ (counted_to in the JSON), unless you give --exact.",
 		Example: `  sqlqueue queues
   sqlqueue queues --exact

@@ -16,12 +16,13 @@ func reencryptCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "reencrypt",
 		Short: "Encrypt all jobs' data with the first key",
-		Long: "Encrypt the data of all jobs with the first key of SQLQUEUE_ENCRYPTION_KEYS: of jobs that wait or have failed, schedules\n" +
-			"and what batches push. Data that is not encrypted yet is encrypted too. Jobs that a worker has are left: run it again until\n" +
-			"nothing is left, before you take an old key away. It can be interrupted and run again. With rows that are left or cannot be\n" +
-			"read, the exit code is 1.\n\n" +
-			"SQLQUEUE_ENCRYPTION_KEYS has keys such as \"k2:BASE64 k1:BASE64\": a name and 32 bytes in base64 (openssl rand -base64 32).\n" +
-			"The first encrypts, all decrypt. SQLQUEUE_ENCRYPTION_KEYS_FILE may name a file with them instead. No flag takes them.",
+		Long: "Encrypt the data of all jobs with the first key of SQLQUEUE_ENCRYPTION_KEYS: of jobs that wait or have failed,\n" +
+			"schedules and what batches push. Data that is not encrypted yet is encrypted too. Jobs that a worker has are left: run\n" +
+			"it again until nothing is left, before you take an old key away. It can be interrupted and run again. With rows that\n" +
+			"are left or cannot be read, the exit code is 1.\n\n" +
+			"SQLQUEUE_ENCRYPTION_KEYS has keys such as \"k2:BASE64 k1:BASE64\": a name and 32 bytes in base64 (openssl rand -base64\n" +
+			"32). The first encrypts, all decrypt. SQLQUEUE_ENCRYPTION_KEYS_FILE may name a file with them instead. No flag takes\n" +
+			"them.",
 		Example: `  sqlqueue reencrypt`,
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,8 +13,8 @@ func retryCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry ID… | --all",
 		Short: "Put failed jobs back into their queues",
-		Long: "Put failed jobs back into their queues: with new ids, no attempts, and available now. A thousand are put back in each transaction.\n" +
-			"If another job now has its unique key, a job stays failed, and the command reports an error.",
+		Long: "Put failed jobs back into their queues: with new ids, no attempts, and available now. A thousand are put back in each\n" +
+			"transaction. If another job now has its unique key, a job stays failed, and the command reports an error.",
 		Example: `  sqlqueue retry 7 8
   sqlqueue retry --all --queue mail --error 'connection*refused'`,
 	}

@@ -70,7 +70,8 @@ func TestOutcomesOfReusedProcesses(t *testing.T) {
 	for _, job := range s.failed() {
 		errors[job.JobID] = job.Error
 	}
-	if len(errors) != 3 || errors[3] != "bad data" || !strings.Contains(errors[5], "not an answer to the job") || !strings.Contains(errors[6], "timed out") {
+	if len(errors) != 3 || errors[3] != "bad data" || !strings.Contains(errors[5], "not an answer to the job") ||
+		!strings.Contains(errors[6], "timed out") {
 		t.Errorf("failed are %v", errors)
 	}
 }

@@ -87,8 +87,8 @@ func scheduleSetCommand(e *env) *cobra.Command {
 		Use:     "set NAME JOB [DATA]",
 		Example: `  sqlqueue schedule set report --cron '30 2 * * *' --zone Europe/Berlin make_report`,
 		Short:   "Set a schedule, or change it",
-		Long: "Create or change the schedule NAME, which pushes a job for the handler JOB. A paused schedule stays paused. DATA is a JSON\n" +
-			"value: an argument, @FILE, or - for standard input. The default is {}.",
+		Long: "Create or change the schedule NAME, which pushes a job for the handler JOB. A paused schedule stays paused. DATA is a\n" +
+			"JSON value: an argument, @FILE, or - for standard input. The default is {}.",
 		Args: between(2, 3, "NAME", "JOB"),
 	}
 	queues := []string{e.settings.Queue}
@@ -164,7 +164,8 @@ func printSchedules(cmd *cobra.Command, all []operator.Schedule, asJSON bool) er
 	if asJSON {
 		return term.WriteArray(cmd.OutOrStdout(), all)
 	}
-	t := term.NewGrid(term.Text("NAME", 30), term.Text("WHEN", 30), term.Text("QUEUE", 30), term.Word("NEXT"), term.Spare(term.Word("LAST")),
+	t := term.NewGrid(term.Text("NAME", 30), term.Text("WHEN", 30), term.Text("QUEUE", 30), term.Word("NEXT"),
+		term.Spare(term.Word("LAST")),
 		term.Number("JOBS"), term.Word("STATE"))
 	for _, s := range all {
 		comes, state := s.Cron, "on"
@@ -217,7 +218,9 @@ func schedulePauseCommand(e *env, pause bool) *cobra.Command {
 }
 
 func scheduleRunCommand(e *env) *cobra.Command {
-	return scheduleVerb(e, "run", "Push a schedule's job now and print its id", func(cmd *cobra.Command, o *operator.Operator, name string) error {
+	return scheduleVerb(e, "run", "Push a schedule's job now and print its id", func(
+		cmd *cobra.Command, o *operator.Operator, name string,
+	) error {
 		id, err := o.RunSchedule(cmd.Context(), name)
 		return printID(cmd.OutOrStdout(), id, err)
 	})

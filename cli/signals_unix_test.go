@@ -62,7 +62,8 @@ func TestHangupIsNotTheFirstOfTwoSignals(t *testing.T) {
 	t.Parallel()
 	s := migrated(t)
 	s.ok("push", "a")
-	p := s.start("work", "--exec", `trap "echo told" TERM; echo begun; while :; do sleep 0.02; done`, "--grace", "1000", "--kill-after", "1000")
+	p := s.start("work", "--exec", `trap "echo told" TERM; echo begun; while :; do sleep 0.02; done`, "--grace", "1000",
+		"--kill-after", "1000")
 	p.says(": begun")
 	p.signal(syscall.SIGHUP)
 	p.says("signal=hangup")
@@ -83,7 +84,8 @@ func TestHangupIsIgnoredUnderNohup(t *testing.T) {
 			s := migrated(t)
 			program := s.command(append(args, "--sleep", "0.05", "--exec", "cat >/dev/null")...)
 			p := &process{
-				t: t, cmd: exec.CommandContext(t.Context(), "sh", append([]string{"-c", `trap "" HUP; exec "$@"`, "sh"}, program.Args...)...),
+				t:      t,
+				cmd:    exec.CommandContext(t.Context(), "sh", append([]string{"-c", `trap "" HUP; exec "$@"`, "sh"}, program.Args...)...),
 				stderr: &watched{}, ended: make(chan struct{}),
 			}
 			p.cmd.Env, p.cmd.Stderr = program.Env, p.stderr

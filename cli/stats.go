@@ -19,7 +19,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const statsLong = `Show the jobs of each queue, and the rates a minute: jobs that were pushed, were done, failed for good, or were released to
+const statsLong = `Show the jobs of each queue, and the rates a minute: jobs that were pushed, were done, ` +
+	`failed for good, or were released to
 run again (after an error, or by their handler). Rates are over the last whole minute, the last five, and all of --since, at most 48h.
 TREND is a chart of --since, with the present on the right and one scale for all rows of a queue.
 
@@ -190,7 +191,9 @@ func (s *stats) watch(cmd *cobra.Command, o *operator.Operator, every time.Durat
 		case err != nil:
 			return err
 		case inPlace:
-			_, err = io.WriteString(w, term.InPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), term.Duration(every)), term.HeightOf(w)))
+			_, err = io.WriteString(w,
+				term.InPlaceOf(frame.String(), fmt.Sprintf("%s, every %s", time.Now().Format(time.TimeOnly), term.Duration(every)),
+					term.HeightOf(w)))
 		default:
 			_, err = frame.WriteTo(w)
 		}

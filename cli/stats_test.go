@@ -22,20 +22,25 @@ func testStats(t *testing.T) {
 	}
 	s.ok("push", "a", "--queue", "mail", "--count", "3")
 	minute := time.Now().Truncate(time.Minute)
-	s.exec("UPDATE jobs SET created_at = ?, available_at = created_at", minute.Add(-90*time.Second).UnixMicro()) // in the minute before the last one
+	// in the minute before the last one
+	s.exec("UPDATE jobs SET created_at = ?, available_at = created_at", minute.Add(-90*time.Second).UnixMicro())
 	for i, n := range []int{7, 10, 20, 30, 40, 50, 60, 70} {
-		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'gone', ?, ?, 1, 0)", minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 2*n, n)
+		s.exec("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) VALUES (?, 'gone', ?, ?, 1, 0)",
+			minute.Add(-time.Duration(i)*time.Minute).UnixMicro(), 2*n, n)
 	}
 	var got []operator.QueueStats
 	fromJSON(t, s.ok("stats", "--json", "--since", "10m"), &got)
 	if len(got) != 2 || got[0].Queue != "gone" || got[1].Queue != "mail" || got[1].Ready != 3 || got[0].CountedTo != term.CountedTo {
 		t.Fatalf("the stats are %+v", got)
 	}
-	if len(got[0].Minutes) != 8 || got[0].Minutes[7].Done != 7 || got[0].Minutes[7].Pushed != 14 || !got[0].Minutes[7].Minute.Equal(minute) {
+	if len(got[0].Minutes) != 8 || got[0].Minutes[7].Done != 7 || got[0].Minutes[7].Pushed != 14 ||
+		!got[0].Minutes[7].Minute.Equal(minute) {
 		t.Errorf("the minutes are %+v", got[0].Minutes)
 	}
 	for i, want := range []operator.Rates{
-		{Minutes: 1, Pushed: 20, Done: 10, Failed: 1}, {Minutes: 5, Pushed: 60, Done: 30, Failed: 1}, {Minutes: 10, Pushed: 56, Done: 28, Failed: 0.7},
+		{Minutes: 1, Pushed: 20, Done: 10, Failed: 1},
+		{Minutes: 5, Pushed: 60, Done: 30, Failed: 1},
+		{Minutes: 10, Pushed: 56, Done: 28, Failed: 0.7},
 	} {
 		if got[0].Rates[i] != want {
 			t.Errorf("the rates are %+v, want %+v", got[0].Rates[i], want)
@@ -102,7 +107,8 @@ func TestE5_LowerBounds(t *testing.T) {
 func TestTrendStep(t *testing.T) {
 	t.Parallel()
 	for period, want := range map[time.Duration]time.Duration{
-		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute, term.Day: time.Hour, 2 * term.Day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
+		time.Minute: time.Minute, 30 * time.Minute: time.Minute, time.Hour: 2 * time.Minute,
+		term.Day: time.Hour, 2 * term.Day: 2 * time.Hour, 31 * time.Minute: 2 * time.Minute,
 	} {
 		if got := trendStep(period); got != want {
 			t.Errorf("a step of %v is %v, want %v", period, got, want)

@@ -18,7 +18,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-const subscribeLong = `Post all jobs of a queue to a URL, whatever their names. NAME is the name of the subscription. Workers deliver the jobs:
+const subscribeLong = `Post all jobs of a queue to a URL, whatever their names. NAME is the name of the subscription. ` +
+	`Workers deliver the jobs:
 work or listen, without --exec and --handlers.
 
 The body is JSON:

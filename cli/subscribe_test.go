@@ -41,16 +41,22 @@ func TestE9_Subscribe(t *testing.T) {
 	began := time.Now().Truncate(time.Microsecond)
 	s := migrated(t)
 	got := s.ok("subscribe", "shop", "https://u:"+secret+"@example.com/jobs?key="+secret, "orders")
-	if !regexp.MustCompile(`^shop: jobs of orders go to https://xxxxx@example\.com/jobs\?xxxxx\nthe secret, which is not shown again: whsec_\S{44}\n$`).MatchString(got) {
+	if !regexp.MustCompile(
+		`^shop: jobs of orders go to https://xxxxx@example\.com/jobs\?xxxxx\nthe secret, which is not shown again: whsec_\S{44}\n$`,
+	).MatchString(got) {
 		t.Errorf("printed %q", got)
 	}
 	s.ok("subscribe", "audit", "http://localhost:8080/") // of the default queue
 	table := s.ok("subscriptions")
-	if !regexp.MustCompile(`^NAME +QUEUE +URL +CREATED\naudit +default +http://localhost:8080/ +\w+.*\nshop +orders +https://xxxxx@example.com/jobs\?xxxxx +\w+.*\n$`).MatchString(table) {
+	if !regexp.MustCompile(
+		`^NAME +QUEUE +URL +CREATED\naudit +default +http://localhost:8080/ +\w+.*\n` +
+			`shop +orders +https://xxxxx@example.com/jobs\?xxxxx +\w+.*\n$`,
+	).MatchString(table) {
 		t.Errorf("printed\n%s", table)
 	}
 	all := s.subscriptions()
-	if len(all) != 2 || all[1].Name != "shop" || all[1].Queue != "orders" || all[1].Secret != "" || all[1].CreatedAt.Before(began) || all[1].CreatedAt.After(time.Now()) {
+	if len(all) != 2 || all[1].Name != "shop" || all[1].Queue != "orders" || all[1].Secret != "" || all[1].CreatedAt.Before(began) ||
+		all[1].CreatedAt.After(time.Now()) {
 		t.Errorf("the subscriptions are %+v", all)
 	}
 	if out := table + s.ok("subscriptions", "--json"); strings.Contains(out, secret) || strings.Contains(out, "whsec_") {
@@ -85,7 +91,8 @@ func TestE9_SubscribeAgain(t *testing.T) {
 	if first.Secret == "" || first.Secret != secretIs() {
 		t.Errorf("the secret is %s, printed was %+v", secretIs(), first)
 	}
-	if again := s.subscribe("shop", "http://localhost:2"); again.Secret != "" || again.URL != "http://localhost:2" || again.Queue != "orders" || secretIs() != first.Secret {
+	if again := s.subscribe("shop", "http://localhost:2"); again.Secret != "" || again.URL != "http://localhost:2" ||
+		again.Queue != "orders" || secretIs() != first.Secret {
 		t.Errorf("the secret is %s, printed was %+v", secretIs(), again)
 	}
 	renewed := s.subscribe("shop", "http://localhost:2", "other", "--new-secret")
@@ -101,7 +108,8 @@ func TestE9_SubscribeAgain(t *testing.T) {
 	if got.code != 0 || got.stdout != "shop: jobs of other go to http://localhost:2\n" || secretIs() != renewed.Secret {
 		t.Errorf("the secret is %s: %+v", secretIs(), got)
 	}
-	if got := s.ok("subscribe", "shop", "http://localhost:2", "--no-secret"); !strings.HasSuffix(got, "they are not signed\n") || secretIs() != "" {
+	if got := s.ok("subscribe", "shop", "http://localhost:2", "--no-secret"); !strings.HasSuffix(got, "they are not signed\n") ||
+		secretIs() != "" {
 		t.Errorf("the secret is %s: %s", secretIs(), got)
 	}
 }
@@ -122,7 +130,10 @@ func TestE9_SubscribeOfBadInput(t *testing.T) {
 		{1, `queue "orders" has the subscription "shop"`, []string{"a", "http://h", "orders"}},
 		{2, "give one of --secret-file, --new-secret and --no-secret", []string{"a", "http://h", "--new-secret", "--no-secret"}},
 		{2, "--secret-file: open /nowhere", []string{"a", "http://h", "--secret-file", "/nowhere"}},
-		{2, "--secret-file: it is not a secret of Standard Webhooks", []string{"a", "http://h", "--secret-file", write(t, "secret", secret)}},
+		{
+			2, "--secret-file: it is not a secret of Standard Webhooks",
+			[]string{"a", "http://h", "--secret-file", write(t, "secret", secret)},
+		},
 	} {
 		args := append([]string{"subscribe"}, c.args...)
 		s.fails(c.code, []string{c.says}, args...)
@@ -138,7 +149,9 @@ func TestE9_JobsArePostedToSubscriptions(t *testing.T) {
 			s := migrated(t)
 			server := newReceiver(t)
 			server.next = func(got received) int {
-				return map[string]int{"gone": http.StatusGone, "broken": http.StatusInternalServerError, "fine": http.StatusOK}[got.Body.Name]
+				return map[string]int{
+					"gone": http.StatusGone, "broken": http.StatusInternalServerError, "fine": http.StatusOK,
+				}[got.Body.Name]
 			}
 			s.ok("subscribe", "a", server.URL+"/a", "orders")
 			s.ok("subscribe", "b", server.URL+"/b", "mail")
@@ -147,7 +160,8 @@ func TestE9_JobsArePostedToSubscriptions(t *testing.T) {
 			s.ok("push", "broken", "--queue", "mail")
 			s.ok("push", "fine", "--queue", "elsewhere")
 			got := s.run(command, "--stop-when-empty", "--concurrency", "1", "--delay", "600", "--log-format", "json")
-			if want := `/b mail fine {"x":1} 1; /b mail gone {} 1; /b mail broken {} 1; /a orders fine {"x":1} 1`; server.what() != want || got.code != 0 {
+			if want := `/b mail fine {"x":1} 1; /b mail gone {} 1; /b mail broken {} 1; /a orders fine {"x":1} 1`; server.what() != want ||
+				got.code != 0 {
 				t.Errorf("exit code %d, posted was\n%s, want\n%s", got.code, server.what(), want)
 			}
 			if failed := s.failed(); len(failed) != 1 || !strings.Contains(failed[0].Error, "answered 410 Gone") {
@@ -194,7 +208,8 @@ func TestE9_WhichQueuesArePosted(t *testing.T) {
 		t.Fatalf("left are %+v", jobs)
 	}
 	checkWait(t, jobs[0], 10*time.Second)
-	s.fails(2, []string{"no queue of --queue has a subscription: give --exec COMMAND", "or --handlers FILE, or use subscribe"}, "work", "--queue", "default")
+	s.fails(2, []string{"no queue of --queue has a subscription: give --exec COMMAND", "or --handlers FILE, or use subscribe"}, "work",
+		"--queue", "default")
 }
 
 // The worker goes on with what is subscribed now, in the same process, and lets what runs finish.

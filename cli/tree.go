@@ -22,7 +22,8 @@ func newTree(options Options) (*cobra.Command, *settings.Settings) {
 		Use:   cmp.Or(options.Name, "sqlqueue"),
 		Short: "Jobs in the database that you already have",
 		Long: "Jobs in the database that you already have: PostgreSQL, MySQL, MariaDB or SQLite.\n\n" +
-			"Durations are seconds (90) or have a unit (1.5s, 10m, 2h, 1d, 1w). Data goes to standard output, everything else to standard error.\n" +
+			"Durations are seconds (90) or have a unit (1.5s, 10m, 2h, 1d, 1w). Data goes to standard output, everything else to\n" +
+			"standard error.\n" +
 			"Exit codes: 0 done, 1 error, 2 a mistake in what was typed, or an alert, 12 memory limit.\n" +
 			"Settings can also come from the environment and from a file: config --help tells how.",
 		Example: `  sqlqueue migrate up
@@ -75,9 +76,13 @@ type commandGroup struct {
 
 func (e *env) groups() []commandGroup {
 	return []commandGroup{
-		{"Push and run jobs", []*cobra.Command{pushCommand(e), laterCommand(e), workCommand(e), listenCommand(e), batchesCommand(e), scheduleCommand(e)}},
+		{
+			"Push and run jobs",
+			[]*cobra.Command{pushCommand(e), laterCommand(e), workCommand(e), listenCommand(e), batchesCommand(e), scheduleCommand(e)},
+		},
 		{"Watch", []*cobra.Command{
-			queuesCommand(e), statsCommand(e), namesCommand(e), workersCommand(e), monitorCommand(e), dashboardCommand(e), operationsCommand(e),
+			queuesCommand(e), statsCommand(e), namesCommand(e), workersCommand(e), monitorCommand(e), dashboardCommand(e),
+			operationsCommand(e),
 		}},
 		{"Look after jobs", []*cobra.Command{
 			jobsCommand(e), clearCommand(e), failedCommand(e), retryCommand(e), forgetCommand(e), flushCommand(e), pruneFailedCommand(e),

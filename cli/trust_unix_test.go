@@ -41,21 +41,34 @@ func TestAConfigurationOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	const file = settings.DefaultFile
 	writeIn := func(t *testing.T, dir string) {
-		must(t, os.Chmod(dir, 0o755), os.WriteFile(filepath.Join(dir, file), []byte("work: {exec: echo >ran, stop-when-empty: true}\n"), 0o600))
+		must(t, os.Chmod(dir, 0o755),
+			os.WriteFile(filepath.Join(dir, file), []byte("work: {exec: echo >ran, stop-when-empty: true}\n"), 0o600))
 	}
 	for name, test := range map[string]struct {
 		change func(t *testing.T, dir string) // of a directory with a file of one's own
 		want   string                         // why it is refused; empty: it is used
 		root   bool                           // only root can do this
 	}{
-		"own":                       {change: func(*testing.T, string) {}},
-		"read by others":            {change: func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o644)) }},
-		"written by the group":      {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o620)) }, "it can be written by others", false},
-		"written by others":         {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o602)) }, "it can be written by others", false},
-		"of another":                {func(t *testing.T, dir string) { must(t, os.Chown(dir+"/"+file, 12345, -1)) }, "it belongs to another user (12345)", true},
-		"folder written by a group": {func(t *testing.T, dir string) { must(t, os.Chmod(dir, 0o770)) }, "its folder can be written by others", false},
-		"folder like /tmp":          {func(t *testing.T, dir string) { must(t, os.Chmod(dir, 0o777|os.ModeSticky)) }, "its folder can be written by others", false},
-		"folder of another":         {func(t *testing.T, dir string) { must(t, os.Chown(dir, 12345, -1)) }, "its folder belongs to another user", true},
+		"own":            {change: func(*testing.T, string) {}},
+		"read by others": {change: func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o644)) }},
+		"written by the group": {
+			func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o620)) }, "it can be written by others", false,
+		},
+		"written by others": {
+			func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/"+file, 0o602)) }, "it can be written by others", false,
+		},
+		"of another": {
+			func(t *testing.T, dir string) { must(t, os.Chown(dir+"/"+file, 12345, -1)) }, "it belongs to another user (12345)", true,
+		},
+		"folder written by a group": {
+			func(t *testing.T, dir string) { must(t, os.Chmod(dir, 0o770)) }, "its folder can be written by others", false,
+		},
+		"folder like /tmp": {
+			func(t *testing.T, dir string) { must(t, os.Chmod(dir, 0o777|os.ModeSticky)) }, "its folder can be written by others", false,
+		},
+		"folder of another": {
+			func(t *testing.T, dir string) { must(t, os.Chown(dir, 12345, -1)) }, "its folder belongs to another user", true,
+		},
 		"link": {change: func(t *testing.T, dir string) {
 			there := t.TempDir()
 			writeIn(t, there)
@@ -122,7 +135,9 @@ func TestAConfigurationOfOthersIsNotInTheWay(t *testing.T) {
 	}
 	own := write(t, "own.yaml", "queue: own\n")
 	must(t, os.WriteFile(dir+"/"+settings.DefaultFile, []byte("queue: theirs\n"), 0o600))
-	for _, got := range []result{s.runIn(dir, nil, "push", "a", "--config", own), s.runIn(dir, []string{"SQLQUEUE_CONFIG=" + own}, "push", "a")} {
+	for _, got := range []result{
+		s.runIn(dir, nil, "push", "a", "--config", own), s.runIn(dir, []string{"SQLQUEUE_CONFIG=" + own}, "push", "a"),
+	} {
 		if got.code != 0 {
 			t.Errorf("%+v", got)
 		}
@@ -148,9 +163,17 @@ func TestFilesThatOthersReadAreWarnedOf(t *testing.T) {
 		"no password":          {0o644, "dsn: postgres://app@db/shop\n", []string{"config", "show", "--config"}, false},
 		"secret":               {0o604, standard + "\r\n", []string{"subscribe", "a", "http://127.0.0.1:9/", "--secret-file"}, true},
 		"secret, own":          {0o600, standard + "\n", []string{"subscribe", "a", "http://127.0.0.1:9/", "--secret-file"}, false},
-		"handlers":             {0o644, "a: {url: 'http://127.0.0.1:9/', secret: " + standard + "}", []string{"work", "--once", "--sleep", "0.01", "--handlers"}, true},
-		"handlers, processes":  {0o644, "a: {url: 'http://127.0.0.1:9/', headers: {a: b}}", []string{"work", "--processes", "2", "--stop-when-empty", "--handlers"}, true},
-		"handlers, none":       {0o644, "a: {url: 'http://127.0.0.1:9/'}", []string{"work", "--once", "--sleep", "0.01", "--handlers"}, false},
+		"handlers": {
+			0o644, "a: {url: 'http://127.0.0.1:9/', secret: " + standard + "}",
+			[]string{"work", "--once", "--sleep", "0.01", "--handlers"},
+			true,
+		},
+		"handlers, processes": {
+			0o644, "a: {url: 'http://127.0.0.1:9/', headers: {a: b}}",
+			[]string{"work", "--processes", "2", "--stop-when-empty", "--handlers"},
+			true,
+		},
+		"handlers, none": {0o644, "a: {url: 'http://127.0.0.1:9/'}", []string{"work", "--once", "--sleep", "0.01", "--handlers"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,8 @@ package cli
 
 import "github.com/spf13/cobra"
 
-const workLong = `Run jobs until TERM, INT, QUIT or HUP. Then take no more, and give the running ones --grace to finish. A second signal ends it at
+const workLong = `Run jobs until TERM, INT, QUIT or HUP. Then take no more, and give the running ones --grace to finish. ` +
+	`A second signal ends it at
 once, but the same one within a second counts once; HUP is never the second, and does nothing under nohup. USR2 pauses: no more jobs are
 taken until CONT. Waits if the database is down. If the log cannot be written, the worker goes on, and counts the dropped lines.
 

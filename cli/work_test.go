@@ -43,7 +43,10 @@ func TestExec(t *testing.T) {
 		check         func(t *testing.T, s *shell)
 	}{
 		{name: "done", command: "exit 0"},
-		{name: "done, with data", command: `test "$(cat)" = '{"x":1}' && test "$SQLQUEUE_JOB_NAME" = a && test "$SQLQUEUE_JOB_ATTEMPTS" = 1`},
+		{
+			name:    "done, with data",
+			command: `test "$(cat)" = '{"x":1}' && test "$SQLQUEUE_JOB_NAME" = a && test "$SQLQUEUE_JOB_ATTEMPTS" = 1`,
+		},
 		{
 			name: "release", command: "exit 75", args: []string{"--delay", "100"}, jobs: 1,
 			check: func(t *testing.T, s *shell) { checkWait(t, s.jobs()[0], 100*time.Second) },
@@ -65,7 +68,8 @@ func TestExec(t *testing.T) {
 			},
 		},
 		{
-			name: "errors until the last try", command: "echo oops $SQLQUEUE_JOB_ATTEMPTS >&2; exit 9", args: []string{"--tries", "3", "--delay", "0"}, failed: 1,
+			name: "errors until the last try", command: "echo oops $SQLQUEUE_JOB_ATTEMPTS >&2; exit 9",
+			args: []string{"--tries", "3", "--delay", "0"}, failed: 1,
 			check: func(t *testing.T, s *shell) {
 				if job := s.failed()[0]; job.Error != "oops 3" || job.Attempts != 3 {
 					t.Errorf("the failed job is %+v", job)
@@ -81,14 +85,18 @@ func TestExec(t *testing.T) {
 			},
 		},
 		{
-			name: "timeout", command: "sleep 1000; true", args: []string{"--tries", "1", "--timeout", "0.1", "--kill-after", "0"}, failed: 1,
+			name: "timeout", command: "sleep 1000; true",
+			args: []string{"--tries", "1", "--timeout", "0.1", "--kill-after", "0"}, failed: 1,
 			check: func(t *testing.T, s *shell) {
 				if job := s.failed()[0]; !strings.Contains(job.Error, "timed out") {
 					t.Errorf("the error is %q", job.Error)
 				}
 			},
 		},
-		{name: "no limit of tries and time", command: `test $SQLQUEUE_JOB_ATTEMPTS -gt 30`, args: []string{"--tries", "0", "--timeout", "0", "--backoff", "0"}},
+		{
+			name: "no limit of tries and time", command: `test $SQLQUEUE_JOB_ATTEMPTS -gt 30`,
+			args: []string{"--tries", "0", "--timeout", "0", "--backoff", "0"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +131,8 @@ func TestJobsOwnSettings(t *testing.T) {
 	s.ok("push", "a", "--tries", "2", "--backoff", "0")
 	s.ok("push", "b", "--backoff", "600")
 	s.ok("push", "c", "--timeout", "0.1", "--tries", "1")
-	s.work(`case $SQLQUEUE_JOB_NAME in a) exit 3;; b) exit 75;; c) sleep 1000; true;; esac`, "--tries", "9", "--delay", "9999", "--kill-after", "0")
+	s.work(`case $SQLQUEUE_JOB_NAME in a) exit 3;; b) exit 75;; c) sleep 1000; true;; esac`, "--tries", "9", "--delay", "9999",
+		"--kill-after", "0")
 	failed := s.failed()
 	if len(failed) != 2 || failed[0].Attempts+failed[1].Attempts != 3 {
 		t.Errorf("the failed jobs are %+v", failed)
@@ -267,7 +276,9 @@ func TestExpire(t *testing.T) {
 	t.Setenv("SQLQUEUE_EXPIRE", "1000")
 	for expire, want := range map[string]time.Duration{"": 1000 * time.Second, "50": 50 * time.Second, "off": 0} {
 		s.ok("push", "a")
-		args := []string{"work", "--once", "--exec", "echo >" + file + "; cat " + file + "; while test -e " + file + "; do sleep 0.01; done"}
+		args := []string{
+			"work", "--once", "--exec", "echo >" + file + "; cat " + file + "; while test -e " + file + "; do sleep 0.01; done",
+		}
 		if expire != "" {
 			args = append(args, "--expire", expire)
 		}
@@ -305,7 +316,9 @@ func TestWorkWithHandlers(t *testing.T) {
 	options := Options{
 		Name: "shop", Mux: mux, DSN: s.dsn,
 		Config: sqlqueue.Config{Queue: "greetings"},
-		Worker: worker.Config{Concurrency: 1, MaxMemory: anyMemory, OnFailed: func(_ context.Context, job *worker.Job[json.RawMessage], err error) error {
+		Worker: worker.Config{Concurrency: 1, MaxMemory: anyMemory, OnFailed: func(
+			_ context.Context, job *worker.Job[json.RawMessage], err error,
+		) error {
 			ran["failed"] = job.Name + ": " + err.Error()
 			return worker.Discard()
 		}},
@@ -328,7 +341,8 @@ func TestWorkWithHandlers(t *testing.T) {
 	if ran["handler"] != `"world"` || ran["failed"] != "hello: exit status 65" {
 		t.Errorf("the handlers: %q", ran)
 	}
-	if help := run("push", "--help").stdout; !strings.Contains(help, "\n  shop push send_invoice") || strings.Contains(help, "  sqlqueue push") {
+	if help := run("push", "--help").stdout; !strings.Contains(help, "\n  shop push send_invoice") ||
+		strings.Contains(help, "  sqlqueue push") {
 		t.Errorf("the examples do not have the program's name:\n%s", help)
 	}
 	if got := runWith(t.Context(), options, "", "push"); !strings.HasPrefix(got.stderr, "shop: ") {
@@ -345,7 +359,8 @@ func TestSignalDrains(t *testing.T) {
 			s := migrated(t)
 			release := filepath.Join(t.TempDir(), "release")
 			s.ok("push", "a", "--count", "2")
-			p := s.start("work", "--concurrency", "1", "--exec", "echo running; until test -e "+release+"; do sleep 0.01; done; echo finished")
+			p := s.start("work", "--concurrency", "1", "--exec",
+				"echo running; until test -e "+release+"; do sleep 0.01; done; echo finished")
 			p.says("running")
 			p.signal(signal)
 			p.says("finishing")
@@ -388,7 +403,8 @@ func TestWorkEndsWhenTheDatabaseRefuses(t *testing.T) {
 	got := s.run("work", "--exec", "true")
 	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
 	last := lines[len(lines)-1]
-	if got.code != 1 || !strings.HasPrefix(last, "sqlqueue: ") || strings.Count(last, "readonly database") != 1 || strings.Count(last, "let this user write the file") != 1 {
+	if got.code != 1 || !strings.HasPrefix(last, "sqlqueue: ") || strings.Count(last, "readonly database") != 1 ||
+		strings.Count(last, "let this user write the file") != 1 {
 		t.Errorf("exit code %d, and the last line does not say once why, and what to do:\n%s", got.code, got.stderr)
 	}
 }

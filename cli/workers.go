@@ -20,8 +20,9 @@ func workersCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "workers",
 		Short: "List the workers: where they run, and since when",
-		Long: "List the workers, by the time when they started. A worker writes its row when it starts and every 5 s, and deletes it when it ends.\n" +
-			"A worker that has not written its row for 30 s is shown as dead; the row of a killed worker stays for 10 minutes.",
+		Long: "List the workers, by the time when they started. A worker writes its row when it starts and every 5 s, and deletes it\n" +
+			"when it ends. A worker that has not written its row for 30 s is shown as dead; the row of a killed worker stays for 10\n" +
+			"minutes.",
 		Example: `  sqlqueue workers
   sqlqueue workers --json | jq -r '.[].host'
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50`,
@@ -74,8 +75,8 @@ func workersSetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change how many jobs a worker runs at once, while it runs",
-		Long: "Change how many jobs a worker runs at once, while it runs. It takes effect within two seconds, or eight if more than ten workers\n" +
-			"are idle. 0 goes back to the worker's own setting.",
+		Long: "Change how many jobs a worker runs at once, while it runs. It takes effect within two seconds, or eight if more than\n" +
+			"ten workers are idle. 0 goes back to the worker's own setting.",
 		Example: `  sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 50
   sqlqueue workers set 5f0c2d1e9a3b4c5d --concurrency 0`,
 		Args: between(1, 1, "ID"),

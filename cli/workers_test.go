@@ -40,7 +40,8 @@ func TestE7_Workers(t *testing.T) {
 		return nil
 	})
 	w := s.workers()[0]
-	if w.Name != "mailer" || w.PID != p.cmd.Process.Pid || strings.Join(w.Queues, ",") != "high,default" || w.Concurrency != 2 || w.StartedAt.IsZero() || w.SeenAt.IsZero() {
+	if w.Name != "mailer" || w.PID != p.cmd.Process.Pid || strings.Join(w.Queues, ",") != "high,default" || w.Concurrency != 2 ||
+		w.StartedAt.IsZero() || w.SeenAt.IsZero() {
 		t.Errorf("the worker is %+v", w)
 	}
 	var rows []map[string]json.RawMessage

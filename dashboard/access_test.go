@@ -77,7 +77,7 @@ func TestButtons(t *testing.T) {
 	s.push("images", "b", "{}")
 	s.fail("images", 1, "boom", "")
 	s.beat()
-	s.schedule("report", "1 hour", "{}")
+	s.schedule("report", "1 hour")
 	if _, err := s.q.Batch("import").Push(t.Context(), sqlqueue.Named("row", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,8 @@ func TestButtons(t *testing.T) {
 					t.Fatal(err)
 				}
 				method, form := "GET", url.Values(nil)
-				if strings.HasPrefix(found[0], "action") && !strings.Contains(found[1], "bulk/") && found[1] != "jobs" && found[1] != "done" && found[1] != "failed" {
+				if strings.HasPrefix(found[0], "action") && !strings.Contains(found[1], "bulk/") && found[1] != "jobs" &&
+					found[1] != "done" && found[1] != "failed" {
 					method, form = "OPTIONS", nil // changes nothing, and is refused by 405 where the right is there
 				}
 				if w := s.do(request(method, to.RequestURI(), form)); method == "GET" && w.Code != 200 {

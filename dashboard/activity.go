@@ -26,7 +26,8 @@ func undoOf(o operator.Operation, now time.Time) string {
 	var target struct {
 		Undo string `json:"undo"`
 	}
-	if o.Action != "cancel" || now.Sub(o.At) > operator.CancelledKept || json.Unmarshal([]byte(o.Target), &target) != nil || !isUndo(target.Undo) {
+	if o.Action != "cancel" || now.Sub(o.At) > operator.CancelledKept || json.Unmarshal([]byte(o.Target), &target) != nil ||
+		!isUndo(target.Undo) {
 		return ""
 	}
 	return target.Undo

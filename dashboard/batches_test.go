@@ -59,7 +59,8 @@ func TestChain(t *testing.T) {
 	s := open(t, dashboard.Config{})
 	secret := sqlqueue.Named("check", map[string]string{"token": "s3cret"})
 	id, err := s.q.Push(t.Context(), sqlqueue.Chain(sqlqueue.Named("import", 1), sqlqueue.With(secret, sqlqueue.OnQueue("slow")),
-		sqlqueue.With(sqlqueue.Named("report", 2), sqlqueue.Catch(sqlqueue.Named("apologize", 3)))), sqlqueue.Catch(sqlqueue.Named("alert", 4)))
+		sqlqueue.With(sqlqueue.Named("report", 2), sqlqueue.Catch(sqlqueue.Named("apologize", 3)))),
+		sqlqueue.Catch(sqlqueue.Named("alert", 4)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,8 @@ func TestChart(t *testing.T) {
 	for _, done := range []int64{0, 1, 3, 7, 1e9, math.MaxInt64} {
 		s := series{noon, time.Minute, []int64{0, 0}, []int64{0, done}, []int64{0, 0}, []int64{0, 0}}
 		c := chartOf(languages[0], s)
-		if len(c.Ys) < 2 || len(c.Ys) > 6 || strings.Contains(c.Done+c.Label+sparkOf(languages[0], s).Line, "NaN") || strings.Contains(c.Done, "-") {
+		if len(c.Ys) < 2 || len(c.Ys) > 6 || strings.Contains(c.Done+c.Label+sparkOf(languages[0], s).Line, "NaN") ||
+			strings.Contains(c.Done, "-") {
 			t.Errorf("of %d: %+v", done, c)
 		}
 	}
@@ -58,8 +59,10 @@ func TestTexts(t *testing.T) {
 		grouped(0): "0", grouped(-1234567): "-1,234,567", grouped(999): "999", upTo(1000, 1000): "1,000+", short(12_000): "12k",
 		short(9_999):     "9,999",
 		short(2_500_000): "2.5M", perMinute(0, time.Minute): "0", perMinute(1, time.Hour): "<0.1", perMinute(7, 5*time.Minute): "1.4",
-		roughly(-time.Second): "0s", roughly(59 * time.Second): "59s", roughly(90 * time.Minute): "1h 30m", roughly(50 * time.Hour): "2d 2h",
-		roughly(300 * time.Hour): "12d", languages[0].relative(noon.Add(time.Hour), noon): "in 1h", languages[0].relative(noon, noon): "now",
+		roughly(-time.Second): "0s", roughly(59 * time.Second): "59s",
+		roughly(90 * time.Minute): "1h 30m", roughly(50 * time.Hour): "2d 2h",
+		roughly(300 * time.Hour): "12d", languages[0].relative(noon.Add(time.Hour), noon): "in 1h",
+		languages[0].relative(noon, noon):        "now",
 		languages[0].relative(time.Time{}, noon): "–",
 		visible("a\u202eb\x00\xff\n"):            "a\\u202eb\\x00\\xff\n", brief(3, "a  b\ncd"): "a …", brief(5, "日本語"): "日本語",
 	} {

@@ -81,7 +81,8 @@ type Dashboard struct {
 	searches chan struct{} // the places of costly searches
 
 	now     shared[snapshot]
-	history shared[operator.Counts]
+	history shared[operator.Counts]        // by minute
+	byStep  shared[operator.Counts]        // by chartStep
 	groups  shared[[]operator.FailedGroup] // of all failed jobs
 
 	schedules shared[[]scheduleRow]
@@ -138,7 +139,8 @@ func New(q *sqlqueue.Queue, config Config) (*Dashboard, error) {
 	}
 	d.routes = routes()
 	d.now = shared[snapshot]{fresh: config.Refresh * 9 / 10, load: d.loadSnapshot} // a little less than a page's own interval
-	d.history = shared[operator.Counts]{fresh: time.Minute, load: d.loadHistory}
+	d.history = shared[operator.Counts]{fresh: time.Minute, load: d.loadCounts(time.Minute)}
+	d.byStep = shared[operator.Counts]{fresh: time.Minute, load: d.loadCounts(chartStep)}
 	d.groups = shared[[]operator.FailedGroup]{fresh: groupsFresh, load: d.loadGroups}
 	d.schedules = shared[[]scheduleRow]{fresh: schedulesFresh, load: d.loadSchedules}
 	d.permits = shared[permits]{fresh: config.Refresh * 9 / 10, load: d.loadPermits}
@@ -176,7 +178,8 @@ func checkTraceURL(address string) error {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(address, traceID) {
-		return fmt.Errorf("dashboard: the trace URL %q: it must be like https://tempo.example.com/trace/%s", hideCredentials(address), traceID)
+		return fmt.Errorf("dashboard: the trace URL %q: it must be like https://tempo.example.com/trace/%s",
+			hideCredentials(address), traceID)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func TestActivity(t *testing.T) {
 	s.push("mail", "send", `{"n": 1}`)
 	s.push("images", "resize", "{}")
 	s.fail("images", 1, "boom", "")
-	s.schedule("report", "1 hour", "{}")
+	s.schedule("report", "1 hour")
 	s.beat()
 	for _, change := range []string{
 		"/queue/pause?name=mail", fmt.Sprintf("/jobs/%d/cancel", id), "/failed/1/retry", "/workers/concurrency?worker=w1",

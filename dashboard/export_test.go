@@ -3,6 +3,7 @@ package dashboard
 // Spoil has the next look read everything anew.
 func (d *Dashboard) Spoil() {
 	d.history.spoil()
+	d.byStep.spoil()
 	d.spoil()
 }
 

@@ -158,6 +158,8 @@ func (w *windows) next(now time.Time) int {
 }
 
 // searchPlace waits a while for one of the places of costly searches. Many at once would slow down the workers.
+//
+//nolint:contextcheck // it has that of the visit
 func (v *visit) searchPlace() (leave func(), err error) {
 	select {
 	case v.searches <- struct{}{}:

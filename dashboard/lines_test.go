@@ -9,7 +9,9 @@ import (
 
 func TestLines(t *testing.T) {
 	write := func(us int64) string { return languages[0].briefly(time.Duration(us) * time.Microsecond) }
-	c := linesOf(languages[0], "names.run", "UTC", noon.Truncate(time.Minute), time.Minute, write, values{"p50", []int64{1000, 2000, -1, 4000}},
+	c := linesOf(languages[0], "names.run", "UTC", noon.Truncate(time.Minute), time.Minute, write, values{
+		"p50", []int64{1000, 2000, -1, 4000},
+	},
 		values{"p95", []int64{-1, -1, -1, -1}})
 	if c.Title != "Run" || len(c.Lines) != 2 || len(c.Lines[0].Points) != 2 || c.Lines[0].Points[0] != "0,105 333.33,70 334.33,70" ||
 		c.Lines[0].Points[1] != "1000,0 1001,0" || len(c.Lines[1].Points) != 0 {
@@ -27,15 +29,16 @@ func TestLines(t *testing.T) {
 			t.Errorf("of %v: %+v", numbers, c)
 		}
 	}
-	if days := linesOf(languages[0], "sizes", "", noon, 12*time.Hour, short, values{"all", make([]int64, 60)}); len(days.Xs) < 5 || len(days.Xs) > 8 ||
-		days.Xs[0].Text != "Feb 4 00:00" {
+	if days := linesOf(languages[0], "sizes", "", noon, 12*time.Hour, short, values{"all", make([]int64, 60)}); len(days.Xs) < 5 ||
+		len(days.Xs) > 8 || days.Xs[0].Text != "Feb 4 00:00" {
 		t.Errorf("%+v", days.Xs)
 	}
 }
 
 func TestBriefly(t *testing.T) {
 	for want, d := range map[string]time.Duration{
-		"0s": 0, "3µs": 3 * time.Microsecond, "120µs": 123 * time.Microsecond, "1.23ms": 1234 * time.Microsecond, "46ms": 45678 * time.Microsecond,
+		"0s": 0, "3µs": 3 * time.Microsecond, "120µs": 123 * time.Microsecond,
+		"1.23ms": 1234 * time.Microsecond, "46ms": 45678 * time.Microsecond,
 		"1.23s": 1234 * time.Millisecond, "12.3s": 12_345 * time.Millisecond, "2h": 2 * time.Hour,
 	} {
 		if got := languages[0].briefly(d); got != want {

@@ -205,7 +205,8 @@ func (v *visit) namePage() error {
 		}
 		for _, p := range parts {
 			done, failed, released = append(done, p.Done), append(failed, p.Failed), append(released, p.Released)
-			run50, run95, run99 = append(run50, micros(p, p.Run.P50)), append(run95, micros(p, p.Run.P95)), append(run99, micros(p, p.Run.P99))
+			run50, run95, run99 = append(run50, micros(p, p.Run.P50)), append(run95, micros(p, p.Run.P95)),
+				append(run99, micros(p, p.Run.P99))
 			wait50, wait95 = append(wait50, micros(p, p.Wait.P50)), append(wait95, micros(p, p.Wait.P95))
 		}
 		write := func(us int64) string { return v.briefly(time.Duration(us) * time.Microsecond) }
@@ -214,7 +215,8 @@ func (v *visit) namePage() error {
 				values{v.say("legend.done"), done}, values{v.say("legend.failed"), failed}, values{v.say("names.released"), released}),
 			linesOf(v.language, "names.run", v.say("lines.utc"), counts.Begin, counts.Step, write,
 				values{"p50", run50}, values{"p95", run95}, values{"p99", run99}),
-			linesOf(v.language, "names.wait", v.say("lines.utc"), counts.Begin, counts.Step, write, values{"p50", wait50}, values{"p95", wait95}),
+			linesOf(v.language, "names.wait", v.say("lines.utc"), counts.Begin, counts.Step, write, values{"p50", wait50},
+				values{"p95", wait95}),
 		}
 	}
 	title := d.Name
@@ -241,10 +243,12 @@ func sizesChart(l *language, parts []operator.SizePart) lines {
 		if !p.Measured {
 			p = operator.SizePart{Ready: -1, Delayed: -1, Reserved: -1, Failed: -1}
 		}
-		ready, delayed, reserved, failed = append(ready, p.Ready), append(delayed, p.Delayed), append(reserved, p.Reserved), append(failed, p.Failed)
+		ready, delayed, reserved, failed = append(ready, p.Ready), append(delayed, p.Delayed), append(reserved, p.Reserved),
+			append(failed, p.Failed)
 	}
 	return linesOf(l, "sizes", l.say("sizes.unit"), parts[0].Begin, parts[1].Begin.Sub(parts[0].Begin), short,
-		values{l.say("ready"), ready}, values{l.say("failed"), failed}, values{l.say("running"), reserved}, values{l.say("delayed"), delayed})
+		values{l.say("ready"), ready}, values{l.say("failed"), failed}, values{l.say("running"), reserved},
+		values{l.say("delayed"), delayed})
 }
 
 // apiNames has ?range= and ?queue=.

@@ -53,7 +53,8 @@ func TestNames(t *testing.T) {
 	s.ran(20*time.Hour, "images", "long ago", 1000, 0, time.Second)
 	s.ran(5*time.Minute, "", "", 3, 0, time.Second)
 	page := s.get("/names")
-	s.has(page, `href="names/show?queue=mail&amp;name=send&amp;range=1h"`, "100 <span", "1 %", "(other names)", `aria-current="true">1h`, "99 done, 1 went wrong in the last 1h")
+	s.has(page, `href="names/show?queue=mail&amp;name=send&amp;range=1h"`, "100 <span", "1 %",
+		"(other names)", `aria-current="true">1h`, "99 done, 1 went wrong in the last 1h")
 	s.hasNot(page, "long ago")
 	order := func(query string, names ...string) {
 		t.Helper()
@@ -94,11 +95,15 @@ func TestNames(t *testing.T) {
 // TestHostileNamesOfJobs: names of jobs are text, whatever is in them.
 func TestHostileNamesOfJobs(t *testing.T) {
 	s := open(t, dashboard.Config{})
-	for i, name := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `../../jobs?x=1&y#z`, "\u202Egnp.exe", "javascript:alert(1)", "{{.}}", strings.Repeat("漢", 191)} {
+	for i, name := range []string{
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `../../jobs?x=1&y#z`, "\u202Egnp.exe", "javascript:alert(1)",
+		"{{.}}", strings.Repeat("漢", 191),
+	} {
 		s.ran(time.Minute, fmt.Sprint(name[:min(len(name), 30)], i), name, 1, 0, time.Second)
 		for _, span := range []string{"1h", "7d"} {
 			serve := serve(t, s.q, s.d, dashboard.Config{})
-			pages := serve.get("/names?range="+span) + serve.get("/names/show?range="+span+"&queue="+url.QueryEscape(name)+"&name="+url.QueryEscape(name))
+			pages := serve.get("/names?range="+span) +
+				serve.get("/names/show?range="+span+"&queue="+url.QueryEscape(name)+"&name="+url.QueryEscape(name))
 			s.hasNot(pages, "<script>alert", "<img", "\u202E", `href="javascript`, "ZgotmplZ")
 			s.has(strings.ToLower(pages), "name="+strings.ToLower(strings.ReplaceAll(url.QueryEscape(name), "+", "%20")))
 		}

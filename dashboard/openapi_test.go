@@ -54,7 +54,11 @@ var answers = map[string]answer{
 	"/api/v1/errorgroups": {"Runs that went wrong, grouped by their errors", []operator.ErrorGroup{}, []string{
 		"range", "how far back: 1h, 24h or 7d; default 1h",
 	}},
-	"/api/v1/names": {"How the jobs of each name ran", []operator.NameStats{}, []string{"range", aRange, "queue", "the first level of queues: only these"}},
+	"/api/v1/names": {
+		"How the jobs of each name ran",
+		[]operator.NameStats{},
+		[]string{"range", aRange, "queue", "the first level of queues: only these"},
+	},
 	"/api/v1/nametrend": {"How the jobs of a name ran over time, the oldest part first", []operator.NamePart{}, []string{
 		"queue", "the first level of the queues", "name", "the name", "range", aRange,
 	}},
@@ -90,7 +94,9 @@ func TestOpenAPI(t *testing.T) {
 			})
 		}
 		for i := 0; i < len(a.query); i += 2 {
-			kind := map[bool]string{true: "integer", false: "string"}[a.query[i] == "limit" || a.query[i] == "after" || a.query[i] == "before"]
+			kind := map[bool]string{
+				true: "integer", false: "string",
+			}[a.query[i] == "limit" || a.query[i] == "after" || a.query[i] == "before"]
 			parameters = append(parameters, object{
 				"name": a.query[i], "in": "query", "description": a.query[i+1], "schema": object{"type": kind},
 			})

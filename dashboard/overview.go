@@ -113,10 +113,16 @@ type chartSpan struct {
 	last, step time.Duration
 }
 
+// chartStep is the step of the counts that charts of more than an hour are drawn from.
+const chartStep = 30 * time.Minute
+
 // chartSpans are the periods that the charts of queues offer.
 var chartSpans = [...]chartSpan{
-	{"1h", time.Hour, time.Minute}, {"24h", 24 * time.Hour, 10 * time.Minute}, {"48h", 48 * time.Hour, 20 * time.Minute},
-	{"7d", 7 * 24 * time.Hour, 0}, {"30d", operator.NamesKept, 0},
+	{"1h", time.Hour, time.Minute},
+	{"24h", 24 * time.Hour, chartStep},
+	{"48h", 48 * time.Hour, 2 * chartStep},
+	{"7d", 7 * 24 * time.Hour, 0},
+	{"30d", operator.NamesKept, 0},
 }
 
 // charts are those of a queue, or of all.
@@ -161,7 +167,7 @@ func (v *visit) charts(s snapshot, queue *string) (c charts, err error) {
 	}
 	counts := s.Counts
 	if span.last > time.Hour {
-		if counts, err = v.history.get(v.ctx()); err != nil {
+		if counts, err = v.byStep.get(v.ctx()); err != nil {
 			return c, err
 		}
 	}

@@ -83,10 +83,19 @@ func (p *page) May(method, pattern string) (bool, error) {
 type place struct{ Key, Path string }
 
 var places = []place{
-	{"overview", ""}, {"jobs", "jobs"}, {"done", "done"}, {"failed", "failed"}, {"errors", "errors"}, {"names", "names"}, {"workers", "workers"},
+	{"overview", ""},
+	{"jobs", "jobs"},
+	{"done", "done"},
+	{"failed", "failed"},
+	{"errors", "errors"},
+	{"names", "names"},
+	{"workers", "workers"},
 	{"schedules", "schedules"},
-	{"batches", "batches"}, {"subscriptions", "subscriptions"}, {"activity", "activity"},
-	{"push", "push"}, {"settings", "settings"},
+	{"batches", "batches"},
+	{"subscriptions", "subscriptions"},
+	{"activity", "activity"},
+	{"push", "push"},
+	{"settings", "settings"},
 }
 
 // Places are those that the visitor may see.

@@ -46,7 +46,8 @@ func TestViews(t *testing.T) {
 		`the view "a":`:                        {Name: "a", Page: "jobs", Query: "state:nonsense"},
 		`the view "b":`:                        {Name: "b", Page: "failed", Query: "state:delayed"},
 	} {
-		if _, err := dashboard.New(s.q, dashboard.Config{Views: []dashboard.View{view}}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := dashboard.New(s.q, dashboard.Config{Views: []dashboard.View{view}}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %s", view, err, want)
 		}
 	}

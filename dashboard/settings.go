@@ -17,8 +17,10 @@ type settingsData struct {
 // settingsPage shows the dashboard's settings, and the visitor's rights.
 func (v *visit) settingsPage() error {
 	d := settingsData{
-		Who: v.who(), Role: v.say("role." + v.user.Role.String()), Refresh: v.units(exactly(v.config.Refresh)), Queue: v.queue.Config().Queue,
-		CountsKept: v.roughly(operator.CountsKept), ErrorsKept: v.roughly(operator.ErrorsKept), OperationsKept: v.roughly(operator.OperationsKept),
+		Who: v.who(), Role: v.say("role." + v.user.Role.String()),
+		Refresh: v.units(exactly(v.config.Refresh)), Queue: v.queue.Config().Queue,
+		CountsKept: v.roughly(operator.CountsKept),
+		ErrorsKept: v.roughly(operator.ErrorsKept), OperationsKept: v.roughly(operator.OperationsKept),
 		Hidden: strings.Join(slices.Sorted(slices.Values(secrets)), ", "),
 	}
 	var rights []string

@@ -24,7 +24,7 @@ const (
 )
 
 func (d *Dashboard) loadSnapshot(ctx context.Context) (s snapshot, err error) {
-	if s.Counts, err = d.operator.CountsAmong(ctx, time.Hour+time.Minute, amongWaiting); err != nil {
+	if s.Counts, err = d.operator.CountsBy(ctx, time.Hour+time.Minute, time.Minute, amongWaiting); err != nil {
 		return s, err
 	}
 	if s.Queues, err = d.operator.Queues(ctx, countedTo); err != nil {
@@ -38,8 +38,10 @@ func (d *Dashboard) loadSnapshot(ctx context.Context) (s snapshot, err error) {
 	return s, nil
 }
 
-func (d *Dashboard) loadHistory(ctx context.Context) (operator.Counts, error) {
-	return d.operator.CountsAmong(ctx, operator.CountsKept, amongWaiting)
+func (d *Dashboard) loadCounts(step time.Duration) func(context.Context) (operator.Counts, error) {
+	return func(ctx context.Context) (operator.Counts, error) {
+		return d.operator.CountsBy(ctx, operator.CountsKept, step, amongWaiting)
+	}
 }
 
 func (d *Dashboard) loadGroups(ctx context.Context) ([]operator.FailedGroup, error) {

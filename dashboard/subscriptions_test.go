@@ -15,8 +15,10 @@ func TestSubscriptions(t *testing.T) {
 		return url.Values{"name": {name}, "queue": {queue}, "url": {to}}
 	}
 	for _, wrong := range [][4]string{
-		{"a,b", "orders", "https://example.com/", "comma"}, {"shop", "a,b", "https://example.com/", "comma"},
-		{"shop", "orders", "ftp://example.com/", "use http or https"}, {"shop", "orders", "https:///x", "no host"},
+		{"a,b", "orders", "https://example.com/", "comma"},
+		{"shop", "a,b", "https://example.com/", "comma"},
+		{"shop", "orders", "ftp://example.com/", "use http or https"},
+		{"shop", "orders", "https:///x", "no host"},
 	} {
 		s.has(s.post(422, "/subscriptions", form(wrong[0], wrong[1], wrong[2])).Body.String(), wrong[3])
 	}

@@ -33,7 +33,9 @@ func TestJobsLinkToTheirTraces(t *testing.T) {
 func TestTraceURLsThatAreNone(t *testing.T) {
 	t.Parallel()
 	s := open(t, dashboard.Config{})
-	for _, address := range []string{"tempo.example.com/{trace}", "javascript:alert({trace})", "https://tempo.example.com/", "https://u:hidden@/{trace}"} {
+	for _, address := range []string{
+		"tempo.example.com/{trace}", "javascript:alert({trace})", "https://tempo.example.com/", "https://u:hidden@/{trace}",
+	} {
 		_, err := dashboard.New(s.q, dashboard.Config{TraceURL: address})
 		if err == nil || !strings.Contains(err.Error(), "it must be like https://") || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%q: %v", address, err)

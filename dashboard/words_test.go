@@ -41,10 +41,17 @@ func TestLanguages(t *testing.T) {
 func TestLanguageOf(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ accept, cookie, want string }{
-		{"", "", "en"}, {"zh-CN,zh;q=0.9,en;q=0.8", "", "zh"}, {"de, en;q=0.7, ZH-TW;q=0.3", "", "en"}, {"fr;q=1, zh;q=0.2", "", "zh"},
-		{"zh;q=0", "", "en"}, {"en", "zh", "zh"}, {"zh", "en", "en"}, {"zh", "../x", "zh"}, {";;,q=,zh;q=x", "", "en"},
+		{"", "", "en"},
+		{"zh-CN,zh;q=0.9,en;q=0.8", "", "zh"},
+		{"de, en;q=0.7, ZH-TW;q=0.3", "", "en"},
+		{"fr;q=1, zh;q=0.2", "", "zh"},
+		{"zh;q=0", "", "en"},
+		{"en", "zh", "zh"},
+		{"zh", "en", "en"},
+		{"zh", "../x", "zh"},
+		{";;,q=,zh;q=x", "", "en"},
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Header.Set("Accept-Language", test.accept)
 		if test.cookie != "" {
 			r.Header.Set("Cookie", languageCookie+"="+test.cookie)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -14,15 +13,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/integration/internal/built"
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
@@ -203,85 +199,6 @@ func (c *command) expectMailStats() {
 	c.t.Errorf("the stats are %s", got)
 }
 
-func testMigrate(t *testing.T, c *command) {
-	if _, stderr, code := c.run("push", "a"); code != 1 || !strings.Contains(stderr, "run sqlqueue migrate up") {
-		t.Errorf("without tables: exit code %d: %s", code, stderr)
-	}
-	up := func(args ...string) {
-		t.Helper()
-		got := c.ok(append([]string{"migrate", "up"}, args...)...)
-		if !strings.HasPrefix(got, "applied 1 create_jobs\n") || strings.Count(got, "applied ") != driver.SchemaVersion {
-			t.Errorf("migrate up printed %q", got)
-		}
-	}
-	newest := fmt.Sprintln(driver.SchemaVersion)
-	up()
-	c.expect("nothing to do: the tables are up to date\n", "migrate", "up")
-	c.expect(newest, "migrate", "version")
-	c.expect("valid\n", "migrate", "validate")
-	up("--prefix", "other_")
-	c.expect("1\n", "push", "a", "--prefix", "other_")
-	c.ok("migrate", "down", "--all", "--yes")
-	c.expect("0\n", "migrate", "version")
-	c.expect(newest, "migrate", "version", "--prefix", "other_")
-	if c.server.Engine != "postgres" {
-		return
-	}
-	c.expect("0\n", "migrate", "version", "--schema", "Apart")
-	up("--schema", "Apart")
-	if _, stderr, _ := c.run("migrate", "up", "--schema", "Apart", "--prefix", "x_"); !strings.Contains(stderr, `schema "Apart", prefix "x_"`) {
-		t.Errorf("migrate up does not name the schema: %s", stderr)
-	}
-	c.expect("1\n", "push", "a", "--schema", "Apart")
-	if jobs := c.jobs("--schema", "Apart"); len(jobs) != 1 {
-		t.Errorf("the jobs in the schema: %+v", jobs)
-	}
-	c.ok("work", "--once", "--exec", "true", "--schema", "Apart")
-	if jobs := c.jobs("--schema", "Apart"); len(jobs) != 0 {
-		t.Errorf("the jobs in the schema after work: %+v", jobs)
-	}
-	c.ok("migrate", "down", "--all", "--yes", "--schema", "Apart")
-	c.expect("0\n", "migrate", "version", "--schema", "Apart")
-	c.expect(newest, "migrate", "version", "--prefix", "other_")
-}
-
-func testMigrateAtOnce(t *testing.T, c *command) {
-	const processes = 10
-	var group sync.WaitGroup
-	outputs := make([]string, processes)
-	for i := range outputs {
-		group.Go(func() {
-			output, err := c.cmd("migrate", "up").CombinedOutput()
-			if err != nil {
-				t.Errorf("%v: %s", err, output)
-			}
-			outputs[i] = string(output)
-		})
-	}
-	group.Wait()
-	if n := strings.Count(strings.Join(outputs, ""), "applied 1 create_jobs\n"); n != 1 {
-		t.Errorf("%d processes have applied the step, want 1: %q", n, outputs)
-	}
-}
-
-func testPlainInsert(t *testing.T, c *command) {
-	c.ok("migrate", "up")
-	db := c.server.Open(t, c.dsn)
-	insert := `INSERT INTO jobs (queue, payload) VALUES ('mail', '{"job":"send_invoice","data":{"order_id":42}}')`
-	if _, err := db.ExecContext(t.Context(), insert); err != nil {
-		t.Fatal(err)
-	}
-	saw := filepath.Join(t.TempDir(), "saw")
-	c.ok("work", "--queue", "mail", "--stop-when-empty", "--exec", `(echo $SQLQUEUE_JOB_NAME $SQLQUEUE_JOB_QUEUE $SQLQUEUE_JOB_ATTEMPTS; cat) >`+saw)
-	got := strings.Join(strings.Fields(content(t, saw)), "") // spaces in the data are the database's affair
-	if want := `send_invoicemail1{"order_id":42}`; got != want {
-		t.Errorf("the command saw %s, want %s", got, want)
-	}
-	if jobs := c.jobs(); len(jobs) != 0 {
-		t.Errorf("left are %+v", jobs)
-	}
-}
-
 func testPush(t *testing.T, c *command) {
 	c.ok("migrate", "up")
 	c.expect("1\n", "push", "a", `{"text": "ü漢🚀 \" \\ \u0007"}`, "--priority", "-5", "--tries", "3")
@@ -308,35 +225,6 @@ func testPush(t *testing.T, c *command) {
 	var payload struct{ Data struct{ Text string } }
 	if err := json.Unmarshal(c.jobs("--limit", "1")[0].Payload, &payload); err != nil || payload.Data.Text != "ü漢🚀 \" \\ \a" {
 		t.Errorf("the text comes back as %q, %v", payload.Data.Text, err)
-	}
-}
-
-func testOutcomes(t *testing.T, c *command) {
-	c.ok("migrate", "up")
-	for _, name := range []string{"done", "release", "fail", "error", "timeout"} {
-		c.ok("push", name, "--tries", "2")
-	}
-	c.ok("work", "--stop-when-empty", "--timeout", "0.5", "--kill-after", "0", "--backoff", "0,100", "--exec", `case $SQLQUEUE_JOB_NAME in
-		done) exit 0;; release) test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exit 75;; fail) echo bad data >&2; exit 65;;
-		error) printf 'line 1\nline \000 2 \377' >&2; exit 3;; timeout) sleep 1000; true;; esac`)
-	if jobs := c.jobs(); len(jobs) != 0 {
-		t.Errorf("left are %+v", jobs)
-	}
-	got := map[string]string{}
-	for _, job := range c.failed() {
-		payload, err := sqlqueue.ParsePayload(job.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[payload.Job] = fmt.Sprint(job.Attempts, " ", job.Error)
-	}
-	if len(got) != 3 || got["fail"] != "1 bad data" || !strings.HasPrefix(got["error"], "2 line 1\nline ") || !strings.Contains(got["timeout"], "timed out") {
-		t.Errorf("failed are %q", got)
-	}
-	c.expect("retried 3 jobs\n", "retry", "--all")
-	c.ok("work", "--stop-when-empty", "--exec", "true")
-	if jobs := c.jobs(); len(jobs) != 0 {
-		t.Errorf("left are %+v", jobs)
 	}
 }
 
@@ -374,7 +262,8 @@ func testOperators(t *testing.T, c *command) {
 	c.expect("released 0 jobs\n", "jobs", "release", "--queue", "mail")
 	c.expect("would delete 4 jobs of all queues for good\n", "clear", "--dry-run")
 	c.ok("work", "--queue", "mail,default", "--stop-when-empty", "--exec", "echo cannot connect to 10.0.0.$SQLQUEUE_JOB_ID >&2; exit 65")
-	if got := c.ok("failed", "--group", "--json"); strings.Count(got, "\n") != 2 || !strings.Contains(got, `"error":"cannot connect to *","count":3`) {
+	if got := c.ok("failed", "--group", "--json"); strings.Count(got, "\n") != 2 ||
+		!strings.Contains(got, `"error":"cannot connect to *","count":3`) {
 		t.Errorf("the groups are %s", got)
 	}
 	c.expectMailStats()
@@ -384,73 +273,6 @@ func testOperators(t *testing.T, c *command) {
 	c.expect("forgot 1 failed job\n", "forget", "--all", "--name", "b", "--error", "10.0.0", "--yes")
 	c.expect("deleted 3 jobs\n", "clear", "--yes")
 	c.ok("config", "show")
-}
-
-// testKilledWorker: the job of a worker that was killed runs again.
-func testKilledWorker(t *testing.T, c *command) {
-	c.ok("migrate", "up")
-	c.ok("push", "a")
-	dir := t.TempDir()
-	script := `echo $$ >` + dir + `/$SQLQUEUE_JOB_ATTEMPTS; test $SQLQUEUE_JOB_ATTEMPTS -gt 1 || exec sleep 1000`
-	first, _ := c.start("work", "--exec", script, "--expire", "1")
-	orphan, err := strconv.Atoi(content(t, filepath.Join(dir, "1")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = syscall.Kill(orphan, syscall.SIGKILL) }()
-	if err := first.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = first.Wait() // it was killed
-
-	c.ok("work", "--exec", script, "--max-jobs", "1")
-	content(t, filepath.Join(dir, "2"))
-	if jobs := c.jobs(); len(jobs) != 0 {
-		t.Errorf("left are %+v", jobs)
-	}
-}
-
-// testSignal: a worker that is told to stop finishes what it runs, and leaves the rest as it was.
-func testSignal(t *testing.T, c *command) {
-	c.ok("migrate", "up")
-	c.ok("push", "a", "--count", "2")
-	dir := t.TempDir()
-	worker, said := c.start("work", "--concurrency", "1", "--exec", "echo >"+dir+"/running x; until test -e "+dir+"/end; do sleep 0.01; done")
-	content(t, filepath.Join(dir, "running"))
-	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	contentWith(t, said, "finishing")
-	if err := os.WriteFile(filepath.Join(dir, "end"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := worker.Wait(); err != nil {
-		t.Error(err)
-	}
-	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].Reserved || jobs[0].Attempts != 0 {
-		t.Errorf("left are %+v, want one job as it was", jobs)
-	}
-}
-
-// testRestart: every worker is told to exit, and one that starts later is not.
-func testRestart(t *testing.T, c *command) {
-	c.ok("migrate", "up")
-	for range 2 {
-		first, firstSaid := c.start("work", "--exec", "true", "--sleep", "0.1")
-		second, secondSaid := c.start("work", "--exec", "true", "--queue", "mail", "--sleep", "0.1")
-		contentWith(t, firstSaid, "started")
-		contentWith(t, secondSaid, "started")
-		c.ok("push", "a") // when they have run a job, they have registered
-		c.ok("push", "a", "--queue", "mail")
-		contentWith(t, firstSaid, "processed")
-		contentWith(t, secondSaid, "processed")
-		c.expect("restarting the workers of all queues\n", "restart")
-		for _, worker := range []*exec.Cmd{first, second} {
-			if err := worker.Wait(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
 }
 
 // testBench: the measurement tells what the server is and has set, explains each setting, and leaves nothing.
@@ -480,7 +302,9 @@ func testBench(t *testing.T, c *command) {
 			t.Errorf("%s is %q, and is told as\n%s", name, got.Settings[name], out)
 		}
 	}
-	if c.server.Engine == "postgres" && (got.Settings["synchronous_commit"] != "on" || !strings.Contains(out, "synchronous_commit = off: a commit returns before it is on disk")) {
+	if c.server.Engine == "postgres" &&
+		(got.Settings["synchronous_commit"] != "on" ||
+			!strings.Contains(out, "synchronous_commit = off: a commit returns before it is on disk")) {
 		t.Errorf("synchronous_commit is %q, and then off is told as\n%s", got.Settings["synchronous_commit"], out)
 	}
 	if jobs := c.jobs(); len(jobs) != 1 || jobs[0].Queue != "default" {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
@@ -18,7 +21,7 @@ import (
 const pushInPHP = `<?php
 foreach (['Queue'] as $class) require "$argv[1]/php/src/$class.php";
 $pdo = new PDO($argv[2], $argv[3], $argv[4], [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
-$queue = new Sqlqueue\Queue($pdo);
+$queue = new Sqlqueue\Queue($pdo, schema: $argv[5]);
 $pdo->beginTransaction();
 $queue->push('lost');
 $pdo->rollBack();
@@ -33,12 +36,12 @@ $pdo->commit();
 echo json_encode(array_map(is_int(...), $ids));
 `
 
-// Programs in the other languages have the arguments: clients, driver, host, port, user, password, database.
+// Programs in the other languages have the arguments: clients, driver, host, port, user, password, database, schema.
 const pushInPython = `
 import importlib, json, sys
 sys.path.insert(0, sys.argv[1] + "/python")
 import sqlqueue
-name, host, port, user, password, database = sys.argv[2:]
+name, host, port, user, password, database, schema = sys.argv[2:]
 driver = importlib.import_module(name)
 if name == "sqlite3":
     db = driver.connect(database)
@@ -47,37 +50,38 @@ elif name == "MySQLdb":
     db = driver.connect(host=host, port=int(port), user=user, password=password, database=database, client_flag=CLIENT.FOUND_ROWS)
 else:
     db = driver.connect(host=host, port=port, user=user, password=password, dbname=database)
-sqlqueue.push(db, "lost")
+sqlqueue.push(db, "lost", schema=schema)
 db.rollback()
 ids = [
-    sqlqueue.push(db, "send_invoice", {"order_id": 42}, queue="orders", priority=-5, tries=3),
-    sqlqueue.push(db, "later", delay=600, queue="orders"),
-    sqlqueue.push(db, "once", unique="k", queue="orders"),
-    sqlqueue.push(db, "once", unique="k", queue="orders"),
+    sqlqueue.push(db, "send_invoice", {"order_id": 42}, queue="orders", priority=-5, tries=3, schema=schema),
+    sqlqueue.push(db, "later", delay=600, queue="orders", schema=schema),
+    sqlqueue.push(db, "once", unique="k", queue="orders", schema=schema),
+    sqlqueue.push(db, "once", unique="k", queue="orders", schema=schema),
 ]
 db.commit()
 print(json.dumps([isinstance(id, int) for id in ids], separators=(",", ":")), end="")
 `
 
 const pushInRuby = `
-clients, driver, host, port, user, password, database = ARGV
+clients, driver, host, port, user, password, database, schema = ARGV
 require "#{clients}/ruby/lib/sqlqueue"
 require driver
 db = case driver
      when "pg" then PG.connect(host: host, port: port, user: user, password: password, dbname: database)
-     when "mysql2" then Mysql2::Client.new(host: host, port: port.to_i, username: user, password: password, database: database, flags: Mysql2::Client::FOUND_ROWS)
+     when "mysql2" then Mysql2::Client.new(host: host, port: port.to_i, username: user, password: password, database: database, ` +
+	`flags: Mysql2::Client::FOUND_ROWS)
      else SQLite3::Database.new(database)
      end
 run = ->(sql) { driver == "sqlite3" ? db.execute(sql) : db.query(sql) }
 run.("BEGIN")
-Sqlqueue.push(db, "lost")
+Sqlqueue.push(db, "lost", schema: schema)
 run.("ROLLBACK")
 run.("BEGIN")
 ids = [
-  Sqlqueue.push(db, "send_invoice", { order_id: 42 }, queue: "orders", priority: -5, tries: 3),
-  Sqlqueue.push(db, "later", delay: 600, queue: "orders"),
-  Sqlqueue.push(db, "once", unique: "k", queue: "orders"),
-  Sqlqueue.push(db, "once", unique: "k", queue: "orders"),
+  Sqlqueue.push(db, "send_invoice", { order_id: 42 }, queue: "orders", priority: -5, tries: 3, schema: schema),
+  Sqlqueue.push(db, "later", delay: 600, queue: "orders", schema: schema),
+  Sqlqueue.push(db, "once", unique: "k", queue: "orders", schema: schema),
+  Sqlqueue.push(db, "once", unique: "k", queue: "orders", schema: schema),
 ]
 run.("COMMIT")
 print JSON.generate(ids.map { |id| id.is_a?(Integer) })
@@ -85,20 +89,20 @@ print JSON.generate(ids.map { |id| id.is_a?(Integer) })
 
 const pushInNode = `
 import { createRequire } from "node:module";
-const [clients, driver, host, port, user, password, database] = process.argv.slice(2);
+const [clients, driver, host, port, user, password, database, schema] = process.argv.slice(2);
 const { push } = await import(clients + "/node/index.mjs");
 const require = createRequire(import.meta.url);
 const jobs = [
-  ["send_invoice", { order_id: 42 }, { queue: "orders", priority: -5, tries: 3 }],
-  ["later", null, { delay: 600, queue: "orders" }],
-  ["once", null, { unique: "k", queue: "orders" }],
-  ["once", null, { unique: "k", queue: "orders" }],
+  ["send_invoice", { order_id: 42 }, { queue: "orders", priority: -5, tries: 3, schema }],
+  ["later", null, { delay: 600, queue: "orders", schema }],
+  ["once", null, { unique: "k", queue: "orders", schema }],
+  ["once", null, { unique: "k", queue: "orders", schema }],
 ];
 const ids = [];
 if (driver === "node:sqlite") {
   const db = new (require(driver).DatabaseSync)(database);
   db.exec("BEGIN");
-  push(db, "lost");
+  push(db, "lost", null, { schema });
   db.exec("ROLLBACK");
   db.exec("BEGIN");
   for (const job of jobs) ids.push(push(db, ...job));
@@ -114,7 +118,7 @@ if (driver === "node:sqlite") {
   }
   const run = (sql) => (db.promise ? db.promise() : db).query(sql);
   await run("BEGIN");
-  await push(db, "lost");
+  await push(db, "lost", null, { schema });
   await run("ROLLBACK");
   await run("BEGIN");
   for (const job of jobs) ids.push(await push(db, ...job));
@@ -124,12 +128,24 @@ if (driver === "node:sqlite") {
 process.stdout.write(JSON.stringify(ids.map(Number.isInteger)));
 `
 
+// clientSchemas are where clients push on each engine, and the channel that they wake workers by: PostgreSQL takes names of 63 bytes.
+var clientSchemas = map[string]map[string]string{
+	"postgres": {
+		"":        "sqlqueue",
+		"Clients": "Clients.sqlqueue",
+		"Clients_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": "sqlqueue.aff828f23926ff41d780167d60cdfc09",
+	},
+	"mariadb": {"": ""},
+	"mysql":   {"": ""},
+}
+
 // pushes checks a language's client with a driver for each engine: "" is SQLite. The program is called as the comment at pushInPython says.
 func pushes(t *testing.T, binary string, drivers map[string][]string, program ...string) {
 	clients := clientsFolder(t)
 	check := func(t *testing.T, c *command, driver string, address ...string) {
 		t.Run(driver, func(t *testing.T) {
-			checkClientPushes(t, c, program[0], append(append(program[1:len(program):len(program)], clients, driver), address...)...)
+			args := slices.Concat(program[1:], []string{clients, driver}, address, []string{c.schema})
+			checkClientPushes(t, c, program[0], args...)
 		})
 	}
 	for _, driver := range drivers[""] {
@@ -138,14 +154,16 @@ func pushes(t *testing.T, binary string, drivers map[string][]string, program ..
 	}
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		for _, driver := range drivers[map[bool]string{true: "postgres", false: "mysql"}[s.Engine == "postgres"]] {
-			c := &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)}
-			c.ok("migrate", "up")
-			at, err := url.Parse(c.dsn)
+			dsn := s.NewDatabase(t)
+			at, err := url.Parse(dsn)
 			if err != nil {
 				t.Fatal("the server's address is not one")
 			}
 			password, _ := at.User.Password()
-			check(t, c, driver, at.Hostname(), at.Port(), at.User.Username(), password, strings.TrimPrefix(at.Path, "/"))
+			for schema := range clientSchemas[s.Engine] {
+				c := &command{t: t, binary: binary, server: s, dsn: dsn, schema: schema}
+				check(t, c, driver, at.Hostname(), at.Port(), at.User.Username(), password, strings.TrimPrefix(at.Path, "/"))
+			}
 		}
 	})
 }
@@ -153,16 +171,23 @@ func pushes(t *testing.T, binary string, drivers map[string][]string, program ..
 // checkClientPushes runs a program that pushes four jobs, of which one is a duplicate, and one more that is rolled back.
 func checkClientPushes(t *testing.T, c *command, program string, args ...string) {
 	t.Helper()
+	c.ok("migrate", "up")
+	woken := func(string) {}
+	if c.server != nil && c.server.Engine == "postgres" {
+		woken = listen(t, c.dsn, clientSchemas["postgres"][c.schema])
+	}
 	output, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 	if err != nil || string(output) != "[true,true,true,false]" {
 		t.Fatalf("it says %s: %v", output, err)
 	}
+	woken("orders")
 	jobs := c.jobs()
 	slices.SortFunc(jobs, func(a, b sqlqueue.Job) int { return int(a.ID - b.ID) })
 	if len(jobs) != 3 {
 		t.Fatalf("the jobs are %+v", jobs)
 	}
-	if got := canonical(t, jobs[0].Payload); got != `{"job":"send_invoice","data":{"order_id":42},"tries":3}` || jobs[0].Queue != "orders" || jobs[0].Priority != -5 {
+	if got := canonical(t, jobs[0].Payload); got != `{"job":"send_invoice","data":{"order_id":42},"tries":3}` ||
+		jobs[0].Queue != "orders" || jobs[0].Priority != -5 {
 		t.Errorf("the job is %+v, with the payload %s", jobs[0], got)
 	}
 	if wait := jobs[1].AvailableAt.Sub(jobs[1].CreatedAt); wait < 9*time.Minute || wait > 11*time.Minute {
@@ -173,7 +198,29 @@ func checkClientPushes(t *testing.T, c *command, program string, args ...string)
 	}
 }
 
-// needPackages installs packages of Debian unless a command that needs them succeeds. Where they cannot be had it skips the test, but not in CI.
+// listen listens on a channel, and returns a function that waits until something has been said, which must be the name of a queue.
+func listen(t *testing.T, dsn, channel string) (hears func(queue string)) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	if _, err := conn.Exec(t.Context(), "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		t.Fatal(err)
+	}
+	return func(queue string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if said, err := conn.WaitForNotification(ctx); err != nil || said.Payload != queue {
+			t.Errorf("on the channel %s came %+v, %v: want %s", channel, said, err, queue)
+		}
+	}
+}
+
+// needPackages installs packages of Debian unless a command that needs them succeeds. Where they cannot be had it skips the test, but not
+// in CI.
 func needPackages(t *testing.T, command []string, packages ...string) {
 	t.Helper()
 	missing := func() error { return exec.CommandContext(t.Context(), command[0], command[1:]...).Run() }
@@ -193,8 +240,8 @@ func needPackages(t *testing.T, command []string, packages ...string) {
 	t.Skipf("%v are not installed: %v", packages, err)
 }
 
-// nodeModules installs the drivers that clients/node/package.json names, once for each checkout, and returns the folder above them, and a node
-// that has node:sqlite: the machine's, or else one from npm. No package is compiled.
+// nodeModules installs the drivers that clients/node/package.json names, once for each checkout, and returns the folder above them, and a
+// node that has node:sqlite: the machine's, or else one from npm. No package is compiled.
 func nodeModules(t *testing.T) (folder, node string) {
 	t.Helper()
 	folder, err := filepath.Abs(".bin/node")
@@ -268,12 +315,15 @@ func TestA6_ClientsPushInATransaction(t *testing.T) {
 	t.Run("Python", func(t *testing.T) {
 		t.Parallel()
 		const python = "/usr/bin/python3" // Debian's, which has Debian's modules
-		needPackages(t, []string{python, "-c", "import psycopg2, psycopg, MySQLdb"}, "python3", "python3-psycopg2", "python3-psycopg", "python3-mysqldb")
-		pushes(t, binary, map[string][]string{"": {"sqlite3"}, "postgres": {"psycopg2", "psycopg"}, "mysql": {"MySQLdb"}}, python, "-c", pushInPython)
+		needPackages(t, []string{python, "-c", "import psycopg2, psycopg, MySQLdb"}, "python3", "python3-psycopg2", "python3-psycopg",
+			"python3-mysqldb")
+		pushes(t, binary, map[string][]string{"": {"sqlite3"}, "postgres": {"psycopg2", "psycopg"}, "mysql": {"MySQLdb"}}, python,
+			"-c", pushInPython)
 	})
 	t.Run("Ruby", func(t *testing.T) {
 		t.Parallel()
-		needPackages(t, []string{"ruby", "-e", "require 'pg'; require 'mysql2'; require 'sqlite3'"}, "ruby", "ruby-pg", "ruby-mysql2", "ruby-sqlite3")
+		needPackages(t, []string{"ruby", "-e", "require 'pg'; require 'mysql2'; require 'sqlite3'"}, "ruby", "ruby-pg", "ruby-mysql2",
+			"ruby-sqlite3")
 		pushes(t, binary, map[string][]string{"": {"sqlite3"}, "postgres": {"pg"}, "mysql": {"mysql2"}}, "ruby", "-e", pushInRuby)
 	})
 	t.Run("Node", func(t *testing.T) {
@@ -291,12 +341,11 @@ func TestA6_ClientsPushInATransaction(t *testing.T) {
 		file := programFile(t, "push.php", pushInPHP)
 		t.Run("SQLite", func(t *testing.T) {
 			c := onSQLite(t, binary)
-			checkClientPushes(t, c, "php", file, clients, c.dsn, "", "")
+			checkClientPushes(t, c, "php", file, clients, c.dsn, "", "", "")
 		})
 		servers.Each(t, func(t *testing.T, s *servers.Server) {
-			c := &command{t: t, binary: binary, server: s, dsn: s.NewDatabase(t)}
-			c.ok("migrate", "up")
-			at, err := url.Parse(c.dsn)
+			dsn := s.NewDatabase(t)
+			at, err := url.Parse(dsn)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -304,12 +353,16 @@ func TestA6_ClientsPushInATransaction(t *testing.T) {
 			if at.Scheme == "postgres" {
 				driver = "pgsql"
 			}
-			if output, err := exec.CommandContext(t.Context(), "php", "-r", "echo extension_loaded('pdo_"+driver+"');").Output(); err != nil || len(output) == 0 {
+			if output, err := exec.CommandContext(t.Context(), "php", "-r",
+				"echo extension_loaded('pdo_"+driver+"');").Output(); err != nil || len(output) == 0 {
 				t.Skipf("PHP has no pdo_%s", driver)
 			}
 			password, _ := at.User.Password()
 			address := driver + ":host=" + at.Hostname() + ";port=" + at.Port() + ";dbname=" + strings.TrimPrefix(at.Path, "/")
-			checkClientPushes(t, c, "php", file, clients, address, at.User.Username(), password)
+			for schema := range clientSchemas[s.Engine] {
+				c := &command{t: t, binary: binary, server: s, dsn: dsn, schema: schema}
+				checkClientPushes(t, c, "php", file, clients, address, at.User.Username(), password, schema)
+			}
 		})
 	})
 }
@@ -383,7 +436,8 @@ await serve({
 				}
 				c.ok("push", name, `{"order_id":42}`, "--tries", tries)
 			}
-			said := c.runIn(".", "work", "--stop-when-empty", "--concurrency", "1", "--reuse", "--exec", program+" "+programFile(t, worker.file, worker.text))
+			said := c.runIn(".", "work", "--stop-when-empty", "--concurrency", "1", "--reuse", "--exec",
+				program+" "+programFile(t, worker.file, worker.text))
 			if !strings.Contains(said, "\njob 7: sent 42 1\n") || strings.Count(said, ": started\n") != 1 {
 				t.Errorf("it says %s", said)
 			}
@@ -394,7 +448,8 @@ await serve({
 			for _, failed := range c.failed() {
 				errors[failed.JobID] = failed.Error
 			}
-			if len(errors) != 3 || errors[3] != "bad data" || !strings.Contains(errors[5], "Error: no such host") || !strings.Contains(errors[6], "no handler for") {
+			if len(errors) != 3 || errors[3] != "bad data" || !strings.Contains(errors[5], "Error: no such host") ||
+				!strings.Contains(errors[6], "no handler for") {
 				t.Errorf("failed are %v", errors)
 			}
 		})

@@ -107,7 +107,8 @@ func TestGuide(t *testing.T) {
 			}
 		}
 		var jobs int
-		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM jobs WHERE CAST(payload AS CHAR(99)) LIKE '%42%'").Scan(&jobs); err != nil || jobs != len(pushes) {
+		if err := db.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM jobs WHERE CAST(payload AS CHAR(99)) LIKE '%42%'").Scan(&jobs); err != nil || jobs != len(pushes) {
 			t.Errorf("%d jobs, %v, want %d", jobs, err, len(pushes))
 		}
 	})

@@ -18,8 +18,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// TestIdleWorker: an idle worker sends no more statements than it did, also with schedules that are not due. A statement that is added to its
-// exchange, its polls or its beat fails the test: is there no other that could ask the same?
+// TestIdleWorker: an idle worker sends no more statements than it did, also with schedules that are not due. A statement that is added to
+// its exchange, its polls or its beat fails the test: is there no other that could ask the same?
 func TestIdleWorker(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
@@ -38,9 +38,9 @@ func TestIdleWorker(t *testing.T) {
 		sent.begin()
 		await(t, "the upkeep of this minute has begun", func() bool { return sent.has("INSERT INTO .?job_sizes") })
 		const begins, lasts = 5 * time.Second, 15 * time.Second // it ends, and a worker that cannot hear polls less and less often
-		time.Sleep(begins)
+		time.Sleep(begins)                                      //nolint:forbidigo // what it does in this time is counted
 		sent.begin()
-		time.Sleep(lasts)
+		time.Sleep(lasts) //nolint:forbidigo // what it does in this time is counted
 		by, calls := sent.end()
 		stop()
 		if err := <-done; err != nil {
@@ -98,7 +98,7 @@ func TestManyIdleWorkers(t *testing.T) {
 		most := int(alone * window / time.Second)
 		await(t, "they look as often as ten", func() bool {
 			sent.begin()
-			time.Sleep(window)
+			time.Sleep(window) //nolint:forbidigo // what they do in this time is counted
 			by, _ := sent.end()
 			looks := 0
 			for statement, n := range by {

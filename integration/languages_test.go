@@ -169,8 +169,9 @@ func TestA6_PushBySQL(t *testing.T) {
 			if _, err := exec.LookPath(client); err != nil {
 				client = "mariadb" // its own name for it
 			}
-			return runSQL(t, "push_mysql.sql", []string{"MYSQL_PWD=" + password}, client, "--loose-skip-ssl-verify-server-cert", "--protocol=tcp",
-				"--host="+at.Hostname(), "--port="+at.Port(), "--user="+at.User.Username(), strings.TrimPrefix(at.Path, "/"))
+			return runSQL(t, "push_mysql.sql", []string{"MYSQL_PWD=" + password}, client, "--loose-skip-ssl-verify-server-cert",
+				"--protocol=tcp", "--host="+at.Hostname(), "--port="+at.Port(), "--user="+at.User.Username(),
+				strings.TrimPrefix(at.Path, "/"))
 		})
 	})
 	t.Run("SQLite", func(t *testing.T) {
@@ -201,8 +202,10 @@ func TestE3_ConsumersByCommand(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
 	for name, command := range map[string][]string{
-		"sh": {"sh consume.sh"}, "python3": {"python3 consume.py"}, "php": {"php consume.php"}, "node": {"node consume.mjs"}, "ruby": {"ruby consume.rb"},
-		"python3 reused": {"python3 serve.py", "--reuse"}, "php reused": {"php serve.php", "--reuse"}, "node reused": {"node serve.mjs", "--reuse"},
+		"sh": {"sh consume.sh"}, "python3": {"python3 consume.py"},
+		"php": {"php consume.php"}, "node": {"node consume.mjs"}, "ruby": {"ruby consume.rb"},
+		"python3 reused": {"python3 serve.py", "--reuse"},
+		"php reused":     {"php serve.php", "--reuse"}, "node reused": {"node serve.mjs", "--reuse"},
 		"ruby reused": {"ruby serve.rb", "--reuse"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +221,8 @@ func TestE3_ConsumersByCommand(t *testing.T) {
 			if !strings.Contains(said, want) {
 				t.Errorf("it does not say %q:\n%s", want, said)
 			}
-			if failed := c.failed(); len(failed) != 1 || failed[0].Error != "no order_id in the data" || failed[0].Attempts != 1 || len(c.jobs()) != 0 {
+			if failed := c.failed(); len(failed) != 1 || failed[0].Error != "no order_id in the data" || failed[0].Attempts != 1 ||
+				len(c.jobs()) != 0 {
 				t.Errorf("failed are %+v, left are %+v", failed, c.jobs())
 			}
 		})
@@ -237,8 +241,8 @@ func TestE3_ConsumersByHandlersFile(t *testing.T) {
 	}
 	said := c.runIn(languages, "work", "--stop-when-empty", "--handlers", "handlers.yaml")
 	for _, want := range []string{
-		"job 1: send_invoice of order 42, attempt 1", "job 2: charge of order 42, attempt 1", "job 3: ask_for_review of order 42, attempt 1",
-		`job 4: other of default, attempt 1: {"order_id":42}`,
+		"job 1: send_invoice of order 42, attempt 1", "job 2: charge of order 42, attempt 1",
+		"job 3: ask_for_review of order 42, attempt 1", `job 4: other of default, attempt 1: {"order_id":42}`,
 	} {
 		if !strings.Contains(said, "\n"+want+"\n") {
 			t.Errorf("it does not say %q:\n%s", want, said)

@@ -136,7 +136,8 @@ func metricsLoad(t *testing.T) (worker, pusher string) {
 	t.Cleanup(func() { stop(); pushes.Wait() })
 
 	const handler = `case $SQLQUEUE_JOB_NAME in broken) exit 1;; hopeless) exit 65;; esac`
-	cmd := exec.CommandContext(t.Context(), binary, "--dsn", "sqlite:"+file, "work", "--queue", "mail,images", "--fair", "--exec", handler, "--metrics", "0")
+	cmd := exec.CommandContext(t.Context(), binary, "--dsn", "sqlite:"+file,
+		"work", "--queue", "mail,images", "--fair", "--exec", handler, "--metrics", "0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +195,8 @@ func startPrometheus(t *testing.T, program string, targets ...string) *promServe
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n- job_name: sqlqueue\n  static_configs: [{targets: [%s]}]\n",
+	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n"+
+		"- job_name: sqlqueue\n  static_configs: [{targets: [%s]}]\n",
 		rules, strings.Join(targets, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -202,7 +204,8 @@ func startPrometheus(t *testing.T, program string, targets ...string) *promServe
 	for { // until it gets a port: another process may have taken it first
 		port := freePort(t)
 		p := &promServer{url: "http://" + port, done: make(chan struct{})}
-		cmd := exec.CommandContext(t.Context(), program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+port)
+		cmd := exec.CommandContext(t.Context(), program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+			"--web.listen-address="+port)
 		cmd.Stdout, cmd.Stderr = &p.log, &p.log
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

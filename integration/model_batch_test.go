@@ -146,7 +146,8 @@ func (m *machine) checkBatches(t *rapid.T) {
 	for _, b := range m.batches {
 		row, err := operator.New(m.queues[0]).Batch(t.Context(), b.id)
 		must(t, err)
-		got := fmt.Sprint(row.Queue, row.Total, !row.SealedAt.IsZero(), !row.FailedAt.IsZero(), !row.FinishedAt.IsZero(), !row.SucceededAt.IsZero(), !row.ClosedAt.IsZero())
+		got := fmt.Sprint(row.Queue, row.Total, !row.SealedAt.IsZero(), !row.FailedAt.IsZero(), !row.FinishedAt.IsZero(),
+			!row.SucceededAt.IsZero(), !row.ClosedAt.IsZero())
 		if want := fmt.Sprint(b.queue, b.total, b.sealed, b.failed, b.finished, b.success, b.success); got != want {
 			t.Fatalf("the batch is  %s\nit should be %s", got, want)
 		}

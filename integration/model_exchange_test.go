@@ -16,10 +16,13 @@ import (
 // exchange is one of a worker's, with anything that it holds or once held.
 func (m *machine) exchange(t *rapid.T) {
 	w := m.workers[draw(t, "worker", 0, 1, 2)]
-	x := driver.Exchange{Requeue: draw(t, "requeue", 1, 0, 10), Limit: draw(t, "limit", 3, 1, 0, 10), Force: draw(t, "force", false, false, true)}
+	x := driver.Exchange{
+		Requeue: draw(t, "requeue", 1, 0, 10), Limit: draw(t, "limit", 3, 1, 0, 10), Force: draw(t, "force", false, false, true),
+	}
 	for _, r := range w.holds[:min(len(w.holds), 8)] {
 		s := driver.Settlement{Reservation: r, Outcome: driver.Delete}
-		switch draw(t, "do", "nothing", "fail", "touch", "release", "delete", "give back", "release later", "touch for ever", "nothing", "fail") {
+		switch draw(t, "do", "nothing", "fail", "touch", "release", "delete", "give back", "release later", "touch for ever",
+			"nothing", "fail") {
 		case "delete":
 			x.Settle = append(x.Settle, s)
 		case "release":
@@ -111,7 +114,9 @@ func (m *machine) converse(t *rapid.T, w *modelWorker, x driver.Exchange, unhear
 }
 
 func byID(reservations []sqlqueue.Reservation) []sqlqueue.Reservation {
-	return slices.SortedFunc(slices.Values(reservations), func(a, b sqlqueue.Reservation) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.By, b.By)) })
+	return slices.SortedFunc(slices.Values(reservations), func(a, b sqlqueue.Reservation) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.By, b.By))
+	})
 }
 
 // holds reports whether a reservation is its holder's.
@@ -211,7 +216,8 @@ func (m *machine) reserve(t *rapid.T, x driver.Exchange, answer driver.Exchanged
 		}
 	}
 	inOrder := func(a, b *modelJob) int {
-		return cmp.Or(cmp.Compare(rank[a.Queue], rank[b.Queue]), cmp.Compare(a.Priority, b.Priority), a.available.after(b.available), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(rank[a.Queue], rank[b.Queue]), cmp.Compare(a.Priority, b.Priority), a.available.after(b.available),
+			cmp.Compare(a.ID, b.ID))
 	}
 	slices.SortFunc(due, inOrder)
 	places := m.places()
@@ -256,7 +262,7 @@ func (m *machine) places() map[string]int {
 		}
 	}
 	for _, j := range m.jobs {
-		if _, limited := modelLimits[j.Queue]; limited && j.Reserved && !(m.endless && j.expires.from.IsZero()) {
+		if _, limited := modelLimits[j.Queue]; limited && j.Reserved && (!m.endless || !j.expires.from.IsZero()) {
 			places[j.Queue]--
 		}
 	}

@@ -272,7 +272,8 @@ func (m *machine) retry(t *rapid.T) {
 		}
 	}
 	m.retried = append(m.retried, retried...)
-	if n != len(retried) || len(retried)+len(left) != len(passed) || isErr(err, operator.ErrNotFound) != unknown || (err == nil) == (unknown || left != nil) {
+	if n != len(retried) || len(retried)+len(left) != len(passed) || isErr(err, operator.ErrNotFound) != unknown ||
+		(err == nil) == (unknown || left != nil) {
 		t.Fatalf("%d were retried, %v; want %d, and %v to stay", n, err, len(retried), left)
 	}
 }

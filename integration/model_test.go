@@ -23,9 +23,9 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/storetest"
 )
 
-// TestModel runs random operations of producers, workers and operators, and after each compares the tables, and what the operation answered,
-// with a model in memory. What fails is shrunk to the fewest operations that still do, and printed with the number that repeats it; more is
-// run with -rapid.checks and -rapid.steps.
+// TestModel runs random operations of producers, workers and operators, and after each compares the tables, and what the operation
+// answered, with a model in memory. What fails is shrunk to the fewest operations that still do, and printed with the number that repeats
+// it; more is run with -rapid.checks and -rapid.steps.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
@@ -35,8 +35,9 @@ func TestModel(t *testing.T) {
 		rapid.Check(t, within(t, func(rt *rapid.T) {
 			runModel(rt, &machine{
 				db: db, exact: true, queues: []*sqlqueue.Queue{db.Open(t), db.Open(t)},
-				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM job_queues; DELETE FROM job_batches; DELETE FROM sqlite_sequence",
-				back:  func(column string, d time.Duration) string { return fmt.Sprintf("%s - %d", column, d.Microseconds()) },
+				empty: "DELETE FROM jobs; DELETE FROM failed_jobs; DELETE FROM job_queues; DELETE FROM job_batches; " +
+					"DELETE FROM sqlite_sequence",
+				back: func(column string, d time.Duration) string { return fmt.Sprintf("%s - %d", column, d.Microseconds()) },
 			})
 		}))
 	})
@@ -73,8 +74,8 @@ func rounds(t *testing.T, checks, steps int) {
 	}
 }
 
-// within ends the rounds that rounds asks for when they take long, as with the race detector: the rest pass at once. After a failure all that
-// rapid tries is tried.
+// within ends the rounds that rounds asks for when they take long, as with the race detector: the rest pass at once. After a failure all
+// that rapid tries is tried.
 func within(t *testing.T, check func(*rapid.T)) func(*rapid.T) {
 	t.Helper()
 	const most = 10 * time.Second
@@ -217,7 +218,8 @@ func (m *machine) reset(t *rapid.T) {
 		all = append(all, driver.Reserve{Queue: queue})
 	}
 	for _, q := range m.queues {
-		_, err := q.Exchange(t.Context(), driver.Exchange{Number: "reset", Limit: 1, Reserve: all}) // lanes are learned of queues that are reserved from
+		// lanes are learned of queues that are reserved from
+		_, err := q.Exchange(t.Context(), driver.Exchange{Number: "reset", Limit: 1, Reserve: all})
 		must(t, err)
 		for _, priority := range modelPriorities {
 			_, err := q.Push(t.Context(), sqlqueue.Named("job", nil), sqlqueue.OnQueue(modelQueues...), sqlqueue.Priority(priority))

@@ -20,142 +20,6 @@ import (
 	"github.com/sqlqueue/sqlqueue/worker"
 )
 
-// TestMySQLManyPriorities: a queue with thousands of priorities is reserved from in their order, by exchanges each of which sends a bounded
-// number of statements, and the first of which brings jobs.
-func TestMySQLManyPriorities(t *testing.T) {
-	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
-		const priorities, limit, enough = 20_000, 500, 1500
-		statements := 0
-		db := watch(func(string) { statements++ }).open(t, dsn)
-		digits := "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
-		mustExec(t, db, `INSERT INTO jobs (queue, payload, priority) SELECT 'mail', '{"job":"x"}', n - 10000 FROM
-			(SELECT a.d + 10 * b.d + 100 * c.d + 1000 * d.d + 10000 * e.d AS n FROM `+digits+" a, "+digits+" b, "+digits+" c, "+digits+" d, (SELECT 0 d UNION ALL SELECT 1) e) numbers")
-		q := mysqlQueue(t, db)
-		var got []int16
-		inVain := 0
-		for n := 1; len(got) < enough; n++ {
-			statements = 0
-			x := driver.Exchange{Number: fmt.Sprint("w-", n), Limit: limit, Reserve: fromQueue("mail", time.Hour)}
-			answer := mustExchange(t, q, x)
-			if inVain++; len(answer.Reserved) > 0 {
-				inVain = 0
-			}
-			if n == 1 && inVain > 0 || inVain > priorities/1000 { // lanes that are empty now are asked as well, from time to time
-				t.Fatalf("exchange %d brought nothing, and %d jobs are left", n, enough-len(got))
-			}
-			const most = 260 // two for each of a hundred lanes, and what finds and asks them
-			if statements > most {
-				t.Fatalf("exchange %d sent %d statements, want %d at most", n, statements, most)
-			}
-			if answer.Everything {
-				t.Errorf("exchange %d says that it has looked at everything, after %d jobs", n, len(got))
-			}
-			if len(answer.Reserved) < limit && answer.NextDue.After(answer.Now) {
-				t.Fatalf("exchange %d says that the next job is due at %v, which is after %v", n, answer.NextDue, answer.Now)
-			}
-			var settle []driver.Settlement
-			for _, j := range answer.Reserved {
-				got = append(got, j.Priority)
-				settle = append(settle, driver.Settlement{Reservation: j.Reservation(), Outcome: driver.Delete})
-			}
-			mustExchange(t, q, driver.Exchange{Settle: settle})
-		}
-		if !slices.IsSorted(got) || got[len(got)-1]-got[0] != int16(len(got)-1) {
-			t.Errorf("%d jobs from %d to %d, in order: %v", len(got), got[0], got[len(got)-1], slices.IsSorted(got))
-		}
-		mustExec(t, db, "DELETE FROM jobs")
-		answer := mustExchange(t, q, driver.Exchange{Number: "w-last", Limit: 1, Reserve: fromQueue("mail", time.Hour), Everything: true})
-		if len(answer.Reserved) > 0 || !answer.Everything {
-			t.Errorf("of an empty queue: %+v", answer)
-		}
-	})
-}
-
-// TestMySQLFarPriority: a job is found behind thousands of priorities of which no job is due, also by exchanges that look at some only.
-func TestMySQLFarPriority(t *testing.T) {
-	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
-		db := s.Open(t, dsn)
-		q := mysqlQueue(t, db)
-		const delayed = 5000
-		jobs := make([]sqlqueue.Pushable, delayed)
-		for i := range jobs {
-			jobs[i] = sqlqueue.With(sqlqueue.Named("x", nil), sqlqueue.Priority(i), sqlqueue.Delay(time.Hour))
-		}
-		if _, err := q.PushMany(t.Context(), jobs); err != nil {
-			t.Fatal(err)
-		}
-		id, err := q.Push(t.Context(), sqlqueue.Named("far", nil), sqlqueue.Priority(delayed+1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, everything := range map[string]bool{"some at a time": false, "everything at once": true} {
-			anew := mysqlQueue(t, db)
-			const most = delayed/1000 + 5
-			for n := 1; ; n++ {
-				answer := mustExchange(t, anew, driver.Exchange{Number: fmt.Sprint(name, n), Limit: 1, Reserve: fromQueue("default", time.Hour), Everything: everything})
-				if len(answer.Reserved) == 1 {
-					if answer.Reserved[0].ID != id {
-						t.Errorf("%s: %+v", name, answer.Reserved[0])
-					}
-					mustExec(t, db, "UPDATE jobs SET reserved = 0, reserved_at = NULL, reserved_by = NULL, expires_at = NULL")
-					break
-				}
-				if answer.Everything || answer.NextDue.After(answer.Now) {
-					t.Fatalf("%s: exchange %d found nothing and says that there is nothing: %+v", name, n, answer)
-				}
-				if n == most || everything {
-					t.Fatalf("%s: nothing found in %d exchanges", name, n)
-				}
-			}
-		}
-	})
-}
-
-// TestMySQLManyQueues: of thousands of queues that are listed by name, an exchange looks up each by an index, however many jobs others have.
-func TestMySQLManyQueues(t *testing.T) {
-	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
-		var sent []string
-		db := watch(func(statement string) { sent = append(sent, statement) }).open(t, dsn)
-		db.SetMaxOpenConns(1)
-		const queues, large = 3000, 20_000
-		names, jobs := make([]string, queues), make([]sqlqueue.Pushable, queues)
-		for i := range queues {
-			names[i] = fmt.Sprint("customer", i)
-			jobs[i] = sqlqueue.With(sqlqueue.Named("x", nil), sqlqueue.OnQueue(names[i]))
-		}
-		q := mysqlQueue(t, db)
-		_, err := q.PushMany(t.Context(), jobs)
-		if err == nil {
-			_, err = q.PushMany(t.Context(), named(large), sqlqueue.OnQueue(names[10]))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustExec(t, db, "ANALYZE TABLE jobs")
-		var reserve []driver.Reserve
-		for _, name := range names {
-			reserve = append(reserve, fromQueue(name, time.Hour)...)
-		}
-		anew := mysqlQueue(t, db)
-		for n := 1; n <= 3; n++ {
-			before := rowsRead(t, db)
-			sent = nil
-			answer := mustExchange(t, anew, driver.Exchange{Number: fmt.Sprint("w-", n), Limit: 10, Reserve: reserve})
-			const most = 5_000 // some for each of a hundred lanes, and for each job
-			if read := rowsRead(t, db) - before; read > most || len(answer.Reserved) != 10 {
-				t.Errorf("exchange %d reserved %d jobs and read %d rows, want at most %d", n, len(answer.Reserved), read, most)
-			}
-			const statements = 60
-			if len(sent) > statements {
-				t.Errorf("exchange %d sent %d statements, want at most %d", n, len(sent), statements)
-			}
-			for _, statement := range slices.Clone(sent) {
-				checkPlan(t, s, db, statement)
-			}
-		}
-	})
-}
-
 // TestMySQLBytes: payloads are fetched up to a number of bytes, in order, and what does not fit is neither reserved nor sent.
 func TestMySQLBytes(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, _ *servers.Server, dsn string) {
@@ -202,7 +66,8 @@ func TestMySQLBytes(t *testing.T) {
 	})
 }
 
-// TestMySQLDuplicateOfATrigger: an error of somebody's own index is not taken for a unique key that is held, with which callers may be content.
+// TestMySQLDuplicateOfATrigger: an error of somebody's own index is not taken for a unique key that is held, with which callers may be
+// content.
 func TestMySQLDuplicateOfATrigger(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
 		db := s.Open(t, dsn)
@@ -277,7 +142,8 @@ func TestMySQLRefused(t *testing.T) {
 	})
 }
 
-// TestMySQLMigrateWaits: migrations wait for each other whatever the session says about the time of statements, and leave no session changed.
+// TestMySQLMigrateWaits: migrations wait for each other whatever the session says about the time of statements, and leave no session
+// changed.
 func TestMySQLMigrateWaits(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
 		limit := map[string][2]string{"mysql": {"max_execution_time", "100"}, "mariadb": {"max_statement_time", "0.1"}}[s.Engine]
@@ -301,7 +167,9 @@ func TestMySQLMigrateWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		var lock string
-		if err := holder.QueryRowContext(t.Context(), "SELECT LEFT(CONCAT('sqlqueue_migrations_', SHA2(CONCAT(LOWER(DATABASE()), '/sqlqueue_migrations'), 256)), 64)").Scan(&lock); err != nil {
+		if err := holder.QueryRowContext(
+			t.Context(), "SELECT LEFT(CONCAT('sqlqueue_migrations_', SHA2(CONCAT(LOWER(DATABASE()), '/sqlqueue_migrations'), 256)), 64)",
+		).Scan(&lock); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := holder.ExecContext(t.Context(), "DO GET_LOCK('"+lock+"', 0)"); err != nil {
@@ -319,7 +187,8 @@ func TestMySQLMigrateWaits(t *testing.T) {
 			default:
 			}
 			var waits, slept int
-			if err := holder.QueryRowContext(t.Context(), "SELECT COUNT(*), SLEEP(0.02) FROM information_schema.processlist WHERE info LIKE '%GET_LOCK(''"+lock+"''%' AND id <> CONNECTION_ID()").Scan(&waits, &slept); err != nil {
+			if err := holder.QueryRowContext(t.Context(), "SELECT COUNT(*), SLEEP(0.02) FROM information_schema.processlist "+
+				"WHERE info LIKE '%GET_LOCK(''"+lock+"''%' AND id <> CONNECTION_ID()").Scan(&waits, &slept); err != nil {
 				t.Fatal(err)
 			}
 			waited += waits
@@ -338,14 +207,16 @@ func TestMySQLMigrateWaits(t *testing.T) {
 	})
 }
 
-// TestMySQLRetryBesidePush: a failed job whose key another transaction takes at the same moment stays, and the others of the page are retried. An
-// edit that moves a job to the queue of such a key says who has it.
+// TestMySQLRetryBesidePush: a failed job whose key another transaction takes at the same moment stays, and the others of the page are
+// retried. An edit that moves a job to the queue of such a key says who has it.
 func TestMySQLRetryBesidePush(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
 		db := s.Open(t, dsn)
 		q := mysqlQueue(t, db)
 		for _, key := range []string{"a", "b", "c"} {
-			mustExec(t, db, "INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at) VALUES (1, 'mail', 0, '{}', 1, '"+key+"', '', '', UTC_TIMESTAMP(6))")
+			mustExec(t, db,
+				"INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, unique_key, error, stack, created_at) "+
+					"VALUES (1, 'mail', 0, '{}', 1, '"+key+"', '', '', UTC_TIMESTAMP(6))")
 		}
 		moved, err := q.Push(t.Context(), sqlqueue.Named("x", nil), sqlqueue.OnQueue("other"), sqlqueue.Unique("z"))
 		if err != nil {
@@ -369,14 +240,17 @@ func TestMySQLRetryBesidePush(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tx.ExecContext(t.Context(), "INSERT INTO jobs (queue, payload, unique_key) VALUES ('mail', '{}', '"+c.key+"')"); err != nil {
+			if _, err := tx.ExecContext(t.Context(),
+				"INSERT INTO jobs (queue, payload, unique_key) VALUES ('mail', '{}', '"+c.key+"')"); err != nil {
 				t.Fatal(err)
 			}
 			done := make(chan error, 1)
 			go func() { done <- c.do() }()
-			for waits, slept := 0, 0; waits == 0; { // until it waits for the key; the server renews what it says only when nobody has asked for 0.1 s
+			// until it waits for the key; the server renews what it says only when nobody has asked for 0.1 s
+			for waits, slept := 0, 0; waits == 0; {
 				if err := db.QueryRowContext(t.Context(), "SELECT SLEEP(0.15), (SELECT COUNT(*) FROM information_schema.innodb_trx"+
-					" JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND p.db = DATABASE())").Scan(&slept, &waits); err != nil {
+					" JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' "+
+					"AND p.db = DATABASE())").Scan(&slept, &waits); err != nil {
 					t.Fatal(err)
 				}
 				if len(done) > 0 {
@@ -387,15 +261,16 @@ func TestMySQLRetryBesidePush(t *testing.T) {
 				t.Fatal(err)
 			}
 			var duplicate *sqlqueue.DuplicateError
-			if err := <-done; !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || duplicate.Duplicates[0].Key != c.key || duplicate.Duplicates[0].Holder == 0 {
+			if err := <-done; !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || duplicate.Duplicates[0].Key != c.key ||
+				duplicate.Duplicates[0].Holder == 0 {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 }
 
-// TestMySQLLateCommitAfterAStall: a scan that stood still does not keep the next one that begins at the start of a lane waiting for long. So a
-// job whose transaction commits late is found soon.
+// TestMySQLLateCommitAfterAStall: a scan that stood still does not keep the next one that begins at the start of a lane waiting for long.
+// So a job whose transaction commits late is found soon.
 func TestMySQLLateCommitAfterAStall(t *testing.T) {
 	eachMySQL(t, func(t *testing.T, s *servers.Server, dsn string) {
 		db := s.Open(t, dsn)
@@ -475,7 +350,8 @@ func TestMySQLOutcomeRefused(t *testing.T) {
 		}
 		var failed, replaced, left int
 		if err := db.QueryRowContext(t.Context(), "SELECT (SELECT COUNT(*) FROM failed_jobs WHERE error LIKE '%short%'),"+
-			" (SELECT COUNT(*) FROM failed_jobs WHERE error LIKE 'the database refused%'), (SELECT COUNT(*) FROM jobs)").Scan(&failed, &replaced, &left); err != nil {
+			" (SELECT COUNT(*) FROM failed_jobs WHERE error LIKE 'the database refused%'), (SELECT COUNT(*) FROM jobs)").
+			Scan(&failed, &replaced, &left); err != nil {
 			t.Fatal(err)
 		}
 		if failed != jobs-1 || replaced != 1 || left != 0 {

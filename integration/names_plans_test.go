@@ -39,7 +39,8 @@ func TestNamesPlans(t *testing.T) {
 			"SELECT id, queue, 0, payload, 1, '', '', created_at FROM jobs")
 		p.double(t, 6, "INSERT INTO job_names (step, minute, queue, name, done) "+
 			"SELECT step, minute, queue, name, done FROM job_names WHERE step = 60")
-		p.double(t, 6, "INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, 1, 1, 1, 1 FROM job_counts")
+		p.double(t, 6,
+			"INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT minute, queue, 1, 1, 1, 1 FROM job_counts")
 		p.double(t, 11, "INSERT INTO jobs (queue, payload) SELECT queue, payload FROM jobs")
 		p.double(t, 11, "INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at) "+
 			"SELECT job_id, queue, 0, payload, 1, '', '', created_at FROM failed_jobs")
@@ -51,12 +52,16 @@ func TestNamesPlans(t *testing.T) {
 		o := operator.New(q)
 		p.check(t, []planTest{
 			{"names", func() error { _, err := o.Names(ctx, time.Hour); return err }, []string{"job_names_step"}},
-			{"the trend of a name", func() error { _, err := o.NameTrend(ctx, "mail", "send1", 24*time.Hour); return err }, []string{"job_names_step"}},
+			{
+				"the trend of a name", func() error { _, err := o.NameTrend(ctx, "mail", "send1", 24*time.Hour); return err },
+				[]string{"job_names_step"},
+			},
 			{"sizes", func() error { _, err := o.Sizes(ctx, "queue-1", time.Hour); return err }, []string{primary("job_sizes")}},
 			{
 				"upkeep", func() error { return p.below.Upkeep(ctx) },
 				[]string{
-					"jobs_ready", "jobs_expiry", "failed_jobs_queue", "job_names_step", primary("job_names"), primary("job_sizes"), primary("job_counts"),
+					"jobs_ready", "jobs_expiry", "failed_jobs_queue", "job_names_step", primary("job_names"), primary("job_sizes"),
+					primary("job_counts"),
 				},
 			},
 		})

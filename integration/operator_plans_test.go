@@ -160,10 +160,14 @@ func (p *plans) fillForOperators(t *testing.T) {
 	}
 	b := driver.Beat{Worker: driver.Worker{ID: "w"}}
 	for i := range 1000 {
-		b.Counts = append(b.Counts, driver.Count{Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1})
+		b.Counts = append(b.Counts, driver.Count{
+			Minute: time.Now().Add(-time.Duration(i) * 3 * time.Minute).Truncate(time.Minute), Queue: "queue-1", Done: 1,
+		})
 	}
 	for i := range 1000 {
-		b.Errors = append(b.Errors, driver.RunError{JobID: int64(i), Queue: "queue-1", Outcome: "released", At: time.Now().Add(-time.Duration(i) * 3 * time.Minute)})
+		b.Errors = append(b.Errors, driver.RunError{
+			JobID: int64(i), Queue: "queue-1", Outcome: "released", At: time.Now().Add(-time.Duration(i) * 3 * time.Minute),
+		})
 	}
 	if _, err := q.Exchange(ctx, x); err != nil {
 		t.Fatal(err)
@@ -186,8 +190,10 @@ func (p *plans) fillForOperators(t *testing.T) {
 		t.Fatalf("reserved %d jobs", n)
 	}
 	mustExec(t, db, "UPDATE failed_jobs SET queue = 'few' WHERE id % 1000 = 7")
-	mustExec(t, db, `INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, keep_until)
-		SELECT id, queue, CASE WHEN id % 1000 = 7 THEN 'rare' ELSE 'job' END, priority, payload, attempts, 'done', 'w', created_at, created_at,
+	mustExec(t, db,
+		`INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, keep_until)
+		SELECT id, queue, CASE WHEN id % 1000 = 7 THEN 'rare' ELSE 'job' END, priority, payload, attempts, 'done', `+
+			`'w', created_at, created_at,
 			CASE WHEN id % 1000 = 8 THEN created_at ELSE TIMESTAMP '2100-01-01 00:00:00' END
 		FROM failed_jobs`)
 	p.analyze(t, "jobs", "failed_jobs", "job_counts", "job_errors", "job_finished")

@@ -60,7 +60,8 @@ func TestPostgresMigratesWhereStatementsLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			var schemas string
-			if err := admin.QueryRowContext(t.Context(), `SELECT coalesce(string_agg(schemaname, ' '), '') FROM pg_tables WHERE tablename = 'jobs'`).
+			if err := admin.QueryRowContext(t.Context(),
+				`SELECT coalesce(string_agg(schemaname, ' '), '') FROM pg_tables WHERE tablename = 'jobs'`).
 				Scan(&schemas); err != nil || schemas != []string{"", "MySchema"}[want] {
 				t.Errorf("the table jobs is in %q, %v", schemas, err)
 			}
@@ -101,7 +102,8 @@ func TestPostgresMigratesUnderTimeouts(t *testing.T) {
 			}
 			go func() { done <- step(m) }()
 			for longer := 0; longer == 0; {
-				if err := admin.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+				if err := admin.QueryRowContext(t.Context(),
+					`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 					AND wait_event = $1 AND clock_timestamp() - query_start > interval '150 ms'`, waits).Scan(&longer); err != nil {
 					t.Fatal(err)
 				}
@@ -133,7 +135,8 @@ func TestPostgresMigratesUnderTimeouts(t *testing.T) {
 func sessionSettings(t *testing.T, db *sql.DB) (settings string) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), `SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN
-		('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout', 'default_transaction_isolation', 'search_path', 'client_encoding')`).
+		('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout', 'default_transaction_isolation', `+
+		`'search_path', 'client_encoding')`).
 		Scan(&settings); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
 	"github.com/sqlqueue/sqlqueue/integration/servers"
@@ -58,14 +57,7 @@ func TestPostgresSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		listener, err := pgx.Connect(ctx, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close(context.WithoutCancel(ctx)) }()
-		if _, err := listener.Exec(ctx, `LISTEN "Second.sqlqueue"`); err != nil {
-			t.Fatal(err)
-		}
+		hears := listen(t, dsn, "Second.sqlqueue")
 		if _, err := first.Push(ctx, sqlqueue.Named("a", nil), sqlqueue.OnQueue("first")); err != nil {
 			t.Fatal(err)
 		}
@@ -79,9 +71,7 @@ func TestPostgresSchemas(t *testing.T) {
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if said, err := listener.WaitForNotification(ctx); err != nil || said.Payload != "second" {
-			t.Errorf("the first that the second queue hears is %+v, %v", said, err)
-		}
+		hears("second") // and nothing of the first before it
 
 		for q, want := range map[*sqlqueue.Queue]string{first: "first", second: "second"} {
 			if jobs, err := operator.New(q).Jobs(ctx, operator.JobFilter{}); err != nil || len(jobs) != 1 || jobs[0].Queue != want {
@@ -121,7 +111,8 @@ func TestPostgresSchemaIsMade(t *testing.T) {
 		m := schemaMigrator(t, s.Open(t, address.String()), "Queue")
 		_, err := m.Up(ctx)
 		cure := `CREATE SCHEMA "Queue" AUTHORIZATION ` + role
-		if err == nil || !strings.Contains(err.Error(), `there is no schema "Queue", and this role may not make one`) || !strings.Contains(err.Error(), cure) {
+		if err == nil || !strings.Contains(err.Error(), `there is no schema "Queue", and this role may not make one`) ||
+			!strings.Contains(err.Error(), cure) {
 			t.Fatalf("without the right Up says %v", err)
 		}
 		if status, err := m.Status(ctx); err != nil || status[0].Applied {
@@ -166,8 +157,8 @@ func TestPostgresSchemaIsMade(t *testing.T) {
 	})
 }
 
-// TestPostgresSchemaMigrations: printed statements, an application's goose and a Migrator see each other's work in a schema. Tables of others
-// with the same names count there, and nowhere else.
+// TestPostgresSchemaMigrations: printed statements, an application's goose and a Migrator see each other's work in a schema. Tables of
+// others with the same names count there, and nowhere else.
 func TestPostgresSchemaMigrations(t *testing.T) {
 	t.Parallel()
 	eachPostgres(t, func(t *testing.T, s *servers.Server) {

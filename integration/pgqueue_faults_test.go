@@ -47,8 +47,8 @@ func partitioning(t *testing.T, prefix, by string) string {
 	return regexp.MustCompile(`\bjobs(_[a-z0-9]+)?\b`).ReplaceAllString(documented, `"`+prefix+`$0"`)
 }
 
-// A table that is partitioned by queue, in the words of docs/scaling.md, works as any other. Rows of other partitions have the same places. The
-// conformance suite runs on one, too.
+// A table that is partitioned by queue, in the words of docs/scaling.md, works as any other. Rows of other partitions have the same places.
+// The conformance suite runs on one, too.
 func TestPostgresPartitions(t *testing.T) {
 	for _, by := range []string{"list", "hash"} {
 		t.Run(by, func(t *testing.T) {
@@ -254,7 +254,8 @@ func lateCommitAfterAStall(t *testing.T, s *servers.Server, table string) {
 func TestPostgresClientEncoding(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, s *servers.Server) {
 		dsn := migrated(t, s, "")
-		mustExec(t, s.Open(t, dsn), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET client_encoding = LATIN1', current_database()); END $$`)
+		mustExec(t, s.Open(t, dsn),
+			`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET client_encoding = LATIN1', current_database()); END $$`)
 		pool := (&tables{server: s, dsn: dsn}).pool(t)
 		q, err := pgqueue.New(pool, sqlqueue.Config{})
 		if err != nil {
@@ -317,8 +318,14 @@ func TestPostgresRefusals(t *testing.T) {
 			{with(t, dsn, "role", "pg_monitor"), "", "", "grant the role"},
 			{with(t, dsn, "default_transaction_read_only", "on"), "", "", "default_transaction_read_only"},
 			{elsewhere.String(), "", "", "create the database"},
-			{dsn, "ALTER TABLE jobs RENAME COLUMN priority TO urgency", "ALTER TABLE jobs RENAME COLUMN urgency TO priority", "not as sqlqueue migrate up makes them"},
-			{dsn, "ALTER TABLE jobs ALTER COLUMN payload TYPE integer USING 0", "ALTER TABLE jobs ALTER COLUMN payload TYPE json USING '{}'", "not as sqlqueue migrate up makes them"},
+			{
+				dsn, "ALTER TABLE jobs RENAME COLUMN priority TO urgency", "ALTER TABLE jobs RENAME COLUMN urgency TO priority",
+				"not as sqlqueue migrate up makes them",
+			},
+			{
+				dsn, "ALTER TABLE jobs ALTER COLUMN payload TYPE integer USING 0",
+				"ALTER TABLE jobs ALTER COLUMN payload TYPE json USING '{}'", "not as sqlqueue migrate up makes them",
+			},
 		} {
 			if c.change != "" {
 				mustExec(t, db, "DELETE FROM jobs", c.change)
@@ -359,8 +366,9 @@ func TestPostgresNils(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bound := range map[string]*sqlqueue.Queue{
-		"pgx.Tx": pgqueue.WithTx(q, nil), "*pgxpool.Tx": pgqueue.WithTx(q, (*pgxpool.Tx)(nil)), "*sql.Tx": pgqueue.WithSQLTx(q, (*sql.Tx)(nil)),
-		"quiet": pgqueue.Quiet(pgqueue.WithTx(q, pgx.Tx(nil))),
+		"pgx.Tx": pgqueue.WithTx(q, nil), "*pgxpool.Tx": pgqueue.WithTx(q, (*pgxpool.Tx)(nil)),
+		"*sql.Tx": pgqueue.WithSQLTx(q, (*sql.Tx)(nil)),
+		"quiet":   pgqueue.Quiet(pgqueue.WithTx(q, pgx.Tx(nil))),
 	} {
 		if _, err := bound.PushMany(t.Context(), named(1)); err == nil || !strings.Contains(err.Error(), "the transaction is nil") {
 			t.Errorf("%s: a push says %v", name, err)

@@ -15,8 +15,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
-// TestPostgresNotify: a notification takes a lock of the whole server, so thousands of pushes make few; one that is switched off makes none,
-// and what rolls back tells of nothing.
+// TestPostgresNotify: a notification takes a lock of the whole server, so thousands of pushes make few; one that is switched off makes
+// none, and what rolls back tells of nothing.
 func TestPostgresNotify(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
@@ -122,7 +122,8 @@ func TestPostgresListensOnce(t *testing.T) {
 			t.Helper()
 			query := "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
 			if end {
-				query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+				query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() " +
+					"AND query LIKE 'LISTEN %'"
 			}
 			if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
 				t.Fatal(err)
@@ -180,7 +181,9 @@ func TestPostgresListensOnce(t *testing.T) {
 		hear("mail", 2, 2)
 		for _, l := range all {
 			l.end()
-			<-l.ended
+			if err := <-l.ended; err == nil {
+				t.Error("Listen has ended without an error")
+			}
 		}
 		await(t, "the connection is closed", func() bool { return listens(false) == 0 })
 	})

@@ -14,8 +14,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
-// TestPooler: behind pgbouncer in transaction mode, Check refuses a pool that prepares statements and says what to set; a pool that looks for
-// poolers works, and so does the command line; and errors tell a pooler without its server from a server.
+// TestPooler: behind pgbouncer in transaction mode, Check refuses a pool that prepares statements and says what to set; a pool that looks
+// for poolers works, and so does the command line; and errors tell a pooler without its server from a server.
 func TestPooler(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
@@ -31,7 +31,8 @@ func TestPooler(t *testing.T) {
 			t.Errorf("without a pooler: %v", q.Check(t.Context()))
 		}
 		_, q := pooled(t, dsn, nil)
-		if err := q.Check(t.Context()); !errors.Is(err, sqlqueue.ErrUnsupportedServer) || !strings.Contains(err.Error(), "default_query_exec_mode=exec") {
+		if err := q.Check(t.Context()); !errors.Is(err, sqlqueue.ErrUnsupportedServer) ||
+			!strings.Contains(err.Error(), "default_query_exec_mode=exec") {
 			t.Errorf("prepared statements: Check says %v", err)
 		}
 

@@ -25,8 +25,8 @@ import (
 )
 
 // TestPostgresPlans: every statement of an exchange and of the search for lanes reads a handful of blocks of a table with 300,000
-// delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty. It is so, too, where
-// jobs are in partitions.
+// delayed jobs, whether its plan was made on that table or, as in a worker that started early, while the table was empty. It is so, too,
+// where jobs are in partitions.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
@@ -71,7 +71,8 @@ func testPlans(t *testing.T, dsn string, parts ...string) {
 	}
 	for i, st := range statements {
 		check := func(t *testing.T, conn *pgx.Conn) {
-			const most = 4000 // blocks; changing a hundred rows takes 1,500, the table has 5,000, and to look at all ready rows takes 50,000
+			// blocks; changing a hundred rows takes 1,500, the table has 5,000, and to look at all ready rows takes 50,000
+			const most = 4000
 			plan, blocks := explain(t, conn, fmt.Sprintf("p%d", i), st)
 			if blocks > most || strings.Contains(plan, `"Seq Scan"`) {
 				t.Errorf("%d blocks were read, want at most %d, and no table scanned, for\n%s\n%s", blocks, most, st.sql, plan)
@@ -94,7 +95,8 @@ func TestPostgresManyLanes(t *testing.T) {
 			t.Skip("PostgreSQL's own statements")
 		}
 		dsn := migrated(t, s, "")
-		mustExec(t, s.Open(t, dsn), `INSERT INTO jobs (queue, priority, payload) SELECT 'mail', n - 10000, '{"job":"x"}' FROM generate_series(1, 20000) AS n`)
+		mustExec(t, s.Open(t, dsn),
+			`INSERT INTO jobs (queue, priority, payload) SELECT 'mail', n - 10000, '{"job":"x"}' FROM generate_series(1, 20000) AS n`)
 		var sent batchTracer
 		q := tracedQueue(t, dsn, &sent)
 		reserve := []driver.Reserve{{Queue: "mail", Expire: time.Minute}}
@@ -280,16 +282,26 @@ func arguments(st statement) []any {
 	return append([]any{pgx.QueryExecModeSimpleProtocol}, st.args...)
 }
 
-// migrated makes a database with the tables and returns its address. It takes the statements as other tools do: Migrator, which has tests of
-// its own, needs many times as long for them with the race detector.
+// migrated makes a database with the tables and returns its address. It takes the statements as other tools do: Migrator, which has tests
+// of its own, needs many times as long for them with the race detector, and adapts them to TiDB.
 func migrated(t testing.TB, s *servers.Server, prefix string, options ...migrations.Option) string {
 	t.Helper()
+	dsn := s.NewDatabase(t)
+	db := s.Open(t, dsn)
+	if s.Engine == "mysql" && isTiDB(t, db) {
+		migrator, err := migrations.New(db, dialectOf(s), prefix, options...)
+		if err == nil {
+			_, err = migrator.Up(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dsn
+	}
 	text, err := migrations.SQL(dialectOf(s), prefix, 0, false, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dsn := s.NewDatabase(t)
-	db := s.Open(t, dsn)
 	for step := range strings.SplitSeq(text, "\n-- Step ") {
 		_, step, _ = strings.Cut(step, "\n") // its name
 		statements := []string{step}
@@ -299,6 +311,15 @@ func migrated(t testing.TB, s *servers.Server, prefix string, options ...migrati
 		mustExec(t, db, statements...)
 	}
 	return dsn
+}
+
+func isTiDB(t testing.TB, db *sql.DB) bool {
+	t.Helper()
+	var version string
+	if err := db.QueryRowContext(t.Context(), "SELECT VERSION()").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(version, "TiDB")
 }
 
 // TestPostgresExecModes: the store works in each of pgx's execution modes, those for poolers in transaction mode included.
@@ -336,7 +357,8 @@ func pushAndSettle(t *testing.T, dsn string, mode pgx.QueryExecMode) {
 	pushAndSettleOn(t, q)
 }
 
-// TestPostgresSQL: the store works on a *sql.DB of pgx's driver as on a pool, also with one connection, and hears of pushes. Another driver's is refused.
+// TestPostgresSQL: the store works on a *sql.DB of pgx's driver as on a pool, also with one connection, and hears of pushes. Another
+// driver's is refused.
 func TestPostgresSQL(t *testing.T) {
 	t.Parallel()
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
@@ -366,7 +388,9 @@ func TestPostgresSQL(t *testing.T) {
 		}
 		<-heard
 		stop()
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("Listen has ended without an error")
+		}
 		if n := db.Stats().InUse; n != 0 {
 			t.Errorf("%d connections are still in use", n)
 		}

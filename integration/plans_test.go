@@ -105,7 +105,8 @@ func (p *plans) check(t *testing.T, tests []planTest) {
 
 // largeTables are those of which statements are looked at.
 var largeTables = []string{
-	"jobs", "failed_jobs", "job_counts", "job_errors", "job_finished", "job_schedules", "job_batches", "job_permits", "job_names", "job_sizes",
+	"jobs", "failed_jobs", "job_counts", "job_errors", "job_finished", "job_schedules", "job_batches", "job_permits", "job_names",
+	"job_sizes",
 }
 
 // recorded notes the statements of a queue.

@@ -19,8 +19,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 )
 
-// testUniqueKills: a worker is killed after the push and before the run has ended. The key stays with the job until another worker has ended
-// it, and is free then; a key that is held until the job starts is free from then on.
+// testUniqueKills: a worker is killed after the push and before the run has ended. The key stays with the job until another worker has
+// ended it, and is free then; a key that is held until the job starts is free from then on.
 func testUniqueKills(t *testing.T, s *site) {
 	push := func(key string, options ...sqlqueue.PushOption) sqlqueue.Pushed {
 		t.Helper()
@@ -147,7 +147,8 @@ func testLimitKills(t *testing.T, s *site) {
 	t.Logf("%d kills, one worker frozen: %d runs of %d jobs, at most %d at once of %d", kills, len(handlers), len(queueOf), most, all)
 }
 
-// testFrozenPermit: a worker that is frozen within an exchange, while it has the permit of a limit locked, does not stop the others for long.
+// testFrozenPermit: a worker that is frozen within an exchange, while it has the permit of a limit locked, does not stop the others for
+// long.
 func testFrozenPermit(t *testing.T, s *site) {
 	locked := map[string]string{
 		"postgres": `SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
@@ -168,7 +169,7 @@ WHERE p.DB = DATABASE() AND t.trx_rows_locked > 0 AND p.COMMAND = 'Sleep'`
 			return false
 		}
 		frozen.signal(syscall.SIGSTOP)
-		time.Sleep(50 * time.Millisecond) // the server ends what it is doing
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the server ends what it is doing
 		if s.count(locked) == 0 {
 			frozen.signal(syscall.SIGCONT)
 			return false

@@ -27,29 +27,45 @@ func testKills(t *testing.T, s *site) {
 	}
 	ids := s.push(victims, "wait")
 	first := s.begun(1, ids...)
-	rescuer := s.work("--expire", "1", "--concurrency", "10")
+	rescuer := s.work("--concurrency", "10")
 	rescuer.says("worker started")
 
-	killed := make([]time.Time, victims)
+	killed := map[int64]time.Time{}
 	apart := time.NewTicker(70 * time.Millisecond) // so that some have kept their reservations alive just before
 	defer apart.Stop()
-	for i, r := range first {
-		killed[i] = workers[r.pid].kill()
+	for _, r := range first {
+		killed[r.id] = workers[r.pid].kill()
 		<-apart.C
 	}
+	rescued := func() []run { return slices.DeleteFunc(s.runs(), func(r run) bool { return r.pid != rescuer.pid() }) }
+	await(t, "all jobs have begun in the worker that lives", func() bool { return len(rescued()) >= victims })
 	var took []time.Duration
-	for i, r := range s.begun(2, ids...) {
-		took = append(took, r.at.Sub(killed[i]))
-		if r.pid != rescuer.pid() || took[i] > within+margin {
-			t.Errorf("job %d runs again in process %d after %v, want %d within %v", r.id, r.pid, took[i], rescuer.pid(), within)
+	for _, r := range rescued() {
+		took = append(took, r.at.Sub(killed[r.id])) // less than 0: on a busy machine the job was lost before its worker was killed
+		if last := took[len(took)-1]; last > within+margin {
+			t.Errorf("job %d runs again after %v, want it within %v", r.id, last, within)
 		}
 	}
 	slices.Sort(took)
 	t.Logf("%d kills, expire 1 s: the jobs ran again after %v (median), %v (worst)", victims, took[victims/2], took[victims-1])
 	s.gates()
 	s.empty()
-	if n := len(s.runs()); n != 2*victims {
-		t.Errorf("%d runs, want two of each of %d jobs", n, victims)
+	times := map[int64]int{}
+	for _, r := range rescued() {
+		times[r.id]++
+	}
+	for _, id := range ids {
+		if times[id] != 1 {
+			t.Errorf("job %d ran %d times in the worker that lives, want once", id, times[id])
+		}
+	}
+	lost := 0
+	for _, w := range workers {
+		lost += strings.Count(w.log(), `msg="reservation lost"`)
+	}
+	if n := len(s.runs()); n < 2*victims || n > 2*victims+lost {
+		t.Errorf("%d runs, want two of each of %d jobs, and at most one more for each of %d reservations that a living worker lost",
+			n, victims, lost)
 	}
 }
 

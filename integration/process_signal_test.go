@@ -32,7 +32,8 @@ func testDrain(t *testing.T, s *site) {
 			}
 		}
 		if n := strings.Count(w.log(), "msg=processed"); n != slots || len(rows) != jobs-slots || len(s.workers()) != 0 {
-			t.Errorf("%v: %d processed, %d jobs left, %d workers listed; want %d, %d and none", sig, n, len(rows), len(s.workers()), slots, jobs-slots)
+			t.Errorf("%v: %d processed, %d jobs left, %d workers listed; want %d, %d and none",
+				sig, n, len(rows), len(s.workers()), slots, jobs-slots)
 		}
 		if _, err := operator.New(s.queue).Clear(t.Context(), "", true); err != nil {
 			t.Fatal(err)

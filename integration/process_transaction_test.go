@@ -45,7 +45,8 @@ func testLongTransaction(t *testing.T, s *site) {
 		t.Errorf("%d effects, want 1", n)
 	}
 	stop(t, first, other)
-	if log := first.log() + other.log(); strings.Contains(log, "reservation lost") || strings.Count(log, "msg=processed") != 2 || len(s.runs()) != 2 {
+	if log := first.log() + other.log(); strings.Contains(log, "reservation lost") || strings.Count(log, "msg=processed") != 2 ||
+		len(s.runs()) != 2 {
 		t.Errorf("%d runs, want one of each of two jobs, processed and not lost", len(s.runs()))
 	}
 }

@@ -76,7 +76,9 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 					due, _, _, err := d.DueSchedules(ctx)
 					if err == nil {
 						job := driver.NewJob{Queue: "mail", Payload: []byte(`{"job":"x"}`), UniqueKey: "schedule:" + due[0].Name}
-						_, err = d.Tick(ctx, driver.Tick{Name: due[0].Name, At: due[0].NextAt, Next: time.Now(), Jobs: []driver.NewJob{job}})
+						_, err = d.Tick(ctx, driver.Tick{
+							Name: due[0].Name, At: due[0].NextAt, Next: time.Now(), Jobs: []driver.NewJob{job},
+						})
 					}
 					return err
 				},
@@ -170,7 +172,8 @@ func (p *plans) fillSchedulesBatchesLimits(t *testing.T) {
 			SELECT CONCAT('import/b', n), 'import', 2, '{"job":"x"}', %[1]s, CASE WHEN n <= 18000 THEN %[1]s %[3]s END
 			FROM %[2]s ORDER BY n`, now, numbers, long),
 		"INSERT INTO job_permits (queue, tat) SELECT CONCAT('mail/', n), n FROM "+numbers,
-		fmt.Sprintf("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT %s, 'mail', 1, 1, 0, 0 FROM %s", later, numbers),
+		fmt.Sprintf("INSERT INTO job_counts (minute, queue, pushed, done, failed, released) SELECT %s, 'mail', 1, 1, 0, 0 FROM %s",
+			later, numbers),
 		"INSERT INTO job_limits (queue, max_running) VALUES ('mail', 10000), ('mail/*', 2)",
 		fmt.Sprintf(`INSERT INTO jobs (queue, payload, available_at, reserved, reserved_at, reserved_by, expires_at, unique_key)
 			SELECT CASE WHEN MOD(n, 2) = 0 THEN 'mail' ELSE CONCAT('mail/', MOD(n, 300)) END, '{"job":"x"}', %[1]s,

@@ -158,8 +158,9 @@ func TestE3_SchemaOfAnswers(t *testing.T) {
 		checkSchema(t, "answer", answer[1])
 	}
 	for _, wrong := range []string{
-		`{"outcome":"done"}`, `{"id":1}`, `{"id":1,"outcome":"retry"}`, `{"id":1,"outcome":"done","delay":1}`, `{"id":1,"outcome":"snooze"}`,
-		`{"id":1,"outcome":"release","delay":-1}`, `{"id":1,"outcome":"done","error":"x"}`, `{"id":1,"outcome":"release","dealy":1}`, `"done"`,
+		`{"outcome":"done"}`, `{"id":1}`, `{"id":1,"outcome":"retry"}`, `{"id":1,"outcome":"done","delay":1}`,
+		`{"id":1,"outcome":"snooze"}`, `{"id":1,"outcome":"release","delay":-1}`, `{"id":1,"outcome":"done","error":"x"}`,
+		`{"id":1,"outcome":"release","dealy":1}`, `"done"`,
 	} {
 		value, err := jsonschema.UnmarshalJSON(strings.NewReader(wrong))
 		if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/integration/servers"
 )
 
-// TestGrants: with the rights of docs/security.md, whose SQL it runs, each login can do what is its own, and nothing else. On PostgreSQL also
-// with rights on one schema alone.
+// TestGrants: with the rights of docs/security.md, whose SQL it runs, each login can do what is its own, and nothing else. On PostgreSQL
+// also with rights on one schema alone.
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	binary := buildBinary(t)
@@ -37,9 +37,26 @@ func TestGrants(t *testing.T) {
 
 // commands that need rights, in an order in which those that may succeed do.
 var commandsByRight = map[string][][]string{
-	"push":    {{"push", "a", `{"n":1}`}, {"later", "1h", "a"}, {"push", "a", "--queue", "b,c", "--count", "3"}, {"push", "a", "--unique", "k"}, {"push", "a", "--unique", "k"}},
-	"look":    {{"queues"}, {"jobs", "list"}, {"jobs", "show", "2"}, {"jobs", "list", "--state", "done"}, {"failed"}, {"monitor", "nothing", "--max", "5"}, {"workers"}, {"stats"}},
-	"work":    {{"work", "--max-jobs", "2", "--queue", "b,default", "--exec", "exit 65"}, {"listen", "--once", "--queue", "c", "--exec", "exit 1"}},
+	"push": {
+		{"push", "a", `{"n":1}`},
+		{"later", "1h", "a"},
+		{"push", "a", "--queue", "b,c", "--count", "3"},
+		{"push", "a", "--unique", "k"},
+		{"push", "a", "--unique", "k"},
+	},
+	"look": {
+		{"queues"},
+		{"jobs", "list"},
+		{"jobs", "show", "2"},
+		{"jobs", "list", "--state", "done"},
+		{"failed"},
+		{"monitor", "nothing", "--max", "5"},
+		{"workers"},
+		{"stats"},
+	},
+	"work": {
+		{"work", "--max-jobs", "2", "--queue", "b,default", "--exec", "exit 65"}, {"listen", "--once", "--queue", "c", "--exec", "exit 1"},
+	},
 	"change":  {{"jobs", "edit", "2", "--priority", "1"}, {"jobs", "cancel", "2"}, {"clear", "--yes"}},
 	"operate": {{"forget", "1"}, {"retry", "--all"}, {"pause"}, {"resume"}, {"restart"}, {"keep", "a", "1h"}, {"flush", "--yes"}},
 	"send":    {{"subscribe", "s", "http://127.0.0.1:1/", "mail"}, {"unsubscribe", "s"}},

@@ -113,7 +113,13 @@ func testFailuresShowNoSecret(t *testing.T, c *command) {
 	malformed := strings.Replace(wrong.String(), "//", "/", 1)
 	for _, dsn := range []string{wrong.String(), away.String(), nowhere.String(), unknown.String()} {
 		right.dsn = dsn
-		for _, args := range [][]string{{"queues"}, {"migrate", "up"}, {"push", "a"}, {"work", "--once", "--log-format", "json", "--exec", "true", "--max-time", "1"}, {"config", "show"}} {
+		for _, args := range [][]string{
+			{"queues"},
+			{"migrate", "up"},
+			{"push", "a"},
+			{"work", "--once", "--log-format", "json", "--exec", "true", "--max-time", "1"},
+			{"config", "show"},
+		} {
 			if args[0] == "work" && (dsn == away.String() || dsn == unknown.String()) {
 				w, said := right.start(args...) // waits for it
 				contentWith(t, said, "trying again")

@@ -26,9 +26,12 @@ func TestTLS(t *testing.T) {
 		arguments string
 		trust     map[string]string // parameters of the address; CA stands for the file
 	}{
-		"postgres": {`-c ssl=on -c ssl_cert_file="$DIR/server.pem" -c ssl_key_file="$DIR/server.key"`, map[string]string{"sslmode": "verify-full", "sslrootcert": "CA"}},
-		"mariadb":  {`--ssl-cert="$DIR/server.pem" --ssl-key="$DIR/server.key"`, map[string]string{"ssl-ca": "CA"}},
-		"mysql":    {`--ssl-cert="$DIR/server.pem" --ssl-key="$DIR/server.key"`, map[string]string{"ssl-ca": "CA"}},
+		"postgres": {
+			`-c ssl=on -c ssl_cert_file="$DIR/server.pem" -c ssl_key_file="$DIR/server.key"`,
+			map[string]string{"sslmode": "verify-full", "sslrootcert": "CA"},
+		},
+		"mariadb": {`--ssl-cert="$DIR/server.pem" --ssl-key="$DIR/server.key"`, map[string]string{"ssl-ca": "CA"}},
+		"mysql":   {`--ssl-cert="$DIR/server.pem" --ssl-key="$DIR/server.key"`, map[string]string{"ssl-ca": "CA"}},
 	} {
 		t.Run(engine, func(t *testing.T) {
 			if servers.Without(engine) {

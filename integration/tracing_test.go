@@ -47,7 +47,8 @@ func TestTrace(t *testing.T) {
 		}
 	}))
 	t.Cleanup(receiver.Close)
-	exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithInsecure(), otlptracehttp.WithEndpoint(strings.TrimPrefix(receiver.URL, "http://")),
+	exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithInsecure(),
+		otlptracehttp.WithEndpoint(strings.TrimPrefix(receiver.URL, "http://")),
 		otlptracehttp.WithCompression(otlptracehttp.NoCompression))
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,8 @@ func TestOlderProgramsWork(t *testing.T) {
 			for _, wrong := range breaking(up) {
 				t.Errorf("%s/%s: older programs may not work with the tables after: %s\n"+
 					"Give a new column a DEFAULT or let it be NULL, and leave what is there as it is. "+
-					"If that is not possible, stop older programs: INSERT INTO job_schema (compatible_from) VALUES (%d)", dialect, name, wrong, i+2)
+					"If that is not possible, stop older programs: INSERT INTO job_schema (compatible_from) VALUES (%d)",
+					dialect, name, wrong, i+2)
 			}
 		}
 	}

@@ -27,6 +27,8 @@ type engine struct {
 	setup func(ctx context.Context, conn *sql.Conn) (restore func(), err error)
 	// prepare comes before migrations are applied, under the lock.
 	prepare func(ctx context.Context, db *sql.DB) error
+	// adapt says what a server of another make needs changed in a file; nil: nothing.
+	adapt func(ctx context.Context, db *sql.DB) (edit func(sql string) string, err error)
 	// repeatable changes a file so that it can be run again after it was interrupted.
 	repeatable func(sql string) string
 }

@@ -16,16 +16,22 @@ type foreignTable struct {
 
 var foreignTables = []foreignTable{
 	{
-		"jobs", []string{"queue", "payload", "attempts", "reserved_at", "available_at", "created_at"},
-		[]string{"reserved", "priority"}, "Laravel", "laravel",
+		"jobs",
+		[]string{"queue", "payload", "attempts", "reserved_at", "available_at", "created_at"},
+		[]string{"reserved", "priority"},
+		"Laravel", "laravel",
 	},
 	{
-		"jobs", []string{"queue", "payload", "attempts", "reserve_time", "available_time", "create_time"},
-		[]string{"priority"}, "think-queue", "think-queue",
+		"jobs",
+		[]string{"queue", "payload", "attempts", "reserve_time", "available_time", "create_time"},
+		[]string{"priority"},
+		"think-queue", "think-queue",
 	},
 	{
-		"jobs", []string{"queue", "payload", "attempts", "reserved", "reserved_at", "available_at", "created_at"},
-		[]string{"priority"}, "think-queue", "think-queue",
+		"jobs",
+		[]string{"queue", "payload", "attempts", "reserved", "reserved_at", "available_at", "created_at"},
+		[]string{"priority"},
+		"think-queue", "think-queue",
 	},
 	{"failed_jobs", []string{"connection", "queue", "payload", "exception", "failed_at"}, nil, "Laravel", "laravel"},
 	{"failed_jobs", []string{"connection", "queue", "payload", "exception", "fail_time"}, nil, "think-queue", "think-queue"},

@@ -128,15 +128,16 @@ func list(root fs.FS, dialect Dialect) ([]Migration, error) {
 	for i, entry := range entries {
 		match := fileName.FindStringSubmatch(entry.Name())
 		if match == nil {
-			return nil, fmt.Errorf("%s/%s is not the name of a migration: use five digits, an underscore, words and .sql, such as %05d_add_tags.sql",
-				dialect, entry.Name(), i+1)
+			return nil, fmt.Errorf("%s/%s is not the name of a migration: use five digits, an underscore, words and .sql, "+
+				"such as %05d_add_tags.sql", dialect, entry.Name(), i+1)
 		}
 		version, err := strconv.ParseInt(match[1], 10, 64)
 		if err != nil {
 			return nil, err
 		}
 		if version != int64(i+1) {
-			return nil, fmt.Errorf("%s/%s should be version %d: versions start at 1 and have no gaps and no doubles", dialect, entry.Name(), i+1)
+			return nil, fmt.Errorf("%s/%s should be version %d: versions start at 1 and have no gaps and no doubles",
+				dialect, entry.Name(), i+1)
 		}
 		known = append(known, Migration{Version: version, Name: match[2]})
 	}
@@ -163,7 +164,8 @@ func checkFiles(root fs.FS) error {
 		}
 		for i := range max(len(first), len(known)) {
 			if i >= len(first) || i >= len(known) || first[i] != known[i] {
-				errs = append(errs, fmt.Errorf("version %d is not the same step in every dialect: %s differs; give it the same name in each", i+1, dialect))
+				errs = append(errs,
+					fmt.Errorf("version %d is not the same step in every dialect: %s differs; give it the same name in each", i+1, dialect))
 				break
 			}
 		}

@@ -196,7 +196,17 @@ func (m *Migrator) provider(ctx context.Context, db *sql.DB, unrecorded []Migrat
 	if err := versions.ensure(ctx, db, unrecorded); err != nil {
 		return nil, err
 	}
-	files, err := edited(m.files, marked)
+	edit := marked
+	if m.engine.adapt != nil {
+		adapted, err := m.engine.adapt(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		if adapted != nil {
+			edit = func(sql string) string { return marked(adapted(sql)) }
+		}
+	}
+	files, err := edited(m.files, edit)
 	if err != nil {
 		return nil, err
 	}
@@ -222,12 +232,14 @@ func (m *Migrator) check(status []Migration) error {
 	for _, s := range slices.Backward(status) {
 		switch {
 		case s.Applied && s.Version > int64(len(m.known)):
-			return fmt.Errorf("the database's schema is version %d, this sqlqueue knows up to %d: %w", s.Version, len(m.known), ErrNewerSchema)
+			return fmt.Errorf("the database's schema is version %d, this sqlqueue knows up to %d: %w",
+				s.Version, len(m.known), ErrNewerSchema)
 		case s.Applied:
 			newest = max(newest, s.Version)
 		case s.Version < newest:
 			return fmt.Errorf("%s has version %d but not version %d (%s), so that step was left out or its row was removed: "+
-				"restore the table from a backup, or insert the row once you are sure that the step is in the schema", m.prefix+VersionTable, newest, s.Version, s.Name)
+				"restore the table from a backup, or insert the row once you are sure that the step is in the schema",
+				m.prefix+VersionTable, newest, s.Version, s.Name)
 		}
 	}
 	return nil

@@ -28,11 +28,12 @@ var mysql = engine{
 	lock:       lockMySQL,
 	setup:      setupMySQL,
 	prepare:    prepareMySQL,
+	adapt:      adaptMySQL,
 	repeatable: repeatableMySQL,
 }
 
-// setupMySQL sets what migrations rely on, whatever the server, its init_connect or the DSN say: how their SQL is read, and that nothing ends
-// the wait for another migration. The connection is closed at the end, instead of being set back.
+// setupMySQL sets what migrations rely on, whatever the server, its init_connect or the DSN say: how their SQL is read, and that nothing
+// ends the wait for another migration. The connection is closed at the end, instead of being set back.
 func setupMySQL(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
 	restore = func() { discard(conn) }
 	var version string
@@ -46,7 +47,8 @@ func setupMySQL(ctx context.Context, conn *sql.Conn) (restore func(), err error)
 	for _, statement := range []string{
 		`SET NAMES utf8mb4`,
 		`SET SESSION TRANSACTION READ WRITE`,
-		`SET SESSION sql_mode = 'STRICT_TRANS_TABLES', autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, ` + limit,
+		`SET SESSION sql_mode = 'STRICT_TRANS_TABLES', autocommit = 1, completion_type = 0, sql_safe_updates = 0, ` +
+			`sql_select_limit = 18446744073709551615, ` + limit,
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			restore()
@@ -93,10 +95,15 @@ func repeatableMySQL(sql string) string {
 		part := alterColumn.FindStringSubmatch(statement)
 		there := map[string]string{"ADD": "=", "DROP": "<>"}[part[2]] + " 0"
 		return fmt.Sprintf("\nSET @sqlqueue_step = IF((SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()"+
-			" AND table_name = '%s' AND column_name = '%s') %s, '%s', 'DO 0');\nPREPARE sqlqueue_step FROM @sqlqueue_step;\nEXECUTE sqlqueue_step;\n"+
-			"DEALLOCATE PREPARE sqlqueue_step;", part[1], part[3], there, strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(statement, ";")), "'", "''"))
+			" AND table_name = '%s' AND column_name = '%s') %s, '%s', 'DO 0');\nPREPARE sqlqueue_step FROM @sqlqueue_step;\n"+
+			"EXECUTE sqlqueue_step;\n"+
+			"DEALLOCATE PREPARE sqlqueue_step;",
+			part[1], part[3], there, strings.ReplaceAll(strings.TrimSpace(strings.TrimSuffix(statement, ";")), "'", "''"))
 	})
-	return strings.NewReplacer("\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `", "\nDROP TABLE `", "\nDROP TABLE IF EXISTS `").Replace(sql)
+	return strings.NewReplacer(
+		"\nCREATE TABLE `", "\nCREATE TABLE IF NOT EXISTS `",
+		"\nDROP TABLE `", "\nDROP TABLE IF EXISTS `",
+	).Replace(sql)
 }
 
 // alterColumn is a statement that adds or drops one column.
@@ -109,6 +116,21 @@ func prepareMySQL(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	return supportedMySQL(version)
+}
+
+// forTiDB changes a file for TiDB: the only time that it takes as a default is that of the session's zone, and it has no utf16.
+var forTiDB = strings.NewReplacer(
+	"(UTC_TIMESTAMP(6))", "CURRENT_TIMESTAMP(6)",
+	"CHECK (CONVERT(CONVERT(name USING utf16) USING utf8mb4) = name),\n", "\n",
+)
+
+// adaptMySQL implements engine.adapt.
+func adaptMySQL(ctx context.Context, db *sql.DB) (edit func(sql string) string, err error) {
+	var version string
+	if err := db.QueryRowContext(ctx, `SELECT VERSION()`).Scan(&version); err != nil || !strings.Contains(version, "TiDB") {
+		return nil, err
+	}
+	return forTiDB.Replace, nil
 }
 
 var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)\.(\d+)`)

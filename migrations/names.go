@@ -128,14 +128,18 @@ func (o object) isThat(found object) error {
 	for _, name := range o.columns {
 		if !slices.ContainsFunc(found.columns, func(has string) bool { return strings.EqualFold(has, name) }) {
 			if owner := ownerOf(found); owner != "" {
-				return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix, another schema or another database (%s)", found.name, owner)
+				return fmt.Errorf(
+					"the table %s exists already and is not sqlqueue's: use a table prefix, another schema or another database (%s)",
+					found.name, owner,
+				)
 			}
 			const most = 8
 			has := strings.Join(found.columns[:min(most, len(found.columns))], ", ")
 			if len(found.columns) > most {
 				has += " and more"
 			}
-			return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix (it has no column %s; it has %s)", found.name, name, has)
+			return fmt.Errorf("the table %s exists already and is not sqlqueue's: use a table prefix (it has no column %s; it has %s)",
+				found.name, name, has)
 		}
 	}
 	return nil

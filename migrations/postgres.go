@@ -25,7 +25,8 @@ func postgresIn(schema string) engine {
 		quote:  '"',
 		exists: `SELECT to_regclass('` + in + `"%s"') IS NOT NULL`,
 		objects: `SELECT c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index'
-			WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' ELSE 'type' END, a.attname
+			WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' ` +
+			`ELSE 'type' END, a.attname
 		FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ` + made + `) AND c.relname IN (%[1]s)
 		UNION ALL SELECT typname, 'type', NULL FROM pg_type
@@ -44,8 +45,8 @@ FROM pg_settings s JOIN (VALUES ('lock_timeout', '0'), ('statement_timeout', '0'
     ('default_transaction_isolation', 'read committed')) AS w(name, value) USING (name)
 WHERE s.setting <> w.value`
 
-// schemaPostgres makes the schema of the table of versions, if statements find it in another one than the first, the first of the search_path,
-// and returns what that was before.
+// schemaPostgres makes the schema of the table of versions, if statements find it in another one than the first, the first of the
+// search_path, and returns what that was before.
 const schemaPostgres = `
 SELECT 'search_path', s.before, set_config('search_path', quote_ident(n.nspname) || ', ' || s.before, false)
 FROM (SELECT current_setting('search_path')) AS s(before), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -58,7 +59,8 @@ func lockPostgres(ctx context.Context, conn *sql.Conn, table string) (func(), er
 		ctx, cancel := afterwards(ctx)
 		defer cancel()
 		for name, value := range before {
-			if _, err := conn.ExecContext(ctx, `SELECT set_config('`+name+`', '`+strings.ReplaceAll(value, `'`, `''`)+`', false)`); err != nil {
+			if _, err := conn.ExecContext(ctx,
+				`SELECT set_config('`+name+`', '`+strings.ReplaceAll(value, `'`, `''`)+`', false)`); err != nil {
 				discard(conn)
 			}
 		}
@@ -117,7 +119,9 @@ func preparePostgres(ctx context.Context, db *sql.DB, schema string) error {
 	case schema != "":
 		return makeSchema(ctx, db, schema)
 	case !first.Valid:
-		return errors.New("the search_path names no schema that exists and that the role may use: name one, as with ?search_path=public in the address")
+		return errors.New(
+			"the search_path names no schema that exists and that the role may use: name one, as with ?search_path=public in the address",
+		)
 	}
 	return nil
 }

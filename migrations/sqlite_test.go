@@ -149,7 +149,8 @@ func TestKilledProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.ExecContext(t.Context(), `CREATE TABLE other (id integer)`); err != nil { // holds up the process, at its first statement
+	// holds up the process, at its first statement
+	if _, err := tx.ExecContext(t.Context(), `CREATE TABLE other (id integer)`); err != nil {
 		t.Fatal(err)
 	}
 	process := exec.CommandContext(t.Context(), os.Args[0])

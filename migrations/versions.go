@@ -21,8 +21,8 @@ func (t versionTable) TableExists(ctx context.Context, db database.DBTxConn) (bo
 	return t.m.versionTableExists(ctx, db)
 }
 
-// ensure makes the table, with the row for version 0 that goose wants, and records steps. goose would do it too, but it takes three seconds to report
-// an error, and gives up where MySQL stopped between table and row.
+// ensure makes the table, with the row for version 0 that goose wants, and records steps. goose would do it too, but it takes three seconds
+// to report an error, and gives up where MySQL stopped between table and row.
 func (t versionTable) ensure(ctx context.Context, db *sql.DB, unrecorded []Migration) error {
 	exists, err := t.TableExists(ctx, db)
 	if err != nil {
@@ -72,8 +72,9 @@ func (m *Migrator) status(ctx context.Context, db querier) ([]Migration, error) 
 	if err != nil || !exists {
 		return status, err
 	}
-	rows, err := db.QueryContext(ctx, fmt.Sprintf(`SELECT version_id, %s FROM %s WHERE version_id > 0 GROUP BY version_id ORDER BY version_id`,
-		m.engine.appliedAt, m.quoted(VersionTable)))
+	rows, err := db.QueryContext(ctx,
+		fmt.Sprintf(`SELECT version_id, %s FROM %s WHERE version_id > 0 GROUP BY version_id ORDER BY version_id`,
+			m.engine.appliedAt, m.quoted(VersionTable)))
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,8 @@ func TestARunIsLinkedToItsPush(t *testing.T) {
 	})
 	has(t, processed.Attributes, map[string]string{
 		"messaging.operation.name": "process", "messaging.operation.type": "process", "messaging.destination.name": "default",
-		"messaging.message.id": "1", "sqlqueue.job.attempt": "1", "sqlqueue.job.priority": "0", "sqlqueue.job.outcome": "done", "error.type": "",
+		"messaging.message.id": "1", "sqlqueue.job.attempt": "1",
+		"sqlqueue.job.priority": "0", "sqlqueue.job.outcome": "done", "error.type": "",
 		"messaging.message.body.size": "90",
 	})
 	// A push in a handler belongs to its run, and so on.
@@ -137,7 +138,8 @@ func TestARunIsLinkedToItsPush(t *testing.T) {
 	if second.SpanContext.TraceID() != processed.SpanContext.TraceID() || second.Parent.SpanID() != processed.SpanContext.SpanID() {
 		t.Errorf("the push of the handler: %+v", second)
 	}
-	if want := "trace_id=" + processed.SpanContext.TraceID().String() + " span_id=" + processed.SpanContext.SpanID().String(); !strings.Contains(s.log.String(), want) {
+	if want := "trace_id=" + processed.SpanContext.TraceID().String() + " span_id=" +
+		processed.SpanContext.SpanID().String(); !strings.Contains(s.log.String(), want) {
 		t.Errorf("the log does not say %s:\n%s", want, s.log.String())
 	}
 }
@@ -221,7 +223,9 @@ func TestMetrics(t *testing.T) {
 		case metricdata.Sum[int64]:
 			for _, p := range data.DataPoints {
 				counts[m.Name] += p.Value
-				has(t, p.Attributes.ToSlice(), map[string]string{"messaging.destination.name": "default", "sqlqueue.job.name": "a", "messaging.message.id": ""})
+				has(t, p.Attributes.ToSlice(), map[string]string{
+					"messaging.destination.name": "default", "sqlqueue.job.name": "a", "messaging.message.id": "",
+				})
 			}
 		case metricdata.Histogram[float64]:
 			for _, p := range data.DataPoints {
@@ -233,7 +237,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"messaging.client.sent.messages", "messaging.client.consumed.messages", "messaging.process.duration", "messaging.client.operation.duration",
+		"messaging.client.sent.messages", "messaging.client.consumed.messages", "messaging.process.duration",
+		"messaging.client.operation.duration",
 	} {
 		if counts[name] != 2 {
 			t.Errorf("%s is %d, want 2: %v", name, counts[name], counts)
@@ -255,7 +260,9 @@ func TestNothingIsStoredWithoutASpan(t *testing.T) {
 		t.Errorf("the trace is %q", jobs[0].Trace)
 	}
 	// That of the caller goes on, also through a provider that makes no spans of its own.
-	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	parent := trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled,
+	})
 	tracing.OnPush(trace.ContextWithSpanContext(t.Context(), parent), jobs)
 	if want := sqlqueue.Trace("00-" + parent.TraceID().String() + "-" + parent.SpanID().String() + "-01"); jobs[0].Trace != want {
 		t.Errorf("the trace is %q, want %q", jobs[0].Trace, want)

@@ -58,7 +58,8 @@ func TestWhatQueuesHoldIsMeasured(t *testing.T) {
 		sqlqueue_workers{state="live"} 0
 `
 	c := Collector(q.Queue)
-	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "sqlqueue_queue_jobs", "sqlqueue_queue_paused", "sqlqueue_up", "sqlqueue_workers"); err != nil {
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "sqlqueue_queue_jobs", "sqlqueue_queue_paused", "sqlqueue_up",
+		"sqlqueue_workers"); err != nil {
 		t.Error(err)
 	}
 	if problems, err := testutil.CollectAndLint(c); err != nil || len(problems) > 0 {
@@ -104,7 +105,8 @@ func TestADatabaseThatDoesNotAnswer(t *testing.T) {
 		scrape := func(want string) {
 			t.Helper()
 			began := time.Now()
-			if err := testutil.CollectAndCompare(c, strings.NewReader("# HELP sqlqueue_up Whether the database has answered.\n# TYPE sqlqueue_up gauge\nsqlqueue_up "+want+"\n"), "sqlqueue_up"); err != nil {
+			text := "# HELP sqlqueue_up Whether the database has answered.\n# TYPE sqlqueue_up gauge\nsqlqueue_up " + want + "\n"
+			if err := testutil.CollectAndCompare(c, strings.NewReader(text), "sqlqueue_up"); err != nil {
 				t.Error(err)
 			}
 			if took := time.Since(began); took > patience {

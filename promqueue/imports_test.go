@@ -10,7 +10,8 @@ import (
 func TestNothingElseImportsMetrics(t *testing.T) {
 	t.Parallel()
 	const module = "github.com/sqlqueue/sqlqueue/"
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"sqlqueue/...", module+"worker/...", module+"migrations/...", module+"dashboard/...")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"sqlqueue/...", module+"worker/...", module+"migrations/...",
+		module+"dashboard/...")
 	packages, err := list.Output()
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,8 @@ func Worker(registry prometheus.Registerer) *WorkerMetrics {
 	w := &WorkerMetrics{
 		waits: register(registry, prometheus.NewHistogramVec(histogram("job_wait_seconds",
 			"How long jobs were due before their handlers started.", waitBuckets), []string{"queue"})),
-		lost:  register(registry, counterVec("reservations_lost_total", "Reservations that were lost while this process held them.", "queue")),
+		lost: register(registry,
+			counterVec("reservations_lost_total", "Reservations that were lost while this process held them.", "queue")),
 		stuck: register(registry, counter("handlers_stuck_total", "Handlers that did not return in time after their timeout.")),
 		busy:  register(registry, gauge("worker_busy", "Handlers that run now.")),
 		limit: register(registry, gauge("worker_limit", "How many handlers may run at once.")),
@@ -66,7 +67,8 @@ func Worker(registry prometheus.Registerer) *WorkerMetrics {
 	w.runs = newPairs(func(p pair) *runSeries {
 		s := &runSeries{
 			ended: map[worker.Outcome]prometheus.Counter{}, took: took.WithLabelValues(p.queue, p.name),
-			waited: w.waits.WithLabelValues(p.queue), timeouts: timeouts.WithLabelValues(p.queue, p.name), lost: w.lost.WithLabelValues(p.queue),
+			waited:   w.waits.WithLabelValues(p.queue),
+			timeouts: timeouts.WithLabelValues(p.queue, p.name), lost: w.lost.WithLabelValues(p.queue),
 		}
 		for _, outcome := range outcomes { // at 0 from the first sight: otherwise increase() misses the first failure
 			s.ended[outcome] = ended.WithLabelValues(p.queue, p.name, string(outcome))

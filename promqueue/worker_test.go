@@ -62,7 +62,8 @@ func TestWhatWorkersDoIsMeasured(t *testing.T) {
 	q := sqlqueuetest.New(t, sqlqueue.Config{OnPush: promqueue.Pushes(registry)})
 	mux := worker.NewMux()
 	for name, err := range map[string]error{
-		"done": nil, "failed": worker.Fail(errors.New("no")), "released": errors.New("no"), "snoozed": worker.Snooze(time.Hour), "discarded": worker.Discard(),
+		"done": nil, "failed": worker.Fail(errors.New("no")), "released": errors.New("no"),
+		"snoozed": worker.Snooze(time.Hour), "discarded": worker.Discard(),
 	} {
 		mux.HandleFunc(name, func(context.Context, *worker.Job[json.RawMessage]) error { return err })
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/internal/jsonobject"
 )
 
-// Batch is a group of jobs that ends: when all are done, or one has failed, it pushes the jobs that Seal names. Its jobs are those of a queue
-// of its own, name/b<id>, which a worker must serve. It is safe for concurrent use, as its Queue is.
+// Batch is a group of jobs that ends: when all are done, or one has failed, it pushes the jobs that Seal names. Its jobs are those of a
+// queue of its own, name/b<id>, which a worker must serve. It is safe for concurrent use, as its Queue is.
 type Batch struct {
 	queue *Queue
 	name  string
@@ -91,8 +91,8 @@ func (b *Batch) Push(ctx context.Context, jobs ...Pushable) ([]int64, error) {
 	return idsOf(rows, pushed)
 }
 
-// Seal says that all jobs were pushed, and what to push when the batch ends, and returns the batch's id. Without it a batch does not end. One
-// without jobs ends at once, and succeeds.
+// Seal says that all jobs were pushed, and what to push when the batch ends, and returns the batch's id. Without it a batch does not end.
+// One without jobs ends at once, and succeeds.
 func (b *Batch) Seal(ctx context.Context, callbacks ...Callback) (int64, error) {
 	store, of, err := b.open(ctx)
 	if err != nil {

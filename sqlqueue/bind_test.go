@@ -64,8 +64,8 @@ func TestAStoreBindsItself(t *testing.T) {
 func TestANilQueueIsBoundToNothing(t *testing.T) {
 	var none *sqlqueue.Queue
 	ctx := t.Context()
-	bound := none.Bind(func(s driver.Store) (driver.Store, error) { return &rows{}, nil })
-	again := bound.Bind(func(s driver.Store) (driver.Store, error) { return &rows{}, nil })
+	bound := none.Bind(func(driver.Store) (driver.Store, error) { return &rows{}, nil })
+	again := bound.Bind(func(driver.Store) (driver.Store, error) { return &rows{}, nil })
 	for _, q := range []*sqlqueue.Queue{bound, again} {
 		q.OnPush([]string{"default"}, func() {})()
 		_ = q.Config()

@@ -29,8 +29,8 @@ var (
 	ErrBatchEnded = driver.ErrBatchEnded
 )
 
-// ErrNoKey: data is encrypted with a key that the program does not have. From Edit and Reencrypt of package operator, and in Result.Err
-// of a job that a worker has put back for that reason.
+// ErrNoKey means that data is encrypted with a key that the program does not have. From Edit and Reencrypt of package operator, and in
+// Result.Err of a job that a worker has put back for that reason.
 var ErrNoKey = errors.New("the key is not there")
 
 // SchemaError says that the tables are of a version that this program does not work with. From Check.

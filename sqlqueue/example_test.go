@@ -74,7 +74,9 @@ func ExampleQueue_Push() {
 func ExampleQueue_PushMany() {
 	q, done := openQueue()
 	defer done()
-	ids, err := q.PushMany(context.Background(), []sqlqueue.Pushable{SendInvoice{1}, sqlqueue.With(SendInvoice{2}, sqlqueue.OnQueue("mail"))})
+	ids, err := q.PushMany(context.Background(), []sqlqueue.Pushable{
+		SendInvoice{1}, sqlqueue.With(SendInvoice{2}, sqlqueue.OnQueue("mail")),
+	})
 	fmt.Println(ids, err)
 	printJobs(q)
 	// Output:
@@ -170,7 +172,8 @@ func ExampleCatch() {
 func ExampleChain() {
 	q, done := openQueue()
 	defer done()
-	_, err := q.Push(context.Background(), sqlqueue.Chain(sqlqueue.Named("download", 1), sqlqueue.Named("convert", 2), sqlqueue.Named("upload", 3)))
+	_, err := q.Push(context.Background(),
+		sqlqueue.Chain(sqlqueue.Named("download", 1), sqlqueue.Named("convert", 2), sqlqueue.Named("upload", 3)))
 	fmt.Println(err)
 	printJobs(q)
 	// Output:

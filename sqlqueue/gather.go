@@ -4,24 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
-	gatherBeside = 4        // how many calls are under way before others gather
-	gatherMost   = 1000     // how many jobs gather
-	gatherBytes  = 64 << 10 // a payload that is larger goes alone
+	gatherBeside   = 4                     // how many calls are under way at once
+	gatherPatience = 20 * time.Millisecond // how long jobs gather while less than that are under way
+	gatherMost     = 1000                  // how many jobs gather
+	gatherBytes    = 64 << 10              // a payload that is larger goes alone
 )
 
-// gatherer has single pushes of many goroutines go to the store together. A push goes at once, alone, while few others are under way. Those
-// that come meanwhile gather, and go in one call when one of these has ended: there is no timer, and an idle Queue answers at once. It is
-// safe for concurrent use.
+// gatherer has single pushes of many goroutines go to the store together. While none is under way, a push goes at once, with those of
+// goroutines that run anyway. Those that come meanwhile gather, and go in one call when that has ended, or when it takes long. An idle
+// Queue answers at once. It is safe for concurrent use.
 type gatherer struct {
 	store  driver.Store
-	beside int           // how many calls are under way before others gather
+	beside int           // how many calls may be under way at once
 	alone  chan struct{} // has a place for each push that is made again after a failure
 
 	mu       sync.Mutex
@@ -33,10 +36,17 @@ type gatherer struct {
 // and waits for that.
 type gathered struct {
 	waiting []*gatheredPush
-	left    int    // how many do not wait any more
-	cancel  func() // ends the push; nil: it has not begun
+	patient *time.Timer // lets it go beside a push that takes long
+	left    int         // how many do not wait any more
+	cancel  func()      // ends the push; nil: it has not begun
 	done    chan struct{}
 	err     error // when it is done
+}
+
+func (a *gathered) add(job driver.NewJob) *gatheredPush {
+	mine := &gatheredPush{job: job}
+	a.waiting = append(a.waiting, mine)
+	return mine
 }
 
 type gatheredPush struct {
@@ -70,12 +80,15 @@ func gathers(jobs []driver.NewJob) bool {
 
 // push is Store.Push of one job. If ctx ends while the job goes with others', the outcome is unknown.
 //
-//nolint:contextcheck // as follow
+//nolint:contextcheck // as send
 func (g *gatherer) push(ctx context.Context, jobs []driver.NewJob) ([]driver.Pushed, error) {
 	all, mine := g.join(jobs[0])
 	if all == nil {
-		defer g.follow()
-		return g.store.Push(ctx, jobs)
+		runtime.Gosched() // those who were woken at the same time gather
+		if all, mine = g.begin(jobs[0]); all == nil {
+			defer g.follow()
+			return g.store.Push(ctx, jobs)
+		}
 	}
 	select {
 	case <-all.done:
@@ -105,42 +118,73 @@ func (g *gatherer) again(ctx context.Context, jobs []driver.NewJob) ([]driver.Pu
 	return g.store.Push(ctx, jobs)
 }
 
-// join lets a job gather, or counts it as under way and returns nil: it is to go alone.
+// join lets a job gather, or counts it as under way and returns nil: it is to begin.
 func (g *gatherer) join(job driver.NewJob) (*gathered, *gatheredPush) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.underway < g.beside || g.next != nil && len(g.next.waiting) == gatherMost {
+	if g.underway == 0 || g.next != nil && len(g.next.waiting) == gatherMost {
 		g.underway++
 		return nil, nil
 	}
 	if g.next == nil {
-		g.next = &gathered{done: make(chan struct{})}
+		all := &gathered{done: make(chan struct{})}
+		all.patient = time.AfterFunc(gatherPatience, func() { g.hurry(all) })
+		g.next = all
 	}
-	mine := &gatheredPush{job: job}
-	g.next.waiting = append(g.next.waiting, mine)
-	return g.next, mine
+	return g.next, g.next.add(job)
 }
 
-// follow is called when a push has ended: what has gathered follows it.
-//
-//nolint:contextcheck // one caller's end must not reach the others
-func (g *gatherer) follow() {
+// begin has a job that is under way go with those that have gathered since it joined, or returns nil: it is to go alone.
+func (g *gatherer) begin(job driver.NewJob) (*gathered, *gatheredPush) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all := g.next
-	if all == nil || len(all.waiting) == 0 {
-		g.underway--
+	if all == nil || len(all.waiting) == gatherMost {
+		return nil, nil
+	}
+	mine := all.add(job)
+	g.underway--
+	g.send()
+	return all, mine
+}
+
+// follow is called when a push has ended: what has gathered follows it.
+func (g *gatherer) follow() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.underway--
+	g.send()
+}
+
+// hurry is called when jobs have gathered for long: they go beside what is under way.
+func (g *gatherer) hurry(all *gathered) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next == all && g.underway < g.beside {
+		g.send()
+	}
+}
+
+// send sends what has gathered. It is called with mu locked.
+//
+//nolint:contextcheck // one caller's end must not reach the others
+func (g *gatherer) send() {
+	all := g.next
+	if all == nil {
 		return
 	}
+	all.patient.Stop()
 	g.next = nil
+	g.underway++
 	ctx, cancel := context.WithCancel(context.Background())
 	all.cancel = cancel
 	go g.flush(ctx, all)
 }
 
-//nolint:contextcheck // as follow
+//nolint:contextcheck // as send
 func (g *gatherer) flush(ctx context.Context, all *gathered) {
 	defer g.follow()
+	defer runtime.Gosched() // those who have waited may push again, so that they go together again
 	defer close(all.done)
 	defer all.cancel()
 	jobs := make([]driver.NewJob, len(all.waiting))
@@ -160,6 +204,10 @@ func (g *gatherer) leave(all *gathered, mine *gatheredPush, cause error) error {
 	defer g.mu.Unlock()
 	if all.cancel == nil {
 		all.waiting = slices.DeleteFunc(all.waiting, func(other *gatheredPush) bool { return other == mine })
+		if len(all.waiting) == 0 {
+			all.patient.Stop()
+			g.next = nil
+		}
 		return cause
 	}
 	if all.left++; all.left < len(all.waiting) {

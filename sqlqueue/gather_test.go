@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
@@ -134,24 +135,70 @@ func TestPushesGather(t *testing.T) {
 	})
 }
 
-func TestPushesGatherOnlyBesideSeveral(t *testing.T) {
+// TestPushesOfTheSameMomentGoTogether: goroutines that one event wakes, such as a tick, wait for one commit instead of two. The scheduler
+// may let one of them run ahead of the others, so it need not hold each time.
+func TestPushesOfTheSameMomentGoTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := openGate(t)
+		for range 50 {
+			tick, ended := make(chan struct{}), sync.WaitGroup{}
+			for i := range 8 {
+				ended.Go(func() {
+					<-tick
+					if id, err := q.Push(t.Context(), sqlqueue.Named("job", i)); err != nil || id != int64(i) {
+						t.Errorf("push %d: id %d, %v", i, id, err)
+					}
+				})
+			}
+			synctest.Wait()
+			close(tick)
+			together := false
+			for calls, sizes := g.take(); len(calls) > 0; calls, sizes = g.take() {
+				together = together || sizes[0] == 8
+				for _, c := range calls {
+					c.pass <- nil
+				}
+			}
+			if ended.Wait(); together {
+				return
+			}
+		}
+		t.Error("one always goes before the others")
+	})
+}
+
+// A push that takes long, as on a connection that hangs, does not hold up the others for long.
+func TestPushesGoBesideOneThatTakesLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{}
 		q, err := sqlqueue.New(g, sqlqueue.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		pushers(t, q, 1, 10)
-		calls, sizes := g.take()
-		if !slices.Equal(sizes, []int{1, 1, 1, 1}) {
-			t.Errorf("calls of %v jobs, want four of 1", sizes)
+		var all []*call
+		after := func(d time.Duration, want ...int) {
+			t.Helper()
+			time.Sleep(d) //nolint:forbidigo // virtual time
+			calls, sizes := g.take()
+			if !slices.Equal(sizes, want) {
+				t.Errorf("calls of %v jobs, want %v", sizes, want)
+			}
+			all = append(all, calls...)
 		}
-		calls[0].pass <- nil
-		more, sizes := g.take()
-		if !slices.Equal(sizes, []int{6}) {
-			t.Errorf("then calls of %v jobs, want one of 6", sizes)
+		const almost, more = 19 * time.Millisecond, 2 * time.Millisecond
+		pushers(t, q, 1, 3)
+		after(almost, 1)
+		after(more, 2)
+		for range 2 {
+			pushers(t, q, 4, 5)
+			after(almost)
+			after(more, 2)
 		}
-		for _, c := range append(calls[1:], more...) {
+		pushers(t, q, 6, 7)
+		after(time.Second)
+		all[0].pass <- nil
+		after(0, 2)
+		for _, c := range all[1:] {
 			c.pass <- nil
 		}
 	})
@@ -281,7 +328,8 @@ func TestAPushThatGatheredAloneAndFailsIsNotRepeated(t *testing.T) {
 	})
 }
 
-// Those whose gathered push has failed push again by themselves, a few at a time: a database that is in trouble is not met by hundreds at once.
+// Those whose gathered push has failed push again by themselves, a few at a time: a database that is in trouble is not met by hundreds at
+// once.
 func TestAfterAFailureAFewPushAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{}
@@ -289,11 +337,11 @@ func TestAfterAFailureAFewPushAtATime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first := pushers(t, q, 1, 4)
+		first := pushers(t, q, 1, 1)
 		calls, _ := g.take()
-		others := pushers(t, q, 5, 204)
+		others := pushers(t, q, 2, 201)
 		if together, sizes := g.take(); len(together) != 0 {
-			t.Fatalf("beside four others go %v", sizes)
+			t.Fatalf("beside another go %v", sizes)
 		}
 		calls[0].pass <- nil
 		together, sizes := g.take()
@@ -310,9 +358,6 @@ func TestAfterAFailureAFewPushAtATime(t *testing.T) {
 				c.pass <- nil
 				done++
 			}
-		}
-		for _, c := range calls[1:] {
-			c.pass <- nil
 		}
 		synctest.Wait()
 		for _, p := range append(first, others...) {

@@ -43,11 +43,13 @@ func TestCheckSchemaName(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"a-b", "a.b", "a b", `a"b`, "a'b", "é", "a\n", "a%s", strings.Repeat("a", 64), strings.Repeat("a", 5000)} {
-		if err := sqlqueue.CheckSchemaName(bad); err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), "at most 63 letters") {
+		if err := sqlqueue.CheckSchemaName(bad); err == nil || len(err.Error()) > 300 ||
+			!strings.Contains(err.Error(), "at most 63 letters") {
 			t.Errorf("%.50q: got %v", bad, err)
 		}
 	}
-	if err := sqlqueue.CheckSchemaName("pg_temp"); err == nil || !strings.Contains(err.Error(), "keeps names that begin with pg_ for itself") {
+	if err := sqlqueue.CheckSchemaName("pg_temp"); err == nil ||
+		!strings.Contains(err.Error(), "keeps names that begin with pg_ for itself") {
 		t.Errorf("pg_temp: got %v", err)
 	}
 }
@@ -58,7 +60,9 @@ func TestCheckPrefix(t *testing.T) {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"a-b", "a.b", "a b", `a"b`, "a`b", "a'b", "é", "a\n", "a;", strings.Repeat("a", 33), strings.Repeat("a", 5000)} {
+	for _, bad := range []string{
+		"a-b", "a.b", "a b", `a"b`, "a`b", "a'b", "é", "a\n", "a;", strings.Repeat("a", 33), strings.Repeat("a", 5000),
+	} {
 		if err := sqlqueue.CheckPrefix(bad); err == nil || len(err.Error()) > 300 {
 			t.Errorf("%.50q: got %v", bad, err)
 		}

@@ -13,9 +13,11 @@ import (
 // nothing else.
 func FuzzPayload(f *testing.F) {
 	for _, seed := range []string{
-		`{"job":"a","data":{"n":1}}`, `{"job":"a","data":null}`, ` {"job": "a"} `, `{"data":[],"job":"ü\u0000"}`, `[]`, `{}`, `{"job":""}`, ``,
+		`{"job":"a","data":{"n":1}}`, `{"job":"a","data":null}`, ` {"job": "a"} `,
+		`{"data":[],"job":"ü\u0000"}`, `[]`, `{}`, `{"job":""}`, ``,
 		`{"job":"a","data":{},"tries":3,"timeout":1.5,"backoff":[1,2.5],"retry_until":"2030-01-01T00:00:00Z","max_exceptions":2}`,
-		`{"job":"a","data":1,"data":2}`, `{"job":"a","data":{}}}`, `{"job":"a","data":1e999,"backoff":1e300}`, `{"Job":"a"}`, `{"job":"a","data":1,"other":{"x":[1]}}`,
+		`{"job":"a","data":1,"data":2}`, `{"job":"a","data":{}}}`, `{"job":"a","data":1e999,"backoff":1e300}`, `{"Job":"a"}`,
+		`{"job":"a","data":1,"other":{"x":[1]}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -35,7 +37,8 @@ func FuzzPayload(f *testing.F) {
 			return
 		}
 		again, err := ParsePayload(encoded)
-		if err != nil || again.Job != p.Job || !sameJSON(t, again.Data, p.Data) || len(again.Backoff) != len(p.Backoff) || (again.Tries == nil) != (p.Tries == nil) {
+		if err != nil || again.Job != p.Job || !sameJSON(t, again.Data, p.Data) || len(again.Backoff) != len(p.Backoff) ||
+			(again.Tries == nil) != (p.Tries == nil) {
 			t.Fatalf("%q is read as %+v, and written as %q as %+v, %v", text, p, encoded, again, err)
 		}
 		all := jsonobject.Parse(text)

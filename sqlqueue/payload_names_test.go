@@ -20,7 +20,8 @@ func TestPayloadMembers(t *testing.T) {
 		}
 	}
 	for payload, says := range map[string]string{
-		`{"job":"a","job":"a"}`: `two members "job"`, `{"job":"a","j\u006fb":"b"}`: `two members "job"`, `{"job":"a","data":1,"data":2}`: `two members "data"`,
+		`{"job":"a","job":"a"}`: `two members "job"`, `{"job":"a","j\u006fb":"b"}`: `two members "job"`,
+		`{"job":"a","data":1,"data":2}`:   `two members "data"`,
 		`{"job":"a","tries":1,"tries":2}`: `two members "tries"`, `{"Job":"a"}`: `no "job"`, `{"job":"a"}}`: "invalid character",
 	} {
 		if p, err := ParsePayload([]byte(payload)); err == nil || !strings.Contains(err.Error(), says) {
@@ -28,8 +29,10 @@ func TestPayloadMembers(t *testing.T) {
 		}
 	}
 	for payload, name := range map[string]string{
-		`{"job":"a","job":"a"}`: "", `{"job":"a","data":1,"data":2}`: "a", `{"tries":1,"tries":2,"job":"a"}`: "a", `{"timeout":"x","job":"a"}`: "a",
-		`{"tries":1e400,"timeout":-1e400,"job":"a"}`: "a", `{"job":5}`: "", `{"job":null}`: "", `{"Job":"a"}`: "", `["job"]`: "", `{"job":"a"`: "",
+		`{"job":"a","job":"a"}`: "", `{"job":"a","data":1,"data":2}`: "a",
+		`{"tries":1,"tries":2,"job":"a"}`: "a", `{"timeout":"x","job":"a"}`: "a",
+		`{"tries":1e400,"timeout":-1e400,"job":"a"}`: "a", `{"job":5}`: "",
+		`{"job":null}`: "", `{"Job":"a"}`: "", `["job"]`: "", `{"job":"a"`: "",
 	} {
 		if p, err := ParsePayload([]byte(payload)); err == nil || p.Job != name {
 			t.Errorf("%s has the name %q, %v; want %q and an error", payload, p.Job, err, name)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestEncodePlain: the short way to a payload leaves nothing out that the long way writes. A new field of Payload is covered by itself, once
-// distinct knows a value for its type.
+// TestEncodePlain: the short way to a payload leaves nothing out that the long way writes. A new field of Payload is covered by itself,
+// once distinct knows a value for its type.
 func TestEncodePlain(t *testing.T) {
 	set := func(fields ...string) *Payload {
 		p := &Payload{Job: "a", Data: json.RawMessage(`{"n":1}`)}

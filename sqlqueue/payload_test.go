@@ -37,7 +37,11 @@ func TestParsePayload(t *testing.T) {
 		{`{"job":"a","timeout":1.5}`, sqlqueue.Payload{Job: "a", Data: null, Timeout: seconds(1500 * time.Millisecond)}, ""},
 		{`{"job":"a","timeout":0}`, sqlqueue.Payload{Job: "a", Data: null, Timeout: seconds(0)}, ""},
 		{`{"job":"a","backoff":5}`, sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{5 * time.Second}}, ""},
-		{`{"job":"a","backoff":[1, 0.5]}`, sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{time.Second, time.Second / 2}}, ""},
+		{
+			`{"job":"a","backoff":[1, 0.5]}`,
+			sqlqueue.Payload{Job: "a", Data: null, Backoff: sqlqueue.Backoff{time.Second, time.Second / 2}},
+			"",
+		},
 		{
 			`{"job":"a","retry_until":"2030-01-02T03:04:05Z"}`,
 			sqlqueue.Payload{Job: "a", Data: null, RetryUntil: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)},
@@ -89,7 +93,8 @@ func TestParsePayload(t *testing.T) {
 func TestPayloadText(t *testing.T) {
 	tries, timeout := 0, sqlqueue.Seconds(90*time.Second)
 	whole := sqlqueue.Payload{
-		Job: "a", Data: json.RawMessage(`{"b":1}`), Tries: &tries, Timeout: &timeout, Backoff: sqlqueue.Backoff{time.Second, 1500 * time.Millisecond},
+		Job: "a", Data: json.RawMessage(`{"b":1}`), Tries: &tries,
+		Timeout: &timeout, Backoff: sqlqueue.Backoff{time.Second, 1500 * time.Millisecond},
 		RetryUntil: time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC),
 	}
 	const text = `{"job":"a","data":{"b":1},"tries":0,"timeout":90,"backoff":[1,1.5],"retry_until":"2030-01-02T03:04:05.000006Z"}`

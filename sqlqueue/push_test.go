@@ -90,7 +90,8 @@ func TestPushOptions(t *testing.T) {
 		{"unique", job, options(sqlqueue.Unique("a, b")), row(func(j *driver.NewJob) { j.UniqueKey = "a, b" })},
 		{
 			"settings", sqlqueue.Named("x", nil),
-			options(sqlqueue.Tries(0), sqlqueue.Timeout(time.Minute), sqlqueue.BackoffList(time.Second, 2*time.Second), sqlqueue.RetryUntil(at)),
+			options(sqlqueue.Tries(0), sqlqueue.Timeout(time.Minute), sqlqueue.BackoffList(time.Second, 2*time.Second),
+				sqlqueue.RetryUntil(at)),
 			text(`{"job":"x","data":null,"tries":0,"timeout":60,"backoff":[1,2],"retry_until":"2030-01-02T03:04:05Z"}`),
 		},
 		{
@@ -99,7 +100,8 @@ func TestPushOptions(t *testing.T) {
 			row(func(j *driver.NewJob) { j.Queue, j.Delay, j.Priority = "own", time.Hour, 3 }),
 		},
 		{
-			"the outer of its own beat the inner", sqlqueue.With(sqlqueue.With(job, sqlqueue.OnQueue("inner"), sqlqueue.Priority(1)), sqlqueue.OnQueue("outer")), nil,
+			"the outer of its own beat the inner",
+			sqlqueue.With(sqlqueue.With(job, sqlqueue.OnQueue("inner"), sqlqueue.Priority(1)), sqlqueue.OnQueue("outer")), nil,
 			row(func(j *driver.NewJob) { j.Queue, j.Priority = "outer", 1 }),
 		},
 	} {
@@ -119,8 +121,8 @@ func TestPushOptions(t *testing.T) {
 func options(o ...sqlqueue.PushOption) []sqlqueue.PushOption { return o }
 
 func sameRow(a, b driver.NewJob) bool {
-	return a.Queue == b.Queue && a.Priority == b.Priority && string(a.Payload) == string(b.Payload) && a.Delay == b.Delay && a.At.Equal(b.At) &&
-		a.UniqueKey == b.UniqueKey
+	return a.Queue == b.Queue && a.Priority == b.Priority && string(a.Payload) == string(b.Payload) && a.Delay == b.Delay &&
+		a.At.Equal(b.At) && a.UniqueKey == b.UniqueKey
 }
 
 func show(jobs []driver.NewJob) string {
@@ -206,7 +208,8 @@ func TestPushRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			q, store := newQueue(t, sqlqueue.Config{})
-			if id, err := q.Push(t.Context(), test.job, test.options...); id != 0 || err == nil || !strings.Contains(err.Error(), test.want) {
+			if id, err := q.Push(t.Context(), test.job, test.options...); id != 0 || err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %d, %v; want %q", id, err, test.want)
 			}
 			jobs := []sqlqueue.Pushable{invoice{1}, test.job}
@@ -288,7 +291,8 @@ func TestSync(t *testing.T) {
 			t.Errorf("ran %+v", j)
 		}
 		for name, option := range map[string]sqlqueue.PushOption{"delay": sqlqueue.Delay(time.Second), "at": sqlqueue.At(time.Now())} {
-			if _, err := q.Push(t.Context(), invoice{}, append(sync, option)...); err == nil || !strings.Contains(err.Error(), "cannot be delayed") {
+			if _, err := q.Push(t.Context(), invoice{}, append(sync, option)...); err == nil ||
+				!strings.Contains(err.Error(), "cannot be delayed") {
 				t.Errorf("%s: got %v, want an error", name, err)
 			}
 		}

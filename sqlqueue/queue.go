@@ -26,8 +26,8 @@ type Config struct {
 	// Codec turns jobs' data into JSON and back. Default JSON.
 	Codec Codec
 
-	// Cipher encrypts the data of jobs in the tables, and the results that go from job to job; workers decrypt them before handlers run. See
-	// package encrypt. Default: nil, nothing is encrypted.
+	// Cipher encrypts the data of jobs in the tables, and the results that go from job to job; workers decrypt them before handlers run.
+	// See package encrypt. Default: nil, nothing is encrypted.
 	Cipher Cipher
 
 	// Runner has the handlers for sync mode: a *worker.Mux.
@@ -114,7 +114,9 @@ func (q *Queue) Config() Config { return q.config }
 // can wrap the bound one too.
 func (q *Queue) Bind(bind func(driver.Store) (driver.Store, error)) *Queue {
 	if q == nil {
-		return &Queue{pushes: &bell{}, broken: errors.New("the queue is nil: it is made by New of the database's package, such as pgqueue.New")}
+		return &Queue{
+			pushes: &bell{}, broken: errors.New("the queue is nil: it is made by New of the database's package, such as pgqueue.New"),
+		}
 	}
 	bound := *q
 	bound.gatherer = nil
@@ -169,7 +171,8 @@ func (q *Queue) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		}
 	}
 	if x.Limit > 0 && (x.Number == "" || len(x.Number) > 64) {
-		return driver.Exchanged{}, wrap("exchange", fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
+		return driver.Exchanged{}, wrap("exchange",
+			fmt.Errorf("the number %q: an exchange that reserves needs one, of at most 64 characters", x.Number))
 	}
 	if err := q.encryptNext(x.Settle); err != nil {
 		return driver.Exchanged{}, wrap("exchange", err)

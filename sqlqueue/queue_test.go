@@ -43,7 +43,9 @@ func openSQLite(t *testing.T) *sqlqueue.Queue {
 // reserve reserves n jobs of the queue default.
 func reserve(t *testing.T, q *sqlqueue.Queue, n int, number string) []sqlqueue.Job {
 	t.Helper()
-	answer, err := q.Exchange(t.Context(), driver.Exchange{Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}}})
+	answer, err := q.Exchange(t.Context(), driver.Exchange{
+		Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}},
+	})
 	if err != nil || len(answer.Reserved) != n {
 		t.Fatalf("reserved %d of %d, %v", len(answer.Reserved), n, err)
 	}
@@ -85,10 +87,13 @@ func everyOperation(ctx context.Context, q *sqlqueue.Queue) map[string]error {
 	_, queues := operator.New(q).Queues(ctx, 0)
 	_, workers := operator.New(q).Workers(ctx)
 	return map[string]error{
-		"check": q.Check(ctx), "push": push, "pushMany": pushMany, "later": later, "exchange": exchange, "jobs": jobs, "job": job, "cancel": cancel,
-		"release": release, "clear": clearAll, "failedJobs": failedJobs, "failedJob": failedJob, "retry": retry, "forget": forget, "queues": queues,
-		"workers": workers, "edit": operator.New(q).Edit(ctx, 1, operator.JobEdit{Data: 1}), "control": operator.New(q).Control(ctx, "", operator.ControlChange{Restart: true}),
-		"hold": q.Hold(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}), "delete": q.Delete(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}),
+		"check": q.Check(ctx), "push": push, "pushMany": pushMany,
+		"later": later, "exchange": exchange, "jobs": jobs, "job": job, "cancel": cancel,
+		"release": release, "clear": clearAll, "failedJobs": failedJobs,
+		"failedJob": failedJob, "retry": retry, "forget": forget, "queues": queues,
+		"workers": workers, "edit": operator.New(q).Edit(ctx, 1, operator.JobEdit{Data: 1}),
+		"control": operator.New(q).Control(ctx, "", operator.ControlChange{Restart: true}),
+		"hold":    q.Hold(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}), "delete": q.Delete(ctx, sqlqueue.Reservation{ID: 1, By: "a-1"}),
 	}
 }
 

@@ -30,9 +30,9 @@ type Schedule struct {
 	// Name identifies the schedule: at most 191 characters.
 	Name string
 
-	// Set either Cron or Every. Cron has five fields (minute, hour, day, month, weekday) or is a name such as @daily. Every is an interval of
-	// at least 1 s, counted from when the schedule was first set, such as "10 minutes", or days, weeks or months with a time of day, such as
-	// "2 weeks on mon,fri at 02:30".
+	// Set either Cron or Every. Cron has five fields (minute, hour, day, month, weekday) or is a name such as @daily. Every is an interval
+	// of at least 1 s, counted from when the schedule was first set, such as "10 minutes", or days, weeks or months with a time of day,
+	// such as "2 weeks on mon,fri at 02:30".
 	Cron, Every string
 
 	// Zone is the time zone, such as "Asia/Shanghai". Default UTC. At changes to and from daylight saving time, each time of day still runs
@@ -110,7 +110,9 @@ func (q *Queue) schedule(ctx context.Context, s Schedule) error {
 	if len(found) > 0 {
 		old := found[0]
 		if old.Origin != made.Origin {
-			return &ScheduleError{s.Name, fmt.Errorf("it was set by %q: remove it first, or use another name", cmp.Or(old.Origin, "an INSERT"))}
+			return &ScheduleError{
+				s.Name, fmt.Errorf("it was set by %q: remove it first, or use another name", cmp.Or(old.Origin, "an INSERT")),
+			}
 		}
 		moved = old.Cron != made.Cron || old.Every != made.Every || old.Zone != made.Zone || old.NextAt.IsZero()
 		if !moved && q.same(old, made) {

@@ -38,7 +38,8 @@ func TestPayloadsCarryTraces(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want the trace %q", payload, p, err, want)
 		}
 	}
-	if plain, ok := parsePlain([]byte(`{"job":"a","data":{},` + trace + `}`)); !ok || plain.Trace != exampleTrace || string(plain.Data) != "{}" {
+	if plain, ok := parsePlain([]byte(`{"job":"a","data":{},` + trace + `}`)); !ok || plain.Trace != exampleTrace ||
+		string(plain.Data) != "{}" {
 		t.Errorf("the short way does not read a trace: %+v", plain)
 	}
 	wrong := Payload{Job: "a", Trace: "mine"}
@@ -57,7 +58,7 @@ func TestHooksAreToldOfPushes(t *testing.T) {
 				told = append(told, name+" "+jobs[i].Queue+" "+jobs[i].Name)
 				jobs[i].Trace = trace
 			}
-			return context.WithValue(ctx, key{}, name), func(pushed []Pushed, err error) {
+			return context.WithValue(ctx, key{}, name), func(_ []Pushed, err error) {
 				if err != nil {
 					told = append(told, name+" "+err.Error())
 				}

@@ -16,8 +16,8 @@ const (
 	lastLook  = time.Second
 )
 
-// ErrNotKept: nothing is known of the job. It was done and not kept, its time of keeping has passed, it was cancelled, or it never existed.
-// From Wait.
+// ErrNotKept means that nothing is known of the job. It was done and not kept, its time of keeping has passed, it was cancelled, or it
+// never existed. From Wait.
 var ErrNotKept = errors.New("nothing is known of the job: it is not kept, or there was none")
 
 // FinishedJob is a job that is done and kept.
@@ -44,12 +44,12 @@ type JobFailedError struct {
 func (e *JobFailedError) Error() string { return fmt.Sprintf("job %d has failed: %s", e.ID, e.Reason) }
 
 // Wait waits until a job has ended. It returns the job with its result if it is done and kept: see Keep. A job that its handler discarded
-// has the Outcome driver.Discarded. The error is a *JobFailedError if the job has failed for good, and ErrNotKept if nothing is known of it,
-// also at once. While a job is tried again, Wait goes on; a failed job that an operator retries is a new job, with a new id. Wait has no
-// limit but ctx, whose error it then returns.
+// has the Outcome driver.Discarded. The error is a *JobFailedError if the job has failed for good, and ErrNotKept if nothing is known of
+// it, also at once. While a job is tried again, Wait goes on; a failed job that an operator retries is a new job, with a new id. Wait has
+// no limit but ctx, whose error it then returns.
 //
-// It asks the database for the job by its id: first after 10 ms, then less and less often, at last once a second. A Queue that is bound to a
-// transaction cannot wait: wait after the commit.
+// It asks the database for the job by its id: first after 10 ms, then less and less often, at last once a second. A Queue that is bound to
+// a transaction cannot wait: wait after the commit.
 func (q *Queue) Wait(ctx context.Context, id int64) (*FinishedJob, error) {
 	store, err := q.open(ctx)
 	if err != nil {

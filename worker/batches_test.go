@@ -95,7 +95,7 @@ func TestBatchFoundBySweep(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { stopped <- worker.New(b.q, b.mux, worker.Config{}).Run(ctx) }()
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		synctest.Wait()
 		if called[`"empty"`] != 1 {
 			t.Errorf("called %v", called)
@@ -108,7 +108,7 @@ func TestBatchFoundBySweep(t *testing.T) {
 		if _, err := orphan.Seal(ctx, sqlqueue.OnSuccess(sqlqueue.Named("callback", "orphan"))); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		synctest.Wait()
 		if called[`"orphan"`] != 0 {
 			t.Errorf("called before its job has ended: %v", called)
@@ -116,12 +116,12 @@ func TestBatchFoundBySweep(t *testing.T) {
 		if _, err := b.db.ExecContext(ctx, "DELETE FROM jobs WHERE id = ?", ids[0]); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		if called[`"orphan"`] != 1 {
 			t.Errorf("called %v", called)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		synctest.Wait()
 		if called[`"orphan"`] != 1 || called[`"empty"`] != 1 || len(names) != 2 {
 			t.Errorf("called %v", called)

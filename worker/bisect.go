@@ -14,8 +14,10 @@ import (
 const (
 	unlimited = math.MaxInt
 
-	// refusals is how often an outcome must have failed alone, while the exchange after it went well, until it is taken for refused.
-	refusals = 3
+	// refusals is how often in a row an outcome must have failed alone, while the exchange after it went well, until it is taken for
+	// refused: by an answer that refuses for good, and by other errors, for which a bad network may be the reason as well.
+	refusals     = 3
+	refusalsAway = 20
 
 	// quickly is how soon an exchange must have been answered for the next to ask for more.
 	quickly = exchangeTimeout / 4
@@ -27,7 +29,7 @@ const (
 // settleBisect finds an outcome that the database refuses to write. An exchange is one transaction, so such an outcome would
 // stand in the way of all others, and of the heartbeat, for ever. So after a failure half as many outcomes are sent. When a
 // single one has failed, none is sent; when that goes well, one again, and then twice as many each time. An outcome that fails
-// alone time after time is the one.
+// alone time after time, while nothing else fails, is the one.
 type settleBisect struct {
 	most    int   // outcomes that one exchange may write
 	sending int   // outcomes that the exchange under way writes: the first of talk.unsettled
@@ -46,12 +48,16 @@ func (b *settleBisect) next(unsettled []*run) []*run {
 
 // failed notes that the exchange has failed.
 func (b *settleBisect) failed(unsettled []*run, err error) {
-	if b.sending == 1 {
+	switch b.sending {
+	case 0: // so the failure before may have had the same reason
+		if b.suspect != nil {
+			b.suspect.refused, b.suspect = 0, nil
+		}
+		return
+	case 1:
 		b.suspect, b.reason = unsettled[0], err
 	}
-	if b.sending > 0 {
-		b.most = b.sending / 2
-	}
+	b.most = b.sending / 2
 }
 
 // succeeded notes that the exchange has gone well, and returns an outcome that the database refuses, or nil.
@@ -71,7 +77,7 @@ func (b *settleBisect) succeeded() *run {
 		return nil
 	}
 	suspect.refused++
-	if suspect.refused < refusals {
+	if suspect.refused < refusals || suspect.refused < refusalsAway && faultOf(b.reason) == away {
 		return nil
 	}
 	suspect.refused = 0

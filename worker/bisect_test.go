@@ -16,7 +16,7 @@ import (
 func TestB10_WhatOneExchangeCannotCarryIsAskedForInParts(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.handle(answers(nil))
-		b.store.intercept(nil, func(x driver.Exchange, answer *driver.Exchanged) error {
+		b.store.intercept(nil, func(_ driver.Exchange, answer *driver.Exchanged) error {
 			if len(answer.Reserved) > 2 {
 				pass(time.Minute) // past the time of the exchange
 				return context.DeadlineExceeded
@@ -72,7 +72,8 @@ func TestD6_AWorkerOverItsMemoryLimitDoesOneJob(t *testing.T) {
 		b.pushMany(20)
 		for run := 1; len(b.jobs()) > 0; run++ {
 			before := len(b.jobs())
-			if err := b.start(worker.Config{MaxMemory: 1 << 20, StopWhenEmpty: true}).ended(); err != nil && !errors.Is(err, worker.ErrMemory) {
+			if err := b.start(worker.Config{MaxMemory: 1 << 20, StopWhenEmpty: true}).ended(); err != nil &&
+				!errors.Is(err, worker.ErrMemory) {
 				t.Fatalf("Run: %v", err)
 			}
 			if after := len(b.jobs()); after >= before {

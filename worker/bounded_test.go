@@ -35,8 +35,8 @@ func TestD8_GraceHoldsWhileTheServerHangs(t *testing.T) {
 		"idle, the store hangs":           {true, nil, 6 * time.Second},
 		"ended":                           {false, func(context.Context) { pass(time.Second) }, 6 * time.Second},
 		"ended, the store hangs":          {true, func(context.Context) { pass(time.Second) }, 6 * time.Second},
-		"a handler runs":                  {false, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
-		"a handler runs, the store hangs": {true, func(ctx context.Context) { pass(time.Minute) }, 10 * time.Second},
+		"a handler runs":                  {false, func(context.Context) { pass(time.Minute) }, 10 * time.Second},
+		"a handler runs, the store hangs": {true, func(context.Context) { pass(time.Minute) }, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {

@@ -159,7 +159,7 @@ func TestB5_AClockThatIsSetBack(t *testing.T) {
 
 // Slow exchanges, outages and clocks that run a little fast are no steps.
 func TestB5_AClockThatIsNotSet(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
+	bubble(t, func(_ *testing.T, b *bench) {
 		b.handle(answers(nil))
 		began := time.Now()
 		var before, after atomic.Int64

@@ -47,8 +47,8 @@ type Config struct {
 	// down; -1: none.
 	MaxStuck int
 
-	// Expire is how long a reservation lasts after its worker has last extended it. So it is how long after its worker died a job runs again.
-	// Default 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set
+	// Expire is how long a reservation lasts after its worker has last extended it. So it is how long after its worker died a job runs
+	// again. Default 60 s, at least 1 ms; -1: reservations never expire, and this worker requeues none of others. An operator can set
 	// another value for a queue.
 	Expire time.Duration
 

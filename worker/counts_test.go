@@ -108,7 +108,9 @@ func TestOldCountsAreDeleted(t *testing.T) {
 			t.Helper()
 			theirs := driver.Beat{Worker: driver.Worker{ID: "another"}, Leave: true}
 			for _, d := range ago {
-				theirs.Counts = append(theirs.Counts, driver.Count{Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1})
+				theirs.Counts = append(theirs.Counts, driver.Count{
+					Minute: time.Now().Add(-d).Truncate(time.Minute), Queue: "default", Done: 1,
+				})
 			}
 			if err := b.q.Beat(t.Context(), theirs); err != nil {
 				t.Fatal(err)

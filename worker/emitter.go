@@ -28,9 +28,9 @@ func (e *emitter) job(name string, f func(JobInfo), r *run) {
 }
 
 // result tells an event about a job that has ended. f may be nil.
-func (e *emitter) result(name string, f func(JobInfo, Result), r *run, result *Result) {
+func (e *emitter) result(name string, f func(JobInfo, Result), r *run, result Result) {
 	if f != nil {
-		e.call(name, func() { f(r.info, *result) })
+		e.call(name, func() { f(r.info, result) })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 const (
@@ -28,12 +29,17 @@ type executor struct {
 	keep   map[string]time.Duration // Exchanged.Keep; used by prepare
 }
 
-// prepare makes a reserved job ready to run: it finds the handler, or the reason why the job must not run.
-func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
-	r := &run{info: infoOf(job, e.queue.Config().Codec), reservedAt: time.Now(), wasStarted: job.Started}
-	r.ahead = now.Sub(r.reservedAt)
-	r.info.completed, r.info.result, r.info.progress, r.info.log = &r.completed, &r.result, &r.progress, &r.logWith
-	r.info.slots = e.slots
+// originOf returns what the jobs that an answer has reserved have in common.
+func (e *executor) originOf(answer driver.Exchanged, now time.Time) *origin {
+	return &origin{
+		by: answer.Reserved[0].ReservedBy, codec: e.queue.Config().Codec, slots: e.slots, at: now, ahead: answer.Now.Sub(now),
+	}
+}
+
+// prepare makes a reserved job ready to run, at now by the database's clock: it finds the handler, or the reason why the job must not run.
+func (e *executor) prepare(job *sqlqueue.Job, from *origin, now time.Time) *run {
+	r := &run{shared: shared{origin: from}, wasStarted: job.Started}
+	r.info = infoOf(job, &r.shared)
 	payload, err := sqlqueue.ParsePayload(job.Payload)
 	var locked error
 	if err == nil && payload.IsEncrypted() {
@@ -45,8 +51,9 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 		next := payload // a copy, so that only such a payload is kept
 		r.next = &next
 	}
-	r.info.keep = e.keepOf(payload.Keep, payload.Job, job.Queue)
+	r.shared.keep = e.keepOf(payload.Keep, payload.Job, job.Queue)
 	found := e.mux.find(payload.Job)
+	r.failed = found.failed
 	r.rules = rulesOf(payload, found.settings, e.config)
 	switch {
 	case err != nil:
@@ -62,11 +69,6 @@ func (e *executor) prepare(job sqlqueue.Job, now time.Time) *run {
 			r.refuse(err)
 		} else {
 			r.handle, r.starts, r.startPending = found.handle, true, r.rules.spent(job.Attempts)
-		}
-	}
-	for _, f := range []FailedFunc{found.failed, e.config.OnFailed} {
-		if f != nil {
-			r.failed = append(r.failed, f)
 		}
 	}
 	return r
@@ -92,17 +94,16 @@ func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 		e.log.processing(r)
 		e.processing(r)
 	}
-	cancel := func() {}
+	cancel, started := func() {}, time.Now()
 	switch {
 	case !r.starts:
 	case r.rules.timeout > 0:
-		ctx, cancel = context.WithTimeoutCause(ctx, r.rules.timeout, timeoutError(r.rules.timeout))
+		ctx, cancel = context.WithDeadlineCause(ctx, started.Add(r.rules.timeout), timeoutError(r.rules.timeout))
 	default:
 		ctx, cancel = context.WithCancel(ctx)
 	}
 	var err error
 	returned := false
-	started := time.Now()
 	defer func() {
 		if !returned {
 			err = &PanicError{Stack: string(debug.Stack())} // still has the frames of runtime.Goexit's caller
@@ -130,8 +131,8 @@ func (e *executor) execute(ctx, callbacks context.Context, r *run) {
 		returned = true
 		return
 	}
-	if r.info.keep != nil {
-		r.info.keep.Started = time.Now().Add(r.ahead)
+	if r.shared.keep != nil {
+		r.shared.keep.Started = started.Add(r.shared.ahead)
 	}
 	err = protect(func() error { return r.handle(ctx, &Job[json.RawMessage]{Data: r.data, JobInfo: r.info}) })
 	returned = true
@@ -163,7 +164,7 @@ func (e *executor) conclude(ctx context.Context, r *run, err, cause error) (hang
 		r.verdict = verdict{kind: processed}
 		return nil
 	}
-	now := time.Now().Add(r.ahead)
+	now := time.Now().Add(r.shared.ahead)
 	decided := begin(func() (verdict, error) {
 		v := r.rules.judge(withCause(err, cause), r.info, now)
 		v.write()
@@ -214,7 +215,10 @@ func withCause(err, cause error) error {
 
 // askCallbacks asks the callbacks what is to become of a failed job: discarded, kept, or 0 for a failed job.
 func (e *executor) askCallbacks(ctx context.Context, r *run) (instead kind, hanging []<-chan struct{}) {
-	for _, callback := range r.failed {
+	for _, callback := range []FailedFunc{r.failed, e.config.OnFailed} {
+		if callback == nil {
+			continue
+		}
 		said, done := e.askCallback(ctx, r, callback)
 		if done != nil {
 			hanging = append(hanging, done)

@@ -41,7 +41,7 @@ func (f *failures) lost(r *run, v *verdict) {
 	if v != nil && v.text != "" {
 		text += ": " + v.text
 	}
-	f.add(r, "lost", text, time.Now().Add(r.ahead))
+	f.add(r, "lost", text, time.Now().Add(r.shared.ahead))
 }
 
 func (f *failures) add(r *run, outcome, text string, at time.Time) {

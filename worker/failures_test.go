@@ -30,7 +30,7 @@ func TestErrorsOfRunsAreWrittenSoon(t *testing.T) {
 		b.mux.HandleFunc("panics", func(context.Context, *raw) error { panic("oh") })
 		b.mux.HandleFunc("waits", func(context.Context, *raw) error { return worker.Release(time.Hour) })
 		b.mux.HandleFunc("slow", func(context.Context, *raw) error {
-			time.Sleep(250 * time.Millisecond)
+			pass(250 * time.Millisecond)
 			return worker.Fail(errors.New("no"))
 		})
 		b.handle(func(context.Context, *raw) error { return nil })

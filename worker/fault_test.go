@@ -197,3 +197,36 @@ func (b *bench) pushNamed(name string) int64 {
 	}
 	return id
 }
+
+// A network that breaks connections again and again says nothing of the job whose end is being written.
+func TestABadNetworkIsNotTakenForARefusal(t *testing.T) {
+	for name, breaks := range map[string]func(settles bool, broken int) bool{
+		"when the job is settled": func(settles bool, broken int) bool { return settles && broken < 10 },
+		"at times without it": func(settles bool, broken int) bool {
+			return broken < 200 && (settles || broken%10 == 9)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				var runs atomic.Int32
+				b.handle(func(context.Context, *raw) error { runs.Add(1); return nil })
+				broken := 0
+				b.store.intercept(func(_ context.Context, x *driver.Exchange) error {
+					if breaks(len(x.Settle) > 0, broken) {
+						broken++
+						return errors.New("invalid connection")
+					}
+					return nil
+				}, nil)
+				id := b.push()
+				r := b.start(worker.Config{})
+				within(t, 5*time.Minute, "done", func() bool { return b.job(id) == nil })
+				b.logged("the database refuses to write how the job ended", 0)
+				if broken < 10 || runs.Load() != 1 {
+					t.Errorf("%d connections broke, and the job ran %d times", broken, runs.Load())
+				}
+				r.stop()
+			})
+		})
+	}
+}

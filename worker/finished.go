@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -16,21 +15,15 @@ import (
 // takes it along.
 const progressEvery = 900 * time.Millisecond
 
-// progress is what a handler has given to Progress, as far as it is not written; nil: nothing.
-type progress = atomic.Pointer[driver.Progress]
-
 // Progress tells operators how far the handler is: a fraction from 0 to 1, and what it does now, of which 200 characters are kept. It
-// returns at once, and may be called as often as one likes, by any goroutine: the last values are written about once a second, with what the
-// worker writes anyway. They are shown while the job runs. A fraction outside is taken for the nearest end, and NaN for 0. In sync mode, and
-// in the child processes of listen, it does nothing.
+// returns at once, and may be called as often as one likes, by any goroutine: the last values are written about once a second, with what
+// the worker writes anyway. They are shown while the job runs. A fraction outside is taken for the nearest end, and NaN for 0. In sync
+// mode, and in the child processes of listen, it does nothing.
 func (j JobInfo) Progress(fraction float64, text string) {
-	if j.progress == nil {
-		return
-	}
 	if math.IsNaN(fraction) {
 		fraction = 0
 	}
-	j.progress.Store(&driver.Progress{
+	j.with().progress.Store(&driver.Progress{
 		Fraction: min(max(fraction, 0), 1), Text: start(clean(text, maxError), driver.ProgressMost),
 	})
 }
@@ -47,14 +40,13 @@ func Progress(ctx context.Context, fraction float64, text string) error {
 
 // Kept is how Queue.Delete keeps the job when it deletes it; nil: it is not kept.
 func (j JobInfo) Kept() *driver.Keep {
-	if j.keep == nil {
+	with := j.with()
+	if with.keep == nil {
 		return nil
 	}
-	kept := *j.keep
-	if j.result != nil {
-		if text := j.result.Load(); text != nil {
-			kept.Result = *text
-		}
+	kept := *with.keep
+	if text := with.result.Load(); text != nil {
+		kept.Result = *text
 	}
 	return &kept
 }
@@ -87,5 +79,5 @@ func (r *run) keep() *driver.Keep {
 
 // progressDue reports whether there is progress of the run to write now.
 func (r *run) progressDue(now time.Time) bool {
-	return r.progress.Load() != nil && !now.Before(r.progressAt)
+	return r.shared.progress.Load() != nil && !now.Before(r.progressAt)
 }

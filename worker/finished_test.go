@@ -20,7 +20,9 @@ import (
 // work runs a worker until its queues are empty.
 func (b *bench) work(queues ...string) {
 	b.t.Helper()
-	if err := worker.New(b.q, b.mux, worker.Config{Queues: queues, StopWhenEmpty: true, Name: "the worker"}).Run(b.t.Context()); err != nil {
+	if err := worker.New(b.q, b.mux, worker.Config{
+		Queues: queues, StopWhenEmpty: true, Name: "the worker",
+	}).Run(b.t.Context()); err != nil {
 		b.t.Error(err)
 	}
 }
@@ -50,7 +52,7 @@ func TestKeep(t *testing.T) {
 					return worker.Release(0)
 				}
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 			return job.SetResult(map[string]any{"name": job.Name})
 		})
 		o := operator.New(b.q)
@@ -76,7 +78,9 @@ func TestKeep(t *testing.T) {
 		for _, j := range b.finished() {
 			kept[j.Name] = j
 		}
-		for name, d := range map[string]time.Duration{"own": time.Minute, "twice": time.Minute, "discards": time.Minute, "queue": time.Hour} {
+		for name, d := range map[string]time.Duration{
+			"own": time.Minute, "twice": time.Minute, "discards": time.Minute, "queue": time.Hour,
+		} {
 			j, ok := kept[name]
 			delete(kept, name)
 			if !ok {
@@ -170,14 +174,14 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// Progress is written about once a second, with a touch, however often a handler tells of it; and no exchange comes only for that: there are
-// hardly more, as those that touch shift the times of others.
+// Progress is written about once a second, with a touch, however often a handler tells of it; and no exchange comes only for that: there
+// are hardly more, as those that touch shift the times of others.
 func TestProgress(t *testing.T) {
 	run := func(t *testing.T, tells bool) (exchanges, written int, last driver.Progress) {
-		bubble(t, func(t *testing.T, b *bench) {
+		bubble(t, func(_ *testing.T, b *bench) {
 			b.handle(func(_ context.Context, job *worker.Job[json.RawMessage]) error {
 				for i := range 1000 {
-					time.Sleep(10 * time.Millisecond)
+					pass(10 * time.Millisecond)
 					if tells {
 						job.Progress(float64(i)/1000, strings.Repeat("é", 300))
 					}
@@ -214,7 +218,7 @@ func TestProgressOutOfRange(t *testing.T) {
 			got := -1.0
 			b.handle(func(_ context.Context, job *worker.Job[json.RawMessage]) error {
 				job.Progress(given, "a\x00b\xff")
-				time.Sleep(5 * time.Second)
+				pass(5 * time.Second)
 				return nil
 			})
 			b.store.intercept(func(_ context.Context, x *driver.Exchange) error {

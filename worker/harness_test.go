@@ -188,6 +188,8 @@ func (s *store) Check(ctx context.Context) error {
 func (b *bench) handle(handler worker.Handler) { b.mux.HandleFunc("job", handler) }
 
 // push pushes a job of the name "job".
+//
+//nolint:contextcheck // it has that of the test
 func (b *bench) push(options ...sqlqueue.PushOption) int64 {
 	b.t.Helper()
 	id, err := b.q.Push(b.t.Context(), sqlqueue.Named("job", map[string]int{"n": 1}), options...)
@@ -219,6 +221,8 @@ func (b *bench) raw(payload string) int64 {
 }
 
 // job returns a job, or nil if there is no such job.
+//
+//nolint:contextcheck // it has that of the test
 func (b *bench) job(id int64) *sqlqueue.Job {
 	b.t.Helper()
 	job, err := operator.New(b.q).Job(b.t.Context(), id)

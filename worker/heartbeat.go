@@ -57,7 +57,7 @@ func (k *keeper) startable(now time.Time) []*run {
 	places := k.free() + len(k.startPending)
 	var runs []*run
 	for _, r := range k.startPending {
-		if len(runs) < places && !now.Before(r.startAt) {
+		if len(runs) < places && !now.Before(k.locked[r]) {
 			runs = append(runs, r)
 		}
 	}
@@ -70,7 +70,7 @@ func (k *keeper) nextStart(latest time.Time) time.Time {
 		return latest
 	}
 	for _, r := range k.startPending {
-		latest = earlier(latest, r.startAt)
+		latest = earlier(latest, k.locked[r])
 	}
 	return latest
 }
@@ -88,7 +88,8 @@ func (k *keeper) touchAll(now time.Time) {
 func (k *keeper) touches() (touches []driver.Touch) {
 	for _, r := range k.touching {
 		touches = append(touches, driver.Touch{
-			Reservation: r.info.Reservation(), Expire: k.control.expire(r.info.Queue), Start: r.startPending, Progress: r.progress.Load(),
+			Reservation: r.info.Reservation(), Expire: k.control.expire(r.info.Queue), Start: r.startPending,
+			Progress: r.shared.progress.Load(),
 		})
 	}
 	return touches
@@ -115,19 +116,18 @@ func (k *keeper) touched(touches []driver.Touch, answer driver.Exchanged, sent t
 		delete(k.locked, r)
 		switch {
 		case locked[of]:
-			k.locked[r] = true
-			r.touchAt, r.startAt = sent.Add(min(lockedRetry, r.expire/6)), sent.Add(lockedRetry)
+			k.locked[r], r.touchAt = sent.Add(lockedRetry), sent.Add(min(lockedRetry, r.expire/6))
 		case !lost[of]:
 			r.kept(touches[i].Expire, sent)
 			if p := touches[i].Progress; p != nil {
-				r.progress.CompareAndSwap(p, nil)
+				r.shared.progress.CompareAndSwap(p, nil)
 				r.progressAt = sent.Add(progressEvery)
 			}
 			if r.startPending {
 				r.startPending = false
 				start = append(start, r)
 			}
-		case r.completed.Load():
+		case r.shared.completed.Load():
 			r.gone = true // the handler has committed its own transaction, and has not returned yet
 		default:
 			k.reports.lost(r, nil)

@@ -190,7 +190,9 @@ func TestB5_ALateResultChangesNothing(t *testing.T) {
 						return other(ctx, b, job.ID)
 					})
 					id := b.push()
-					first := b.startOn(zombie.q, worker.Config{Timeout: -1, OnFailed: func(context.Context, *raw, error) error { return nil }})
+					first := b.startOn(zombie.q, worker.Config{
+						Timeout: -1, OnFailed: func(context.Context, *raw, error) error { return nil },
+					})
 					within(t, time.Second, "frozen", zombie.ice.Load)
 					second := b.start(worker.Config{Timeout: -1, Sleep: time.Second, Grace: time.Second})
 					pass(2 * time.Minute)

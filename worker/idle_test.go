@@ -93,7 +93,9 @@ func TestSchedulesAndBatchesOfAnyStore(t *testing.T) {
 			})
 			b.startOn(q, worker.Config{})
 			pass(time.Minute)
-			if err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "s", Every: "20s", Job: sqlqueue.Named("scheduled", nil)}); err != nil {
+			if err := q.Schedule(t.Context(), sqlqueue.Schedule{
+				Name: "s", Every: "20s", Job: sqlqueue.Named("scheduled", nil),
+			}); err != nil {
 				t.Fatal(err)
 			}
 			pass(30 * time.Second)
@@ -105,7 +107,7 @@ func TestSchedulesAndBatchesOfAnyStore(t *testing.T) {
 			if _, err := batch.Seal(t.Context(), sqlqueue.OnFinish(sqlqueue.Named("finished", nil))); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := b.db.Exec("DELETE FROM jobs WHERE queue LIKE 'import/%'"); err != nil {
+			if _, err := b.db.ExecContext(t.Context(), "DELETE FROM jobs WHERE queue LIKE 'import/%'"); err != nil {
 				t.Fatal(err)
 			}
 			pass(9 * time.Second)
@@ -138,8 +140,8 @@ func TestStopWhenEmptyWaitsForSchedules(t *testing.T) {
 	})
 }
 
-// Of many idle workers of the same queues each looks less often, so that all together look as often as ten, and polls when it looks. One that
-// was busy looks as often as if it were alone.
+// Of many idle workers of the same queues each looks less often, so that all together look as often as ten, and polls when it looks. One
+// that was busy looks as often as if it were alone.
 func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var workers, exchanges, polls, asked atomic.Int32
@@ -212,11 +214,13 @@ func TestManyIdleWorkersShareTheirLooks(t *testing.T) {
 					of.workers, n, of.exchangesLeast, of.exchangesMost)
 			}
 			if n := polls.Load(); n < of.pollsLeast || n > of.pollsMost {
-				t.Errorf("one of %d workers has asked %d times for jobs in 10 minutes, want %d to %d", of.workers, n, of.pollsLeast, of.pollsMost)
+				t.Errorf("one of %d workers has asked %d times for jobs in 10 minutes, want %d to %d",
+					of.workers, n, of.pollsLeast, of.pollsMost)
 			}
 			for i, had := range []int32{tidied[0].Load(), tidied[1].Load(), tidied[2].Load()} {
 				if had < of.tidied-1 || had > of.tidied+1 {
-					t.Errorf("one of %d workers has had old rows deleted %d times in 10 minutes (%d), want %d", of.workers, had, i, of.tidied)
+					t.Errorf("one of %d workers has had old rows deleted %d times in 10 minutes (%d), want %d",
+						of.workers, had, i, of.tidied)
 				}
 			}
 			if gap := time.Duration(longest.Load()); gap > 8*time.Second {

@@ -31,18 +31,40 @@ type JobInfo struct {
 	CreatedAt   time.Time
 	Trace       sqlqueue.Trace // the trace context in which it was pushed, or empty
 
-	by        string
-	codec     sqlqueue.Codec
-	completed *atomic.Bool // the handler has deleted the row itself; nil in sync mode
-	result    *result      // nil: nobody asks for it
+	shared *shared // nil: the application has made it; see with
+}
+
+// shared is what all copies of a JobInfo have together with what runs the job.
+type shared struct {
+	*origin
 	keep      *driver.Keep // how the job is kept when it is done, without its result; nil: it is not
-	progress  *progress    // nil: nobody asks for it
-	log       *atomic.Pointer[logWith]
-	slots     *slots // of the worker that runs it; nil: no worker does
+	completed atomic.Bool  // the handler has deleted the row itself
+	result    atomic.Pointer[json.RawMessage]
+	progress  atomic.Pointer[driver.Progress] // as far as it is not written; nil: nothing
+	log       atomic.Pointer[logWith]
+}
+
+// origin is what all jobs of one answer of the database have in common.
+type origin struct {
+	by    string
+	codec sqlqueue.Codec
+	slots *slots        // of the worker that runs them; nil: no worker does
+	at    time.Time     // when they were reserved, by our clock
+	ahead time.Duration // by how much the database's clock is ahead of ours
+}
+
+// with is what the job has together with what runs it: of one that nothing runs, nobody reads it.
+func (j JobInfo) with() *shared {
+	if j.shared == nil {
+		return &shared{origin: &origin{codec: sqlqueue.JSON}}
+	}
+	return j.shared
 }
 
 // Reservation names the job's reservation, for Queue.Hold and Queue.Delete.
-func (j JobInfo) Reservation() sqlqueue.Reservation { return sqlqueue.Reservation{ID: j.ID, By: j.by} }
+func (j JobInfo) Reservation() sqlqueue.Reservation {
+	return sqlqueue.Reservation{ID: j.ID, By: j.with().by}
+}
 
 // Tick is the time for which a schedule has pushed the job, in the schedule's zone; zero: it was not pushed by a schedule.
 func (j JobInfo) Tick() time.Time {
@@ -55,16 +77,12 @@ func (j JobInfo) Tick() time.Time {
 
 // Completed is called by Queue.Delete when it has removed the job's row: the worker then does not take the missing row for a lost
 // reservation. If the transaction of Delete rolls back, the worker settles the job as always.
-func (j JobInfo) Completed() {
-	if j.completed != nil {
-		j.completed.Store(true)
-	}
-}
+func (j JobInfo) Completed() { j.with().completed.Store(true) }
 
-func infoOf(job sqlqueue.Job, codec sqlqueue.Codec) JobInfo {
+func infoOf(job *sqlqueue.Job, with *shared) JobInfo {
 	return JobInfo{
 		ID: job.ID, Queue: job.Queue, Attempts: job.Attempts, Exceptions: job.Exceptions, Priority: job.Priority, Payload: job.Payload,
-		AvailableAt: job.AvailableAt, CreatedAt: job.CreatedAt, by: job.ReservedBy, codec: codec,
+		AvailableAt: job.AvailableAt, CreatedAt: job.CreatedAt, shared: with,
 	}
 }
 

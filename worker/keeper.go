@@ -20,11 +20,11 @@ type keeper struct {
 	control  *control
 
 	held         []*run
-	startPending []*run        // of held: they start when the database has answered that it has written their start
-	touching     []*run        // of held: the exchange that is under way touches them
-	locked       map[*run]bool // of held: could not be touched last time, because a transaction has locked their rows
-	stuck        map[*run]bool // settled, but the handler has not returned
-	dueAt        time.Time     // when something that is held may have to be touched, or looked at, next
+	startPending []*run             // of held: they start when the database has answered that it has written their start
+	touching     []*run             // of held: the exchange that is under way touches them
+	locked       map[*run]time.Time // of held: a transaction had locked their rows; when to try again to write a start
+	stuck        map[*run]bool      // settled, but the handler has not returned
+	dueAt        time.Time          // when something that is held may have to be touched, or looked at, next
 }
 
 // add takes in a job that was reserved. Its slot is another matter: see slots.add.
@@ -71,7 +71,7 @@ func (k *keeper) withdraw(match func(*run) bool) []*run {
 
 // waitedTooLong matches jobs that have been reserved for prefetchAtMost.
 func waitedTooLong(now time.Time) func(*run) bool {
-	return func(r *run) bool { return now.Sub(r.reservedAt) >= prefetchAtMost }
+	return func(r *run) bool { return now.Sub(r.shared.at) >= prefetchAtMost }
 }
 
 func all(*run) bool { return true }

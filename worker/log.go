@@ -24,10 +24,12 @@ func (j *journal) say(level func(what string, attrs ...any), what string, attrs 
 }
 
 // tell logs a line about a run, with what LogWith has said.
+//
+//nolint:contextcheck // a line is logged whatever has ended
 func (j *journal) tell(r *run, level slog.Level, what string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }()
 	ctx := context.Background()
-	if with := r.logWith.Load(); with != nil {
+	if with := r.shared.log.Load(); with != nil {
 		ctx, attrs = with.ctx, append(attrs, with.attrs...)
 	}
 	j.to.LogAttrs(ctx, level, what, attrs...)
@@ -200,7 +202,8 @@ func (j *journal) errorsLeftOut(n int) {
 
 func (j *journal) uncertain(r *run) {
 	attrs := append(about(r), slog.String("as", r.verdict.kind.String()))
-	j.tell(r, slog.LevelWarn, "ended, but the database's answer never came, and now the row is not ours", append(attrs, why(&r.verdict)...)...)
+	j.tell(r, slog.LevelWarn, "ended, but the database's answer never came, and now the row is not ours",
+		append(attrs, why(&r.verdict)...)...)
 }
 
 func (j *journal) refused(r *run, err error) {
@@ -228,7 +231,8 @@ func (j *journal) callbackHangs(r *run, what string) {
 }
 
 func (j *journal) undecided(r *run) {
-	j.tell(r, slog.LevelError, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error", about(r)...)
+	j.tell(r, slog.LevelError, "a fault of sqlqueue itself: a run ended without an outcome; its job counts as ended with an error",
+		about(r)...)
 }
 
 func (j *journal) eventFailed(name string, err error) {

@@ -14,7 +14,5 @@ type logWith struct {
 // LogWith has the worker log its lines about this run with the context, which a slog.Handler may look at, and with these attributes
 // besides its own: the ids of a trace, say. The last call counts. It does nothing in sync mode, and in a child process of listen.
 func (j JobInfo) LogWith(ctx context.Context, attrs ...slog.Attr) {
-	if j.log != nil {
-		j.log.Store(&logWith{context.WithoutCancel(ctx), attrs})
-	}
+	j.with().log.Store(&logWith{context.WithoutCancel(ctx), attrs})
 }

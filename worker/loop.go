@@ -58,7 +58,7 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	l.reports = &reporter{log: l.log, logDone: config.LogDone, meter: &config.Meter, slots: l.slots, emitter: l.emitter}
 	l.executor = &executor{queue: q, mux: mux, config: &config, log: l.log, slots: l.slots}
 	l.keeper = &keeper{
-		slots: l.slots, executor: l.executor, reports: l.reports, control: l.control, stuck: map[*run]bool{}, locked: map[*run]bool{},
+		slots: l.slots, executor: l.executor, reports: l.reports, control: l.control, stuck: map[*run]bool{}, locked: map[*run]time.Time{},
 	}
 	l.talk = &talk{
 		queue: q, worker: id, log: l.log, meter: &config.Meter, reports: l.reports, slots: l.slots,
@@ -80,7 +80,8 @@ func newLoop(q *sqlqueue.Queue, mux *Mux, config Config, ends lifetimes, paused 
 	}
 	l.demand = demand{config: &config, keeper: l.keeper, control: l.control, talk: l.talk, wake: l.wake, limits: l.limits}
 	l.presence = presence{
-		vitals: l.vitals, talk: l.talk, counts: &l.reports.counts, names: &l.reports.names, failures: &l.reports.failures, share: &l.wake.share,
+		vitals: l.vitals, talk: l.talk, counts: &l.reports.counts,
+		names: &l.reports.names, failures: &l.reports.failures, share: &l.wake.share,
 		worker: driver.Worker{
 			ID: id, Name: config.Name, Host: host(), PID: os.Getpid(), Queues: config.Queues, Concurrency: config.Concurrency,
 		},
@@ -223,7 +224,8 @@ func (l *loop) receiveSecond() {
 // collect takes back the jobs that have ended.
 func (l *loop) collect() {
 	ended, late := l.slots.take()
-	l.demand.prefetch.ended(ended, time.Now())
+	now := time.Now()
+	l.demand.prefetch.ended(ended, now)
 	for _, r := range ended {
 		of := r.info.Reservation()
 		l.keeper.remove(r)
@@ -241,16 +243,16 @@ func (l *loop) collect() {
 		if r.verdict.kind == neverBegan && !l.config.Once { // it has not run: it is not one of Config.MaxJobs
 			l.limits.taken--
 		}
-		if pause := l.demand.cooldown.ended(r, l.slots.startOf(r), time.Now()); pause > 0 {
+		if pause := l.demand.cooldown.ended(r, l.slots.startOf(r), now); pause > 0 {
 			l.log.cannotStart(r, pause)
 			l.giveBack(all)
 		}
-		if queue := r.info.Queue; r.verdict.kind == throttled && r.verdict.delay > 0 && l.rests.note(queue, r.verdict.delay, time.Now()) {
+		if queue := r.info.Queue; r.verdict.kind == throttled && r.verdict.delay > 0 && l.rests.note(queue, r.verdict.delay, now) {
 			l.giveBack(func(other *run) bool { return other.info.Queue == queue })
 		}
 		_, write := r.verdict.settlement(of)
 		switch {
-		case r.gone && r.completed.Load():
+		case r.gone && r.shared.completed.Load():
 			l.reports.completed(r, l.talk.serverTime())
 		case r.gone, r.verdict.kind == dropped:
 			if !l.keeper.stuck[r] {
@@ -276,12 +278,15 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 	if answer.Keep != nil {
 		l.executor.keep = answer.Keep
 	}
+	now := time.Now()
+	from := l.executor.originOf(answer, now)
 	start := make([]*run, 0, len(answer.Reserved))
 	expires := map[string]time.Duration{}
 	for _, r := range x.Reserve {
 		expires[r.Queue] = r.Expire
 	}
-	for _, job := range answer.Reserved {
+	for i := range answer.Reserved {
+		job := &answer.Reserved[i]
 		if _, ok := expires[job.Queue]; ok {
 			continue
 		}
@@ -292,12 +297,13 @@ func (l *loop) dispatch(x driver.Exchange, answer driver.Exchanged, sent time.Ti
 			}
 		}
 	}
-	for _, job := range answer.Reserved {
-		r := l.executor.prepare(job, answer.Now)
+	for i := range answer.Reserved {
+		job := &answer.Reserved[i]
+		r := l.executor.prepare(job, from, answer.Now)
 		r.kept(expires[job.Queue], sent)
 		l.emitter.job("Reserved", l.config.Events.Reserved, r)
 		delay, rests := l.rests.covers(job.Queue, sent)
-		if rests || l.stopping.reason != "" || l.demand.cooldown.on(time.Now()) {
+		if rests || l.stopping.reason != "" || l.demand.cooldown.on(now) {
 			r.verdict = verdict{kind: unstarted, delay: delay}
 			l.talk.settle(r)
 			continue

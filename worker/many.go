@@ -27,8 +27,9 @@ import (
 // mode, and in a process that runs jobs for another (Mux.RunPacked, listen), each call gets one job.
 //
 // The handler's context has the values of the first job's, as middleware has made it. It ends when one of its jobs times out, and when the
-// contexts of all have ended: the worker's grace is over, or all reservations are lost. A job that times out, or loses its reservation, while
-// it waits for others is not handed to the handler; one that loses its reservation later stays in the call, and its error changes nothing.
+// contexts of all have ended: the worker's grace is over, or all reservations are lost. A job that times out, or loses its reservation,
+// while it waits for others is not handed to the handler; one that loses its reservation later stays in the call, and its error changes
+// nothing.
 //
 // Several calls may run at once. The slice is the handler's to keep and change.
 func HandleMany[T any, P named[T]](
@@ -97,7 +98,7 @@ func (m *manyCalls[T]) handle(ctx context.Context, job *Job[json.RawMessage]) er
 func (m *manyCalls[T]) join(j *manyJob[T]) *manyCall[T] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	worker := j.slots
+	worker := j.with().slots
 	call := m.open[worker]
 	if call == nil {
 		call = &manyCall[T]{full: make(chan struct{}), done: make(chan struct{})}
@@ -121,11 +122,12 @@ func (m *manyCalls[T]) close(call *manyCall[T], worker *slots) {
 func (m *manyCalls[T]) leave(call *manyCall[T], j *manyJob[T]) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.open[j.slots] != call {
+	worker := j.with().slots
+	if m.open[worker] != call {
 		return false
 	}
 	if call.jobs = slices.DeleteFunc(call.jobs, func(other *manyJob[T]) bool { return other == j }); len(call.jobs) == 0 {
-		m.close(call, j.slots)
+		m.close(call, worker)
 	}
 	return true
 }
@@ -203,7 +205,8 @@ func (m *Mux) checkMany(c *Config) error {
 		switch timeout := max(cmp.Or(e.settings.Timeout, c.Timeout), 0); {
 		case e.most == 0:
 		case timeout > 0 && e.wait >= timeout:
-			wrong = append(wrong, fmt.Errorf("the handler of %q: wait is %v: it must be shorter than the timeout, %v", name, e.wait, timeout))
+			wrong = append(wrong,
+				fmt.Errorf("the handler of %q: wait is %v: it must be shorter than the timeout, %v", name, e.wait, timeout))
 		case e.most > c.Concurrency && !c.Once:
 			(&journal{c.Logger}).fewSlots(name, e.most, c.Concurrency)
 		}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/operator"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqlitequeue"
 	"github.com/sqlqueue/sqlqueue/worker"
 )
@@ -108,11 +107,20 @@ func TestManyCallsThatGoWrong(t *testing.T) {
 		call func(jobs []*worker.Job[row]) []error
 		want string
 	}{
-		"panic":      {func([]*worker.Job[row]) []error { panic("no table") }, "panic: no table"},
-		"Goexit":     {func([]*worker.Job[row]) []error { runtime.Goexit(); return nil }, "the handler called runtime.Goexit"},
-		"too few":    {func([]*worker.Job[row]) []error { return make([]error, 2) }, "the handler returned 2 errors for 3 jobs: it must return one for each job, or nil if all are done"},
-		"too many":   {func([]*worker.Job[row]) []error { return make([]error, 4) }, "the handler returned 4 errors for 3 jobs: it must return one for each job, or nil if all are done"},
-		"none":       {func([]*worker.Job[row]) []error { return []error{} }, "the handler returned 0 errors for 3 jobs: it must return one for each job, or nil if all are done"},
+		"panic":  {func([]*worker.Job[row]) []error { panic("no table") }, "panic: no table"},
+		"Goexit": {func([]*worker.Job[row]) []error { runtime.Goexit(); return nil }, "the handler called runtime.Goexit"},
+		"too few": {
+			func([]*worker.Job[row]) []error { return make([]error, 2) },
+			"the handler returned 2 errors for 3 jobs: it must return one for each job, or nil if all are done",
+		},
+		"too many": {
+			func([]*worker.Job[row]) []error { return make([]error, 4) },
+			"the handler returned 4 errors for 3 jobs: it must return one for each job, or nil if all are done",
+		},
+		"none": {
+			func([]*worker.Job[row]) []error { return []error{} },
+			"the handler returned 0 errors for 3 jobs: it must return one for each job, or nil if all are done",
+		},
 		"an outcome": {func(jobs []*worker.Job[row]) []error { return slices.Repeat([]error{errBroken}, len(jobs)) }, "broken"},
 		"its slice": {func(jobs []*worker.Job[row]) []error {
 			defer clear(jobs)
@@ -151,7 +159,7 @@ func TestManyJobsHaveTheirMiddleware(t *testing.T) {
 				return nil
 			}
 		})
-		worker.HandleMany(b.mux, 2, time.Second, func(ctx context.Context, jobs []*worker.Job[row]) []error {
+		worker.HandleMany(b.mux, 2, time.Second, func(ctx context.Context, _ []*worker.Job[row]) []error {
 			seen.add("call of %v", ctx.Value(key{}))
 			return []error{errBroken, nil}
 		})
@@ -205,9 +213,10 @@ func (b *bench) reserved() (n int) {
 // The timeout of any of its jobs, and the end of the worker's grace, end the context of a call.
 func TestManyJobsTimeOutTogether(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
-		var calls notes
+		var begun, calls notes
 		began := time.Now()
 		worker.HandleMany(b.mux, 3, time.Second, func(ctx context.Context, jobs []*worker.Job[row]) []error {
+			begun.add("%v", numbers(jobs))
 			<-ctx.Done()
 			calls.add("%v after %v: %v", numbers(jobs), time.Since(began).Round(time.Second), context.Cause(ctx))
 			return slices.Repeat([]error{ctx.Err()}, len(jobs))
@@ -221,7 +230,8 @@ func TestManyJobsTimeOutTogether(t *testing.T) {
 			t.Errorf("the job that timed out is %+v", job)
 		}
 		last := b.rows(4, 6)
-		within(t, time.Minute, "reserved", func() bool { return b.reserved() == 3 })
+		within(t, time.Minute, "they are called", func() bool { return len(begun.all()) == 2 })
+		begun.want(t, "[1 2 3]", "[4 5 6]")
 		r.cancel()
 		var unfinished *worker.UnfinishedError
 		if err := r.ended(); !errors.As(err, &unfinished) || len(unfinished.Interrupted) != len(last) {
@@ -281,7 +291,9 @@ func TestManyJobsOutliveALostReservation(t *testing.T) {
 		calls.want(t, "[1 2 3]")
 		got := told.all()
 		slices.Sort(got)
-		if want := []string{fmt.Sprintf("done %d", ids[0]), fmt.Sprintf("done %d", ids[2]), fmt.Sprintf("lost %d", ids[1])}; !slices.Equal(got, want) {
+		if want := []string{
+			fmt.Sprintf("done %d", ids[0]), fmt.Sprintf("done %d", ids[2]), fmt.Sprintf("lost %d", ids[1]),
+		}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 
@@ -336,90 +348,6 @@ func TestManyJobsAreCompletedInATransaction(t *testing.T) {
 	})
 }
 
-// The slots bound a call, so a worker with few of them does not wait for jobs that cannot come.
-func TestManyJobsWithFewSlots(t *testing.T) {
-	for name, c := range map[string]struct {
-		config worker.Config
-		want   []string
-		warns  int
-	}{
-		"concurrency": {worker.Config{Concurrency: 2, StopWhenEmpty: true}, []string{"[1 2]", "[3 4]"}, 1},
-		"once":        {worker.Config{Once: true}, []string{"[1]"}, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, b *bench) {
-				var calls notes
-				worker.HandleMany(b.mux, 500, 30*time.Second, func(_ context.Context, jobs []*worker.Job[row]) []error {
-					calls.add("%v", numbers(jobs))
-					return nil
-				})
-				b.rows(1, 4)
-				began := time.Now()
-				if err := b.start(c.config).ended(); err != nil {
-					t.Fatal(err)
-				}
-				if took := time.Since(began); took > 10*time.Second {
-					t.Errorf("it took %v", took)
-				}
-				calls.want(t, c.want...)
-				b.logged("handler of many jobs gets fewer than it takes: each holds a place, so set Concurrency to as many", c.warns)
-			})
-		})
-	}
-}
-
-// An operator may take slots away while jobs gather.
-func TestManyJobsWhenSlotsBecomeFewer(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		var calls notes
-		worker.HandleMany(b.mux, 10, 20*time.Second, func(_ context.Context, jobs []*worker.Job[row]) []error {
-			calls.add("%v", numbers(jobs))
-			return nil
-		})
-		b.rows(1, 3)
-		r := b.start(worker.Config{Concurrency: 10})
-		within(t, time.Second, "reserved", func() bool { return b.reserved() == 3 })
-		workers, err := operator.New(b.q).Workers(t.Context())
-		if err != nil || len(workers) != 1 {
-			t.Fatal(workers, err)
-		}
-		if err := operator.New(b.q).SetConcurrency(t.Context(), workers[0].ID, 2); err != nil {
-			t.Fatal(err)
-		}
-		within(t, time.Minute, "done", func() bool { return b.count() == 0 })
-		b.rows(4, 7)
-		within(t, time.Minute, "done", func() bool { return b.count() == 0 })
-		r.stop()
-		calls.want(t, "[1 2 3]", "[4 5]", "[6 7]")
-	})
-}
-
-// Two workers of one mux gather each for themselves.
-func TestManyJobsOfTwoWorkers(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		var calls notes
-		worker.HandleMany(b.mux, 10, time.Second, func(_ context.Context, jobs []*worker.Job[row]) []error {
-			for _, job := range jobs {
-				if job.Queue != jobs[0].Queue {
-					t.Errorf("jobs of %s and %s are together", job.Queue, jobs[0].Queue)
-				}
-			}
-			calls.add("%v", numbers(jobs))
-			return nil
-		})
-		b.rows(1, 2, sqlqueue.OnQueue("a"))
-		b.rows(3, 4, sqlqueue.OnQueue("b"))
-		a := b.start(worker.Config{Concurrency: 10, Queues: []string{"a"}, Name: "a"})
-		other := b.start(worker.Config{Concurrency: 10, Queues: []string{"b"}, Name: "b"})
-		within(t, time.Minute, "done", func() bool { return b.count() == 0 })
-		a.stop()
-		other.stop()
-		if got := calls.all(); len(got) != 2 {
-			t.Errorf("the calls are %q", got)
-		}
-	})
-}
-
 // In sync mode, and for another process, a job is a call by itself, at once.
 func TestManyJobsWithoutAWorker(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
@@ -458,11 +386,18 @@ func TestManyIsRegisteredWrongly(t *testing.T) {
 		register func(mux *worker.Mux)
 		want     string
 	}{
-		"most":    {func(m *worker.Mux) { worker.HandleMany(m, 0, 0, handler) }, `the handler of "row": most is 0: it must be at least 1`},
-		"wait":    {func(m *worker.Mux) { worker.HandleMany(m, 1, -1, handler) }, `the handler of "row": wait is -1ns: it must be zero or more`},
-		"nil":     {func(m *worker.Mux) { worker.HandleMany[row](m, 1, 0, nil) }, `the handler of "row" is nil`},
-		"twice":   {func(m *worker.Mux) { worker.HandleMany(m, 1, 0, handler); worker.HandleMany(m, 1, 0, handler) }, `"row" has two handlers`},
-		"timeout": {func(m *worker.Mux) { worker.HandleMany(m, 1, time.Minute, handler) }, `the handler of "row": wait is 1m0s: it must be shorter than the timeout, 1m0s`},
+		"most": {func(m *worker.Mux) { worker.HandleMany(m, 0, 0, handler) }, `the handler of "row": most is 0: it must be at least 1`},
+		"wait": {
+			func(m *worker.Mux) { worker.HandleMany(m, 1, -1, handler) }, `the handler of "row": wait is -1ns: it must be zero or more`,
+		},
+		"nil": {func(m *worker.Mux) { worker.HandleMany[row](m, 1, 0, nil) }, `the handler of "row" is nil`},
+		"twice": {
+			func(m *worker.Mux) { worker.HandleMany(m, 1, 0, handler); worker.HandleMany(m, 1, 0, handler) }, `"row" has two handlers`,
+		},
+		"timeout": {
+			func(m *worker.Mux) { worker.HandleMany(m, 1, time.Minute, handler) },
+			`the handler of "row": wait is 1m0s: it must be shorter than the timeout, 1m0s`,
+		},
 		"settings": {
 			func(m *worker.Mux) {
 				worker.HandleMany(m, 1, time.Second, handler, worker.Settings{Timeout: time.Second})

@@ -17,7 +17,8 @@ type Meter struct {
 	Lost  func(job JobInfo) // the reservation was lost
 	Stuck func(job JobInfo) // the handler has not returned Config.StuckAfter after its timeout or after Lost
 
-	Slots     func(change int)                                             // of Concurrency; what there is at first, and at the end what there was
+	// of Concurrency; what there is at first, and at the end what there was
+	Slots     func(change int)
 	Exchanged func(took time.Duration, answer driver.Exchanged, err error) // an exchange with the database has ended
 }
 
@@ -35,10 +36,10 @@ func (m *Meter) returned(r *run) {
 	}
 }
 
-func (m *Meter) ended(r *run, result *Result) {
+func (m *Meter) ended(r *run, result Result) {
 	if m.Ended != nil {
 		defer ignorePanic()
-		m.Ended(r.info, *result)
+		m.Ended(r.info, result)
 	}
 }
 
@@ -75,7 +76,8 @@ func ignorePanic() { _ = recover() }
 // Outcome is how a run of a job ended.
 type Outcome string
 
-// The outcomes. Released is after an error, or by Release; Snoozed by Snooze or Throttle; NotStarted: the worker stopped before, or CannotStart said so.
+// The outcomes. Released is after an error, or by Release; Snoozed by Snooze or Throttle; NotStarted: the worker stopped before, or
+// CannotStart said so.
 const (
 	Done       Outcome = "done"
 	Discarded  Outcome = "discarded"

@@ -253,7 +253,7 @@ func decode[T any](job *Job[json.RawMessage]) (*Job[T], error) {
 	if sqlqueue.IsEncrypted(job.Data) {
 		return nil, fmt.Errorf("data of job %q: it is encrypted", job.Name)
 	}
-	if err := job.codec.Unmarshal(job.Data, &typed.Data); err != nil {
+	if err := job.with().codec.Unmarshal(job.Data, &typed.Data); err != nil {
 		return nil, fmt.Errorf("data of job %q: %w", job.Name, err)
 	}
 	return typed, nil

@@ -114,10 +114,12 @@ func TestA10_SyncModeRunsTheHandlerInline(t *testing.T) {
 		"fail":    {handler: answers(worker.Fail(errBroken)), want: "broken", is: errBroken},
 		"discard": {handler: answers(worker.Discard())},
 		"release": {
-			handler: answers(worker.Release(time.Minute)), want: `worker: job "job" was released for 1m0s: a job in sync mode cannot be put back`,
+			handler: answers(worker.Release(time.Minute)),
+			want:    `worker: job "job" was released for 1m0s: a job in sync mode cannot be put back`,
 		},
 		"snooze": {
-			handler: answers(worker.Snooze(time.Minute)), want: `worker: job "job" was snoozed for 1m0s: a job in sync mode cannot be put back`,
+			handler: answers(worker.Snooze(time.Minute)),
+			want:    `worker: job "job" was snoozed for 1m0s: a job in sync mode cannot be put back`,
 		},
 		"panic": {handler: panics, want: "panic: out of luck"},
 	} {
@@ -234,7 +236,9 @@ func TestWhatIsWrongIsToldByRun(t *testing.T) {
 		`the handler of "by_value": timeout is -1s`: func(m *worker.Mux, _ *worker.Config) {
 			worker.Handle(m, func(context.Context, *worker.Job[byValue]) error { return nil }, worker.Settings{Timeout: -time.Second})
 		},
-		"the handler for all names: tries is -3": func(m *worker.Mux, _ *worker.Config) { m.HandleAll(answers(nil), worker.Settings{Tries: -3}) },
+		"the handler for all names: tries is -3": func(m *worker.Mux, _ *worker.Config) {
+			m.HandleAll(answers(nil), worker.Settings{Tries: -3})
+		},
 		"there are two handlers for all names": func(m *worker.Mux, _ *worker.Config) {
 			m.HandleAll(answers(nil))
 			m.HandleAll(answers(nil))
@@ -258,7 +262,8 @@ func TestWhatIsWrongIsToldByRun(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
 				var config worker.Config
 				set(b.mux, &config)
-				if err := b.start(config).ended(); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "worker: ") {
+				if err := b.start(config).ended(); err == nil || !strings.Contains(err.Error(), want) ||
+					!strings.HasPrefix(err.Error(), "worker: ") {
 					t.Fatalf("Run: %v, want %q", err, want)
 				}
 			})
@@ -323,7 +328,8 @@ func TestC4_C5_SettingsOfAHandler(t *testing.T) {
 		"the handler's":       {settings: own, payload: `{"job":"%s"}`, timeout: 5 * time.Second, wait: 7 * time.Second, tries: 2},
 		"the handler's: none": {settings: []worker.Settings{{Tries: -1, Timeout: -1}}, payload: `{"job":"%s"}`, wait: time.Second},
 		"the job's": {
-			settings: own, payload: `{"job":"%s","tries":4,"timeout":6,"backoff":[9]}`, timeout: 6 * time.Second, wait: 9 * time.Second, tries: 4,
+			settings: own, payload: `{"job":"%s","tries":4,"timeout":6,"backoff":[9]}`,
+			timeout: 6 * time.Second, wait: 9 * time.Second, tries: 4,
 		},
 		"the job's: none": {settings: own, payload: `{"job":"%s","tries":0,"timeout":0,"backoff":0}`},
 	} {

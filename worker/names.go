@@ -8,8 +8,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// names are how jobs of each name have ended, as far as that is not written yet. A beat writes them (presence.go), together with the counts.
-// A worker counts the first driver.NamesMost pairs of queue and name that it sees, and all others together.
+// names are how jobs of each name have ended, as far as that is not written yet. A beat writes them (presence.go), together with the
+// counts. A worker counts the first driver.NamesMost pairs of queue and name that it sees, and all others together.
 //
 // It is used only by the goroutine of Run.
 type names struct {

@@ -116,7 +116,8 @@ func TestUpkeep(t *testing.T) {
 		first, second := b.start(worker.Config{}), b.start(worker.Config{})
 		pass(10*time.Minute + time.Second)
 		var rows int
-		if err := b.db.QueryRowContext(t.Context(), "SELECT count(*) FROM job_sizes WHERE queue = 'other' AND ready = 1").Scan(&rows); err != nil {
+		if err := b.db.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM job_sizes WHERE queue = 'other' AND ready = 1").Scan(&rows); err != nil {
 			t.Fatal(err)
 		}
 		if rows < 9 || rows > 11 {

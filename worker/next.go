@@ -2,36 +2,25 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
-// result is what a handler has given to SetResult, as the Codec has written it.
-type result = atomic.Pointer[json.RawMessage]
-
 // SetResult gives a value to the jobs that are pushed when this one is done (sqlqueue.Then): they read it with ParentResult. If the job is
-// kept, it is kept with it, for Queue.Wait and operators. The last value counts. It may have 64 KiB as the Queue's Codec writes it; more is an
-// error, and so is a value that the Codec does not take.
+// kept, it is kept with it, for Queue.Wait and operators. The last value counts. It may have 64 KiB as the Queue's Codec writes it; more is
+// an error, and so is a value that the Codec does not take.
 func (j JobInfo) SetResult(v any) error {
-	codec := j.codec
-	if codec == nil {
-		codec = sqlqueue.JSON
-	}
-	text, err := codec.Marshal(v)
+	text, err := j.with().codec.Marshal(v)
 	if err == nil {
 		err = sqlqueue.CheckResult(text)
 	}
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	if j.result != nil {
-		j.result.Store(&text)
-	}
+	j.with().result.Store(&text)
 	return nil
 }
 
@@ -59,11 +48,7 @@ func (j JobInfo) ParentResult(v any) error {
 	if parent == nil || parent.Result == nil {
 		return errors.New("worker: the job has no result of a job before it")
 	}
-	codec := j.codec
-	if codec == nil {
-		codec = sqlqueue.JSON
-	}
-	if err := codec.Unmarshal(parent.Result, v); err != nil {
+	if err := j.with().codec.Unmarshal(parent.Result, v); err != nil {
 		return fmt.Errorf("worker: the result of job %d: %w", parent.ID, err)
 	}
 	return nil
@@ -81,8 +66,8 @@ func (j JobInfo) NextJobs() ([]driver.NewJob, error) {
 // asParent is what the jobs after this one are told of it. Failure is why it failed, or empty.
 func (j JobInfo) asParent(failure string) sqlqueue.Parent {
 	parent := sqlqueue.Parent{ID: j.ID, Error: failure}
-	if failure == "" && j.result != nil {
-		if text := j.result.Load(); text != nil {
+	if failure == "" {
+		if text := j.with().result.Load(); text != nil {
 			parent.Result = *text
 		}
 	}

@@ -42,15 +42,19 @@ func TestChain(t *testing.T) {
 		job  sqlqueue.Pushable
 		want []string
 	}{
-		"then":          {job("a", sqlqueue.Then(job("b"), job("c"))), []string{"a", `b("a")`, `c("a")`}},
-		"a chain":       {sqlqueue.Chain(job("a"), job("b"), job("c"), job("d")), []string{"a", `b("a")`, `c("b")`, `d("c")`}},
-		"a tree":        {sqlqueue.Chain(job("a"), job("b", sqlqueue.Then(job("x"))), job("c")), []string{"a", `b("a")`, `x("b")`, `c("b")`}},
+		"then":    {job("a", sqlqueue.Then(job("b"), job("c"))), []string{"a", `b("a")`, `c("a")`}},
+		"a chain": {sqlqueue.Chain(job("a"), job("b"), job("c"), job("d")), []string{"a", `b("a")`, `c("b")`, `d("c")`}},
+		"a tree": {
+			sqlqueue.Chain(job("a"), job("b", sqlqueue.Then(job("x"))), job("c")), []string{"a", `b("a")`, `x("b")`, `c("b")`},
+		},
 		"a chain alone": {sqlqueue.Chain(job("a")), []string{"a"}},
 		"fails": {
 			sqlqueue.Chain(job("a"), job("bad", sqlqueue.Catch(job("sorry")), sqlqueue.Then(job("never"))), job("c")),
 			[]string{"a", `bad("a")`, "sorry(no luck)"},
 		},
-		"delayed": {job("a", sqlqueue.Then(job("late", sqlqueue.Delay(time.Minute)), job("soon"))), []string{"a", `soon("a")`, `late("a")`}},
+		"delayed": {
+			job("a", sqlqueue.Then(job("late", sqlqueue.Delay(time.Minute)), job("soon"))), []string{"a", `soon("a")`, `late("a")`},
+		},
 		"in order of priority": {
 			job("a", sqlqueue.Then(job("second"), job("first", sqlqueue.Priority(-1)))), []string{"a", `first("a")`, `second("a")`},
 		},
@@ -157,7 +161,8 @@ func TestChainOfAnotherProgram(t *testing.T) {
 		`{"job":"a","then":[[]]}`:                                                       "list of steps is empty",
 		`{"job":"a","then":[[[{"job":"b"}]]]}`:                                          "has a list in it",
 		`{"job":"a","then":[{"job":"b","job":"c"}]}`:                                    `two members "job"`,
-		`{"job":"a","then":` + strings.Repeat(`[{"job":"b","then":`, 11) + `[]` + strings.Repeat(`}]`, 11) + `}`:      "more than 10 levels",
+		`{"job":"a","then":` + strings.Repeat(`[{"job":"b","then":`, 11) + `[]` + strings.Repeat(`}]`, 11) + `}`: "more than " +
+			"10 levels",
 		`{"job":"a","then":` + strings.Repeat(`[{"then":`, 400) + `[]` + strings.Repeat(`}]`, 400) + `,"then2":null}`: "levels of JSON",
 	} {
 		t.Run("wrong: "+want, func(t *testing.T) {
@@ -211,7 +216,8 @@ func TestChainInSyncMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := q.Push(t.Context(), sqlqueue.Chain(sqlqueue.Named("a", nil), sqlqueue.Named("b", nil), sqlqueue.Named("c", nil))); err != nil {
+		if _, err := q.Push(t.Context(),
+			sqlqueue.Chain(sqlqueue.Named("a", nil), sqlqueue.Named("b", nil), sqlqueue.Named("c", nil))); err != nil {
 			t.Fatal(err)
 		}
 		if want := []string{"a", "b", "c"}; !slices.Equal(ran, want) {

@@ -65,7 +65,7 @@ func (o *outcome) valid() bool {
 }
 
 // kind is how a run of a job ended. Its zero value is no end at all.
-type kind int
+type kind int8
 
 const (
 	processed kind = iota + 1 // the handler has returned nil
@@ -101,8 +101,8 @@ func Release(delay time.Duration) error { return &outcome{kind: released, delay:
 func Snooze(delay time.Duration) error { return &outcome{kind: snoozed, delay: delay} }
 
 // Throttle is Snooze, and the job's queue rests for as long: no worker reserves a job from it before. It is for a handler that is told to
-// come later, as by HTTP status 429. Jobs of the queue that run go on. A delay of zero or less is Snooze: the queue does not rest. The rest is a pause, which
-// an operator can end; one that an operator has set for longer stays as it is.
+// come later, as by HTTP status 429. Jobs of the queue that run go on. A delay of zero or less is Snooze: the queue does not rest. The rest
+// is a pause, which an operator can end; one that an operator has set for longer stays as it is.
 func Throttle(delay time.Duration) error { return &outcome{kind: throttled, delay: delay} }
 
 // CannotStart says that the work could not be begun for a reason that is the machine's and not the job's: no memory, no

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -123,269 +121,6 @@ func TestC3_ReleaseIsInPlace(t *testing.T) {
 	})
 }
 
-func TestC4_TheHandlerRunsAtMostTriesTimes(t *testing.T) {
-	for name, c := range map[string]struct {
-		worker int
-		own    []sqlqueue.PushOption
-		runs   int
-		fails  bool
-	}{
-		"the worker's":               {worker: 3, runs: 3, fails: true},
-		"default":                    {runs: 25, fails: true},
-		"the job's beats the worker": {worker: 3, own: []sqlqueue.PushOption{sqlqueue.Tries(5)}, runs: 5, fails: true},
-		"no limit":                   {worker: -1, runs: 40},
-		"the job has no limit":       {worker: 3, own: []sqlqueue.PushOption{sqlqueue.Tries(0)}, runs: 40},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, b *bench) {
-				runs := 0
-				b.handle(func(_ context.Context, job *raw) error {
-					if runs++; runs == 40 {
-						return nil
-					}
-					return fmt.Errorf("error %d", job.Attempts)
-				})
-				id := b.push(c.own...)
-				b.drain(worker.Config{Tries: c.worker, Backoff: worker.FixedBackoff(0)})
-				if runs != c.runs {
-					t.Fatalf("ran %d times, want %d", runs, c.runs)
-				}
-				if !c.fails {
-					b.gone(id)
-					return
-				}
-				b.wantFailed(id, fmt.Sprintf("error %d", c.runs))
-				if f := b.failed(id); f.Attempts != c.runs {
-					t.Fatalf("failed with %d attempts, want %d", f.Attempts, c.runs)
-				}
-			})
-		})
-	}
-}
-
-func TestC4_AJobWhoseWorkerDiedOnTheLastTryFailsWithoutRunning(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
-		id := b.push(sqlqueue.Tries(1))
-		b.begin(b.reserve("dead-1", time.Second), time.Second) // and says no more
-		pass(2 * time.Second)
-		b.drain(worker.Config{})
-		if f := b.failed(id); !strings.Contains(f.Error, "no try is left") || f.Attempts != 2 {
-			t.Fatalf("failed with %q after %d attempts", f.Error, f.Attempts)
-		}
-	})
-}
-
-// Between the death and the end comes a worker that stops when it has just reserved the job.
-func TestC4_AGiveBackDoesNotBringTheLastTryBack(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		b.handle(func(context.Context, *raw) error { t.Error("runs"); return nil })
-		id := b.push(sqlqueue.Tries(1))
-		b.begin(b.reserve("dead-1", time.Second), time.Second) // and says no more
-		pass(2 * time.Second)
-		b.requeue()
-		r := b.startAndStopAtTheFirstJob()
-		if err := r.ended(); err != nil {
-			t.Fatal(err)
-		}
-		if job := b.job(id); job.Reserved || !job.Started || job.Attempts != 1 {
-			t.Fatalf("given back as %+v", job)
-		}
-		b.store.intercept(nil, nil)
-		b.store.check = nil
-		b.drain(worker.Config{})
-		if f := b.failed(id); !strings.Contains(f.Error, "no try is left") {
-			t.Fatalf("failed with %q after %d attempts", f.Error, f.Attempts)
-		}
-	})
-}
-
-// A worker tells of a last try before the handler begins: who died before that has not used it up.
-func TestC4_AJobThatWasNeverStartedKeepsItsLastTry(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		var seen notes
-		b.handle(func(_ context.Context, job *raw) error {
-			seen.add("attempt %d, started %v", job.Attempts, b.job(job.ID).Started) //nolint:contextcheck // the test's
-			return errBroken
-		})
-		id := b.push(sqlqueue.Tries(2))
-		for n := range 5 {
-			b.reserve(fmt.Sprintf("dead-%d", n), time.Second)
-			pass(2 * time.Second)
-			b.requeue()
-		}
-		b.drain(worker.Config{})
-		seen.want(t, "attempt 6, started true")
-		b.wantFailed(id, "broken")
-	})
-}
-
-// Only what begins at once is told: whatever waits for a slot must not pay for the death of its worker.
-func TestC4_WhatWaitsForASlotIsNotTold(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		var running, ran atomic.Int32
-		b.handle(func(context.Context, *raw) error {
-			running.Add(1)
-			pass(time.Millisecond)
-			running.Add(-1)
-			ran.Add(1)
-			return nil
-		})
-		for range 300 {
-			b.push(sqlqueue.Tries(1))
-		}
-		b.store.intercept(nil, func(x driver.Exchange, _ *driver.Exchanged) error {
-			told := 0
-			for _, touch := range x.Touch {
-				told += b2i(touch.Start)
-			}
-			if told += int(running.Load()); told > 2 {
-				t.Errorf("%d are told of or run, with two slots", told)
-			}
-			return nil
-		})
-		b.drain(worker.Config{Concurrency: 2})
-		if n := ran.Load(); n != 300 {
-			t.Errorf("%d ran", n)
-		}
-	})
-}
-
-func TestC4_AStartThatCannotBeToldWaits(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		var seen notes
-		b.handle(func(context.Context, *raw) error { seen.add("ran"); return nil })
-		var locked atomic.Bool
-		locked.Store(true)
-		b.store.intercept(nil, func(x driver.Exchange, answer *driver.Exchanged) error {
-			for _, touch := range x.Touch {
-				if locked.Load() {
-					answer.Locked = append(answer.Locked, touch.Reservation)
-				}
-			}
-			return nil
-		})
-		first := b.push(sqlqueue.Tries(1))
-		r := b.start(worker.Config{})
-		pass(900 * time.Millisecond)
-		seen.want(t)
-		locked.Store(false)
-		within(t, 5*time.Second, "done", func() bool { return b.job(first) == nil })
-		r.stop()
-		seen.want(t, "ran")
-	})
-}
-
-// begin tells of the start of a job's last try as its worker.
-func (b *bench) begin(job sqlqueue.Job, expire time.Duration) {
-	b.t.Helper()
-	x := driver.Exchange{Touch: []driver.Touch{{Reservation: job.Reservation(), Expire: expire, Start: true}}}
-	if answer, err := b.q.Exchange(b.t.Context(), x); err != nil || len(answer.Lost) > 0 {
-		b.t.Fatalf("%+v, %v", answer, err)
-	}
-}
-
-func (b *bench) requeue() {
-	b.t.Helper()
-	if answer, err := b.q.Exchange(b.t.Context(), driver.Exchange{Requeue: 100}); err != nil || answer.Requeued == 0 {
-		b.t.Fatalf("requeued %d, %v", answer.Requeued, err)
-	}
-}
-
-// reserve reserves one job as another worker.
-func (b *bench) reserve(number string, expire time.Duration) sqlqueue.Job {
-	b.t.Helper()
-	answer, err := b.q.Exchange(b.t.Context(), driver.Exchange{
-		Number: number, Limit: 1, Reserve: []driver.Reserve{{Queue: "default", Expire: expire}},
-	})
-	if err != nil || len(answer.Reserved) != 1 {
-		b.t.Fatalf("reserved %d jobs: %v", len(answer.Reserved), err)
-	}
-	return answer.Reserved[0]
-}
-
-func TestC4_ReleaseOnTheLastTryFails(t *testing.T) {
-	bubble(t, func(_ *testing.T, b *bench) {
-		b.handle(answers(worker.Release(time.Minute)))
-		id := b.push(sqlqueue.Tries(1))
-		b.drain(worker.Config{})
-		b.wantFailed(id, "released for 1m0s on its last try, 1 of 1")
-	})
-}
-
-func TestC5_Backoff(t *testing.T) {
-	second := func(n ...int) []time.Duration {
-		var ds []time.Duration
-		for _, n := range n {
-			ds = append(ds, time.Duration(n)*time.Second)
-		}
-		return ds
-	}
-	for name, c := range map[string]struct {
-		worker worker.Backoff
-		own    []sqlqueue.PushOption
-		waits  []time.Duration
-		by     float64 // how far from them by chance
-	}{
-		"fixed":       {worker: worker.FixedBackoff(3 * time.Second), waits: second(3, 3, 3)},
-		"list":        {worker: worker.ListBackoff(second(1, 5, 10)...), waits: second(1, 5, 10, 10)},
-		"exponential": {worker: worker.ExponentialBackoff(2*time.Second, 10*time.Second), waits: second(2, 4, 8, 10, 10), by: 0.25},
-		"default":     {waits: second(1, 2, 4, 8, 16, 32, 64, 128), by: 0.25},
-		"the job's own": {
-			worker: worker.FixedBackoff(time.Hour), own: []sqlqueue.PushOption{sqlqueue.BackoffList(second(2, 0)...)}, waits: second(2, 0, 0),
-		},
-		"negative": {worker: worker.FixedBackoff(-time.Hour), waits: second(0)},
-		"panics":   {worker: func(int) time.Duration { panic("no") }, waits: second(1), by: 0.25},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, b *bench) {
-				var ended time.Time
-				var waits []time.Duration
-				b.handle(func(_ context.Context, job *raw) error {
-					if job.Attempts > 1 {
-						waits = append(waits, time.Since(ended))
-					}
-					ended = time.Now()
-					if job.Attempts > len(c.waits) {
-						return nil
-					}
-					return errBroken
-				})
-				id := b.push(c.own...)
-				r := b.start(worker.Config{Backoff: c.worker})
-				within(t, 24*time.Hour, "done", func() bool { return b.job(id) == nil })
-				r.stop()
-				for i, want := range c.waits {
-					least, most := float64(want)*(1-c.by), float64(want)*(1+c.by)
-					if got := float64(waits[i]); got < least || got > most+float64(time.Millisecond) {
-						t.Fatalf("wait %d is %v, want %v", i+1, waits[i], want)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestC5_ExponentialBackoffAtItsEnds(t *testing.T) {
-	const century = 100 * 365 * 24 * time.Hour
-	for _, c := range []struct {
-		first, most time.Duration
-		attempt     int
-		want        time.Duration
-	}{
-		{time.Second, math.MaxInt64, 1000, century},
-		{math.MaxInt64, math.MaxInt64, 1, century},
-		{time.Hour, time.Minute, 1, time.Minute},
-		{0, time.Hour, 5, 0},
-		{-time.Hour, time.Hour, 5, 0},
-		{time.Second, time.Hour, 0, time.Second},
-	} {
-		if got := worker.ExponentialBackoff(c.first, c.most)(c.attempt); got < c.want-c.want/4 || got > c.want+c.want/4 {
-			t.Errorf("from %v to %v, after attempt %d: %v", c.first, c.most, c.attempt, got)
-		}
-	}
-}
-
 func TestC6_PanicAndGoexitAreErrorsWithTheirStack(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler worker.Handler
@@ -495,99 +230,6 @@ func TestC7_ALongStackIsCut(t *testing.T) {
 	})
 }
 
-// withFailed is a job whose data has a method Failed.
-type withFailed struct {
-	Answer string `json:"answer"`
-}
-
-func (withFailed) JobName() string { return "with_failed" }
-
-func (w *withFailed) Failed(ctx context.Context, err error) error {
-	info, ok := worker.InfoFrom(ctx)
-	if !ok || info.Name != "with_failed" || info.Queue != "default" || info.Attempts != 1 || !errors.Is(err, errBroken) {
-		return fmt.Errorf("told of %+v, %w", info, err)
-	}
-	switch w.Answer {
-	case "discard":
-		return worker.Discard()
-	case "keep":
-		return worker.Keep()
-	case "panic":
-		panic("no")
-	case "goexit":
-		runtime.Goexit()
-	case "error":
-		return errors.New("callback broken")
-	}
-	return nil
-}
-
-func TestC8_FailureCallbacksDecide(t *testing.T) {
-	bury := func(b *bench, id int64) { b.wantFailed(id, "broken") }
-	gone := func(b *bench, id int64) { b.gone(id) }
-	kept := func(b *bench, id int64) {
-		if job := b.job(id); job == nil || !job.Reserved {
-			b.t.Fatalf("kept as %+v", job)
-		}
-	}
-	for name, c := range map[string]struct {
-		own    string // what the data's own method answers
-		global error  // what the hook answers
-		check  func(b *bench, id int64)
-		broken int // callbacks that went wrong
-	}{
-		"bury":                       {"", nil, bury, 0},
-		"own discards":               {"discard", nil, gone, 0},
-		"own keeps":                  {"keep", nil, kept, 0},
-		"own panics":                 {"panic", nil, bury, 1},
-		"own ends the goroutine":     {"goexit", nil, bury, 1},
-		"own errs":                   {"error", nil, bury, 1},
-		"hook discards":              {"", worker.Discard(), gone, 0},
-		"hook keeps":                 {"", worker.Keep(), kept, 0},
-		"hook errs":                  {"", errors.New("hook broken"), bury, 1},
-		"own is broken, hook is not": {"panic", worker.Discard(), gone, 1},
-		"the first one decides":      {"discard", worker.Keep(), gone, 0},
-		"others' outcomes are none":  {"", worker.Release(0), bury, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, b *bench) {
-				worker.Handle(b.mux, func(context.Context, *worker.Job[withFailed]) error { return worker.Fail(errBroken) })
-				id, err := b.q.Push(t.Context(), withFailed{c.own})
-				if err != nil {
-					t.Fatal(err)
-				}
-				b.drain(worker.Config{OnFailed: func(_ context.Context, job *raw, err error) error {
-					if job.ID != id || string(job.Data) == "" || !errors.Is(err, errBroken) {
-						t.Errorf("told of %+v, %v", job, err)
-					}
-					return c.global
-				}})
-				c.check(b, id)
-				b.logged("failed", 1)
-				b.logged("callback of a failed job went wrong", c.broken)
-			})
-		})
-	}
-}
-
-func TestC8_CallbacksAreToldOfJobsThatNeverRan(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		b.handle(answers(nil))
-		b.raw(`{"data": 1}`)
-		told := 0
-		b.drain(worker.Config{OnFailed: func(_ context.Context, _ *raw, err error) error {
-			told++
-			if !strings.Contains(err.Error(), `no "job"`) {
-				t.Errorf("told %v", err)
-			}
-			return nil
-		}})
-		if told != 1 {
-			t.Fatalf("told %d times", told)
-		}
-	})
-}
-
 func TestC9_AnUnknownNameIsPutBackWithoutSpendingTheAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		var released int
@@ -661,8 +303,12 @@ func TestC10_MaxExceptions(t *testing.T) {
 		runs    int
 		reason  string
 	}{
-		"errors count":                      {answers: []error{errBroken, errBroken, nil}, runs: 2, reason: "broken (error 2 of at most 2)"},
-		"releases and snoozes do not count": {answers: []error{worker.Release(0), errBroken, worker.Snooze(0), worker.Release(0), nil}, runs: 5},
+		"errors count": {
+			answers: []error{errBroken, errBroken, nil}, runs: 2, reason: "broken (error 2 of at most 2)",
+		},
+		"releases and snoozes do not count": {
+			answers: []error{worker.Release(0), errBroken, worker.Snooze(0), worker.Release(0), nil}, runs: 5,
+		},
 		"the last may be late": {
 			answers: []error{errBroken, worker.Release(0), worker.Release(0), errBroken}, runs: 4, reason: "broken (error 2 of at most 2)",
 		},
@@ -731,16 +377,5 @@ func TestC10_NoRunStartsAfterRetryUntil(t *testing.T) {
 				t.Fatalf("failed after %d attempts with %q", f.Attempts, f.Error)
 			}
 		})
-	})
-}
-
-func TestC4_OnceRunsALastTry(t *testing.T) {
-	bubble(t, func(_ *testing.T, b *bench) {
-		b.handle(answers(nil))
-		id := b.push(sqlqueue.Tries(1))
-		if err := b.start(worker.Config{Once: true}).ended(); err != nil {
-			b.t.Fatal(err)
-		}
-		b.gone(id)
 	})
 }

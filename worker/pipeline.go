@@ -77,7 +77,7 @@ func (t *talk) sendSecond(ctx context.Context, first driver.Exchange, w pipeline
 	x := w.ask(time.Now(), first.Limit)
 	x.Settle = settlements(ended)
 	t.second = t.send(ctx, x, slices.Clone(ended))
-	t.unsettled = t.unsettled[:t.settling.sending]
+	t.unsettled = slices.Delete(t.unsettled, t.settling.sending, len(t.unsettled))
 }
 
 // finishSecond waits for the answer of the second exchange and returns it; nil: there is none under way, or it has failed, with

@@ -20,7 +20,9 @@ func TestRate(t *testing.T) {
 			burst   = 10
 			seconds = 10
 		)
-		if err := operator.New(b.q).SetLimit(t.Context(), operator.Limit{Queue: "default", Rate: rate, Per: time.Second, Burst: burst}); err != nil {
+		if err := operator.New(b.q).SetLimit(t.Context(), operator.Limit{
+			Queue: "default", Rate: rate, Per: time.Second, Burst: burst,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex

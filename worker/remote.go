@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
@@ -52,7 +51,8 @@ func (m *Mux) Remote(call RemoteCall) *Mux {
 }
 
 func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], failure *packedError) error {
-	request := packedJob{JobInfo: job.JobInfo, Payload: job.Payload, By: job.by, Keep: job.keep, Failure: failure}
+	with := job.with()
+	request := packedJob{JobInfo: job.JobInfo, Payload: job.Payload, By: with.by, Keep: with.keep, Failure: failure}
 	request.JobInfo.Payload = nil // once is enough
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Deadline = &deadline
@@ -71,8 +71,8 @@ func askRemote(ctx context.Context, call RemoteCall, job *Job[json.RawMessage], 
 	if answer.Completed {
 		job.Completed()
 	}
-	if answer.Result != nil && job.result != nil {
-		job.result.Store(&answer.Result)
+	if answer.Result != nil {
+		with.result.Store(&answer.Result)
 	}
 	return answer.Error.unpack()
 }
@@ -85,7 +85,7 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 	if codec == nil {
 		codec = sqlqueue.JSON
 	}
-	completed, given := new(atomic.Bool), new(result)
+	with := &shared{origin: &origin{codec: codec}}
 	err := apart(func() error {
 		var p packedJob
 		if err := json.Unmarshal(request, &p); err != nil {
@@ -99,8 +99,8 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 			return Fail(err)
 		}
 		job := &Job[json.RawMessage]{Data: payload.Data, JobInfo: p.JobInfo}
-		job.Payload, job.by, job.codec, job.completed = p.Payload, p.By, codec, completed
-		job.result, job.keep = given, p.Keep
+		job.Payload, job.shared = p.Payload, with
+		with.by, with.keep = p.By, p.Keep
 		ctx, end := p.context(ctx)
 		defer end()
 
@@ -117,8 +117,8 @@ func (m *Mux) RunPacked(ctx context.Context, request []byte, codec sqlqueue.Code
 	if broken := apart(func() error { packed = packError(err); return nil }); broken != nil { // by a method of the handler's error
 		packed = packError(broken)
 	}
-	answer := packedAnswer{Error: packed, Completed: completed.Load()}
-	if text := given.Load(); text != nil && json.Valid(*text) {
+	answer := packedAnswer{Error: packed, Completed: with.completed.Load()}
+	if text := with.result.Load(); text != nil && json.Valid(*text) {
 		answer.Result = *text
 	}
 	packedAnswer, _ := json.Marshal(answer) // texts, numbers and JSON: it cannot fail

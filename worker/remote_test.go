@@ -238,7 +238,9 @@ func TestC8_RemoteCallbacks(t *testing.T) {
 					t.Fatal(err)
 				}
 				b.drain(worker.Config{})
-				want := []string{fmt.Sprintf("Failed 1: %s panic: the handler true", says), "OnFailed 1: told panic: the handler"}[:len(c.calls)]
+				want := []string{
+					fmt.Sprintf("Failed 1: %s panic: the handler true", says), "OnFailed 1: told panic: the handler",
+				}[:len(c.calls)]
 				heard.want(t, want...)
 				b.logged("callback of a failed job went wrong", c.wrong)
 				if n := len(b.failures()); n != c.fail {

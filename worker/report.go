@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// reporter tells how runs of jobs ended: in the log, in the counts, among the failures and to the event functions. A run is reported when its end
-// is written to the database, and not before.
+// reporter tells how runs of jobs ended: in the log, in the counts, among the failures and to the event functions. A run is reported when
+// its end is written to the database, and not before.
 //
 // It is used only by the goroutine of Run.
 type reporter struct {
@@ -38,7 +38,7 @@ func (p *reporter) ended(r *run, now time.Time) {
 	if r.timedOut {
 		p.emitter.job("TimedOut", on.TimedOut, r)
 	}
-	result := &Result{
+	result := Result{
 		Outcome: v.kind.outcome(), TimedOut: r.timedOut, Waited: waited, Took: r.took, Delay: v.delay, Err: v.err,
 	}
 	p.meter.ended(r, result)
@@ -59,7 +59,7 @@ func (p *reporter) waited(r *run) time.Duration {
 	if !r.starts || started.IsZero() || r.info.AvailableAt.IsZero() {
 		return 0
 	}
-	return max(started.Add(r.ahead).Sub(r.info.AvailableAt), 0)
+	return max(started.Add(r.shared.ahead).Sub(r.info.AvailableAt), 0)
 }
 
 // completed reports a job that its handler has deleted in a transaction of its own.

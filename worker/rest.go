@@ -9,8 +9,8 @@ import (
 )
 
 // controlEvery is the longest rest, except of one of many idle workers (share.go): so often a worker looks for expired jobs and at what
-// operators say, however long its Config.Sleep is. It is less than a second, because pgxpool pings a connection that it has not used for a second, which would double an
-// idle worker's statements.
+// operators say, however long its Config.Sleep is. It is less than a second, because pgxpool pings a connection that it has not used for a
+// second, which would double an idle worker's statements.
 const controlEvery = 990 * time.Millisecond
 
 // early is how much too early an idle worker may do something, so that it does not wake up twice.

@@ -15,8 +15,9 @@ const (
 	schedulesSpread = 50 * time.Millisecond // within what time workers look for the same schedule, so that they do not all come at once
 )
 
-// schedules pushes the jobs of the schedules that are due. Exchanges tell when the next one comes (driver.Chores), so there is no look before
-// that. A look goes beside the exchanges, and only one at a time. All workers look: for each time of a schedule, the first one pushes.
+// schedules pushes the jobs of the schedules that are due. Exchanges tell when the next one comes (driver.Chores), so there is no look
+// before that. A look goes beside the exchanges, and only one at a time. All workers look: for each time of a schedule, the first one
+// pushes.
 //
 // It is used only by the goroutine of Run.
 type schedules struct {
@@ -114,7 +115,8 @@ func (s *schedules) await() (pushed bool) {
 	return found.pushed > 0
 }
 
-// last pushes the jobs of the schedules that are due, before the worker ends because it has found no job. It reports whether there were any.
+// last pushes the jobs of the schedules that are due, before the worker ends because it has found no job. It reports whether there were
+// any.
 func (s *schedules) last(ctx context.Context, now time.Time) bool {
 	if pushed := s.await(); pushed || s.none || now.Add(schedulesSpread).Before(s.dueAt) {
 		return pushed

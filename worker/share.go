@@ -16,8 +16,8 @@ const (
 	shareMost = 5 * time.Second
 )
 
-// share has many idle workers of the same queues look less often, so that together they look as often as shareFrom would. A worker that hears
-// of nothing still finds a job as soon, since each look is some worker's.
+// share has many idle workers of the same queues look less often, so that together they look as often as shareFrom would. A worker that
+// hears of nothing still finds a job as soon, since each look is some worker's.
 //
 // It is used only by the goroutine of Run.
 type share struct {
@@ -27,7 +27,8 @@ type share struct {
 
 // ask has the idle workers counted, if it is time for that.
 func (s *share) ask(x *driver.Exchange, now time.Time) {
-	if x.IdleWorkers = x.Chores && now.Sub(s.askedAt) >= beatEvery-early; x.IdleWorkers { // with the chores: so that there are few statements
+	// with the chores: so that there are few statements
+	if x.IdleWorkers = x.Chores && now.Sub(s.askedAt) >= beatEvery-early; x.IdleWorkers {
 		s.askedAt = now
 	}
 }

@@ -192,7 +192,7 @@ func (s *slots) take() (ended, late []*run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ended, late = s.ended, s.late
-	s.ended, s.late = nil, nil
+	s.ended, s.late = make([]*run, 0, len(ended)), nil // as many may end until the next time
 	return ended, late
 }
 

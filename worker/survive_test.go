@@ -173,7 +173,8 @@ func TestD11_MiddlewareThatCannotBeMadeIsToldByRun(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
 				b.mux.Use(around)
 				b.handle(answers(nil))
-				if err := b.start(worker.Config{}).ended(); err == nil || !strings.Contains(err.Error(), `the handler of "job": middleware`) {
+				if err := b.start(worker.Config{}).ended(); err == nil ||
+					!strings.Contains(err.Error(), `the handler of "job": middleware`) {
 					t.Errorf("Run: %v", err)
 				}
 			})

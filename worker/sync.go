@@ -26,8 +26,8 @@ func (m *Mux) RunJob(ctx context.Context, q *sqlqueue.Queue, job sqlqueue.Job) e
 	if handle == nil {
 		return fmt.Errorf("worker: job %q: %w", payload.Job, ErrNoHandler)
 	}
-	info := infoOf(job, q.Config().Codec)
-	info.Name, info.Trace, info.result = payload.Job, payload.Trace, new(result)
+	info := infoOf(&job, &shared{origin: &origin{by: job.ReservedBy, codec: q.Config().Codec}})
+	info.Name, info.Trace = payload.Job, payload.Trace
 	err = protect(func() error { return handle(ctx, &Job[json.RawMessage]{Data: payload.Data, JobInfo: info}) })
 
 	if err == nil {

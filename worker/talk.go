@@ -172,9 +172,9 @@ func (t *talk) succeeded(x driver.Exchange, answer driver.Exchanged, sentAt time
 	if x.Requeue > 0 && answer.Requeued < x.Requeue { // otherwise there may be more
 		t.requeuedAt = sentAt
 	}
-	sent, rest := t.unsettled[:t.settling.sending], t.unsettled[t.settling.sending:]
+	sent := t.unsettled[:t.settling.sending]
 	still := t.settled(sent, answer)
-	t.unsettled, t.locked = append(slices.Clone(rest), still...), len(still)
+	t.unsettled, t.locked = append(slices.Delete(t.unsettled, 0, len(sent)), still...), len(still)
 	if refused := t.settling.succeeded(); refused != nil {
 		t.refuse(refused)
 	}
@@ -183,15 +183,15 @@ func (t *talk) succeeded(x driver.Exchange, answer driver.Exchanged, sentAt time
 
 // settled reports what became of jobs that were settled, and returns those that are still to be.
 func (t *talk) settled(runs []*run, answer driver.Exchanged) (still []*run) {
-	lost, locked := setOf(answer.Lost), setOf(answer.Locked)
+	lost, locked, now := setOf(answer.Lost), setOf(answer.Locked), t.serverTime()
 	for _, r := range runs {
 		switch of := r.info.Reservation(); {
 		case locked[of]:
 			still = append(still, r)
 		case !lost[of]:
-			t.reports.ended(r, t.serverTime())
-		case r.completed.Load():
-			t.reports.completed(r, t.serverTime())
+			t.reports.ended(r, now)
+		case r.shared.completed.Load():
+			t.reports.completed(r, now)
 		case r.uncertain:
 			t.log.uncertain(r)
 		default:

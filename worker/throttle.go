@@ -39,8 +39,8 @@ func (t *throttles) note(queue string, d time.Duration, now time.Time) (anew boo
 	return of == nil
 }
 
-// write writes the rests that are still to be, and reports whether a queue has opened again. One that cannot be written is tried again before
-// each exchange.
+// write writes the rests that are still to be, and reports whether a queue has opened again. One that cannot be written is tried again
+// before each exchange.
 func (t *throttles) write(ctx context.Context) (opened bool) {
 	for queue, of := range t.rests {
 		now := time.Now()

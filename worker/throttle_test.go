@@ -75,7 +75,8 @@ func TestThrottleIsNotWritten(t *testing.T) {
 		})
 		b.push()
 		b.push()
-		if _, err := b.db.ExecContext(t.Context(), "CREATE TRIGGER broken BEFORE INSERT ON job_queues BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
+		if _, err := b.db.ExecContext(t.Context(),
+			"CREATE TRIGGER broken BEFORE INSERT ON job_queues BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
 			t.Fatal(err)
 		}
 		w := b.start(worker.Config{Concurrency: 1})

@@ -44,11 +44,11 @@ func rulesOf(p sqlqueue.Payload, s Settings, c *Config) rules {
 // verdict is what becomes of a job after a run.
 type verdict struct {
 	kind        kind
+	instead     kind // of a failed job: discarded or kept, when a callback said so; otherwise 0
+	exception   bool // of a released job: it is because of an error
 	delay       time.Duration
 	err         error
 	text, stack string // of err, fit to be stored
-	instead     kind   // of a failed job: discarded or kept, when a callback said so; otherwise 0
-	exception   bool   // of a released job: it is because of an error
 }
 
 // maxDelay keeps the time when a job is available again within what every database can hold.
@@ -106,7 +106,7 @@ func (r rules) over(t time.Time) bool { return !r.until.IsZero() && t.After(r.un
 
 // refuse says why a job that was reserved must not run at all. One that has more attempts than tries has its last try yet to come if
 // nobody told of its start: its workers died before.
-func (r rules) refuse(job sqlqueue.Job, now time.Time) error {
+func (r rules) refuse(job *sqlqueue.Job, now time.Time) error {
 	switch {
 	case r.tries > 0 && job.Attempts > r.tries && job.Started:
 		return Fail(fmt.Errorf("no try is left: the worker of the last one (%d of %d) died before it could tell how it went",

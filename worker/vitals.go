@@ -53,7 +53,7 @@ func (k *keeper) oldest() (oldest []driver.Running) {
 	size := len("[]")
 	for _, r := range runs[:min(len(runs), driver.RunningMost)] {
 		one := driver.Running{ID: r.info.ID, Name: start(clean(r.info.Name, maxError), driver.NameMost), Queue: r.info.Queue}
-		one.Since = running[r].Add(r.ahead).UTC().Round(0).Truncate(time.Microsecond)
+		one.Since = running[r].Add(r.shared.ahead).UTC().Round(0).Truncate(time.Microsecond)
 		encoded, err := json.Marshal(one)
 		if size += len(encoded) + len(","); err != nil || size > driver.RunningBytes {
 			break

@@ -120,8 +120,8 @@ func (w *wake) shared(d time.Duration, now time.Time) time.Duration {
 	return w.share.of(d, now.Sub(w.lastActive))
 }
 
-// sharedRest is how long a worker rests that has nothing to do but to look; 0: not longer than if it were alone. The poll that is due by time
-// alone goes with the nearest look.
+// sharedRest is how long a worker rests that has nothing to do but to look; 0: not longer than if it were alone. The poll that is due by
+// time alone goes with the nearest look.
 func (w *wake) sharedRest(now time.Time) time.Duration {
 	rest := min(w.shared(controlEvery, now), w.shared(w.config.Sleep, now))
 	if rest <= controlEvery {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -11,17 +12,24 @@ const later = {
 /**
  * Pushes a job in the connection's transaction, which stays open: the job is there when you commit. The connection is a client of pg, a
  * connection of mysql2, or a database of better-sqlite3 or node:sqlite. The delay is in seconds; a smaller priority runs first. The
- * other options are the payload's settings: tries, timeout, backoff, max_exceptions, retry_until, then, catch.
+ * prefix and, on PostgreSQL, the schema are those of the tables. The other options are the payload's settings: tries, timeout, backoff,
+ * max_exceptions, keep, retry_until, then, catch.
  *
  * The answer is the job's id, or null if the queue has a job with the unique key already: on SQLite itself, as its drivers answer, on the
  * others a promise of it.
  */
 export function push(connection, name, data = null, options = {}) {
-  const { queue = "default", priority = 0, delay = 0, unique = null, prefix = "", ...settings } = options;
+  const { queue = "default", priority = 0, delay = 0, unique = null, prefix = "", schema = "", ...settings } = options;
   if (!/^[A-Za-z0-9_]*$/.test(prefix)) {
     throw new RangeError(`a table prefix has letters, digits and underscores: ${prefix}`);
   }
   const family = familyOf(connection);
+  if (schema !== "" && family !== "postgres") {
+    throw new RangeError("only PostgreSQL has schemas");
+  }
+  if (!/^[A-Za-z0-9_]{0,63}$/.test(schema)) {
+    throw new RangeError(`a schema has at most 63 letters, digits and underscores: ${schema}`);
+  }
   const place = (n) => (family === "postgres" ? `$${n}` : "?");
   const columns = ["queue", "priority", "payload", "unique_key"];
   const places = columns.map((_, i) => place(i + 1));
@@ -31,12 +39,19 @@ export function push(connection, name, data = null, options = {}) {
     places.push(later[family](place(5)));
     values.push(Math.round(delay * 1e6));
   }
-  let sql = `INSERT INTO ${prefix}jobs (${columns.join(", ")}) VALUES (${places.join(", ")})`;
+  const table = (schema === "" ? "" : `"${schema}".`) + prefix + "jobs";
+  let sql = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${places.join(", ")})`;
   if (unique !== null) {
     // With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where a driver sets FOUND_ROWS, as mysql2 does.
     sql += family === "mysql" ? " ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)" : " ON CONFLICT DO NOTHING";
   }
-  return insert[family](connection, sql, values, prefix);
+  return insert[family](connection, sql, values, channelOf(schema, prefix));
+}
+
+function channelOf(schema, prefix) {
+  const channel = (schema === "" ? "" : schema + ".") + prefix + "sqlqueue";
+  const longest = 63; // of PostgreSQL
+  return channel.length <= longest ? channel : "sqlqueue." + createHash("sha256").update(channel).digest("hex").slice(0, 32);
 }
 
 function familyOf(connection) {
@@ -51,9 +66,9 @@ const insert = {
     const { changes, lastInsertRowid } = connection.prepare(sql).run(...values);
     return changes === 1 ? Number(lastInsertRowid) : null;
   },
-  async postgres(connection, sql, values, prefix) {
+  async postgres(connection, sql, values, channel) {
     const { rows } = await connection.query(sql + " RETURNING id", values);
-    await connection.query("SELECT pg_notify($1, $2)", [prefix + "sqlqueue", values[0]]); // wakes the workers at the commit
+    await connection.query("SELECT pg_notify($1, $2)", [channel, values[0]]); // wakes the workers at the commit
     return rows.length === 1 ? Number(rows[0].id) : null;
   },
   async mysql(connection, sql, values) {

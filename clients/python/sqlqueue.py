@@ -1,5 +1,6 @@
 """Push jobs to sqlqueue in your own transaction, and run them in a process that serves many."""
 
+import hashlib
 import json
 import os
 import re
@@ -37,12 +38,14 @@ def push(
     delay: float = 0,
     unique: Optional[str] = None,
     prefix: str = "",
+    schema: str = "",
     **settings: Any,
 ) -> Optional[int]:
     """Push a job in the connection's transaction, which stays open: the job is there when you commit.
 
     The connection is of sqlite3, psycopg, psycopg2, mysqlclient, PyMySQL or mysql-connector. The delay is in seconds. A smaller
-    priority runs first. Settings are the payload's: tries, timeout, backoff, max_exceptions, keep, retry_until, then, catch.
+    priority runs first. The prefix and, on PostgreSQL, the schema are those of the tables. Settings are the payload's: tries, timeout,
+    backoff, max_exceptions, keep, retry_until, then, catch.
 
     Returns the job's id, or None if the queue has a job with the unique key already.
     """
@@ -51,6 +54,10 @@ def push(
         raise TypeError(f"sqlqueue does not know connections of {type(connection).__module__}")
     if not re.fullmatch(r"[A-Za-z0-9_]*", prefix):
         raise ValueError(f"a table prefix has letters, digits and underscores: {prefix!r}")
+    if schema and family != "postgres":
+        raise ValueError("only PostgreSQL has schemas")
+    if not re.fullmatch(r"[A-Za-z0-9_]{0,63}", schema):
+        raise ValueError(f"a schema has at most 63 letters, digits and underscores: {schema!r}")
     place = "?" if family == "sqlite" else "%s"
     columns = {
         "queue": queue,
@@ -64,7 +71,8 @@ def push(
         names.append("available_at")
         places.append(_LATER[family].format(place))
         values.append(int(delay * 1_000_000))
-    statement = f"INSERT INTO {prefix}jobs ({', '.join(names)}) VALUES ({', '.join(places)})"
+    table = f'"{schema}".{prefix}jobs' if schema else f"{prefix}jobs"
+    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(places)})"
     if unique is not None:
         # With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where a connection sets FOUND_ROWS, as Django does.
         statement += " ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)" if family == "mysql" else " ON CONFLICT DO NOTHING"
@@ -75,10 +83,17 @@ def push(
             return cursor.lastrowid or None if family == "mysql" or cursor.rowcount == 1 else None
         cursor.execute(statement + " RETURNING id", values)
         row = cursor.fetchone()
-        cursor.execute("SELECT pg_notify(%s, %s)", (prefix + "sqlqueue", queue))  # wakes the workers at the commit
+        cursor.execute("SELECT pg_notify(%s, %s)", (_channel(schema, prefix), queue))  # wakes the workers at the commit
         return None if row is None else row[0]
     finally:
         cursor.close()
+
+
+def _channel(schema: str, prefix: str) -> str:
+    channel = f"{schema}.{prefix}sqlqueue" if schema else f"{prefix}sqlqueue"
+    if len(channel) > 63:  # which is PostgreSQL's limit
+        channel = "sqlqueue." + hashlib.sha256(channel.encode()).hexdigest()[:32]
+    return channel
 
 
 @dataclass(frozen=True)

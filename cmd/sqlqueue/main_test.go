@@ -58,7 +58,9 @@ func TestDemo(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
-	for _, line := range []string{fmt.Sprintf("Migrations: %d steps applied", driver.SchemaVersion), "kill -9 ", "has run again", "Pushed ", "Checked: every job ran"} {
+	for _, line := range []string{
+		fmt.Sprintf("Migrations: %d steps applied", driver.SchemaVersion), "kill -9 ", "has run again", "Pushed ", "Checked: every job ran",
+	} {
 		if !strings.Contains(stdout, line) {
 			t.Errorf("it does not say %q:\n%s", line, stdout)
 		}

@@ -64,7 +64,6 @@ func TestDebounce(t *testing.T) {
 
 	_, err := q.Push(ctx, sqlqueue.Named("save", "draft 2"), sqlqueue.Unique("document-7"),
 		sqlqueue.Debounce(5*time.Second, time.Minute)) // after 5 quiet seconds, or a minute at the latest
-
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if _, err := migrator.Up(ctx); err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, item TEXT NOT NULL, invoiced INTEGER NOT NULL DEFAULT 0)")
+	_, err = db.ExecContext(ctx,
+		"CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, item TEXT NOT NULL, invoiced INTEGER NOT NULL DEFAULT 0)")
 	return err
 }
 
@@ -174,7 +175,8 @@ func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	var id int64
 	var item string
 	var invoiced bool
-	err := s.db.QueryRowContext(r.Context(), "SELECT id, item, invoiced FROM orders WHERE id = ?", r.PathValue("id")).Scan(&id, &item, &invoiced)
+	err := s.db.QueryRowContext(r.Context(), "SELECT id, item, invoiced FROM orders WHERE id = ?", r.PathValue("id")).
+		Scan(&id, &item, &invoiced)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		http.NotFound(w, r)

@@ -63,7 +63,8 @@ func start(t *testing.T, arguments ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.command = exec.CommandContext(t.Context(), executable, append([]string{"-address", "127.0.0.1:0", "-database", p.database}, arguments...)...)
+	p.command = exec.CommandContext(t.Context(), executable,
+		append([]string{"-address", "127.0.0.1:0", "-database", p.database}, arguments...)...)
 	p.command.Env = append(os.Environ(), "HTTPSERVER_TEST=program")
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
@@ -208,7 +209,8 @@ func (p *program) counts() (invoiced, jobs int) {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	err = db.QueryRowContext(p.t.Context(), "SELECT (SELECT count(*) FROM orders WHERE invoiced), (SELECT count(*) FROM jobs)").Scan(&invoiced, &jobs)
+	err = db.QueryRowContext(p.t.Context(), "SELECT (SELECT count(*) FROM orders WHERE invoiced), (SELECT count(*) FROM jobs)").
+		Scan(&invoiced, &jobs)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -242,7 +244,8 @@ func TestTermFinishesRequestsAndJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = half.Close() }()
-	if _, err := io.WriteString(half, "POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(half,
+		"POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	answers := bufio.NewReader(half)

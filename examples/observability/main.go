@@ -164,7 +164,8 @@ func (t *tracker) middleware(next worker.Handler) worker.Handler {
 		}()
 		err := next(ctx, job)
 		returned = true
-		if outcome := worker.OutcomeOf(err); err != nil && (outcome == worker.Failed || outcome == worker.Released) && !worker.IsRelease(err) {
+		if outcome := worker.OutcomeOf(err); err != nil && (outcome == worker.Failed || outcome == worker.Released) &&
+			!worker.IsRelease(err) {
 			t.capture(err, job.JobInfo, "warning")
 		}
 		return err
@@ -178,7 +179,8 @@ func (t *tracker) failed(_ context.Context, job *worker.Job[json.RawMessage], er
 }
 
 func (t *tracker) capture(err error, job worker.JobInfo, level string) {
-	t.logger.Info("captured", "level", level, "error", err, "job", job.Name, "id", job.ID, "attempt", job.Attempts, "trace", string(job.Trace))
+	t.logger.Info("captured", "level", level, "error", err, "job", job.Name, "id", job.ID, "attempt", job.Attempts,
+		"trace", string(job.Trace))
 }
 
 // logSpans stands for an exporter.
@@ -186,8 +188,8 @@ type logSpans struct{ logger *slog.Logger }
 
 func (l logSpans) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for _, span := range spans {
-		l.logger.Info("span", "name", span.Name(), "trace_id", span.SpanContext().TraceID().String(), "took", span.EndTime().Sub(span.StartTime()),
-			"links", len(span.Links()))
+		l.logger.Info("span", "name", span.Name(), "trace_id", span.SpanContext().TraceID().String(),
+			"took", span.EndTime().Sub(span.StartTime()), "links", len(span.Links()))
 	}
 	return nil
 }

@@ -120,8 +120,8 @@ func (s shards) close() {
 	}
 }
 
-// of returns the shard of a key: the one whose name and the key have the highest hash together. With a shard more, only the keys move that are the new
-// one's, a part of each other's. Jobs that wait stay where they are and run there, as all shards are worked on.
+// of returns the shard of a key: the one whose name and the key have the highest hash together. With a shard more, only the keys move that
+// are the new one's, a part of each other's. Jobs that wait stay where they are and run there, as all shards are worked on.
 func (s shards) of(key string) shard {
 	var chosen shard
 	var highest uint64

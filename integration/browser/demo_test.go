@@ -66,7 +66,8 @@ func TestDemo(t *testing.T) {
 		if len(picture) > most {
 			t.Errorf("the picture in %s has %d bytes", theme, len(picture))
 		}
-		if err := os.WriteFile(filepath.Join(*images, "dashboard-"+theme+".png"), picture, 0o644); err != nil { //nolint:gosec // for everyone
+		name := filepath.Join(*images, "dashboard-"+theme+".png")
+		if err := os.WriteFile(name, picture, 0o644); err != nil { //nolint:gosec // for everyone
 			t.Fatal(err)
 		}
 	}

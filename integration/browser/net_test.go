@@ -47,7 +47,9 @@ func TestMounted(t *testing.T) {
 		proxy.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		proxy.StartTLS()
 		t.Cleanup(proxy.Close)
-		for _, root := range []string{serve(t, stripped) + "admin/queue/", serve(t, whole) + "admin/queue/", proxy.URL + "/ops/admin/queue/"} {
+		for _, root := range []string{
+			serve(t, stripped) + "admin/queue/", serve(t, whole) + "admin/queue/", proxy.URL + "/ops/admin/queue/",
+		} {
 			b := newTab(t)
 			b.open(root)
 			for _, place := range []string{"jobs", "failed", "workers", "push"} {

@@ -41,7 +41,9 @@ func (s *site) finish() (id int64, undo string) {
 	s.push("reports", "report", `{"month": "2026-09"}`, sqlqueue.Keep(24*time.Hour))
 	mux := worker.NewMux()
 	mux.HandleFunc("report", func(_ context.Context, job *worker.Job[json.RawMessage]) error {
-		return job.SetResult(map[string]any{"link": "https://files.example/reports/2026-10-with-a-long-name.pdf", "pages": 12, "token": "x"})
+		return job.SetResult(map[string]any{
+			"link": "https://files.example/reports/2026-10-with-a-long-name.pdf", "pages": 12, "token": "x",
+		})
 	})
 	config := worker.Config{Queues: []string{"reports"}, StopWhenEmpty: true, Logger: slog.New(slog.DiscardHandler)}
 	if err := worker.New(s.q, mux, config).Run(ctx); err != nil {
@@ -60,8 +62,8 @@ func (s *site) finish() (id int64, undo string) {
 func TestEveryPage(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		empty := []string{
-			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity", "names",
-			"subscriptions", "done",
+			"", "jobs", "failed", "workers", "push", "queue?name=nothing", "schedules", "schedules/new", "batches", "errors", "activity",
+			"names", "subscriptions", "done",
 		}
 		b := newTab(t)
 		for _, path := range empty {
@@ -71,7 +73,8 @@ func TestEveryPage(t *testing.T) {
 		}
 		s.fill()
 		id := s.push("mail", "send_invoice", `{"order_id": 1, "lines": [{"sku": "a", "n": 1}]}`,
-			sqlqueue.Then(sqlqueue.Chain(sqlqueue.Named("pack", 1), sqlqueue.Named("ship", 2))), sqlqueue.Catch(sqlqueue.Named("apologize", 3)))
+			sqlqueue.Then(sqlqueue.Chain(sqlqueue.Named("pack", 1), sqlqueue.Named("ship", 2))),
+			sqlqueue.Catch(sqlqueue.Named("apologize", 3)))
 		finished, undo := s.finish()
 		for _, path := range []string{
 			"done", "done?queue=reports", fmt.Sprintf("jobs/%d", finished), undo,

@@ -73,7 +73,8 @@ func newSite(t *testing.T, dsn string, dialect migrations.Dialect) *site {
 	migrate(t, db.DB, dialect)
 	s := &site{t: t, q: db.Queue, db: db.DB, o: operator.New(db.Queue), server: dialect != migrations.SQLite}
 	s.url = serve(t, s.handler(dashboard.Config{Name: "shop", Colour: "purple", Views: []dashboard.View{
-		{Name: "Mail to come", Page: "jobs", Query: "queue:mail state:delayed"}, {Name: "Exports", Page: "jobs", Query: "queue:exports"},
+		{Name: "Mail to come", Page: "jobs", Query: "queue:mail state:delayed"},
+		{Name: "Exports", Page: "jobs", Query: "queue:exports"},
 		{Name: "Newsletters that workers run", Page: "jobs", Query: "name:send_newsletter state:reserved"},
 		{Name: "No space", Page: "failed", Query: `error:"disk full"`},
 	}}))
@@ -183,7 +184,8 @@ func (s *site) beat(id, name string, queues ...string) {
 	}
 	w := driver.Worker{ID: id, Name: name, Host: "app-1", PID: 42, Queues: queues, Concurrency: 10}
 	run := driver.RunError{
-		JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 1, Outcome: "released", Error: "421 too many", Stack: "main.go:7", At: minute,
+		JobID: 7, Queue: queues[0], Name: "send_invoice", Attempt: 1,
+		Outcome: "released", Error: "421 too many", Stack: "main.go:7", At: minute,
 	}
 	again := run
 	again.Attempt = 2
@@ -259,7 +261,8 @@ func (s *site) fill() {
 		s.push("images", "resize", fmt.Sprintf(`{"path": "/photos/%d.jpg", "sizes": [64, 640, 1920]}`, i))
 		s.push("exports", "export", `{"year": 2026}`)
 	}
-	s.fail("images", 3, "dial tcp 10.0.0.17:443: connect: connection refused", "main.resize\n\t/src/images.go:41\nmain.main\n\t/src/main.go:9")
+	s.fail("images", 3, "dial tcp 10.0.0.17:443: connect: connection refused",
+		"main.resize\n\t/src/images.go:41\nmain.main\n\t/src/main.go:9")
 	s.fail("exports", 2, "disk full", "")
 	s.push("exports", "export", `{"year": 2026}`)
 	s.reserve("exports", 1)
@@ -296,7 +299,9 @@ func (s *site) fill() {
 			s.t.Fatal(err)
 		}
 	}
-	if err := s.o.As("ann", "test").Control(s.t.Context(), "exports", operator.ControlChange{Pause: true, PauseFor: time.Hour}); err != nil {
+	if err := s.o.As("ann", "test").Control(s.t.Context(), "exports", operator.ControlChange{
+		Pause: true, PauseFor: time.Hour,
+	}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -25,7 +25,7 @@ const patience = 60 * time.Second
 // tab is a page in a window of its own.
 type tab struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // the browser's page
 
 	mu    sync.Mutex
 	lines []string // what the console said, refusals of the content policy too, and dialogs
@@ -99,6 +99,7 @@ func (b *tab) heard() []string {
 	return lines
 }
 
+//nolint:contextcheck // it has that of the tab
 func (b *tab) run(actions ...chromedp.Action) {
 	b.t.Helper()
 	ctx, stop := context.WithTimeout(b.ctx, patience)

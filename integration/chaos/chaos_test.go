@@ -20,8 +20,8 @@ var (
 	lasts = flag.Duration("chaos.for", 15*time.Second, "how long the faults in random order go on")
 )
 
-// TestFaults does each fault by itself to a workload, and checks the history. In its short form, faults that leave the server alone are done
-// at once, each to a workload of its own.
+// TestFaults does each fault by itself to a workload, and checks the history. In its short form, faults that leave the server alone are
+// done at once, each to a workload of its own.
 func TestFaults(t *testing.T) {
 	abreast(t)
 	binaries := buildWorkers(t)

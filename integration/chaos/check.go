@@ -176,7 +176,8 @@ func (c *checker) checkEnd(token string, j *job, ran bool) {
 			c.complain("%s ran %d times: it had %d tries", token, len(j.runs), DoomedTries)
 		}
 	case len(failed) > 0:
-		c.complain("%s (%s) has failed after %d attempts, and nothing was wrong with it: %s", token, j.kind, failed[0].Attempt, failed[0].Error)
+		c.complain("%s (%s) has failed after %d attempts, and nothing was wrong with it: %s",
+			token, j.kind, failed[0].Attempt, failed[0].Error)
 	}
 	if j.kind == Transfer && ran && effects != 1 {
 		c.complain("%s has %d effects", token, effects)

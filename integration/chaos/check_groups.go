@@ -22,17 +22,17 @@ const (
 )
 
 // follower splits the token of a job that the end of another pushes.
-func follower(token string) (of, how string, is bool) {
+func follower(token string) (of, how string) {
 	i := strings.LastIndexByte(token, '>')
 	if i < 0 {
-		return "", "", false
+		return "", ""
 	}
-	return token[:i], token[i+1:], true
+	return token[:i], token[i+1:]
 }
 
 // follows reports whether a job that the end of another pushes may be there, and whether it must.
 func (c *checker) follows(token string) (may, must bool) {
-	of, how, _ := follower(token)
+	of, how := follower(token)
 	before := c.of[of]
 	switch {
 	case before == nil:
@@ -58,7 +58,7 @@ func (c *checker) checkFollower(token string, ran, there bool) {
 	case !may && (ran || there):
 		c.complain("%s was pushed, and what it follows has not ended so", token)
 	}
-	of, how, _ := follower(token)
+	of, how := follower(token)
 	if !ran || c.of[of].kind != Batch || how == "failure" {
 		return
 	}
@@ -69,8 +69,8 @@ func (c *checker) checkFollower(token string, ran, there bool) {
 	}
 }
 
-// checkLimits checks runs whose ends were written: a run that ends with a lost reservation may overlap with others. So may a transfer, which
-// gives its place back when it commits, and returns when the answer has come.
+// checkLimits checks runs whose ends were written: a run that ends with a lost reservation may overlap with others. So may a transfer,
+// which gives its place back when it commits, and returns when the answer has come.
 func (c *checker) checkLimits(events []Event) {
 	type run struct {
 		token   string

@@ -37,27 +37,37 @@ func TestCheck(t *testing.T) {
 		"a transfer":                        {of(Transfer, pushed, begun, done), Tables{Effects: map[string]int{token: 1}}, ""},
 		"a doomed job":                      {of(Doomed, pushed, begun, event(Begun, 2), event(Failed, 2)), fails, ""},
 
-		"never ran":                     {of(Plain, pushed), Tables{}, "never ran"},
-		"still waits":                   {of(Plain, pushed, begun), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
-		"nobody pushed it":              {of(Plain, begun, done), Tables{}, "nobody pushed"},
-		"in the table from nowhere":     {nil, Tables{Jobs: map[string]int64{token: 7}}, "nobody pushed"},
-		"an effect from nowhere":        {nil, Tables{Effects: map[string]int{token: 1}}, "nobody pushed"},
-		"a rollback ran":                {of(Plain, event(RolledBack, 0), begun, done), Tables{}, "its push was rolled-back"},
-		"a refused push is there":       {of(Plain, event(Refused, 0)), Tables{Jobs: map[string]int64{token: 7}}, "its push was refused"},
-		"an attempt runs twice":         {of(Plain, pushed, begun, begun, done), Tables{}, "2 runs of job 7 are attempt 1"},
-		"a run after the end":           {of(Plain, pushed, begun, done, event(Begun, 2)), Tables{}, "began 1 ms after its end"},
-		"a late worker's end":           {of(Plain, pushed, begun, event(Begun, 2), event(Done, 2), event(Done, 1)), Tables{}, "ended twice"},
-		"one push, two jobs":            {of(Plain, pushed, begun, Event{What: Begun, Token: token, Job: 8, Attempt: 1}, done), Tables{}, "is 2 jobs"},
-		"no effect":                     {of(Transfer, pushed, begun, done), Tables{}, "has 0 effects"},
-		"two effects":                   {of(Transfer, pushed, begun, done), Tables{Effects: map[string]int{token: 2}}, "has 2 effects"},
-		"failed for nothing":            {of(Plain, pushed, begun, event(Failed, 1)), fails, "nothing was wrong"},
-		"failed and lost":               {of(Plain, pushed, begun, event(Failed, 1)), Tables{}, "which such jobs never do"},
-		"doomed and gone":               {of(Doomed, pushed, begun, done), Tables{}, "has failed 0 times"},
-		"doomed too early":              {of(Doomed, pushed, begun), Tables{Failed: map[string][]Left{token: {{7, 1, "no"}}}}, "failed after 1 attempts"},
-		"doomed too often":              {of(Doomed, pushed, begun, event(Begun, 2), event(Begun, 3)), fails, "ran 3 times"},
-		"reserved when nobody works":    {nil, Tables{Reserved: 1}, "no worker runs"},
-		"the job of an unknown waits":   {of(Plain, event(Unknown, 0)), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
-		"a doomed job that fails twice": {of(Doomed, pushed, begun, event(Begun, 2)), Tables{Failed: map[string][]Left{token: {{7, 2, "no"}, {7, 2, "no"}}}}, "failed 2 times"},
+		"never ran":                 {of(Plain, pushed), Tables{}, "never ran"},
+		"still waits":               {of(Plain, pushed, begun), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
+		"nobody pushed it":          {of(Plain, begun, done), Tables{}, "nobody pushed"},
+		"in the table from nowhere": {nil, Tables{Jobs: map[string]int64{token: 7}}, "nobody pushed"},
+		"an effect from nowhere":    {nil, Tables{Effects: map[string]int{token: 1}}, "nobody pushed"},
+		"a rollback ran":            {of(Plain, event(RolledBack, 0), begun, done), Tables{}, "its push was rolled-back"},
+		"a refused push is there":   {of(Plain, event(Refused, 0)), Tables{Jobs: map[string]int64{token: 7}}, "its push was refused"},
+		"an attempt runs twice":     {of(Plain, pushed, begun, begun, done), Tables{}, "2 runs of job 7 are attempt 1"},
+		"a run after the end":       {of(Plain, pushed, begun, done, event(Begun, 2)), Tables{}, "began 1 ms after its end"},
+		"a late worker's end": {
+			of(Plain, pushed, begun, event(Begun, 2), event(Done, 2), event(Done, 1)), Tables{}, "ended twice",
+		},
+		"one push, two jobs": {
+			of(Plain, pushed, begun, Event{What: Begun, Token: token, Job: 8, Attempt: 1}, done), Tables{}, "is 2 jobs",
+		},
+		"no effect":          {of(Transfer, pushed, begun, done), Tables{}, "has 0 effects"},
+		"two effects":        {of(Transfer, pushed, begun, done), Tables{Effects: map[string]int{token: 2}}, "has 2 effects"},
+		"failed for nothing": {of(Plain, pushed, begun, event(Failed, 1)), fails, "nothing was wrong"},
+		"failed and lost":    {of(Plain, pushed, begun, event(Failed, 1)), Tables{}, "which such jobs never do"},
+		"doomed and gone":    {of(Doomed, pushed, begun, done), Tables{}, "has failed 0 times"},
+		"doomed too early": {
+			of(Doomed, pushed, begun), Tables{Failed: map[string][]Left{token: {{7, 1, "no"}}}}, "failed after 1 attempts",
+		},
+		"doomed too often":            {of(Doomed, pushed, begun, event(Begun, 2), event(Begun, 3)), fails, "ran 3 times"},
+		"reserved when nobody works":  {nil, Tables{Reserved: 1}, "no worker runs"},
+		"the job of an unknown waits": {of(Plain, event(Unknown, 0)), Tables{Jobs: map[string]int64{token: 7}}, "still waits"},
+		"a doomed job that fails twice": {
+			of(Doomed, pushed, begun, event(Begun, 2)),
+			Tables{Failed: map[string][]Left{token: {{7, 2, "no"}, {7, 2, "no"}}}},
+			"failed 2 times",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := strings.Join(Check(c.events, c.tables), "\n")
@@ -96,7 +106,8 @@ func TestCheckGroups(t *testing.T) {
 	failed := Tables{Failed: map[string][]Left{"b.0": {{1, 2, "no"}}}}
 	member := []Event{
 		event(Follows, "b>finish"), event(Follows, "b>success"), event(Follows, "b>failure"),
-		{What: Committed, Kind: Doomed, Token: "b.0"}, {What: Begun, Kind: Doomed, Token: "b.0"},
+		{What: Committed, Kind: Doomed, Token: "b.0"},
+		{What: Begun, Kind: Doomed, Token: "b.0"},
 	}
 	well := []Event{
 		event(Follows, "b>finish"), event(Follows, "b>success"), event(Follows, "b>failure"), event(Committed, "b.0"), event(Begun, "b.0"),
@@ -124,15 +135,24 @@ func TestCheckGroups(t *testing.T) {
 		"no successor":              {history(then, catch, pushed, begun, done), Tables{}, "a>then was not pushed"},
 		"two successors":            {append(history(then, pushed, begun, event(Begun, "a>then")), again), Tables{}, "a>then is 2 jobs"},
 		"a successor of nothing":    {history(then, event(Refused, "a"), event(Begun, "a>then")), Tables{}, "a>then was pushed"},
-		"the wrong successor":       {history(then, catch, pushed, begun, event(Begun, "a>then"), event(Begun, "a>catch")), Tables{}, "a>catch was pushed"},
+		"the wrong successor": {
+			history(then, catch, pushed, begun, event(Begun, "a>then"), event(Begun, "a>catch")), Tables{}, "a>catch was pushed",
+		},
 
 		"a batch":                   {with(well, batch(Committed), event(Begun, "b>finish"), event(Begun, "b>success")), Tables{}, ""},
 		"a batch with a failed job": {with(member, batch(Committed), event(Begun, "b>failure"), event(Begun, "b>finish")), failed, ""},
 		"a batch without success":   {with(well, batch(Committed), event(Begun, "b>finish")), Tables{}, "b>success was not pushed"},
-		"a success with a failure":  {with(member, batch(Committed), event(Begun, "b>failure"), event(Begun, "b>finish"), event(Begun, "b>success")), failed, "b>success was pushed"},
+		"a success with a failure": {
+			with(member, batch(Committed), event(Begun, "b>failure"), event(Begun, "b>finish"), event(Begun, "b>success")), failed,
+			"b>success was pushed",
+		},
 		"a batch that is not known": {with(well, batch(Unknown), event(Begun, "b>finish")), Tables{}, ""},
 		"a batch that never was":    {with(well, batch(Refused), event(Begun, "b>finish")), Tables{}, "b>finish was pushed"},
-		"a batch that ends early":   {with(well[:4], batch(Committed), event(Begun, "b>finish"), event(Begun, "b>success"), event(Begun, "b.0")), Tables{}, "b>finish ran before b.0"},
+		"a batch that ends early": {
+			with(well[:4], batch(Committed), event(Begun, "b>finish"), event(Begun, "b>success"), event(Begun, "b.0")),
+			Tables{},
+			"b>finish ran before b.0",
+		},
 
 		"as many as the limit":     {overlap(LimitRunning, Done), Tables{}, ""},
 		"more than the limit":      {overlap(LimitRunning+1, Done), Tables{}, "3 jobs of lim0 ran at once"},

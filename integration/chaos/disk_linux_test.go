@@ -32,7 +32,9 @@ func TestDiskFull(t *testing.T) {
 		large := strings.Repeat("x", 100<<10)
 		refused := false
 		for i := range 30 {
-			what := w.push(q, some(10, func(n int) pushJob { return pushJob{kind: Plain, Token: fmt.Sprintf("large-%d-%d", i, n), Text: large} }))
+			what := w.push(q, some(10, func(n int) pushJob {
+				return pushJob{kind: Plain, Token: fmt.Sprintf("large-%d-%d", i, n), Text: large}
+			}))
 			refused = refused || what != Committed
 			w.pass(100 * time.Millisecond)
 		}
@@ -65,7 +67,7 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// fill takes all the room that there is, and what is freed, until the function is called.
+// fill takes all the room that there is, and from then on what is freed, until the function is called.
 func fill(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	name := filepath.Join(dir, "filler")
@@ -73,24 +75,30 @@ func fill(t *testing.T, dir string) (free func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	take := func(size int) (full bool) { // blocks of a size, until there is no room for one
+		block, err := make([]byte, size), error(nil)
+		for err == nil {
+			_, err = file.Write(block)
+		}
+		if full = errors.Is(err, syscall.ENOSPC); !full {
+			t.Error(err)
+		}
+		return full
+	}
+	if !take(1<<20) || !take(4096) {
+		t.FailNow()
+	}
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		block := make([]byte, 4096)
 		for {
-			_, err := file.Write(block)
-			if err != nil && !errors.Is(err, syscall.ENOSPC) {
-				t.Error(err)
-				return
-			}
-			wait := time.Duration(0)
-			if err != nil {
-				wait = time.Millisecond
-			}
 			select {
 			case <-over:
 				return
-			case <-time.After(wait):
+			case <-time.After(time.Millisecond):
+				if !take(4096) {
+					return
+				}
 			}
 		}
 	}()

@@ -176,7 +176,8 @@ func (w *world) killConnection() {
 		return
 	}
 	var id int64
-	err := w.admin.QueryRowContext(w.Context(), "SELECT id FROM information_schema.processlist WHERE user = ? AND db = ? ORDER BY RAND() LIMIT 1",
+	err := w.admin.QueryRowContext(w.Context(),
+		"SELECT id FROM information_schema.processlist WHERE user = ? AND db = ? ORDER BY RAND() LIMIT 1",
 		user, w.name).Scan(&id)
 	if err == nil {
 		_, _ = w.admin.ExecContext(w.Context(), fmt.Sprintf("KILL %d", id)) // it may have gone by itself

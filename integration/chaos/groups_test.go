@@ -25,24 +25,35 @@ func (w *world) limit() {
 
 // pushGroup pushes jobs as a chain, a batch, or to a queue with a limit, and writes what became of them.
 func (w *world) pushGroup(ctx context.Context, database *opened.Database, r *rand.Rand, jobs []pushJob) {
-	switch r.IntN(4) {
-	case 0:
+	switch kind := r.IntN(4); {
+	case kind == 0:
 		w.pushBatch(ctx, database.Queue, r, jobs)
-	case 1:
+	case kind == 1 && !crowded(ctx, database.Queue, Rated):
 		j := jobs[0]
 		j.Token = Rated + "-" + j.Token
 		_, err := database.Queue.Push(ctx, j, append(j.options(r), sqlqueue.OnQueue(Rated))...)
 		w.pushed(outcome(err), j.kind, j.Token, err)
-	case 2:
+	case kind == 2:
 		n := r.IntN(3)
+		queue := fmt.Sprintf("%s/%d", Limited, n)
+		if crowded(ctx, database.Queue, queue) {
+			break
+		}
 		for _, j := range jobs {
 			j.Token = fmt.Sprintf("%s%d-%s", Limited, n, j.Token)
-			_, err := database.Queue.Push(ctx, j, append(j.options(r), sqlqueue.OnQueue(fmt.Sprintf("%s/%d", Limited, n)))...)
+			_, err := database.Queue.Push(ctx, j, append(j.options(r), sqlqueue.OnQueue(queue))...)
 			w.pushed(outcome(err), j.kind, j.Token, err)
 		}
 	default:
 		w.pushChain(ctx, database.Queue, r, jobs[0])
 	}
+}
+
+// crowded reports whether a queue has as many jobs as its limit lets end within the time that settle gives.
+func crowded(ctx context.Context, q *sqlqueue.Queue, queue string) bool {
+	const most = 200
+	n, err := operator.New(q).CountJobs(ctx, operator.JobFilter{Queue: queue}, most)
+	return err == nil && n >= most
 }
 
 // pushChain pushes a job, two that follow it one after the other, and one that follows its failure.

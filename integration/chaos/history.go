@@ -51,7 +51,8 @@ type Journal struct {
 
 // Create makes a journal in a directory, with a name of its own.
 func Create(dir, who string) (*Journal, error) {
-	file, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%d.history", who, os.Getpid(), now())), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%d.history", who, os.Getpid(), now())),
+		os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
 	return &Journal{file: file}, err
 }
 

@@ -103,8 +103,8 @@ func (c *cluster) awaitFollower(name string) {
 
 // address is that of whichever node takes writes.
 func (c *cluster) address() string {
-	return fmt.Sprintf("postgres://postgres:secret@127.0.0.1:%s,127.0.0.1:%s/postgres?sslmode=disable&target_session_attrs=read-write&connect_timeout=2",
-		c.nodes["a"].sql, c.nodes["b"].sql)
+	return fmt.Sprintf("postgres://postgres:secret@127.0.0.1:%s,127.0.0.1:%s/postgres"+
+		"?sslmode=disable&target_session_attrs=read-write&connect_timeout=2", c.nodes["a"].sql, c.nodes["b"].sql)
 }
 
 // status returns the roles of the nodes that run.

@@ -27,10 +27,10 @@ func (j pushJob) JobName() string { return j.kind }
 // options of the push of a job.
 func (j pushJob) options(r *rand.Rand) []sqlqueue.PushOption {
 	options := []sqlqueue.PushOption{sqlqueue.BackoffList(100 * time.Millisecond)}
-	switch {
-	case j.kind == Doomed:
+	switch j.kind {
+	case Doomed:
 		options = append(options, sqlqueue.Tries(DoomedTries))
-	case j.kind == Transfer:
+	case Transfer:
 		options = append(options, sqlqueue.Tries(0)) // its handler fails as often as a fault lasts
 	}
 	if j.kind != Doomed && r.IntN(10) == 0 {
@@ -71,8 +71,8 @@ func (m mix) job(r *rand.Rand, token string) pushJob {
 	panic("a mix without kinds")
 }
 
-// produce starts producers that push until world.pushing is called: each by itself, in batches, in transactions that commit, and in ones that
-// roll back. About a hundred jobs a second come from each.
+// produce starts producers that push until world.pushing is called: each by itself, in batches, in transactions that commit, and in ones
+// that roll back. About a hundred jobs a second come from each.
 func (w *world) produce(producers int, m mix) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestTheServersClockIsSet: a clock that is set forward by an hour makes no live worker's job run twice, and none early. After one that is set
-// back by ten minutes, what is pushed from then on runs at once.
+// TestTheServersClockIsSet: a clock that is set forward by an hour makes no live worker's job run twice, and none early. After one that is
+// set back by ten minutes, what is pushed from then on runs at once.
 func TestTheServersClockIsSet(t *testing.T) {
 	abreast(t)
 	binaries := buildWorkers(t)

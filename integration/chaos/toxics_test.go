@@ -9,8 +9,8 @@ import (
 // cutAtCommit passes a COMMIT on to the server, and closes the connection before the answer can come.
 const cutAtCommit = "cut_at_commit"
 
-// hangAtRollback swallows a ROLLBACK and all that follows it, and keeps the connection open until the toxic is removed: a driver may wait for
-// the answer without a time limit.
+// hangAtRollback swallows a ROLLBACK and all that follows it, and keeps the connection open until the toxic is removed: a driver may wait
+// for the answer without a time limit.
 const hangAtRollback = "hang_at_rollback"
 
 func init() {

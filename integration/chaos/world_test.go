@@ -133,7 +133,8 @@ func (w *world) useServer(server *servers.Server) {
 	w.must(err)
 	w.name = strings.TrimPrefix(address.Path, "/")
 	if w.engine == "postgres" {
-		w.exec("DO $$ BEGIN CREATE ROLE " + user + " LOGIN PASSWORD 'secret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$")
+		w.exec("DO $$ BEGIN CREATE ROLE " + user +
+			" LOGIN PASSWORD 'secret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$")
 		w.exec("GRANT ALL ON SCHEMA public TO " + user)
 	} else {
 		w.exec("CREATE USER IF NOT EXISTS " + user + "@'%' IDENTIFIED BY 'secret'")

@@ -1,5 +1,5 @@
-// The engines command runs the conformance suite, and a test that kills nodes, on engines that go beyond one server. It is what make engines
-// runs, in the directory of the integration module:
+// The engines command runs the conformance suite, and a test that kills nodes, on engines that go beyond one server. It is what make
+// engines runs, in the directory of the integration module:
 //
 //	engines [-list] [-kills] [-turn N] [NAME…]
 //

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Clock starts the server again with a clock that the function sets, at once for all of its processes: so long before (negative) or after the
-// machine's. It needs libfaketime. Where that is neither installed nor can be, the test is skipped, with the reason.
+// Clock starts the server again with a clock that the function sets, at once for all of its processes: so long before (negative) or after
+// the machine's. It needs libfaketime. Where that is neither installed nor can be, the test is skipped, with the reason.
 func (o *OwnServer) Clock(t *testing.T) (set func(off time.Duration)) {
 	t.Helper()
 	library, err := fakeTime()

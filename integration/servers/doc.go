@@ -24,8 +24,8 @@
 //  2. containers: a container engine answers. The images are postgres:17, mariadb:11.8 and mysql:9.7; SQLQUEUE_TEST_IMAGES
 //     names others, also several of one engine ("postgres:14,postgres:18,mysql:8.0").
 //  3. local: servers installed on the machine, started privately in a temporary directory on a free port of the loopback
-//     interface, with the settings that the servers have by default, but more connections, since tests run at once. On Debian as root, or with a sudo that asks for no
-//     password, PostgreSQL and MariaDB are installed first.
+//     interface, with the settings that the servers have by default, but more connections, since tests run at once. On Debian as
+//     root, or with a sudo that asks for no password, PostgreSQL and MariaDB are installed first.
 //
 // SQLQUEUE_TEST_WAY (environment, containers or local; default auto) allows one way only. Images that were asked for by name
 // are not replaced by whatever is installed: without them the engine fails.

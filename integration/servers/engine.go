@@ -38,7 +38,8 @@ type local struct {
 
 // address is the address of a server that was started here.
 func (e engine) address(host, password string) *url.URL {
-	u := &url.URL{Scheme: e.scheme, User: url.UserPassword(e.user, password), Host: host, Path: "/" + e.scheme} // both have a database of that name
+	// both have a database of that name
+	u := &url.URL{Scheme: e.scheme, User: url.UserPassword(e.user, password), Host: host, Path: "/" + e.scheme}
 	if e.scheme == "postgres" {
 		u.RawQuery = "sslmode=disable" // lib/pq insists on TLS otherwise
 	}
@@ -65,8 +66,9 @@ var engines = []engine{
 			prepare: `printf %s "$PASSWORD" >"$DIR/password" &&
 				initdb --pgdata="$DIR/data" --username=postgres --pwfile="$DIR/password" --auth=scram-sha-256 \
 					--encoding=UTF8 --no-locale --no-sync`,
-			serve: `postgres -D "$DIR/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories= -c max_connections=400`,
-			stop:  "QUIT",
+			serve: `postgres -D "$DIR/data" -c listen_addresses=127.0.0.1 -c port="$PORT" -c unix_socket_directories= ` +
+				`-c max_connections=400`,
+			stop: "QUIT",
 		},
 	},
 	{

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// cleanEnvironment forgets what the user's environment says to sqlqueue, to the databases' programs and libraries, and of a terminal, so that
-// neither a test nor what it starts goes by it. What package servers reads stays.
+// cleanEnvironment forgets what the user's environment says to sqlqueue, to the databases' programs and libraries, and of a terminal, so
+// that neither a test nor what it starts goes by it. What package servers reads stays.
 func cleanEnvironment() error {
 	var failed []error
 	for _, variable := range os.Environ() {

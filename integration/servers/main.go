@@ -74,8 +74,8 @@ func All(tb testing.TB) []*Server {
 	return servers
 }
 
-// Each runs test on each server, as a subtest named after engine and version, on all servers at once. An engine that is not run is a skipped subtest
-// with the reason; one that could not be had fails t.
+// Each runs test on each server, as a subtest named after engine and version, on all servers at once. An engine that is not run is a
+// skipped subtest with the reason; one that could not be had fails t.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
 	for _, o := range outcomes(t) {

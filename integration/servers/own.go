@@ -75,7 +75,8 @@ func OwnIn(t *testing.T, name, parent string) *OwnServer {
 	return o
 }
 
-// OwnLike starts a server of the test's own like s: of the same engine and version. It returns nil if what is installed here is another one.
+// OwnLike starts a server of the test's own like s: of the same engine and version. It returns nil if what is installed here is another
+// one.
 func OwnLike(t *testing.T, s *Server) *OwnServer {
 	t.Helper()
 	if _, err := engineOf(s.Engine).installed(t.Context()); isNotHere(err) {

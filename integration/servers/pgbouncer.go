@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// NewPgbouncer starts a pgbouncer in transaction mode before the PostgreSQL that an address leads to, for the address's user. It returns the
-// address through it. Settings are further lines of its configuration.
+// NewPgbouncer starts a pgbouncer in transaction mode before the PostgreSQL that an address leads to, for the address's user. It returns
+// the address through it. Settings are further lines of its configuration.
 func NewPgbouncer(t *testing.T, dsn, settings string) (*Program, string) {
 	t.Helper()
 	address, err := url.Parse(dsn)

@@ -23,9 +23,9 @@ type Program struct {
 // packages have other names than the programs that they are for.
 var packages = map[string]string{"etcd": "etcd-server"}
 
-// NewProgram returns a program that has not been started. Command is one simple command of sh, with its directory in $DIR. Root runs it as the
-// account of this engine. A program that is not there is installed, where servers would be (see install); otherwise the test is skipped, with
-// the reason.
+// NewProgram returns a program that has not been started. Command is one simple command of sh, with its directory in $DIR. Root runs it as
+// the account of this engine. A program that is not there is installed, where servers would be (see install); otherwise the test is
+// skipped, with the reason.
 func NewProgram(t *testing.T, account, command string, files map[string]string) *Program {
 	t.Helper()
 	name := strings.Fields(command)[0]

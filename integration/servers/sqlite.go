@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"runtime/debug"
 
-	_ "modernc.org/sqlite"
+	_ "modernc.org/sqlite" // the engine
 )
 
 // SQLite is the engine that needs no server: its version is that of this binary's module.

@@ -10,8 +10,8 @@ type Exchange struct {
 	Touch  []Touch
 
 	// Abandoned are the numbers of earlier exchanges whose answers never came. The jobs that are reserved under these numbers are released,
-	// available now: the attempt does not count, and Job.Started stays. Jobs that another transaction has locked are skipped, as are jobs of
-	// an exchange that has not committed yet. The worker therefore repeats a number until its reservations would have expired.
+	// available now: the attempt does not count, and Job.Started stays. Jobs that another transaction has locked are skipped, as are jobs
+	// of an exchange that has not committed yet. The worker therefore repeats a number until its reservations would have expired.
 	Abandoned []string
 
 	// Requeue is how many expired reservations to release at most, of any queue and worker: available now, attempts unchanged. Those that

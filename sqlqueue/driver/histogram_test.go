@@ -129,7 +129,8 @@ func BenchmarkHistogramMergeText(b *testing.B) {
 
 func TestFirstLevel(t *testing.T) {
 	for queue, want := range map[string]string{
-		"mail": "mail", "mail/42": "mail", "mail/42/7": "mail", "mail/": "mail", "/mail": "/mail", "/mail/42": "/mail", "": "", "/": "/", "//": "/",
+		"mail": "mail", "mail/42": "mail", "mail/42/7": "mail", "mail/": "mail",
+		"/mail": "/mail", "/mail/42": "/mail", "": "", "/": "/", "//": "/",
 	} {
 		if got := driver.FirstLevel(queue); got != want {
 			t.Errorf("%q: %q, want %q", queue, got, want)

@@ -24,9 +24,9 @@ type Store interface {
 	// another job of its queue is left out, which is not an error.
 	Push(ctx context.Context, jobs []NewJob) ([]Pushed, error)
 
-	// Exchange settles, touches, gives back the jobs of abandoned exchanges, requeues, and reserves, in this order and in one transaction at
-	// READ COMMITTED. No statement waits for a row that another transaction has locked. If it returns an error, nothing has happened (but
-	// see ErrOutcomeUnknown).
+	// Exchange settles, touches, gives back the jobs of abandoned exchanges, requeues, and reserves, in this order and in one transaction
+	// at READ COMMITTED. No statement waits for a row that another transaction has locked. If it returns an error, nothing has happened
+	// (but see ErrOutcomeUnknown).
 	//
 	// A store that is bound to a transaction only settles. If more is asked, it returns an error.
 	Exchange(ctx context.Context, x Exchange) (Exchanged, error)

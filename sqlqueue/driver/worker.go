@@ -98,8 +98,8 @@ type Beat struct {
 	// Leave deletes the worker's row instead.
 	Leave bool
 
-	// Unseen is the time after which the row of a worker without a Beat is deleted. 0: no row is deleted. After its transaction, such a Beat
-	// also deletes finished jobs whose time of keeping has passed, a thousand in a transaction, for two seconds at most.
+	// Unseen is the time after which the row of a worker without a Beat is deleted. 0: no row is deleted. After its transaction, such a
+	// Beat also deletes finished jobs whose time of keeping has passed, a thousand in a transaction, for two seconds at most.
 	Unseen time.Duration
 
 	// Counts are added to what workers have counted.

@@ -30,13 +30,13 @@ func (s *store) Check(ctx context.Context) error {
 	return s.CheckSchema(ctx)
 }
 
+func isTiDB(version string) bool { return strings.Contains(version, "TiDB") }
+
 var versionNumber = regexp.MustCompile(`^(\d+)\.(\d+)\.(\d+)`)
 
 // checkVersion checks what VERSION() answers, such as "8.4.3", "10.11.6-MariaDB-log" or "8.0.11-TiDB-v8.5.0".
 func checkVersion(version string) error {
-	if strings.Contains(version, "TiDB") {
-		// The number before TiDB's own is that of the MySQL that it resembles, which says nothing about SKIP LOCKED and CHECK. Its SKIP
-		// LOCKED waits instead; that a job has one owner does not depend on it.
+	if isTiDB(version) { // the number before its own is that of the MySQL that it resembles, which says nothing about SKIP LOCKED and CHECK
 		return nil
 	}
 	oldest, name := [3]int{8, 0, 16}, "MySQL"
@@ -83,17 +83,18 @@ func (s *store) checkBinlog(ctx context.Context) error {
 
 const sessionSQL = `
 SELECT @@max_allowed_packet, @@autocommit, @@unique_checks, @@sql_safe_updates, @@sql_select_limit >= 9223372036854775807,
-    @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none')`
+    @@character_set_client, @@character_set_connection, COALESCE(@@character_set_results, 'none'), VERSION()`
 
-// session returns the server's max_allowed_packet. The first time, it also refuses settings of the session under which jobs would be lost
-// or changed in silence.
+// session returns the server's max_allowed_packet. The first time, it also notes whether the server is TiDB, and refuses settings of the
+// session under which jobs would be lost or changed in silence.
 func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err error) {
 	if packet = s.known.packet.Load(); packet != 0 {
 		return packet, nil
 	}
 	var autocommit, uniqueChecks, safeUpdates, allRows bool
-	var sent, kept, received string
-	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &uniqueChecks, &safeUpdates, &allRows, &sent, &kept, &received); err != nil {
+	var sent, kept, received, version string
+	if err := one(ctx, db, sessionSQL, &packet, &autocommit, &uniqueChecks, &safeUpdates, &allRows, &sent, &kept, &received,
+		&version); err != nil {
 		return 0, err
 	}
 	const utf8 = "utf8mb4"
@@ -119,6 +120,7 @@ func (s *store) session(ctx context.Context, db sqldb.DB) (packet int64, err err
 		return 0, fmt.Errorf("%w: sql_select_limit is set %s, so that jobs would look lost: take it %s",
 			sqlqueue.ErrUnsupportedServer, of, from)
 	}
+	s.known.tidb.Store(isTiDB(version))
 	s.known.packet.Store(packet)
 	return packet, nil
 }

@@ -38,6 +38,7 @@ const (
 	lastOfClients      = 2999
 	firstOfOthers      = 8000 // those of TiDB and ProxySQL
 	errConflict        = 8002 // TiDB: a row that was locked has been changed by another transaction
+	errEntryTooLarge   = 8025 // TiDB: a row of more than txn-entry-size-limit, 6 MB
 	deadlockInMessage  = "Got error 149 "
 
 	// What TiDB says of transactions that others have stopped. The first has the number of all that it has no number for.
@@ -183,7 +184,7 @@ func outcome(err error) error {
 	}
 	e := server(err)
 	switch n := e.Number; {
-	case n != 0 && transient(err):
+	case n != 0 && transient(err), n == errEntryTooLarge:
 		return err
 	case n == 0, n == errShutdown, n == errNotPrepared, n == errOther, n == errInterrupted, n == errKilled, n == errTimedOut, n == errHook,
 		n == errDuringCommit, n >= firstOfClients && n <= lastOfClients, n >= firstOfOthers:

@@ -45,8 +45,12 @@ func TestErrorsOfWrites(t *testing.T) {
 		{"TiDB: SELECT FOR UPDATE has met a change", number(8002, "[1] can not retry select for update statement"), true, false},
 		{"TiDB: stale", number(8005, "Write conflict, txnStartTS 1 is stale [try again later]"), true, false},
 		{"TiDB: safe to retry", number(8022, "Error: KV error safe to retry x [try again later]"), true, false},
-		{"TiDB: a table was changed meanwhile", number(8028, "Information schema is changed during the execution [try again later]"), true, false},
+		{
+			"TiDB: a table was changed meanwhile",
+			number(8028, "Information schema is changed during the execution [try again later]"), true, false,
+		},
 		{"TiDB: write conflict", number(9007, "Write conflict, txnStartTS=1, reason=Optimistic [try again later]"), true, false},
+		{"TiDB does not take a row of this size", number(8025, "entry too large"), false, false},
 		{"TiDB has no leader of its placement driver", number(9001, "PD server timeout"), false, true},
 		{"TiDB's storage does not answer", number(9002, "TiKV server timeout"), false, true},
 		{"TiDB's region is not there", number(9005, "Region is unavailable"), false, true},
@@ -130,7 +134,7 @@ func TestUnavailable(t *testing.T) {
 		server := &mysql.MySQLError{Number: c.number, Message: c.message}
 		once := translate(server)
 		if twice := translate(fmt.Errorf("x: %w", once)); !errors.Is(twice, server) || !strings.Contains(twice.Error(), c.why) ||
-			twice.Error() != "x: "+once.Error() || c.why == "" && once != error(server) {
+			twice.Error() != "x: "+once.Error() || c.why == "" && once != error(server) { //nolint:errorlint // the same, not wrapped
 			t.Errorf("%d %s: %v, want %q", c.number, c.message, twice, c.why)
 		}
 	}

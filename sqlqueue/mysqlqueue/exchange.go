@@ -101,6 +101,9 @@ func (s *store) settleBound(ctx context.Context, x driver.Exchange) (driver.Exch
 	if len(x.Touch)+len(x.Abandoned)+x.Requeue+x.Limit > 0 {
 		return driver.Exchanged{}, errors.New("in a caller's transaction jobs can only be settled")
 	}
+	if _, err := s.session(ctx, s.DB); err != nil {
+		return driver.Exchanged{}, err
+	}
 	c := &exchange{store: s, db: s.DB, x: x}
 	err := c.settle(ctx)
 	if err == nil {

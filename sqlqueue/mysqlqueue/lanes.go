@@ -39,15 +39,15 @@ SELECT priority, COUNT(*) FROM (
     ORDER BY priority, available_at, id LIMIT %[4]d) AS entries
 GROUP BY priority ORDER BY priority`
 
-// The first and the last lane of a queue. The order begins with the queue, which is always the same: without it, MySQL sorts all jobs of the
-// queue. %[1]s the lanes, of which only the queues matter.
+// The first and the last lane of a queue. The order begins with the queue, which is always the same: without it, MySQL sorts all jobs of
+// the queue. %[1]s the lanes, of which only the queues matter.
 const edgesSQL = `
 SELECT l.n,
     (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = l.queue AND reserved IN (0, 1)
         ORDER BY queue, priority, available_at, id LIMIT 1),
     (SELECT priority FROM {jobs} FORCE INDEX ({jobs_ready}) WHERE queue = l.queue AND reserved IN (0, 1)
         ORDER BY queue DESC, priority DESC, available_at DESC, id DESC LIMIT 1)
-FROM ` + lanesTable
+FROM %[1]s AS l`
 
 // mostSweeps is how many statements of one exchange look for lanes one after the other.
 const mostSweeps = 10

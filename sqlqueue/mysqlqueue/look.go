@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,25 +52,41 @@ const nextDueSQL = `,
         WHERE queue = %[1]s AND priority = %[2]d AND available_at > UTC_TIMESTAMP(6) AND reserved = 0
         ORDER BY available_at LIMIT 1)`
 
-// When the first job of each lane is or was due: for many lanes, of which each costs a tenth of what it costs in a statement of isDueSQL. It
-// does not begin at a mark. %[1]s the lanes, [[queue, priority], ...].
+// When the first job of each lane is or was due: for many lanes, of which each costs a tenth of what it costs in a statement of isDueSQL.
+// It does not begin at a mark. %[1]s the lanesTable.
 const firstDueSQL = `
 SELECT l.n, (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at), 0) FROM {jobs} FORCE INDEX ({jobs_ready})
     WHERE queue = l.queue AND priority = l.priority AND reserved = 0 AND id BETWEEN 1 AND 9223372036854775807
     ORDER BY available_at, id LIMIT 1)
-FROM ` + lanesTable + `
+FROM %[1]s AS l
 ORDER BY l.n`
 
-// lanesTable is a table of the lanes of a text in JSON.
-const lanesTable = `JSON_TABLE(%[1]s, '$[*]' COLUMNS (n FOR ORDINALITY,
-    queue VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]', priority INT PATH '$[1]')) AS l`
+// lanesTable is a table of lanes, numbered by n.
+func (s *store) lanesTable(lanes []lane.Lane) (string, error) {
+	if s.known.tidb.Load() { // which has no JSON_TABLE
+		rows := make([]string, len(lanes))
+		for i, l := range lanes {
+			rows[i] = fmt.Sprintf("SELECT %d AS n, %s AS queue, %d AS priority", i+1, text(l.Queue), l.Priority)
+		}
+		return "(" + strings.Join(rows, " UNION ALL ") + ")", nil
+	}
+	list := make([][2]any, len(lanes))
+	for i, l := range lanes {
+		list[i] = [2]any{l.Queue, l.Priority}
+	}
+	encoded, err := json.Marshal(list)
+	return `JSON_TABLE(` + text(string(encoded)) + `, '$[*]' COLUMNS (n FOR ORDINALITY,
+    queue VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]', priority INT PATH '$[1]'))`, err
+}
 
 // atOnce is how many lanes one statement of lanesTable has at most.
 const atOnce = 500
 
 // eachLane runs a statement with a lanesTable for lanes, until row returns false. The statement's rows begin with n, and the other columns
 // are read into dest before each call.
-func (s *store) eachLane(ctx context.Context, db sqldb.DB, statement string, lanes []lane.Lane, dest []any, row func(lane.Lane) bool) error {
+func (s *store) eachLane(
+	ctx context.Context, db sqldb.DB, statement string, lanes []lane.Lane, dest []any, row func(lane.Lane) bool,
+) error {
 	var n int
 	dest = append([]any{&n}, dest...)
 	more := true
@@ -77,15 +94,11 @@ func (s *store) eachLane(ctx context.Context, db sqldb.DB, statement string, lan
 		if !more {
 			break
 		}
-		list := make([][2]any, len(part))
-		for i, l := range part {
-			list[i] = [2]any{l.Queue, l.Priority}
-		}
-		encoded, err := json.Marshal(list)
+		table, err := s.lanesTable(part)
 		if err != nil {
 			return err
 		}
-		if err := each(ctx, db, s.sql(statement, text(string(encoded))), func(scan func(...any) error) error {
+		if err := each(ctx, db, s.sql(statement, table), func(scan func(...any) error) error {
 			err := scan(dest...)
 			more = more && err == nil && row(part[n-1])
 			return err

@@ -5,8 +5,8 @@
 // in a session. These must be as they are by default: the character set utf8mb4, autocommit, unique_checks, sql_safe_updates and
 // sql_select_limit. If they are not, Queue.Check says so, and so does the first use.
 //
-// Put wait_timeout=10 into the DSN of a program that runs a worker, and call SetConnMaxIdleTime(5*time.Second). A process that is frozen, or whose
-// host is gone, then keeps its locks for no longer than ten seconds. By default the server notices only after hours.
+// Put wait_timeout=10 into the DSN of a program that runs a worker, and call SetConnMaxIdleTime(5*time.Second). A process that is frozen,
+// or whose host is gone, then keeps its locks for no longer than ten seconds. By default the server notices only after hours.
 package mysqlqueue
 
 import (
@@ -30,18 +30,20 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 		return nil, errors.New("mysqlqueue: the *sql.DB is nil")
 	}
 	if config.Schema != "" {
-		return nil, fmt.Errorf("mysqlqueue: MySQL and MariaDB have no schema %q: name another database in the address, or use a table prefix",
-			config.Schema)
+		return nil, fmt.Errorf("mysqlqueue: MySQL and MariaDB have no schema %q: name another database in the address, "+
+			"or use a table prefix", config.Schema)
 	}
 	s := &store{db: db, known: &known{}}
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: config.Prefix, DB: sqldb.SQL(db, translate), Tx: s.tx, Within: s.within, Insert: s.pushIn}
+	s.Database = &sqldb.Database{
+		Dialect: dialect, Prefix: config.Prefix, DB: s.known.through(db), Tx: s.tx, Within: s.within, Insert: s.pushIn,
+	}
 	s.names = s.Names("{", "}") // nothing else in this package's SQL stands in braces
 	return sqlqueue.New(s, config)
 }
 
 // WithTx returns the same Queue bound to tx: what it does happens if and only if tx commits. Use it in one goroutine, as tx itself, and
-// until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and the like have in its place. The
-// transaction may have any isolation level; its deadlocks, and on MariaDB its error 1020, are the caller's to repeat.
+// until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and the like have in its
+// place. The transaction may have any isolation level; its deadlocks, and on MariaDB its error 1020, are the caller's to repeat.
 //
 // Under REPEATABLE READ, which is the default of the server, the holder of a unique key that was pushed after the transaction began to
 // read cannot be seen: the *sqlqueue.DuplicateError then has 0 for it.
@@ -75,6 +77,7 @@ type known struct {
 	controls lane.Controls
 	turns    turn.Turns
 	packet   atomic.Int64 // the server's max_allowed_packet; 0: not asked yet
+	tidb     atomic.Bool  // it is TiDB
 
 	endless atomic.Bool // an exchange has asked for a reservation that never expires
 
@@ -88,7 +91,7 @@ func (s *store) bind(tx sqldb.Executor) *store {
 	b := *s
 	b.bound = tx
 	b.Database = &sqldb.Database{
-		Dialect: dialect, Prefix: s.Prefix, DB: sqldb.SQL(tx, translate), Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn,
+		Dialect: dialect, Prefix: s.Prefix, DB: s.known.through(tx), Bound: true, Tx: b.tx, Within: b.within, Insert: b.pushIn,
 	}
 	return &b
 }
@@ -97,7 +100,7 @@ func (s *store) bind(tx sqldb.Executor) *store {
 const (
 	now    = "UTC_TIMESTAMP(6)"
 	micros = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', %s)"
-	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND)"
+	moment = "(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL 0 + %s MICROSECOND)" // to TiDB INTERVAL ( begins a call of the function
 )
 
 // plain is sqldb.Dialect.Plain: "job" stands in the payload at most once, and none of \u006 (as in escapes of j, o and b), \u0000, \ud and

@@ -58,6 +58,9 @@ func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) (
 	if !ok {
 		return nil, errors.New("jobs can only be inserted in a transaction")
 	}
+	if through, ok := on.(locking); ok {
+		on = through.Executor // which may prepare statements: see insertLarge
+	}
 	packet, err := s.session(ctx, db)
 	if err != nil {
 		return nil, err
@@ -287,5 +290,5 @@ func (p *push) first(result sql.Result, err error) (int64, error) {
 
 // one reads one column of one row, if there is a row.
 func (p *push) one(ctx context.Context, query string, dest *int64) error {
-	return each(ctx, sqldb.SQL(p.on, translate), query, func(scan func(...any) error) error { return scan(dest) })
+	return each(ctx, p.store.known.through(p.on), query, func(scan func(...any) error) error { return scan(dest) })
 }

@@ -48,7 +48,8 @@ ORDER BY available_at, id LIMIT %[4]d`
 
 // %[1]s queue, %[2]d priority, %[3]s ids, %[4]d how many, %[5]s the payload, or NULL if it is read later.
 const fetchSQL = `
-SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, unique_until = 1, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
+SELECT id, %[5]s, LENGTH(payload), attempts, exceptions, started <> 0, unique_key, unique_until = 1, ` +
+	`TIMESTAMPDIFF(MICROSECOND, '1970-01-01', available_at),
     TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at), TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN (%[3]s) AND queue = %[1]s AND priority = %[2]d AND available_at <= UTC_TIMESTAMP(6) AND reserved = 0
@@ -112,7 +113,8 @@ func (c *exchange) fetchPart(ctx context.Context, l lane.Lane, ids []int64, n in
 		var availableAt, createdAt sql.NullInt64
 		var length, reservedAt int64
 		var untilStarted bool
-		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &untilStarted, &availableAt, &createdAt, &reservedAt)
+		err := scan(&j.ID, &payload, &length, &j.Attempts, &j.Exceptions, &j.Started, &uniqueKey, &untilStarted, &availableAt,
+			&createdAt, &reservedAt)
 		j.Payload, j.UniqueKey = valid(payload), strings.ToValidUTF8(uniqueKey.String, "\uFFFD")
 		j.AvailableAt, j.CreatedAt, j.ReservedAt = timeOrZero(availableAt), timeOrZero(createdAt), timeOf(reservedAt)
 		j.Attempts = min(j.Attempts+1, mostAttempts)

@@ -17,7 +17,7 @@ func (s *store) tx(ctx context.Context, f func(sqldb.DB) error) error {
 	if s.bound != nil {
 		return f(s.DB)
 	}
-	return s.own(ctx, func(on sqldb.Executor) error { return f(sqldb.SQL(on, translate)) })
+	return s.own(ctx, func(on sqldb.Executor) error { return f(s.known.through(on)) })
 }
 
 // within is the Within of sqldb.Database.
@@ -39,6 +39,9 @@ const (
 // own runs f in a transaction of the store's own, and again when the database has rolled it back. It is not a *sql.Tx, whose COMMIT and
 // ROLLBACK may wait for an answer for ever.
 func (s *store) own(ctx context.Context, f func(sqldb.Executor) error) error {
+	if _, err := s.session(ctx, s.DB); err != nil {
+		return err
+	}
 	return s.retried(ctx, func(conn *sql.Conn) error {
 		for _, statement := range []string{isolationSQL, beginSQL} {
 			if _, err := conn.ExecContext(ctx, statement); err != nil {

@@ -8,12 +8,11 @@ import (
 
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
-	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // pushKeyed pushes the jobs with a key.
 func (p *push) pushKeyed(ctx context.Context) error {
-	db := sqldb.SQL(p.on, translate)
+	db := p.store.known.through(p.on)
 	if p.once {
 		if err := p.store.TakeOnce(ctx, db, p.jobs, p.pushed); err != nil {
 			return err
@@ -71,7 +70,8 @@ const lockHolderSQL = holderSQL + ` FOR UPDATE`
 const lockJobSQL = `
 SELECT reserved FROM {jobs} FORCE INDEX (PRIMARY) WHERE id = %[1]d AND queue = %[2]s AND unique_key = %[3]s FOR UPDATE`
 
-// %[1]d id, %[2]d priority, %[3]s payload, %[4]s available_at, %[5]t whether a job that is due keeps its time, %[6]s the latest time for it.
+// %[1]d id, %[2]d priority, %[3]s payload, %[4]s available_at, %[5]t whether a job that is due keeps its time, %[6]s the latest time for
+// it.
 const replaceSQL = `
 UPDATE {jobs} FORCE INDEX (PRIMARY) SET priority = %[2]d, payload = %[3]s, unique_until = 1,
     available_at = IF(available_at <= UTC_TIMESTAMP(6) AND (%[5]t OR %[4]s <= UTC_TIMESTAMP(6)), available_at,

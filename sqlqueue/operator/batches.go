@@ -75,8 +75,8 @@ func (o *Operator) Batch(ctx context.Context, id int64) (Batch, error) {
 	return b, wrap("batch", err)
 }
 
-// CancelBatch closes a batch, so that it pushes no callback any more, and deletes its jobs that wait; those that run go on. It returns how many
-// were deleted. The error is sqlqueue.ErrBatchEnded if it has succeeded or was cancelled before.
+// CancelBatch closes a batch, so that it pushes no callback any more, and deletes its jobs that wait; those that run go on. It returns how
+// many were deleted. The error is sqlqueue.ErrBatchEnded if it has succeeded or was cancelled before.
 func (o *Operator) CancelBatch(ctx context.Context, id int64, progress ...func(deleted int)) (int, error) {
 	t, err := o.open(ctx)
 	if err != nil {

@@ -17,7 +17,8 @@ func TestListsRefuse(t *testing.T) {
 	q := openSQLite(t)
 	many := make([]int64, 1001)
 	for name, f := range map[string]operator.JobFilter{
-		"limit is -1": {Limit: -1}, "limit is 1001": {Limit: 1001}, "1001 ids at once": {IDs: many}, `unknown state "running"`: {State: "running"},
+		"limit is -1": {Limit: -1}, "limit is 1001": {Limit: 1001},
+		"1001 ids at once": {IDs: many}, `unknown state "running"`: {State: "running"},
 	} {
 		if _, err := operator.New(q).Jobs(t.Context(), f); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("jobs: got %v, want %q", err, name)
@@ -77,10 +78,12 @@ func TestEditRefuses(t *testing.T) {
 		"error calling":        {Data: json.RawMessage(`{"a":`)},
 		"data is not valid UT": {Data: json.RawMessage("\"\xff\"")},
 	} {
-		if err := operator.New(q).Edit(t.Context(), id, edit); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "sqlqueue: edit: ") {
+		if err := operator.New(q).Edit(t.Context(), id, edit); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "sqlqueue: edit: ") {
 			t.Errorf("%q: got %v", want, err)
 		}
-		if after, err := operator.New(q).Job(t.Context(), id); err != nil || string(after.Payload) != string(before.Payload) || after.Queue != before.Queue {
+		if after, err := operator.New(q).Job(t.Context(), id); err != nil || string(after.Payload) != string(before.Payload) ||
+			after.Queue != before.Queue {
 			t.Errorf("%q: changed to %+v, %v", want, after, err)
 		}
 	}
@@ -218,7 +221,8 @@ func TestRetryAndForgetInPages(t *testing.T) {
 	gone := ids[0]
 	ids = fill("a-2")
 	got, err = operator.New(q).Retry(t.Context(), operator.FailedFilter{IDs: append([]int64{gone}, ids...)})
-	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 || strings.Count(err.Error(), operator.ErrNotFound.Error()) != 1 {
+	if got != n-1 || !errors.As(err, &duplicate) || len(duplicate.Duplicates) != 1 ||
+		strings.Count(err.Error(), operator.ErrNotFound.Error()) != 1 {
 		t.Errorf("retry by id: %d, %.300v; want %d, one duplicate, and one not found", got, err, n-1)
 	}
 
@@ -272,7 +276,9 @@ func TestReleaseAllInPages(t *testing.T) {
 	}
 	reserve(t, q, 1150, "w-1")
 	var told []int
-	n, err := operator.New(q).ReleaseAll(t.Context(), operator.JobFilter{Queue: "default", Limit: 3}, func(n int) { told = append(told, n) })
+	n, err := operator.New(q).ReleaseAll(t.Context(), operator.JobFilter{Queue: "default", Limit: 3}, func(n int) {
+		told = append(told, n)
+	})
 	if n != 1150 || err != nil || !slices.Equal(told, []int{1000, 1150}) {
 		t.Errorf("released %d, %v, and told of %v", n, err, told)
 	}

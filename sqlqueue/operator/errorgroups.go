@@ -84,7 +84,8 @@ func (t *tables) errorGroups(ctx context.Context, since time.Duration, most int)
 			k := key{e.Queue, e.Name, like(e.Error)}
 			if at[k] == nil {
 				at[k] = &ErrorGroup{
-					Queue: e.Queue, Name: e.Name, Error: k.error, First: e.At, Last: e.At, ID: e.ID, JobID: e.JobID, Trend: make([]int64, trendParts),
+					Queue: e.Queue, Name: e.Name, Error: k.error, First: e.At,
+					Last: e.At, ID: e.ID, JobID: e.JobID, Trend: make([]int64, trendParts),
 				}
 				jobs[k] = map[int64]bool{}
 			}

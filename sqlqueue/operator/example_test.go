@@ -33,7 +33,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := q.PushMany(ctx, []sqlqueue.Pushable{sqlqueue.Named("send", 1), sqlqueue.Named("send", 2), sqlqueue.Named("resize", 3)}); err != nil {
+	if _, err := q.PushMany(ctx, []sqlqueue.Pushable{
+		sqlqueue.Named("send", 1), sqlqueue.Named("send", 2), sqlqueue.Named("resize", 3),
+	}); err != nil {
 		log.Fatal(err)
 	}
 

@@ -90,7 +90,8 @@ func (o *Operator) FailedJob(ctx context.Context, id int64) (FailedJob, error) {
 }
 
 // FailedGroups groups the newest failed jobs that pass the filter, at most most of them, by queue, name and like errors: their words with
-// digits are taken for the same, unless they are a status such as HTTP 404 or exit status 1. The largest group comes first. The filter's Limit is not used.
+// digits are taken for the same, unless they are a status such as HTTP 404 or exit status 1. The largest group comes first. The filter's
+// Limit is not used.
 func (o *Operator) FailedGroups(ctx context.Context, f FailedFilter, most int) ([]FailedGroup, error) {
 	t, err := o.open(ctx)
 	if err != nil {

@@ -28,7 +28,9 @@ func (t *tables) failedJobs(ctx context.Context, f FailedFilter) ([]FailedJob, e
 		err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
 			var j FailedJob
 			var payload, doubtful []byte
-			dest := []any{&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.UniqueKey, &j.Error, &j.Stack, &j.CreatedAt, &j.FailedAt}
+			dest := []any{
+				&j.ID, &j.JobID, &j.Queue, &j.Priority, &payload, &j.Attempts, &j.UniqueKey, &j.Error, &j.Stack, &j.CreatedAt, &j.FailedAt,
+			}
 			if cut {
 				dest = append(dest, &doubtful)
 			}

@@ -31,7 +31,8 @@ type FinishedFilter struct {
 	TextMax int
 }
 
-// FinishedJobs returns jobs that are done and kept, those that finished last first, a page at a time. Payloads and results may be encrypted.
+// FinishedJobs returns jobs that are done and kept, those that finished last first, a page at a time. Payloads and results may be
+// encrypted.
 func (o *Operator) FinishedJobs(ctx context.Context, f FinishedFilter) ([]FinishedJob, error) {
 	t, err := o.open(ctx)
 	if err == nil {
@@ -90,7 +91,7 @@ func (o *Operator) Progress(ctx context.Context, ids ...int64) (map[int64]driver
 	if err != nil {
 		return nil, wrap("progress", err)
 	}
-	progress, err := t.Database.Progress(ctx, t.DB, ids)
+	progress, err := t.Progress(ctx, t.DB, ids)
 	return progress, wrap("progress", err)
 }
 

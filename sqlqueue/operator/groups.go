@@ -37,8 +37,8 @@ func likeErrors(groups []FailedGroup) []FailedGroup {
 	return merged
 }
 
-// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. A small number that names the kind
-// of an error stays: exit status 1, HTTP 404.
+// like puts a * in the place of each word with a digit in it, such as an id, a time, an address or a hash. A small number that names the
+// kind of an error stays: exit status 1, HTTP 404.
 func like(text string) string {
 	var b strings.Builder
 	before := "" // the word before
@@ -50,7 +50,7 @@ func like(text string) string {
 			text = text[len(word):]
 			continue
 		}
-		if strings.ContainsFunc(word, unicode.IsNumber) && !(small(word) && namesKind(before)) {
+		if strings.ContainsFunc(word, unicode.IsNumber) && (!small(word) || !namesKind(before)) {
 			b.WriteByte('*')
 		} else {
 			b.WriteString(word)

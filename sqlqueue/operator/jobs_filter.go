@@ -75,7 +75,8 @@ func (f *JobFilter) check() error {
 		}
 		for _, key := range field.Path {
 			if key == "" || strings.ContainsAny(key, "\"\\\x00") || !utf8.ValidString(key) {
-				return fmt.Errorf("the key %q of a field of the data is not valid: it must not be empty or contain a quote or a backslash", key)
+				return fmt.Errorf("the key %q of a field of the data is not valid: it must not be empty or contain a quote or a backslash",
+					key)
 			}
 		}
 	}

@@ -28,7 +28,8 @@ func (o *Operator) Limits(ctx context.Context) ([]Limit, error) {
 	return limits, wrap("limits", err)
 }
 
-// LimitsOf returns those of all limits that hold for a queue: its own or else that of the nearest pattern, and those of the levels above it.
+// LimitsOf returns those of all limits that hold for a queue: its own or else that of the nearest pattern, and those of the levels above
+// it.
 func LimitsOf(all []Limit, queue string) []Limit {
 	by := map[string]Limit{}
 	for _, l := range all {

@@ -108,8 +108,8 @@ func (o *Operator) Names(ctx context.Context, since time.Duration) (NameCounts, 
 	return counts, wrap("names", err)
 }
 
-// NameTrend returns what became of the runs of one name in the queues of one first level, in the last since: in at most 61 parts, the oldest
-// first. The last one goes to now.
+// NameTrend returns what became of the runs of one name in the queues of one first level, in the last since: in at most 61 parts, the
+// oldest first. The last one goes to now.
 func (o *Operator) NameTrend(ctx context.Context, queue, name string, since time.Duration) ([]NamePart, error) {
 	t, counts, err := o.namesSince(ctx, since)
 	if err != nil {
@@ -121,7 +121,9 @@ func (o *Operator) NameTrend(ctx context.Context, queue, name string, since time
 	err = t.EachName(ctx, counts.Begin, &queue, &name, func(c *driver.NameCount) { sums[counts.part(c.Minute)].Add(c) })
 	for i := range parts {
 		s := &sums[i]
-		parts[i] = NamePart{counts.Begin.Add(time.Duration(i) * counts.Step), s.Done, s.Failed, s.Released, spreadOf(&s.Run), spreadOf(&s.Wait)}
+		parts[i] = NamePart{
+			counts.Begin.Add(time.Duration(i) * counts.Step), s.Done, s.Failed, s.Released, spreadOf(&s.Run), spreadOf(&s.Wait),
+		}
 	}
 	return parts, wrap("name trend", err)
 }

@@ -42,7 +42,9 @@ func register(t *testing.T, q *sqlqueue.Queue, id, queue string) {
 // reserve reserves n jobs of the queue default.
 func reserve(t *testing.T, q *sqlqueue.Queue, n int, number string) []sqlqueue.Job {
 	t.Helper()
-	answer, err := q.Exchange(t.Context(), driver.Exchange{Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}}})
+	answer, err := q.Exchange(t.Context(), driver.Exchange{
+		Number: number, Limit: n, Reserve: []driver.Reserve{{Queue: "default", Expire: time.Minute}},
+	})
 	if err != nil || len(answer.Reserved) != n {
 		t.Fatalf("reserved %d of %d, %v", len(answer.Reserved), n, err)
 	}

@@ -101,7 +101,9 @@ func (r *recorder) Push(ctx context.Context, jobs []driver.NewJob) (pushed []dri
 // SetSchedule implements driver.Scheduler.
 func (r *recorder) SetSchedule(ctx context.Context, of driver.Schedule, moved bool) error {
 	return r.within(ctx, func(s recorded) (change, int, error) {
-		target := conditions(map[string]any{"name": of.Name, "cron": of.Cron, "every": of.Every, "zone": of.Zone, "job": nameOf(of.Payload)})
+		target := conditions(map[string]any{
+			"name": of.Name, "cron": of.Cron, "every": of.Every, "zone": of.Zone, "job": nameOf(of.Payload),
+		})
 		return change{"set schedule", of.Queue, target}, 1, s.SetSchedule(ctx, of, moved)
 	})
 }

@@ -81,7 +81,9 @@ func (t *tables) runErrors(ctx context.Context, f ErrorFilter) ([]RunError, erro
 	err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
 		var e RunError
 		var took int64
-		err := scan(sqldb.Reading(&e.ID, &e.JobID, &e.Queue, &e.Name, &e.Attempt, &e.Outcome, &e.Error, &e.Stack, &e.Worker, &took, &e.At)...)
+		err := scan(
+			sqldb.Reading(&e.ID, &e.JobID, &e.Queue, &e.Name, &e.Attempt, &e.Outcome, &e.Error, &e.Stack, &e.Worker, &took, &e.At)...,
+		)
 		e.Took = sqldb.Milliseconds(took)
 		found = append(found, e)
 		return err

@@ -70,11 +70,13 @@ func TestSubscribeRefuses(t *testing.T) {
 	const secret = "hunter2"
 	good := operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail", Secret: secret}
 	for want, change := range map[string]func(*operator.Subscription){
-		"the subscription's name is empty":        func(s *operator.Subscription) { s.Name = "" },
-		"has a comma":                             func(s *operator.Subscription) { s.Name = "a,b" },
-		"has 192 characters":                      func(s *operator.Subscription) { s.Name = strings.Repeat("é", 192) },
-		"the queue is empty":                      func(s *operator.Subscription) { s.Queue = "" },
-		"the URL is malformed":                    func(s *operator.Subscription) { s.URL = "https://user:" + secret + "@exa mple.com/%zz" },
+		"the subscription's name is empty": func(s *operator.Subscription) { s.Name = "" },
+		"has a comma":                      func(s *operator.Subscription) { s.Name = "a,b" },
+		"has 192 characters":               func(s *operator.Subscription) { s.Name = strings.Repeat("é", 192) },
+		"the queue is empty":               func(s *operator.Subscription) { s.Queue = "" },
+		"the URL is malformed": func(s *operator.Subscription) {
+			s.URL = "https://user:" + secret + "@exa mple.com/%zz"
+		},
 		`the URL's scheme is "ftp"`:               func(s *operator.Subscription) { s.URL = "ftp://user:" + secret + "@example.com" },
 		`the URL's scheme is "user"`:              func(s *operator.Subscription) { s.URL = "user:" + secret + "@example.com" },
 		`the URL's scheme is ""`:                  func(s *operator.Subscription) { s.URL = secret },
@@ -98,7 +100,8 @@ func TestSubscribeRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	good.Name = "other"
-	if err := operator.New(q).Subscribe(t.Context(), good); err == nil || !strings.Contains(err.Error(), `queue "mail" has the subscription "mailer"`) ||
+	if err := operator.New(q).Subscribe(t.Context(), good); err == nil ||
+		!strings.Contains(err.Error(), `queue "mail" has the subscription "mailer"`) ||
 		strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v", err)
 	}
@@ -158,7 +161,8 @@ func TestSearchAmongManyJobs(t *testing.T) {
 	q := openSQLite(t)
 	o := operator.New(q)
 	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
-		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 500 = 17 THEN '{"job":"rare","data":{"n":1}}' ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
+		INSERT INTO jobs (queue, payload) SELECT 'q', CASE WHEN i % 500 = 17 THEN '{"job":"rare","data":{"n":1}}' `+
+		`ELSE '{"job":"a","data":{"n":2}}' END FROM n`)
 	rare := operator.JobFilter{Name: "rare"}
 	for _, test := range []struct {
 		filter operator.JobFilter
@@ -175,22 +179,31 @@ func TestSearchAmongManyJobs(t *testing.T) {
 		{operator.JobFilter{Name: "rare", Until: 516}, 10, []int64{17}, operator.NoMore, []int{1}},
 		{operator.JobFilter{Name: "rare", After: 517}, 10, []int64{1_017}, operator.NoMore, []int{1}},
 		{operator.JobFilter{Name: "rare", IDs: []int64{16, 17}}, 10, []int64{17}, operator.NoMore, []int{1}},
-		{operator.JobFilter{Fields: []operator.Field{{Path: []string{"n"}, Value: "1"}}}, 10, []int64{17, 517, 1_017}, operator.NoMore, []int{2, 3}},
+		{
+			operator.JobFilter{Fields: []operator.Field{{Path: []string{"n"}, Value: "1"}}},
+			10,
+			[]int64{17, 517, 1_017},
+			operator.NoMore,
+			[]int{2, 3},
+		},
 		{operator.JobFilter{Queue: "q", After: 1_199}, 10, []int64{1_200}, operator.NoMore, []int{1}},
 		{operator.JobFilter{Name: "nobody"}, 10, nil, operator.NoMore, []int{0, 0}},
 	} {
 		var told []int
 		jobs, more, err := o.SearchJobs(t.Context(), test.filter, test.limit, func(n int) { told = append(told, n) })
 		if got := idsOf(jobs); err != nil || !slices.Equal(got, test.want) || more != test.more || !slices.Equal(told, test.told) {
-			t.Errorf("%+v, %d: %v, %v, told %v, %v; want %v, %v, told %v", test.filter, test.limit, got, more, told, err, test.want, test.more, test.told)
+			t.Errorf("%+v, %d: %v, %v, told %v, %v; want %v, %v, told %v",
+				test.filter, test.limit, got, more, told, err, test.want, test.more, test.told)
 		}
 	}
-	if jobs, more, err := o.SearchJobs(t.Context(), operator.JobFilter{Queue: "q"}, 1100); err != nil || len(jobs) != 1100 || more != operator.HasMore || jobs[1099].ID != 1100 {
+	if jobs, more, err := o.SearchJobs(t.Context(), operator.JobFilter{Queue: "q"}, 1100); err != nil || len(jobs) != 1100 ||
+		more != operator.HasMore || jobs[1099].ID != 1100 {
 		t.Errorf("of many: %d, %v, %v", len(jobs), more, err)
 	}
 	var told []int
 	note := func(n int) { told = append(told, n) }
-	if n, err := o.CountJobs(t.Context(), operator.JobFilter{Name: "a"}, 1_100, note); n != 1_100 || err != nil || !slices.Equal(told, []int{998, 1_100}) {
+	if n, err := o.CountJobs(t.Context(), operator.JobFilter{Name: "a"}, 1_100, note); n != 1_100 || err != nil ||
+		!slices.Equal(told, []int{998, 1_100}) {
 		t.Errorf("counted %d, %v, told %v", n, err, told)
 	}
 	told = nil
@@ -207,7 +220,8 @@ func TestSearchAmongManyJobs(t *testing.T) {
 func TestSearchFailed(t *testing.T) {
 	q := openSQLite(t)
 	execute(t, q, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-		INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) SELECT i, 'q', 0, '{"job":"a"}', 1, '', '', 1, 1 FROM n`)
+		INSERT INTO failed_jobs (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at) `+
+		`SELECT i, 'q', 0, '{"job":"a"}', 1, '', '', 1, 1 FROM n`)
 	for limit, want := range map[int]operator.More{2499: operator.HasMore, 2500: operator.NoMore, 5000: operator.NoMore} {
 		last := 0
 		jobs, more, err := operator.New(q).SearchFailed(t.Context(), operator.FailedFilter{}, limit, func(n int) { last = n })

@@ -34,7 +34,9 @@ func TestTrend(t *testing.T) {
 	now := time.Date(2030, 1, 1, 12, 7, 30, 0, time.UTC)
 	var q operator.QueueStats
 	for i := range 20 {
-		q.Minutes = append(q.Minutes, operator.Minute{Minute: now.Truncate(time.Minute).Add(-time.Duration(i) * time.Minute), Done: int64(i + 1)})
+		q.Minutes = append(q.Minutes, operator.Minute{
+			Minute: now.Truncate(time.Minute).Add(-time.Duration(i) * time.Minute), Done: int64(i + 1),
+		})
 	}
 	got := q.Trend(now, 10*time.Minute, 5*time.Minute, func(m operator.Minute) int64 { return m.Done })
 	if !slices.Equal(got, []int64{40, 15}) {
@@ -56,7 +58,8 @@ func TestStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := o.Stats(t.Context(), operator.StatsFilter{Since: 10*time.Minute + time.Second})
-	if err != nil || len(got.Queues) != 3 || got.Queues[0].Queue != "" || got.Queues[1].Queue != "mail" || got.Queues[2].Queue != "sms" || got.Now.IsZero() {
+	if err != nil || len(got.Queues) != 3 || got.Queues[0].Queue != "" || got.Queues[1].Queue != "mail" || got.Queues[2].Queue != "sms" ||
+		got.Now.IsZero() {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if want := []time.Duration{time.Minute, 5 * time.Minute, 10 * time.Minute}; !slices.Equal(got.Periods, want) {
@@ -84,7 +87,8 @@ func TestLoads(t *testing.T) {
 	register(t, q, "dead", "mail")
 	execute(t, q, "UPDATE job_workers SET seen_at = seen_at - 31000000 WHERE id = 'dead'")
 	got, err := operator.New(q).Loads(t.Context(), []string{"mail", "empty"}, 50)
-	if err != nil || len(got) != 2 || got[0].Ready != 50 || got[0].CountedTo != 50 || got[0].Workers != 1 || got[0].Oldest.IsZero() || got[1] != (operator.Load{Queue: "empty"}) {
+	if err != nil || len(got) != 2 || got[0].Ready != 50 || got[0].CountedTo != 50 || got[0].Workers != 1 || got[0].Oldest.IsZero() ||
+		got[1] != (operator.Load{Queue: "empty"}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	workers, err := operator.New(q).Workers(t.Context())

@@ -13,8 +13,8 @@ import (
 const CancelledKept = driver.CancelledKept
 
 // Undoable returns the same Operator, but what it cancels can be restored by the same text for 7 days, as long as the table job_cancelled
-// has it. Use a new text for each command or click, at most 64 letters and digits such as rand.Text makes. Clear and CancelBatch delete jobs
-// as before.
+// has it. Use a new text for each command or click, at most 64 letters and digits such as rand.Text makes. Clear and CancelBatch delete
+// jobs as before.
 func (o *Operator) Undoable(undo string) *Operator {
 	undoable := *o
 	undoable.undo = undo
@@ -50,8 +50,8 @@ func (o *Operator) CountCancelled(ctx context.Context, undo string) (n int, err 
 	return n, wrap("count cancelled jobs", err)
 }
 
-// Restore puts the jobs back that were cancelled under the text of Undoable, a thousand in a transaction, and returns how many. They get new
-// ids, and are otherwise as they were. Jobs whose unique key another job has by now stay cancelled, and are named by a
+// Restore puts the jobs back that were cancelled under the text of Undoable, a thousand in a transaction, and returns how many. They get
+// new ids, and are otherwise as they were. Jobs whose unique key another job has by now stay cancelled, and are named by a
 // *sqlqueue.DuplicateError. If there are none, the error is ErrNotFound: they were restored already, or cancelled more than 7 days ago.
 // Progress: see CancelAll.
 func (o *Operator) Restore(ctx context.Context, undo string, progress ...func(restored int)) (total int, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -75,7 +76,8 @@ func unavailable(err error) string {
 		return "the server is starting, stopping or recovering"
 	case strings.HasPrefix(code, "08"):
 		return "a pooler answers, and does not reach its server"
-	case code == "" && errors.As(err, &notConnected) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+	case code == "" && errors.As(err, &notConnected) &&
+		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)):
 		return "the connection is accepted and closed at once, as by a proxy whose server is down"
 	}
 	return ""
@@ -109,8 +111,8 @@ func readOnly(conn *pgx.Conn, err error) error {
 	}
 }
 
-// transient reports whether the database has rolled the transaction back because of others, or because the client was silent for too long, so
-// that it is worth another try: as PostgreSQL, Citus, CockroachDB and YugabyteDB say it.
+// transient reports whether the database has rolled the transaction back because of others, or because the client was silent for too long,
+// so that it is worth another try: as PostgreSQL, Citus, CockroachDB and YugabyteDB say it.
 func transient(err error) bool {
 	switch state(err) {
 	case "40001", "40P01", "25P03": // serialization_failure, deadlock_detected, idle_in_transaction_session_timeout

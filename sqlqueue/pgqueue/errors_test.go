@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -52,7 +53,8 @@ func TestTransient(t *testing.T) {
 		"40001": true, // serialization_failure; restart transaction of CockroachDB and YugabyteDB
 		"40P01": true, // deadlock_detected; also Citus' distributed one
 		"40003": false,
-		"25006": false, "26000": false, "42P05": false, "53300": false, "57P01": false, "08006": false, "23505": false, "XX000": false, "": false,
+		"25006": false, "26000": false, "42P05": false, "53300": false,
+		"57P01": false, "08006": false, "23505": false, "XX000": false, "": false,
 	} {
 		err := fmt.Errorf("x: %w", &pgconn.PgError{Code: code})
 		if transient(err) != want {
@@ -75,7 +77,10 @@ func TestUnavailable(t *testing.T) {
 		{&pgconn.PgError{Code: "57P03", Message: "the database system is starting up"}, "the server is starting", false},
 		{&pgconn.PgError{Code: "08P01", Message: "server conn crashed?"}, "a pooler answers", false},
 		{&pgconn.PgError{Code: "08P01", Message: "query_wait_timeout"}, "a pooler answers", false},
-		{&pgconn.PgError{Code: "08P01", Message: "bind message supplies 3 parameters, but prepared statement requires 1"}, "exec mode", true},
+		{
+			&pgconn.PgError{Code: "08P01", Message: "bind message supplies 3 parameters, but prepared statement requires 1"},
+			"exec mode", true,
+		},
 		{&pgconn.PgError{Code: "26000", Message: "prepared statement does not exist"}, "exec mode", true},
 		{&pgconn.PgError{Code: "42P05", Message: "prepared statement already exists"}, "exec mode", true},
 		{&pgconn.PgError{Code: "40001"}, "", false},
@@ -92,25 +97,34 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
-// TestProxyWithoutServer: who accepts a connection and closes it, as HAProxy does, is not told as a server.
+// TestProxyWithoutServer: who accepts a connection and closes it, as HAProxy does, is not told as a server, whether it has read what the
+// client said or not, which is a reset then.
 func TestProxyWithoutServer(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
+	var reset atomic.Bool
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
+			_, _ = conn.Read(make([]byte, 1000))
+			if reset.Load() {
+				_ = conn.(*net.TCPConn).SetLinger(0)
+			}
 			_ = conn.Close()
 		}
 	}()
-	_, err = pgconn.Connect(t.Context(), "postgres://"+listener.Addr().String()+"/x?sslmode=disable")
-	if err == nil || !strings.Contains(translate(err).Error(), "closed at once") {
-		t.Errorf("got %v", translate(err))
+	for _, how := range []bool{false, true} {
+		reset.Store(how)
+		_, err = pgconn.Connect(t.Context(), "postgres://"+listener.Addr().String()+"/x?sslmode=disable")
+		if err == nil || !strings.Contains(translate(err).Error(), "closed at once") {
+			t.Errorf("reset %v: got %v", how, translate(err))
+		}
 	}
 }
 

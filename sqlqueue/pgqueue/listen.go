@@ -119,8 +119,8 @@ func (e *listeners) tell(on *listening, queue string, first func()) {
 	}
 }
 
-// listen listens until ctx ends. First it tests whether notifications of another connection arrive: behind pgbouncer in transaction mode they
-// do not.
+// listen listens until ctx ends. First it tests whether notifications of another connection arrive: behind pgbouncer in transaction mode
+// they do not.
 func (s *store) listen(ctx context.Context, on *listening) error {
 	conn, err := s.connectToListen(ctx)
 	if err != nil {

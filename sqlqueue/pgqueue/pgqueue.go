@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -61,8 +62,8 @@ func WithTx(q *sqlqueue.Queue, tx pgx.Tx) *sqlqueue.Queue {
 	return bind(q, checkTx(tx), func(s *store) *store { return s.bound(pgxDB{tx}) })
 }
 
-// WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: a *sql.Tx, or what GORM (tx.Statement.ConnPool,
-// also with PrepareStmt), sqlx, ent, bun and the like have in its place.
+// WithSQLTx is WithTx for a transaction of database/sql, with pgx's stdlib driver or lib/pq: a *sql.Tx, or what GORM
+// (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and the like have in its place.
 func WithSQLTx(q *sqlqueue.Queue, tx sqldb.Executor) *sqlqueue.Queue {
 	return bind(q, sqldb.CheckTx(tx), func(s *store) *store {
 		return s.bound(sqlTx{arrayLiterals{sqldb.SQL(tx, translate)}, s.checked})
@@ -114,7 +115,7 @@ type store struct {
 
 	notifier  *notifier
 	listeners *listeners
-	batch     *atomic.Int64   // how many jobs were reserved by the last exchange that found any
+	batch     *atomic.Int64   // how many jobs the next exchange may reserve, by the last that found any
 	quiet     bool            // pushes do not notify
 	checked   *atomic.Bool    // the encoding of transactions of database/sql was
 	notified  map[string]bool // if bound: the queues of which the transaction has notified
@@ -138,6 +139,12 @@ const (
 	lastTime  = `timestamptz '9999-12-31 23:59:59.999999+00'`
 )
 
+// earliest and latest are firstTime and lastTime.
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+)
+
 // extractable is the condition for payloads from which a field can be extracted. That fails, and with it the whole statement, if any string
 // in the json value has \u0000 or half a surrogate pair. The expression reads the text once, however many escapes there are: it has no
 // lookahead.
@@ -158,6 +165,7 @@ var dialect = sqldb.Dialect{
 	Now:         "clock_timestamp()",
 	Began:       "statement_timestamp()",
 	Time:        "(timestamptz 'epoch' + %s::bigint * interval '1 microsecond')",
+	Step:        "date_bin(%[3]d * interval '1 microsecond', %[1]s, %[2]s)",
 	Micros: "CASE WHEN %[1]s IS NOT NULL THEN (extract(epoch FROM least(greatest(%[1]s, " + firstTime + "), " + lastTime +
 		")) * 1000000)::bigint END",
 	Payload: "payload::text",

@@ -16,12 +16,13 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue"
 )
 
-const unfitMode = "behind pgbouncer or another pooler in transaction mode, call pgqueue.DetectPooler, or set an exec mode that needs none: " +
+const unfitMode = "behind pgbouncer or another pooler in transaction mode, call pgqueue.DetectPooler, " +
+	"or set an exec mode that needs none: " +
 	"default_query_exec_mode=exec in the address, pgx.QueryExecModeExec in the pool's configuration"
 
 // DetectPooler makes the connections of a pool fit for pgbouncer in transaction mode and poolers like it: if one stands between, their
-// exec mode is [pgx.QueryExecModeExec], which prepares nothing. Without a pooler they keep the mode of config, and so they do if that is not
-// the default. Call it before [pgxpool.NewWithConfig]. It costs a connection, once, when the pool makes its first.
+// exec mode is [pgx.QueryExecModeExec], which prepares nothing. Without a pooler they keep the mode of config, and so they do if that is
+// not the default. Call it before [pgxpool.NewWithConfig]. It costs a connection, once, when the pool makes its first.
 func DetectPooler(config *pgxpool.Config) {
 	if config.ConnConfig.DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
 		return

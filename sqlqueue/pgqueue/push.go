@@ -29,7 +29,8 @@ VALUES ($1::text, $2::smallint, $3::text::json,
     coalesce(timestamptz 'epoch' + $4::bigint * interval '1 microsecond', clock_timestamp() + $5::bigint * interval '1 microsecond'))
 RETURNING id`
 
-// As pushSQL, and $6 unique keys, $7 unique_until. Every producer inserts keys in the same order, so that they cannot wait for each other in a circle.
+// As pushSQL, and $6 unique keys, $7 unique_until. Every producer inserts keys in the same order, so that they cannot wait for each other
+// in a circle.
 const pushKeyedSQL = `
 INSERT INTO "jobs" (queue, priority, payload, available_at, unique_key, unique_until)
 SELECT r.queue, r.priority, r.payload::json,

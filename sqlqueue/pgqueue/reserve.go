@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -59,8 +60,10 @@ func (f findSQL) String() string {
 // never. The first is that of all other queues.
 func reserveUpdate(number, queues, expires string) string {
 	return `
-UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = ` + number + `,
-    expires_at = clock_timestamp() + (` + expires + `::bigint[])[coalesce(array_position(` + queues + `::text[], queue), 1)] * interval '1 microsecond',
+UPDATE "jobs" SET reserved = true, attempts = least(attempts, 2147483646) + 1, reserved_at = clock_timestamp(), reserved_by = ` + number +
+		`,
+    expires_at = clock_timestamp() + (` + expires + `::bigint[])[coalesce(array_position(` + queues +
+		`::text[], queue), 1)] * interval '1 microsecond',
     unique_key = CASE WHEN unique_until = 0 THEN unique_key END`
 }
 
@@ -96,8 +99,7 @@ RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint 
 }
 
 const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,
-    least(greatest(available_at, ` + firstTime + `), ` + lastTime + `),
-    least(greatest(created_at, ` + firstTime + `), ` + lastTime + `), unique_key`
+    available_at, created_at, unique_key`
 
 func (c *exchange) reserve(batch *pgx.Batch, legible func(string) string) {
 	if c.x.Limit <= 0 {
@@ -133,11 +135,11 @@ func (c *exchange) read(query *pgx.QueuedQuery, legible func(string) string) {
 	query.Query(func(rows pgx.Rows) error {
 		var j sqlqueue.Job
 		var queue, payload pgtype.DriverBytes
-		var expiresAt pgtype.Timestamptz
+		var expiresAt, availableAt, createdAt pgtype.Timestamptz
 		var uniqueKey pgtype.Text
 		into := []any{
 			&j.ID, &queue, &j.Priority, &payload, &j.Attempts, &j.Exceptions, &j.ReservedAt, &expiresAt,
-			&j.Started, &j.AvailableAt, &j.CreatedAt, &uniqueKey, &c.cut,
+			&j.Started, &availableAt, &createdAt, &uniqueKey, &c.cut,
 		}
 		for rows.Next() {
 			if err := rows.Scan(into...); err != nil {
@@ -147,6 +149,7 @@ func (c *exchange) read(query *pgx.QueuedQuery, legible func(string) string) {
 				j.Queue = string(queue)
 			}
 			j.Payload, j.ExpiresAt, j.UniqueKey = bytes.Clone(payload), expiresAt.Time, uniqueKey.String
+			j.AvailableAt, j.CreatedAt = readable(availableAt), readable(createdAt)
 			if legible != nil {
 				j.Queue, j.Payload, j.UniqueKey = legible(j.Queue), []byte(legible(string(payload))), legible(j.UniqueKey)
 			}
@@ -156,11 +159,26 @@ func (c *exchange) read(query *pgx.QueuedQuery, legible func(string) string) {
 			j.Reserved, j.ReservedBy = true, c.x.Number
 			c.answer.Reserved = append(c.answer.Reserved, j)
 		}
-		if n := len(c.answer.Reserved); n > 0 {
+		switch n := len(c.answer.Reserved); n {
+		case 0:
+		case c.x.Limit: // most likely the next is full, too, and its limit is another
+			c.store.batch.Store(int64(4 * n))
+		default:
 			c.store.batch.Store(int64(n))
 		}
 		return rows.Err()
 	})
+}
+
+// readable is a time of a row, within the bounds of what is read.
+func readable(at pgtype.Timestamptz) time.Time {
+	switch {
+	case at.InfinityModifier == pgtype.Infinity || at.Time.After(latest):
+		return latest
+	case at.Time.Before(earliest): // also -infinity, with which Time is zero
+		return earliest
+	}
+	return at.Time
 }
 
 // sort puts the reserved jobs into the order in which they should run. An UPDATE returns them in no order.

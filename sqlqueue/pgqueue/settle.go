@@ -16,15 +16,30 @@ import (
 // looked up by its primary key, in a subquery of its own that the planner cannot turn into a scan of all reserved rows. If the number
 // matches, the row is reserved: the table has a CHECK for that.
 
-// A locked row stays in its place, by which the DELETE finds it in three quarters of the time that it takes by id. Places are those of one
-// part of a table that is partitioned or inherited from, so the part is compared as well: with IS TRUE by a hash, without it by a join that
-// compares every row with every other. $1 ids, $2 numbers.
-const deleteSQL = `
+// lockToDelete locks the rows that a statement then deletes by their places, which takes three quarters of the time that it takes by id: a
+// locked row stays in its place. $1 ids, $2 numbers.
+const lockToDelete = `
 WITH s AS MATERIALIZED (
     SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
-    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)
-DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND ((tableoid, ctid) IN (SELECT part, place FROM s)) IS TRUE
-RETURNING id, reserved_by`
+    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id ` +
+	`AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j)`
+
+// Places are those of one part of a table that is partitioned or inherited from. If there are several the part is compared as well: with IS
+// TRUE by a hash, without it by a join that compares every row with every other.
+const deleteLocked = `
+    DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s))
+        AND (tableoid = (SELECT min(part) FROM s HAVING min(part) = max(part)) OR ((tableoid, ctid) IN (SELECT part, place FROM s)) IS TRUE)
+    RETURNING id, reserved_by`
+
+// deleteSQL is for a caller's transaction, whose planner has every choice.
+const deleteSQL = lockToDelete + deleteLocked
+
+// deleteManySQL is the same for an exchange, in which byIndexSQL leaves the planner no way but that by the primary key. It takes
+// some 6 % less of the server's time for a whole exchange of a thousand.
+const deleteManySQL = `
+WITH s AS MATERIALIZED (
+    SELECT j.tableoid AS part, j.ctid AS place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
+    JOIN "jobs" j ON j.id = s.id AND j.reserved_by = s.by FOR UPDATE OF j SKIP LOCKED)` + deleteLocked
 
 // endReservation is what a statement writes that ends a reservation and leaves the job in the table.
 const endReservation = `reserved = false, reserved_at = NULL, reserved_by = NULL, expires_at = NULL`
@@ -59,7 +74,7 @@ f AS (
     SELECT id, ` + keptColumns + ` FROM d)
 SELECT id, by FROM d`
 
-// What to push when the jobs of d have ended, as for pushSQL, and the ids and numbers of those. IS TRUE as in deleteSQL.
+// What to push when the jobs of d have ended, as for pushSQL, and the ids and numbers of those. IS TRUE as in deleteLocked.
 const nextSQL = `,
 n AS (
     INSERT INTO "jobs" (queue, priority, payload, available_at)
@@ -72,13 +87,9 @@ n AS (
 
 // The statements that end jobs, and push what comes next.
 var (
-	deleteThenSQL = `
-WITH s AS MATERIALIZED (
-    SELECT j.part, j.place FROM unnest($1::bigint[], $2::text[]) AS s(id, by)
-    CROSS JOIN LATERAL (SELECT tableoid AS part, ctid AS place FROM "jobs" WHERE id = s.id AND reserved_by = s.by FOR UPDATE SKIP LOCKED) j),
-d AS (
-    DELETE FROM "jobs" WHERE ctid = ANY (ARRAY(SELECT place FROM s)) AND ((tableoid, ctid) IN (SELECT part, place FROM s)) IS TRUE
-    RETURNING id, reserved_by AS by)` + fmt.Sprintf(nextSQL, "$3", "$4", "$5", "$6", "$7", "$8", "$9") + `
+	deleteThenSQL = lockToDelete + `,
+d AS (` + strings.Replace(deleteLocked, "reserved_by", "reserved_by AS by", 1) + `)` +
+		fmt.Sprintf(nextSQL, "$3", "$4", "$5", "$6", "$7", "$8", "$9") + `
 SELECT id, by FROM d`
 	failThenSQL = strings.Replace(failSQL, "\nSELECT id, by FROM d",
 		fmt.Sprintf(nextSQL, "$5", "$6", "$7", "$8", "$9", "$10", "$11")+"\nSELECT id, by FROM d", 1)
@@ -140,7 +151,11 @@ func (c *exchange) settle() []step {
 	}
 	var steps []step
 	if of := driver.Delete; ids[of] != nil {
-		steps = append(steps, c.thenPush(of, false, step{deleteSQL, []any{ids[of], numbers[of]}}, deleteThenSQL))
+		query := deleteManySQL
+		if c.store.pool == nil {
+			query = deleteSQL
+		}
+		steps = append(steps, c.thenPush(of, false, step{query, []any{ids[of], numbers[of]}}, deleteThenSQL))
 	}
 	if kept != nil {
 		steps = append(steps, c.thenPush(driver.Delete, true, keepStep(kept), keepThenSQL))

@@ -9,7 +9,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// sqlTx is an sqldb.DB over a transaction of database/sql. A store checks the encoding of its first one, and takes the others to be of the same pool.
+// sqlTx is an sqldb.DB over a transaction of database/sql. A store checks the encoding of its first one, and takes the others to be of the
+// same pool.
 type sqlTx struct {
 	sqldb.DB
 	checked *atomic.Bool

@@ -56,14 +56,16 @@ func keyColumns(jobs []driver.NewJob, which []int) []any {
 	return []any{keys, until}
 }
 
-// While the holder is being reserved this waits for that, which is short, and then finds no job with the key. A statement cannot change a row
-// twice, so each job has its own. $1 queue, $2 unique key, $3 priority, $4 payload, $5 time in microseconds since 1970 or NULL, $6 delay in
-// microseconds, $7 whether a job that is due keeps its time, $8 how many microseconds after created_at it is available at the latest, or NULL.
+// While the holder is being reserved this waits for that, which is short, and then finds no job with the key. A statement cannot change a
+// row twice, so each job has its own. $1 queue, $2 unique key, $3 priority, $4 payload, $5 time in microseconds since 1970 or NULL, $6
+// delay in microseconds, $7 whether a job that is due keeps its time, $8 how many microseconds after created_at it is available at the
+// latest, or NULL.
 const replaceSQL = `
 UPDATE "jobs" j SET priority = $3, payload = $4::text::json, unique_until = 1, available_at = CASE
     WHEN j.available_at <= r.now AND ($7::boolean OR r.at <= r.now) THEN j.available_at
     ELSE greatest(least(r.at, j.created_at + $8::bigint * interval '1 microsecond'), least(r.at, r.now)) END
-FROM (SELECT t.now, coalesce(timestamptz 'epoch' + $5::bigint * interval '1 microsecond', t.now + $6::bigint * interval '1 microsecond') AS at
+FROM (SELECT t.now, coalesce(timestamptz 'epoch' + $5::bigint * interval '1 microsecond', ` +
+	`t.now + $6::bigint * interval '1 microsecond') AS at
       FROM (SELECT clock_timestamp() AS now OFFSET 0) t OFFSET 0) r
 WHERE j.queue = $1 AND j.unique_key = $2 AND NOT j.reserved
 RETURNING j.id, j.queue, j.unique_key`
@@ -81,7 +83,9 @@ func (s *store) pushReplacing(ctx context.Context, db sqldb.DB, jobs []driver.Ne
 		us := job.Bound.Microseconds()
 		bound = &us
 	}
-	args := []any{job.Queue, job.UniqueKey, job.Priority, string(job.Payload), micros(job.At), job.Delay.Microseconds(), job.Debounce, bound}
+	args := []any{
+		job.Queue, job.UniqueKey, job.Priority, string(job.Payload), micros(job.At), job.Delay.Microseconds(), job.Debounce, bound,
+	}
 	for range tries {
 		changed, err := s.byKey(ctx, db, replaceSQL, args...)
 		if err != nil {

@@ -65,7 +65,8 @@ func (d *Database) selectBatches() *Statement {
 	for _, at := range []string{"created_at", "sealed_at", "failed_at", "finished_at", "succeeded_at", "closed_at"} {
 		s.Add(", "+d.Dialect.Micros, "b."+at)
 	}
-	s.Add(", (SELECT id FROM %s%s WHERE queue = b.queue%s ORDER BY queue DESC, priority DESC, available_at DESC, id DESC LIMIT 1) IS NOT NULL",
+	s.Add(", (SELECT id FROM %s%s WHERE queue = b.queue%s ORDER BY queue DESC, priority DESC, available_at DESC, id DESC "+
+		"LIMIT 1) IS NOT NULL",
 		d.Table("jobs"), d.Force("jobs_ready"), d.Dialect.Waiting)
 	if d.Dialect.Waiting == "" { // that index has the reserved jobs too
 		s.Add(", 0")

@@ -51,7 +51,8 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 		running = string(encoded)
 	}
 	if !known {
-		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, version, status, busy, memory, running, started_at, seen_at)",
+		s := d.Statement("INSERT INTO %s (id, name, host, pid, queues, concurrency, version, status, busy, memory, "+
+			"running, started_at, seen_at)",
 			d.Table("job_workers"))
 		s.Add(" VALUES ")
 		s.Add("(%s, %s, %s, %s, ", s.Arg(w.ID), s.Arg(w.Name), s.Arg(w.Host), s.Arg(w.PID))
@@ -73,8 +74,8 @@ func (d *Database) writeWorker(ctx context.Context, db DB, b driver.Beat) error 
 	return err
 }
 
-// IdleWorkersColumn is a column of a SELECT: driver.Exchanged.IdleWorkers for the worker with this id. Both arguments are SQL; now is the time
-// now, as the tables keep times.
+// IdleWorkersColumn is a column of a SELECT: driver.Exchanged.IdleWorkers for the worker with this id. Both arguments are SQL; now is the
+// time now, as the tables keep times.
 func (d *Database) IdleWorkersColumn(id, now string) string {
 	since := fmt.Sprintf(d.Dialect.Time, "("+fmt.Sprintf(d.Dialect.Micros, now)+fmt.Sprintf(" - %d)", driver.WorkerSeen.Microseconds()))
 	workers := d.Table("job_workers")
@@ -146,7 +147,9 @@ func (d *Database) writeCounts(ctx context.Context, db DB, b driver.Beat) error 
 	if b.OldCounts == 0 {
 		return nil
 	}
-	for _, deleteOld := range []func(context.Context, DB) error{d.deleteOnce, d.deleteThrottled, d.deleteBatches, d.deleteCancelled, d.deleteProgress} {
+	for _, deleteOld := range []func(context.Context, DB) error{
+		d.deleteOnce, d.deleteThrottled, d.deleteBatches, d.deleteCancelled, d.deleteProgress,
+	} {
 		if err := deleteOld(ctx, db); err != nil {
 			return err
 		}

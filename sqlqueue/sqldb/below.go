@@ -16,8 +16,8 @@ func (d *Database) QueuesAtOnce() int {
 // stepByStep reports whether the database needs a statement for each queue: MySQL reads a recursive query's index from its start.
 func (d *Database) stepByStep() bool { return d.Dialect.Level == "" }
 
-// QueuesBelow returns the names of queues that begin with a level, such as mail/ (empty: all), and come after a name (empty: from the first),
-// in order, by one step in the index jobs_ready for each, however many jobs they have.
+// QueuesBelow returns the names of queues that begin with a level, such as mail/ (empty: all), and come after a name (empty: from the
+// first), in order, by one step in the index jobs_ready for each, however many jobs they have.
 func (d *Database) QueuesBelow(ctx context.Context, level, after string) ([]string, error) {
 	if after == "" {
 		after = level

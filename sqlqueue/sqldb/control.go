@@ -72,7 +72,8 @@ func (d *Database) deleteThrottled(ctx context.Context, db DB) error {
 	var over []string
 	s := d.Statement("SELECT queue FROM %s", d.Table("job_queues"))
 	s.Add(" WHERE paused AND paused_until < %s", s.Ago(ago))
-	s.Add(" AND queue <> %s AND restarts = 0 AND NOT maintenance AND expire_ms IS NULL AND keep_ms IS NULL LIMIT 1000 %s", s.Arg(""), d.Dialect.SkipLocked)
+	s.Add(" AND queue <> %s AND restarts = 0 AND NOT maintenance AND expire_ms IS NULL AND keep_ms IS NULL LIMIT 1000 %s",
+		s.Arg(""), d.Dialect.SkipLocked)
 	if err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var queue string
 		err := scan(Reading(&queue)...)

@@ -70,7 +70,8 @@ func (d *Database) Clock(ctx context.Context) (time.Time, error) {
 func (d *Database) CheckSchema(ctx context.Context) error {
 	var version, compatible sql.NullInt64
 	err := Each(ctx, d.DB, fmt.Sprintf("SELECT max(version_id), (SELECT max(compatible_from) FROM %s) FROM %s WHERE is_applied",
-		d.Table("job_schema"), d.Table("sqlqueue_migrations")), nil, func(scan func(...any) error) error { return scan(&version, &compatible) })
+		d.Table("job_schema"), d.Table("sqlqueue_migrations")), nil,
+		func(scan func(...any) error) error { return scan(&version, &compatible) })
 	switch later := version.Int64 > driver.SchemaVersion; {
 	case err != nil:
 		return err

@@ -22,16 +22,17 @@ type Dialect struct {
 	Pattern    func(parts []string) string
 	Empty      string
 
-	// Remainder is that of %s divided by %d; empty: %s %% %d.
-	Remainder string
+	// Remainder is that of %s divided by %d; empty: %s %% %d. Sum is a sum of whole numbers that may be any; empty: sum. Step is when the
+	// step of a time in the column %[1]s begins, in steps of %[3]d microseconds from the time %[2]s on; empty: reckoned in microseconds.
+	Remainder, Sum, Step string
 
 	// Payload is the payload as text; empty: the column is text. Name is the name of the handler in a payload, NULL if there is no name. It
 	// must be right only for payloads for which the condition Plain is true: the others are read with sqlqueue.ParsePayload. Plain must not
 	// fail on any payload, and must be true for nearly all of them.
 	Payload, Name, Plain string
 
-	// Field is the text of the payload's value under the nested keys; NULL if it does not exist. Of members of the same name the last counts, as
-	// it does for encoding/json. It writes its arguments with arg.
+	// Field is the text of the payload's value under the nested keys; NULL if it does not exist. Of members of the same name the last
+	// counts, as it does for encoding/json. It writes its arguments with arg.
 	Field func(arg func(any) string, keys []string) string
 
 	// ForUpdate makes a SELECT lock its rows, and SkipLocked lock only those that no other transaction has locked and leave out the rest.
@@ -81,13 +82,14 @@ func LikePattern(parts []string) string {
 // JSONPath is the path of the value under keys, for functions that take paths such as $."data"."id". The keys have no quotes in them.
 func JSONPath(keys []string) string { return `$."` + strings.Join(keys, `"."`) + `"` }
 
-// Repeated is the condition that one of the keys may stand in the payload more than once, for databases whose functions take the first. Both
-// texts are SQL.
+// Repeated is the condition that one of the keys may stand in the payload more than once, for databases whose functions take the first.
+// Both texts are SQL.
 func Repeated(arg func(any) string, payload, empty string, keys []string) string {
 	var conditions []string
 	for _, key := range keys {
 		key = `"` + key + `"`
-		conditions = append(conditions, fmt.Sprintf("length(%[1]s) - length(replace(%[1]s, %[2]s, %[3]s)) > length(%[4]s)", payload, arg(key), empty, arg(key)))
+		conditions = append(conditions,
+			fmt.Sprintf("length(%[1]s) - length(replace(%[1]s, %[2]s, %[3]s)) > length(%[4]s)", payload, arg(key), empty, arg(key)))
 	}
 	return strings.Join(conditions, " OR ")
 }

@@ -17,7 +17,9 @@ func (printer) Exec(_ context.Context, query string, args ...any) (int64, error)
 
 // Names of tables have the prefix, and places of arguments are the dialect's.
 func ExampleDatabase_Statement() {
-	db := &sqldb.Database{Prefix: "shop_", Dialect: sqldb.Dialect{Quote: `"`, Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) }}}
+	db := &sqldb.Database{
+		Prefix: "shop_", Dialect: sqldb.Dialect{Quote: `"`, Placeholder: func(n int) string { return fmt.Sprintf("$%d", n) }},
+	}
 	s := db.Statement("DELETE FROM %s WHERE ", db.Table("jobs"))
 	s.Add("queue = %s AND ", s.Arg("mail"))
 	s.Add("%s", s.In("id", []int64{1, 2}))

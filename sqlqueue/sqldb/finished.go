@@ -31,7 +31,8 @@ func (d *Database) Ended(ctx context.Context, id int64) (ended driver.Ended, err
 		return ended, err
 	}
 	// The failed jobs have no index of the ids that they had: this one is among the newest, or failed some time ago.
-	s = d.Statement("SELECT id, error FROM %[1]s WHERE id = (SELECT max(id) FROM (SELECT id, job_id FROM %[1]s ORDER BY id DESC LIMIT 1000) AS newest",
+	s = d.Statement("SELECT id, error FROM %[1]s WHERE id = (SELECT max(id) FROM (SELECT id, job_id FROM %[1]s "+
+		"ORDER BY id DESC LIMIT 1000) AS newest",
 		d.Table("failed_jobs"))
 	s.Add(" WHERE job_id = %s)", s.Arg(id))
 	if err := s.Each(ctx, d.DB, func(scan func(...any) error) error {

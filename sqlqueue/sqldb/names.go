@@ -9,8 +9,8 @@ import (
 // Tables and indexes, whose names get the prefix. A test of package migrations finds a name that is missing here.
 var (
 	tables = []string{
-		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits", "job_permits",
-		"job_schedules", "job_errors", "job_operations", "job_finished", "job_progress",
+		"jobs", "failed_jobs", "job_queues", "job_workers", "job_counts", "job_subscriptions", "job_once", "job_batches", "job_limits",
+		"job_permits", "job_schedules", "job_errors", "job_operations", "job_finished", "job_progress",
 		"job_cancelled",
 		"job_names", "job_sizes", "job_upkeep",
 		"job_schema",

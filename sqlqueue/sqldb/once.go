@@ -58,7 +58,8 @@ func (d *Database) takeOnce(ctx context.Context, db DB, job driver.NewJob) (hold
 		locked := false
 		s = d.Statement("SELECT job_id, held_until > %s FROM %s", d.clock(), d.Table("job_once"))
 		s.Add(" WHERE queue = %s AND unique_key = %s %s", s.Arg(job.Queue), s.Arg(job.UniqueKey), d.Dialect.ForUpdate)
-		if err := s.Each(ctx, db, func(scan func(...any) error) error { locked = true; return scan(&holder, &held) }); err != nil || locked {
+		if err := s.Each(ctx, db, func(scan func(...any) error) error { locked = true; return scan(&holder, &held) }); err != nil ||
+			locked {
 			return holder, held, err
 		}
 	}

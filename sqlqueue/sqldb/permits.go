@@ -79,8 +79,8 @@ func (s *Statement) clock() string {
 	return fmt.Sprintf(s.Dialect.Micros, s.Dialect.Now)
 }
 
-// MakePermits creates missing rows for the names. It inserts only those, because an INSERT of an existing row waits for the transaction that
-// has locked it, also with ON CONFLICT DO NOTHING.
+// MakePermits creates missing rows for the names. It inserts only those, because an INSERT of an existing row waits for the transaction
+// that has locked it, also with ON CONFLICT DO NOTHING.
 func (d *Database) MakePermits(ctx context.Context, names []string) error {
 	const most = 200
 	for part := range slices.Chunk(names, most) {

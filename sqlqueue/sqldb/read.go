@@ -29,8 +29,8 @@ func within(t time.Time) time.Time {
 }
 
 // Reading returns arguments for Scan in place of dest, which accept any value, so that one bad row does not stop a list. A number that dest
-// cannot hold becomes the nearest that it can, and a value that is not a number becomes 0. NULL is the zero value. Text is made valid UTF-8.
-// Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, float64, bool, string, []byte or time.Time.
+// cannot hold becomes the nearest that it can, and a value that is not a number becomes 0. NULL is the zero value. Text is made valid
+// UTF-8. Times are read from microseconds since 1970. Dest are pointers to int64, int, int16, float64, bool, string, []byte or time.Time.
 func Reading(dest ...any) []any {
 	scanners := make([]any, len(dest))
 	for i, d := range dest {

@@ -30,7 +30,8 @@ func (d *Database) SetSchedule(ctx context.Context, of driver.Schedule, moved bo
 		if n, err := s.Exec(ctx, db); err != nil || n > 0 {
 			return err
 		}
-		s = d.Statement("INSERT INTO %s (name, cron, every, zone, queue, priority, payload, missed, catch_up_ms, overlap, origin, next_at, "+
+		s = d.Statement("INSERT INTO %s (name, cron, every, zone, queue, priority, payload, missed, catch_up_ms, "+
+			"overlap, origin, next_at, "+
 			"created_at, updated_at) VALUES (", d.Table("job_schedules"))
 		s.Add("%s, %s, %s, %s, ", s.Arg(of.Name), s.Arg(of.Cron), s.Arg(of.Every), s.Arg(of.Zone))
 		s.Add("%s, %s, %s, ", s.Arg(of.Queue), s.Arg(of.Priority), s.Arg(string(of.Payload)))
@@ -57,7 +58,8 @@ func (d *Database) selectSchedules() *Statement {
 	if d.Dialect.Payload != "" {
 		payload = d.Dialect.Payload
 	}
-	s := d.Statement("SELECT name, cron, every, zone, queue, priority, %s, missed, catch_up_ms, overlap, paused, origin, last_job_id, runs", payload)
+	s := d.Statement("SELECT name, cron, every, zone, queue, priority, %s, missed, catch_up_ms, overlap, paused, origin, last_job_id, runs",
+		payload)
 	for _, at := range []string{"next_at", "last_at", "created_at", "updated_at"} {
 		s.Add(", "+d.Dialect.Micros, at)
 	}
@@ -89,14 +91,15 @@ func (d *Database) Schedules(ctx context.Context, name string) ([]driver.Schedul
 	return eachSchedule(ctx, s, d.DB)
 }
 
-// ChoresColumns are two columns of a SELECT: when the next schedule comes, in microseconds since 1970 (1 if a schedule has no time yet, NULL if
-// there is none), and whether there are open batches. Each reads the first entries of an index.
+// ChoresColumns are two columns of a SELECT: when the next schedule comes, in microseconds since 1970 (1 if a schedule has no time yet,
+// NULL if there is none), and whether there are open batches. Each reads the first entries of an index.
 func (d *Database) ChoresColumns() string {
 	schedules := d.Table("job_schedules") + d.Force("job_schedules_next")
 	batches := d.Table("job_batches") + d.Force("job_batches_open")
 	return "CASE WHEN EXISTS (SELECT 1 FROM " + schedules + " WHERE NOT paused AND next_at IS NULL) THEN 1 ELSE (SELECT " +
 		fmt.Sprintf(d.Dialect.Micros, "next_at") + " FROM " + schedules +
-		" WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at LIMIT 1) END, EXISTS (SELECT 1 FROM " + batches + " WHERE closed_at IS NULL)"
+		" WHERE NOT paused AND next_at IS NOT NULL ORDER BY next_at LIMIT 1) END, EXISTS (SELECT 1 FROM " + batches +
+		" WHERE closed_at IS NULL)"
 }
 
 // DueSchedules implements driver.Scheduler. If nothing is due, it is one statement that reads the first entries of the index of next_at.
@@ -179,8 +182,8 @@ func (d *Database) Tick(ctx context.Context, t driver.Tick) (ticked bool, err er
 	return ticked, err
 }
 
-// withoutHeld leaves out jobs whose unique keys are held. An INSERT would wait for a handler that deletes the holder in a transaction of its
-// own.
+// withoutHeld leaves out jobs whose unique keys are held. An INSERT would wait for a handler that deletes the holder in a transaction of
+// its own.
 func (d *Database) withoutHeld(ctx context.Context, db DB, jobs []driver.NewJob) ([]driver.NewJob, error) {
 	var free []driver.NewJob
 	for _, job := range jobs {

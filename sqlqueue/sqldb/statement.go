@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Statement is SQL that is written piece by piece, with its arguments. Call Arg, and other methods that add arguments, in the order of their
-// places in the SQL.
+// Statement is SQL that is written piece by piece, with its arguments. Call Arg, and other methods that add arguments, in the order of
+// their places in the SQL.
 type Statement struct {
 	Dialect *Dialect
 	sql     strings.Builder
@@ -62,7 +62,8 @@ func (s *Statement) moved(now string, d time.Duration) string {
 	return fmt.Sprintf(s.Dialect.Time, "("+fmt.Sprintf(s.Dialect.Micros, now)+" + "+s.Arg(d.Microseconds())+")")
 }
 
-// In is the condition that a column has one of the ids. With 1,000 or more in a list, MariaDB makes a subquery of them, and scans the table.
+// In is the condition that a column has one of the ids. With 1,000 or more in a list, MariaDB makes a subquery of them, and scans the
+// table.
 func (s *Statement) In(column string, ids []int64) string {
 	const most = 500
 	if len(ids) == 0 {
@@ -88,8 +89,8 @@ func (s *Statement) list(texts []string) string {
 	return strings.Join(places, ", ")
 }
 
-// WhereIDs adds the condition of a statement that locks or changes rows by id. Its second part is always true: MySQL ignores the hint for an
-// index that contains all columns of a statement.
+// WhereIDs adds the condition of a statement that locks or changes rows by id. Its second part is always true: MySQL ignores the hint for
+// an index that contains all columns of a statement.
 func (s *Statement) WhereIDs(ids []int64) { s.Add(" WHERE %s AND length(queue) >= 0", s.In("id", ids)) }
 
 // Delete deletes rows of a table by id.

@@ -129,71 +129,98 @@ func (t *tally) addBelow(ctx context.Context, size *QueueSize) error {
 
 // lanes counts the ready and the delayed jobs of a queue.
 func (t *tally) lanes(ctx context.Context, size *QueueSize) error {
-	const before = -1 << 15 // the least priority
-	priority, ok, err := t.nextPriority(ctx, size.Queue, before-1)
-	for ; ok && err == nil; priority, ok, err = t.nextPriority(ctx, size.Queue, priority) {
-		if err := t.lane(ctx, size, lane{size.Queue, priority}); err != nil {
-			return err
-		}
+	priority, err := t.firstPriority(ctx, size.Queue)
+	for err == nil && priority < noPriority {
+		priority, err = t.lane(ctx, size, lane{size.Queue, priority})
 	}
 	return err
 }
 
-func (t *tally) nextPriority(ctx context.Context, queue string, after int) (priority int, ok bool, err error) {
-	s := t.Statement("SELECT priority FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
-	s.Add(" WHERE queue = %s", s.Arg(queue))
-	s.Add(" AND priority > %d%s ORDER BY priority LIMIT 1", after, t.Dialect.Waiting)
-	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
-		ok = true
-		return scan(&priority)
-	})
-	return priority, ok, err
+// noPriority is greater than all priorities.
+const noPriority = 1 << 15
+
+func (t *tally) firstPriority(ctx context.Context, queue string) (priority int, err error) {
+	s := t.Statement("SELECT ")
+	t.addNext(s, lane{queue, -noPriority - 1})
+	err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&priority) })
+	return priority, err
 }
 
-// lane counts the ready and the delayed jobs of a lane. It reads the index alone: where that has reserved jobs too, all of them available
-// before now, their number is taken off.
-func (t *tally) lane(ctx context.Context, size *QueueSize, l lane) error {
+// addNext adds the priority of the lane after this one in its queue, or noPriority.
+func (t *tally) addNext(s *Statement, l lane) {
+	s.Add("COALESCE((SELECT priority FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+	s.Add(" WHERE queue = %s", s.Arg(l.queue))
+	s.Add(" AND priority > %d%s ORDER BY priority LIMIT 1), %d)", l.priority, t.Dialect.Waiting, noPriority)
+}
+
+// lane counts the ready and the delayed jobs of a lane, and returns the priority of the next, or noPriority. It reads the index alone:
+// where that has reserved jobs too, all of them available before now, their number is taken off.
+func (t *tally) lane(ctx context.Context, size *QueueSize, l lane) (next int, err error) {
 	var reserved int64
 	if t.Dialect.Endless != "" {
 		endless, err := t.endless(ctx, l)
 		if err != nil {
-			return err
+			return noPriority, err
 		}
 		size.Reserved = min(size.Reserved+endless, t.most)
 		reserved = endless + t.expiring[l]
 	}
-	ready, oldest, err := t.entries(ctx, l, "<=", t.Dialect.Waiting, max(t.most-size.Ready, 1)+reserved) // at least one: it may be the oldest
-	if err != nil {
-		return err
+	var ready, delayed int64
+	var oldest time.Time
+	s := t.Statement("SELECT ")
+	t.addEntries(s, l, "<=", max(t.most-size.Ready, 1)+reserved) // at least one: it may be the oldest
+	s.Add(", ")
+	t.addOldest(s, l, t.Dialect.Waiting)
+	s.Add(", ")
+	t.addEntries(s, l, ">", t.most-size.Delayed)
+	s.Add(", ")
+	t.addNext(s, l)
+	if err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
+		return scan(Reading(&ready, &oldest, &delayed, &next)...)
+	}); err != nil {
+		return noPriority, err
 	}
 	if ready -= reserved; reserved > 0 && ready > 0 {
-		if _, oldest, err = t.entries(ctx, l, "<=", " AND NOT reserved", 1); err != nil {
-			return err
+		s := t.Statement("SELECT ")
+		t.addOldest(s, l, " AND NOT reserved")
+		if err := s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(Reading(&oldest)...) }); err != nil {
+			return noPriority, err
 		}
 	}
 	if ready > 0 && (size.Oldest.IsZero() || oldest.Before(size.Oldest)) {
 		size.Oldest = oldest
 	}
 	size.Ready = min(size.Ready+max(ready, 0), t.most)
-	delayed, _, err := t.entries(ctx, l, ">", t.Dialect.Waiting, t.most-size.Delayed)
 	size.Delayed += delayed
-	return err
+	return next, nil
 }
 
-// entries counts the entries of a lane that are available before (<=) or after (>) now, and returns the time of the first.
-func (t *tally) entries(ctx context.Context, l lane, side, condition string, most int64) (count int64, first time.Time, err error) {
-	s := t.Statement("SELECT count(*), "+t.Dialect.Micros, "min(available_at)")
-	s.Add(" FROM (SELECT available_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
+// addEntries adds the number of entries of a lane that are available before (<=) or after (>) now.
+func (t *tally) addEntries(s *Statement, l lane, side string, most int64) {
+	s.Add("(SELECT count(*) FROM (SELECT available_at FROM ")
+	t.addLane(s, l, t.Dialect.Waiting, side)
+	s.Add(" LIMIT %d) AS entries)", most)
+}
+
+// addOldest adds the time of the first entry of a lane, if it is not after now.
+func (t *tally) addOldest(s *Statement, l lane, condition string) {
+	s.Add("(SELECT "+t.Dialect.Micros+" FROM ", "available_at")
+	t.addLane(s, l, condition, "<=")
+	s.Add(" LIMIT 1)")
+}
+
+func (t *tally) addLane(s *Statement, l lane, condition, side string) {
+	s.Add("%s%s", t.Table("jobs"), t.Force("jobs_ready"))
 	s.Add(" WHERE queue = %s AND priority = %d%s AND available_at %s ", s.Arg(l.queue), l.priority, condition, side)
-	s.Add("%s ORDER BY available_at LIMIT %d) AS lane", s.Time(t.now), most)
-	err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(Reading(&count, &first)...) })
-	return count, first, err
+	s.Add("%s ORDER BY available_at", s.Time(t.now))
 }
 
 // endless counts the reserved jobs of a lane that never expire, which no index tells from those that wait. As the oldest are
-// reserved first, they are at the lane's beginning: it looks no further when most jobs there are not reserved.
+// reserved first, they are at the lane's beginning: it looks no further when most jobs there are not reserved. It looks at few first,
+// because it reads their rows.
 func (t *tally) endless(ctx context.Context, l lane) (count int64, err error) {
-	for look := int64(1000); ; look *= 4 {
+	const few = 64
+	for look := few + 2*t.expiring[l]; ; look *= 4 {
 		s := t.Statement("SELECT count(*) FROM (SELECT reserved, expires_at FROM %s%s", t.Table("jobs"), t.Force("jobs_ready"))
 		s.Add(" WHERE queue = %s AND priority = %d ORDER BY available_at LIMIT %d) AS lane WHERE %s",
 			s.Arg(l.queue), l.priority, look, t.Dialect.Endless)

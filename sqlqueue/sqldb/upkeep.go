@@ -105,7 +105,8 @@ func (d *Database) writeSizes(ctx context.Context, now time.Time) error {
 	}
 	var all QueueSize
 	for _, q := range sizes {
-		all.Ready, all.Delayed, all.Reserved, all.Failed = all.Ready+q.Ready, all.Delayed+q.Delayed, all.Reserved+q.Reserved, all.Failed+q.Failed
+		all.Ready, all.Delayed, all.Reserved, all.Failed = all.Ready+q.Ready, all.Delayed+q.Delayed, all.Reserved+q.Reserved,
+			all.Failed+q.Failed
 		if !q.Oldest.IsZero() && (all.Oldest.IsZero() || q.Oldest.Before(all.Oldest)) {
 			all.Oldest = q.Oldest
 		}
@@ -127,7 +128,8 @@ func (d *Database) insertSizes(ctx context.Context, db DB, step int, minute time
 			if !q.Oldest.IsZero() {
 				oldest = max(now.Sub(q.Oldest).Milliseconds(), 0)
 			}
-			s.Add("(%d, %s, %s, %d, %d, %d, %d, %d)", step, s.Time(minute), s.Arg(q.Queue), q.Ready, q.Delayed, q.Reserved, q.Failed, oldest)
+			s.Add("(%d, %s, %s, %d, %d, %d, %d, %d)",
+				step, s.Time(minute), s.Arg(q.Queue), q.Ready, q.Delayed, q.Reserved, q.Failed, oldest)
 		}
 		s.Add("%s", d.Dialect.OnConflict)
 		if _, err := s.Exec(ctx, db); err != nil {
@@ -194,8 +196,8 @@ const (
 	mostCounted = 1_000_000_000_000_000 // the greatest number that SQLite's tables take
 )
 
-// mergeCounts merges rows of the same minute and queue in job_counts that were inserted since the last time, its own of that time among them.
-// Those that are inserted in a transaction that ends meanwhile may stay as they are. Nothing but the number of rows depends on it.
+// mergeCounts merges rows of the same minute and queue in job_counts that were inserted since the last time, its own of that time among
+// them. Those that are inserted in a transaction that ends meanwhile may stay as they are. Nothing but the number of rows depends on it.
 func (d *Database) mergeCounts(ctx context.Context, db DB) (more bool, err error) {
 	var from, newest int64
 	s := d.Statement("SELECT counted FROM %s", d.Table("job_upkeep"))

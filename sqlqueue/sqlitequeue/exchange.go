@@ -40,8 +40,10 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 		}
 	}
 	var e *exchange
-	err := s.promptly(ctx, func(tx sqldb.Executor) error {
+	deletes := s.deletes(x.Settle)
+	run := func(tx sqldb.Executor) error {
 		e = s.newExchange(sqldb.SQL(tx, translate), x, whole, plan)
+		e.deletes = deletes
 		for _, step := range []func(context.Context) error{
 			e.settle, e.touch, e.giveBack, e.requeue, e.wanted, e.findLanes, e.control, e.reserve, e.nextDue,
 		} {
@@ -50,7 +52,12 @@ func (s *store) Exchange(ctx context.Context, x driver.Exchange) (driver.Exchang
 			}
 		}
 		return nil
-	})
+	}
+	err := s.promptly(ctx, run)
+	if errors.Is(err, errSomeLost) {
+		deletes = nil
+		err = s.promptly(ctx, run)
+	}
 	if err != nil {
 		return driver.Exchanged{}, err
 	}
@@ -68,6 +75,7 @@ type exchange struct {
 	asked   driver.Exchange
 	whole   driver.Exchange // as it was given, with patterns
 	answer  driver.Exchanged
+	deletes map[string][]int64 // by number, if nothing else is to settle, and it is not known that one is lost; otherwise nil
 	now     int64
 	part    lane.Part                // the lanes to ask
 	lanes   []lane.Lane              // those whose queues are not stopped
@@ -83,7 +91,7 @@ func (s *store) newExchange(db sqldb.DB, x, whole driver.Exchange, plan *turn.Pl
 
 // noteAsked notes where the next exchange goes on.
 func (e *exchange) noteAsked() {
-	e.store.places.Exchanged(&e.part, &e.asked, &e.answer, e.full, e.answer.Now)
+	e.places.Exchanged(&e.part, &e.asked, &e.answer, e.full, e.answer.Now)
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

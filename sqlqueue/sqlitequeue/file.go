@@ -70,7 +70,7 @@ func (f *file) deletedBeside() string {
 	if deletedBeside(f.path) == "" {
 		return ""
 	}
-	time.Sleep(closes)
+	time.Sleep(closes) //nolint:forbidigo // there is no condition to wait for
 	return deletedBeside(f.path)
 }
 

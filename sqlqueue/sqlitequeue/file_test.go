@@ -25,7 +25,8 @@ func TestFileReplaced(t *testing.T) {
 		of := func(suffix string, do change) change { return func(path string) error { return do(path + suffix) } }
 		overwrite := func(path string) error { return os.Rename(migratedFile(t, "DELETE", ""), path) }
 		maps.Copy(changes, map[string]change{
-			"-wal was replaced or deleted": of("-wal", os.Remove), "-wal was replaced": of("-wal", overwrite), "-shm was replaced": of("-shm", os.Remove),
+			"-wal was replaced or deleted": of("-wal", os.Remove),
+			"-wal was replaced":            of("-wal", overwrite), "-shm was replaced": of("-shm", os.Remove),
 		})
 	}
 	for how, change := range changes {

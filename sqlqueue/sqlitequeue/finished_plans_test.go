@@ -16,7 +16,8 @@ func TestFinishedPlans(t *testing.T) {
 	s := newStore(db, "")
 	execute(t, db, `
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
-INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, finished_at, keep_until)
+INSERT INTO job_finished (job_id, queue, name, priority, payload, attempts, outcome, worker, created_at, started_at, `+
+		`finished_at, keep_until)
 SELECT n, 'queue-' || (n % 5), 'name-' || (n % 7), 0, '{"job":"x"}', 1, 'done', 'w', n, n, n,
 	CASE WHEN n % 1000 = 8 THEN n ELSE 4102444800000000 END FROM n`)
 	ctx := t.Context()
@@ -33,10 +34,18 @@ SELECT n, 'queue-' || (n % 5), 'name-' || (n % 7), 0, '{"job":"x"}', 1, 'done', 
 			do   func() error
 			want []string // beginnings
 		}{
-			"newest":   {list(operator.FinishedFilter{}), []string{byRow}},
-			"of queue": {list(operator.FinishedFilter{Queue: "queue-1"}), []string{"SEARCH job_finished USING INDEX job_finished_queue (queue=? AND id<?)"}},
-			"of name":  {list(operator.FinishedFilter{Name: "name-1"}), []string{"SEARCH job_finished USING INDEX job_finished_name (name=? AND id<?)"}},
-			"by id":    {list(operator.FinishedFilter{IDs: []int64{7}}), []string{"SEARCH job_finished USING INDEX job_finished_job (job_id=?"}},
+			"newest": {list(operator.FinishedFilter{}), []string{byRow}},
+			"of queue": {
+				list(operator.FinishedFilter{Queue: "queue-1"}),
+				[]string{"SEARCH job_finished USING INDEX job_finished_queue (queue=? AND id<?)"},
+			},
+			"of name": {
+				list(operator.FinishedFilter{Name: "name-1"}),
+				[]string{"SEARCH job_finished USING INDEX job_finished_name (name=? AND id<?)"},
+			},
+			"by id": {
+				list(operator.FinishedFilter{IDs: []int64{7}}), []string{"SEARCH job_finished USING INDEX job_finished_job (job_id=?"},
+			},
 			"one": {
 				func() error { _, err := database.Ended(ctx, 7); return err },
 				[]string{"SEARCH job_finished USING INDEX job_finished_job (job_id=?"},

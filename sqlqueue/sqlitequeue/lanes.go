@@ -8,7 +8,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
-// selectPriorities returns the priorities of the waiting jobs of the queue ?1, from ?2 on and at most ?3, by one step in the index for each.
+// selectPriorities returns the priorities of the waiting jobs of the queue ?1, from ?2 on and at most ?3, by one step in the index for
+// each.
 var selectPriorities = newStatement(`
 WITH RECURSIVE found (priority) AS (
 	SELECT min(priority) FROM "jobs" WHERE NOT reserved AND queue = ?1 AND priority >= ?2
@@ -29,7 +30,7 @@ func (e *exchange) findLanes(ctx context.Context) (err error) {
 		Limit: e.asked.Limit, Everything: e.asked.Everything, At: e.answer.Now,
 	}
 	// In each lane it looks at everything.
-	e.part, e.answer.Everything, err = e.store.places.Choose(e.store.lanes, search, func(_ []lane.Lane, stale []string) error {
+	e.part, e.answer.Everything, err = e.places.Choose(e.store.lanes, search, func(_ []lane.Lane, stale []string) error {
 		for _, queue := range stale {
 			if err := e.findLanesOf(ctx, queue); err != nil {
 				return err

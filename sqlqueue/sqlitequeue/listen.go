@@ -37,7 +37,8 @@ func (s *store) Listen(ctx context.Context, _ []string, heard func()) error {
 	defer timer.Stop()
 	var known, last sql.NullInt64
 	read := func(into any, query string, args ...any) error {
-		return whileBusy(ctx, time.Now(), func() error { return conn.QueryRowContext(ctx, query, args...).Scan(into) }) // outside of WAL mode
+		// outside of WAL mode
+		return whileBusy(ctx, time.Now(), func() error { return conn.QueryRowContext(ctx, query, args...).Scan(into) })
 	}
 	for pushed := time.Now(); ; {
 		var version int64

@@ -23,7 +23,8 @@ func TestOnlyPushesAreHeard(t *testing.T) {
 		go func() { ended <- listens.Listen(ctx, []string{"default"}, func() { heard.Add(1) }) }()
 		hears := func(n int64) {
 			t.Helper()
-			for deadline := time.Now().Add(time.Minute); heard.Load() < n; time.Sleep(time.Millisecond) {
+			deadline := time.Now().Add(time.Minute)
+			for ; heard.Load() < n; time.Sleep(time.Millisecond) { //nolint:forbidigo // a condition is waited for
 				if time.Now().After(deadline) || len(ended) > 0 {
 					t.Fatalf("it has heard %d times, want %d, and has ended: %d", heard.Load(), n, len(ended))
 				}
@@ -32,7 +33,9 @@ func TestOnlyPushesAreHeard(t *testing.T) {
 		hears(1)
 		for n := range int64(5) {
 			for range 20 {
-				if err := other.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w", Queues: []string{"default"}, Concurrency: 1}}); err != nil {
+				if err := other.Beat(ctx, driver.Beat{
+					Worker: driver.Worker{ID: "w", Queues: []string{"default"}, Concurrency: 1},
+				}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -80,7 +80,7 @@ func (e *exchange) control(ctx context.Context) error {
 	if len(e.whole.Reserve) == 0 {
 		return nil
 	}
-	controls, said, err := e.plan.Controls(e.store.controls, lane.Names(e.whole.Reserve), &e.part, e.answer.Now, func(names []string) (
+	controls, said, err := e.plan.Controls(e.controls, lane.Names(e.whole.Reserve), &e.part, e.answer.Now, func(names []string) (
 		controls []driver.Control, err error,
 	) {
 		err = sqldb.Each(ctx, e.db, e.sql.text[selectControls], []any{e.now, toJSON(names)}, func(scan func(...any) error) error {

@@ -37,6 +37,7 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 		clearKeys:      {byID},
 		selectLost:     {byID + " LEFT-JOIN"},
 		deleteJobs:     {byID},
+		deleteHeld:     {byID},
 		releaseJobs:    {byID},
 		insertFailed:   {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
 		insertFinished: {"SEARCH job USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -48,12 +49,14 @@ SELECT 'default', '{"job":"x"}', 4000000000000000 + n, CASE WHEN n % 10 = 0 THEN
 
 		selectSizes: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=? AND available_at<?)"},
 
-		selectExpired:    {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
-		selectNextDue:    {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
-		selectPriorities: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)"},
-		selectControls:   {},
-		selectWanted:     {},
-		selectChores:     {}, // its other tables have a test of their own
+		selectExpired: {"SEARCH jobs USING INDEX jobs_expiry (expires_at<?)"},
+		selectNextDue: {"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority=?)"},
+		selectPriorities: {
+			"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)", "SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)",
+		},
+		selectControls: {},
+		selectWanted:   {},
+		selectChores:   {}, // its other tables have a test of their own
 
 		selectIdleWorkers: {},
 	}
@@ -148,7 +151,8 @@ SELECT n / 4, 'queue-1', 'x', n % 4, 'released', 'no', '', 'w', 1, n * 60000000 
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
 INSERT INTO job_operations (at, who, via, action, queue, target, affected) SELECT n * 60000000, 'w', 'cli', 'cancel', '', '', 1 FROM n;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
-INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) SELECT 60, n * 60000000, 'queue-1', 1, 1, 1, 1, 1 FROM n`)
+INSERT INTO job_sizes (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) `+
+		`SELECT 60, n * 60000000, 'queue-1', 1, 1, 1, 1, 1 FROM n`)
 	ctx := t.Context()
 	of, database, o := noteStatements(t, s)
 	for _, analyzed := range []bool{false, true} {
@@ -171,9 +175,17 @@ SELECT CASE n % 4 WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 10 ELSE 60 END, n * 60
 				"SEARCH jobs USING INDEX jobs_ready (queue=? AND priority>?)",
 				"SEARCH jobs USING INDEX jobs_ready (queue>?)",
 			}},
-			"counts": {func(o *operator.Operator) error { _, err := o.CountsAmong(ctx, time.Hour, 1000); return err }, []string{
+			"counts": {func(o *operator.Operator) error { _, err := o.CountsBy(ctx, time.Hour, time.Minute, 1000); return err }, []string{
 				"SCAN jobs", // from its end
 				"SEARCH job_counts USING INDEX job_counts_minute (minute>? AND minute<?)",
+			}},
+			"counts in steps": {func(o *operator.Operator) error {
+				_, err := o.CountsBy(ctx, time.Hour, 10*time.Minute, 1000)
+				return err
+			}, []string{
+				"SCAN jobs",
+				"SEARCH job_counts USING INDEX job_counts_minute (minute>? AND minute<?)",
+				"USE TEMP B-TREE FOR GROUP BY",
 			}},
 			"old counts": {func(*operator.Operator) error {
 				return database.Beat(ctx, driver.Beat{OldCounts: time.Since(time.UnixMicro(0))})

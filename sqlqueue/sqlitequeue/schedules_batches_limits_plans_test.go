@@ -19,7 +19,8 @@ func TestSchedulesBatchesLimitsPlans(t *testing.T) {
 	const numbers = " WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) "
 	execute(t, db, `
 INSERT INTO job_schedules (name, cron, zone, payload, next_at, paused)`+numbers+`
-SELECT 's' || n, '0 0 * * *', 'UTC', '{"job":"x"}', CASE WHEN n = 1 THEN NULL WHEN n <= 3 THEN n ELSE 4000000000000000 + n END, n > 10000 FROM n;
+SELECT 's' || n, '0 0 * * *', 'UTC', '{"job":"x"}', CASE WHEN n = 1 THEN NULL WHEN n <= 3 THEN n ELSE 4000000000000000 + n END, n > 10000 `+
+		`FROM n;
 INSERT INTO job_batches (queue, name, total, on_success, created_at, sealed_at, closed_at)`+numbers+`
 SELECT 'import/b' || n, 'import', 2, '{"job":"x"}', 1, 1, CASE WHEN n <= 18000 THEN 1 END FROM n;
 INSERT INTO job_permits (queue, tat)`+numbers+`SELECT 'mail/' || n, n FROM n;
@@ -53,13 +54,20 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 			do   func() error
 			want []string
 		}{
-			"due schedules": {func() error { _, _, _, err := database.DueSchedules(ctx); return err }, []string{byNext + "(next_at<?)", byNext + "(next_at=?)", byNext + "(next_at>?)"}},
+			"due schedules": {
+				func() error { _, _, _, err := database.DueSchedules(ctx); return err },
+				[]string{byNext + "(next_at<?)", byNext + "(next_at=?)", byNext + "(next_at>?)"},
+			},
 			"chores": {func() error {
-				return database.Statement("SELECT %s", database.ChoresColumns()).Each(ctx, database.DB, func(func(...any) error) error { return nil })
+				return database.Statement("SELECT %s", database.ChoresColumns()).Each(ctx, database.DB, func(func(...any) error) error {
+					return nil
+				})
 			}, []string{byNext + "(next_at=?)", byNext + "(next_at>?)", "SCAN job_batches USING INDEX job_batches_open"}},
 			"a tick": {func() error {
 				job := driver.NewJob{Queue: "mail", Payload: []byte(`{"job":"x"}`), UniqueKey: "s2"}
-				_, err := database.Tick(ctx, driver.Tick{Name: "s2", At: time.UnixMicro(2), Next: time.UnixMicro(2), Jobs: []driver.NewJob{job}})
+				_, err := database.Tick(ctx, driver.Tick{
+					Name: "s2", At: time.UnixMicro(2), Next: time.UnixMicro(2), Jobs: []driver.NewJob{job},
+				})
 				return err
 			}, []string{
 				"SEARCH job_schedules USING INDEX sqlite_autoindex_job_schedules_1 (name=?)",
@@ -70,29 +78,40 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 				return err
 			}, []string{waits, runs, failed, byBatch, lock, "SEARCH b USING INDEX job_batches_open (id>?)"}},
 			"batches of queues": {func() error {
-				_, err := database.LookBatches(ctx, driver.BatchLook{Queues: []string{map[bool]string{false: "import/b19501", true: "import/b19502"}[analyzed]}, Callback: callback})
+				_, err := database.LookBatches(ctx, driver.BatchLook{
+					Queues: []string{map[bool]string{false: "import/b19501", true: "import/b19502"}[analyzed]}, Callback: callback,
+				})
 				return err
 			}, []string{waits, runs, failed, byBatch, lock, "SEARCH b USING INDEX sqlite_autoindex_job_batches_1 (queue=?)"}},
 			"old batches": {func() error {
 				return database.Beat(ctx, driver.Beat{Worker: driver.Worker{ID: "w"}, OldCounts: time.Hour})
 			}, []string{
 				"SEARCH oldest", "SEARCH job_batches USING INTEGER PRIMARY KEY (rowid<?)",
-				"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)", "SEARCH job_once USING COVERING INDEX job_once_until (held_until<?)",
+				"SEARCH job_counts USING COVERING INDEX job_counts_minute (minute<?)",
+				"SEARCH job_once USING COVERING INDEX job_once_until (held_until<?)",
 				"SEARCH job_workers USING COVERING INDEX sqlite_autoindex_job_workers_1 (id=?)",
 				"SEARCH job_progress USING COVERING INDEX job_progress_at (at<?)",
 				"SEARCH job_cancelled USING COVERING INDEX job_cancelled_at (cancelled_at<?)",
 			}},
-			"batches of the list": {func() error { _, err := o.Batches(ctx, 19000, 10); return err }, []string{waits, runs, failed, byBatch, list}},
+			"batches of the list": {
+				func() error { _, err := o.Batches(ctx, 19000, 10); return err }, []string{waits, runs, failed, byBatch, list},
+			},
 			"permits": {func() error {
 				_, _, err := database.TakePermits(ctx, database.DB, []string{"mail", "mail/1"})
 				return err
 			}, []string{permit + "(queue=?)"}},
-			"old permits": {func() error { _, err := database.SweepPermits(ctx, "", time.Hour); return err }, []string{permit + "(queue=?)", permit + "(queue>?)"}},
+			"old permits": {
+				func() error { _, err := database.SweepPermits(ctx, "", time.Hour); return err },
+				[]string{permit + "(queue=?)", permit + "(queue>?)"},
+			},
 			"what runs": {func() error {
 				_, err := database.Running(ctx, database.DB, []sqldb.Level{{Queue: "mail", Below: true}, {Queue: "mail/1"}})
 				return err
 			}, []string{runs, below, "SCAN jobs USING INDEX jobs_expiry"}}, // all that is reserved, for a queue without a level
-			"queues below":     {func() error { _, err := database.QueuesBelow(ctx, "mail/", ""); return err }, []string{"SEARCH jobs USING INDEX jobs_ready (queue>? AND queue<?)"}},
+			"queues below": {
+				func() error { _, err := database.QueuesBelow(ctx, "mail/", ""); return err },
+				[]string{"SEARCH jobs USING INDEX jobs_ready (queue>? AND queue<?)"},
+			},
 			"the newest below": {func() error { _, err := database.NewestBelow(ctx, "mail/"); return err }, []string{"SCAN jobs"}},
 		} {
 			of.statements = nil
@@ -102,7 +121,8 @@ SELECT n, 'import/b' || (n % 1000), 0, '{"job":"x"}', 1, 'no', '', n, n FROM n`)
 			got := map[string]bool{}
 			for _, statement := range of.statements {
 				for _, step := range explain(t, db, statement) {
-					if strings.Contains(step, "SEARCH ") || strings.Contains(step, " jobs") || strings.Contains(step, "SCAN job_batches USING") {
+					if strings.Contains(step, "SEARCH ") || strings.Contains(step, " jobs") ||
+						strings.Contains(step, "SCAN job_batches USING") {
 						got[step] = true
 					}
 				}

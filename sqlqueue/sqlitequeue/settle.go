@@ -2,6 +2,7 @@ package sqlitequeue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -11,7 +12,45 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
+// errSomeLost: not all of exchange.deletes are held.
+var errSomeLost = errors.New("some reservations are lost")
+
+// deletes are the settlements by their numbers if they are all to delete jobs and nothing else; otherwise nil. The worker nearly always
+// holds what it settles, so it is deleted and counted, and looked at before only when one is missing.
+func (s *store) deletes(settlements []driver.Settlement) map[string][]int64 {
+	if s.bound { // a caller's transaction cannot be repeated
+		return nil
+	}
+	ids := map[string][]int64{}
+	for _, end := range settlements {
+		if end.Outcome != driver.Delete || end.Keep != nil || end.Push != nil {
+			return nil
+		}
+		ids[end.By] = append(ids[end.By], end.ID)
+	}
+	return ids
+}
+
+// deleteHeld deletes the jobs of ?1, [id, …], that are reserved under the number ?2.
+var deleteHeld = newStatement(`DELETE FROM "jobs" WHERE id IN (SELECT value FROM json_each(?1)) AND reserved_by = ?2`)
+
 func (e *exchange) settle(ctx context.Context) error {
+	if e.deletes == nil {
+		return e.settleEach(ctx)
+	}
+	for by, ids := range e.deletes {
+		deleted, err := e.db.Exec(ctx, e.sql.text[deleteHeld], toJSON(ids), by)
+		if err != nil {
+			return err
+		}
+		if deleted != int64(len(ids)) {
+			return errSomeLost
+		}
+	}
+	return nil
+}
+
+func (e *exchange) settleEach(ctx context.Context) error {
 	reservations := make([]sqlqueue.Reservation, len(e.asked.Settle))
 	for i, settlement := range e.asked.Settle {
 		reservations[i] = settlement.Reservation

@@ -67,8 +67,8 @@ func New(db *sql.DB, config sqlqueue.Config) (*sqlqueue.Queue, error) {
 }
 
 // WithTx returns q bound to a transaction on the same database: what it does happens if and only if the caller commits. Use it in one
-// goroutine, as tx itself, and until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun and
-// the like have in its place. Of an Exchange only Settle is allowed. If q is not of this package, every operation of
+// goroutine, as tx itself, and until tx ends. It is a *sql.Tx, or what GORM (tx.Statement.ConnPool, also with PrepareStmt), sqlx, ent, bun
+// and the like have in its place. Of an Exchange only Settle is allowed. If q is not of this package, every operation of
 // the returned Queue says so.
 //
 // With the first operation that writes, and with Hold, since there are no locks on rows, the transaction becomes the database's writer:
@@ -114,9 +114,14 @@ var (
 func (*store) SingleWriter() {}
 
 func newStore(db *sql.DB, prefix string) *store {
-	s := &store{pool: db, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{}, turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{}}
+	s := &store{
+		pool: db, lanes: &lane.Set{}, places: &lane.Places{}, controls: &lane.Controls{},
+		turns: &turn.Turns{}, writer: make(chan struct{}, 1), file: &file{},
+	}
 	s.tx = s.write
-	s.Database = &sqldb.Database{Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Within: s.within, Insert: s.pushIn}
+	s.Database = &sqldb.Database{
+		Dialect: dialect, Prefix: prefix, DB: reader{sqldb.SQL(db, translate)}, Tx: onDB(s.tx), Within: s.within, Insert: s.pushIn,
+	}
 	s.sql = newStatements(s.Names(dialect.Quote, dialect.Quote))
 	return s
 }
@@ -148,6 +153,7 @@ var dialect = sqldb.Dialect{
 	Placeholder: func(n int) string { return fmt.Sprintf("?%d", n) },
 	Time:        "%s",
 	Micros:      "%s",
+	Sum:         "total",                 // sum fails beyond 2^63
 	Payload:     "CAST(payload AS TEXT)", // a driver may have bound it as bytes
 	Plain: `length(CAST(payload AS TEXT)) - length(replace(payload, '"job"', '')) <= length('"job"')` +
 		` AND instr(payload, '\u006') = 0` + // as in escapes of j, o and b

@@ -28,8 +28,8 @@ func (s *store) pushOnce(ctx context.Context, db sqldb.Executor, jobs []driver.N
 	return pushed, s.KeepOnce(ctx, on, jobs, pushed)
 }
 
-// replaceJob changes the job that waits with the unique key ?2 in the queue ?1: ?3 priority, ?4 payload, ?5 available_at, ?6 now, ?7 whether
-// a job that is due keeps its time, ?8 how long after created_at it is available at the latest, or NULL.
+// replaceJob changes the job that waits with the unique key ?2 in the queue ?1: ?3 priority, ?4 payload, ?5 available_at, ?6 now, ?7
+// whether a job that is due keeps its time, ?8 how long after created_at it is available at the latest, or NULL.
 var replaceJob = newStatement(`
 UPDATE "jobs" SET priority = ?3, payload = ?4, unique_until = 1, available_at = CASE
 	WHEN available_at <= ?6 AND (?7 OR ?5 <= ?6) THEN available_at

@@ -12,7 +12,8 @@ import (
 )
 
 func open(path string) (*sql.DB, error) {
-	return sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)&_txlock=immediate")
+	return sql.Open("sqlite",
+		"file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)&_txlock=immediate")
 }
 
 // tables is the file of a database that has been migrated and records what is pushed. It is made once in a process.

@@ -166,7 +166,9 @@ func ExampleQueue_RunSchedulesUntil() {
 	TestReports := func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { // with a clock of its own
 			q := sqlqueuetest.New(t, sqlqueue.Config{})
-			err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "reports", Cron: "30 2 * * *", Zone: "America/New_York", Job: SendInvoice{42}})
+			err := q.Schedule(t.Context(), sqlqueue.Schedule{
+				Name: "reports", Cron: "30 2 * * *", Zone: "America/New_York", Job: SendInvoice{42},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,9 +22,10 @@ type Outcome string
 // The outcomes.
 const (
 	Processed Outcome = "processed" // done or discarded: the job is gone
-	Released  Outcome = "released"  // put back: after an error, by Release, Snooze or Throttle, or for want of a handler (worker.ErrNoHandler)
-	Failed    Outcome = "failed"    // moved to the failed jobs, or what a FailedFunc made of it
-	Lost      Outcome = "lost"      // the job was deleted or released by somebody else while it ran
+	// Released is put back: after an error, by Release, Snooze or Throttle, or for want of a handler (worker.ErrNoHandler)
+	Released Outcome = "released"
+	Failed   Outcome = "failed" // moved to the failed jobs, or what a FailedFunc made of it
+	Lost     Outcome = "lost"   // the job was deleted or released by somebody else while it ran
 )
 
 // Result is one run of a job.

@@ -2,11 +2,12 @@ package sqlqueuetest
 
 import "time"
 
-// RunSchedulesUntil lets time pass until a time, in a bubble of testing/synctest, where years take milliseconds. All schedules come at their
-// times, as if workers had been there all along. Their jobs are pushed and not run. RunSchedulesUntil returns them in the order of their times;
-// Tick of each is its time, in the schedule's zone.
+// RunSchedulesUntil lets time pass until a time, in a bubble of testing/synctest, where years take milliseconds. All schedules come at
+// their times, as if workers had been there all along. Their jobs are pushed and not run. RunSchedulesUntil returns them in the order of
+// their times; Tick of each is its time, in the schedule's zone.
 //
-// A bubble begins in the year 2000: to begin later, sleep before the first schedule is set. Outside of a bubble RunSchedulesUntil really waits.
+// A bubble begins in the year 2000: to begin later, sleep before the first schedule is set. Outside of a bubble RunSchedulesUntil really
+// waits.
 func (q *Queue) RunSchedulesUntil(until time.Time) []Pushed {
 	q.t.Helper()
 	before, err := q.pushed()

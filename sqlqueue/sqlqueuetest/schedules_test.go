@@ -46,7 +46,9 @@ func TestSchedules(t *testing.T) {
 			}
 			at(t, time.Date(test.year, 1, 1, 12, 0, 0, 0, zone), func(t *testing.T) {
 				q := sqlqueuetest.New(t, sqlqueue.Config{})
-				if err := q.Schedule(t.Context(), sqlqueue.Schedule{Name: "daily", Cron: test.cron, Zone: test.zone, Job: count{}}); err != nil {
+				if err := q.Schedule(t.Context(), sqlqueue.Schedule{
+					Name: "daily", Cron: test.cron, Zone: test.zone, Job: count{},
+				}); err != nil {
 					t.Fatal(err)
 				}
 				day := time.Date(test.year, 1, 1, 12, 0, 0, 0, zone)

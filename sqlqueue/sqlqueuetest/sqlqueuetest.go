@@ -90,8 +90,8 @@ func (s store) Bind(bind func(driver.Store) (driver.Store, error)) (driver.Store
 }
 
 // Advance makes d pass at once: all that is in the tables becomes older by d. So delayed jobs become available, as do those that wait
-// after an error, reservations expire, pauses end, unique keys for a time are free, and RetryUntil passes. Go's clock stays as it is, and so
-// do times in jobs' data and schedules, which go by that clock: see RunSchedulesUntil.
+// after an error, reservations expire, pauses end, unique keys for a time are free, and RetryUntil passes. Go's clock stays as it is, and
+// so do times in jobs' data and schedules, which go by that clock: see RunSchedulesUntil.
 func (q *Queue) Advance(d time.Duration) {
 	q.t.Helper()
 	for _, statement := range advance {
@@ -103,7 +103,8 @@ func (q *Queue) Advance(d time.Duration) {
 
 // advance moves every time back by ?1 microseconds.
 var advance = []string{
-	`UPDATE jobs SET available_at = available_at - ?1, created_at = created_at - ?1, reserved_at = reserved_at - ?1, expires_at = expires_at - ?1`,
+	`UPDATE jobs SET available_at = available_at - ?1, created_at = created_at - ?1, reserved_at = reserved_at - ?1, ` +
+		`expires_at = expires_at - ?1`,
 	`UPDATE failed_jobs SET created_at = created_at - ?1, failed_at = failed_at - ?1`,
 	`UPDATE job_cancelled SET available_at = available_at - ?1, created_at = created_at - ?1, cancelled_at = cancelled_at - ?1`,
 	`UPDATE job_queues SET paused_until = paused_until - ?1`,

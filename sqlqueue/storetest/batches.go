@@ -222,7 +222,7 @@ var batchCases = []testCase{
 						if over {
 							return
 						}
-						time.Sleep(interval)
+						time.Sleep(interval) //nolint:forbidigo // a pace, not a wait
 					}
 				})
 			}

@@ -26,7 +26,9 @@ var boundsCases = []testCase{
 			}
 			take := func(bytes int) []sqlqueue.Job {
 				f.Helper()
-				jobs := c.exchange(driver.Exchange{Limit: 10, Bytes: int64(bytes), Reserve: from("empty", "default"), Everything: true}).Reserved
+				jobs := c.exchange(driver.Exchange{
+					Limit: 10, Bytes: int64(bytes), Reserve: from("empty", "default"), Everything: true,
+				}).Reserved
 				for _, j := range jobs {
 					c.settle(done(j))
 				}
@@ -81,7 +83,8 @@ var boundsCases = []testCase{
 				f.sameIDs(answer.Reserved, id)
 				c.settle(done(answer.Reserved[0]))
 			}
-			if answer := c.exchange(driver.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything || len(answer.Reserved) > 0 {
+			if answer := c.exchange(driver.Exchange{Limit: 5, Reserve: from("default"), Everything: true}); !answer.Everything ||
+				len(answer.Reserved) > 0 {
 				f.Errorf("with nothing left the answer is %+v", answer)
 			}
 		},

@@ -118,7 +118,8 @@ func (c *checker) checkRows() {
 	for _, id := range slices.Sorted(maps.Keys(c.rows)) {
 		r := c.rows[id]
 		if r.reserved != r.hasAt || r.reserved != r.hasBy || r.expires && !r.reserved {
-			c.complain("job %d: reserved is %v, but reserved_at is set: %v, reserved_by: %v, expires_at: %v", id, r.reserved, r.hasAt, r.hasBy, r.expires)
+			c.complain("job %d: reserved is %v, but reserved_at is set: %v, reserved_by: %v, expires_at: %v",
+				id, r.reserved, r.hasAt, r.hasBy, r.expires)
 		}
 		if len(c.failed[id]) > 0 {
 			c.complain("job %d is both in jobs and in failed_jobs", id)
@@ -321,7 +322,8 @@ func (c *checker) checkAttempts(id int64, j *jobHistory) {
 	}
 	highest := first - 1 + len(j.grants) - surely
 	if final >= 0 && (final > highest || final < highest-perhaps) {
-		c.complain("job %d has %d attempts after %d reservations, of which %d to %d were given back", id, final, len(j.grants), surely, surely+perhaps)
+		c.complain("job %d has %d attempts after %d reservations, of which %d to %d were given back",
+			id, final, len(j.grants), surely, surely+perhaps)
 	}
 }
 

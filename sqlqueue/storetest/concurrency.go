@@ -67,7 +67,8 @@ var concurrencyCases = []testCase{
 						for k := range jobs {
 							jobs[k] = sqlqueue.Named("job", k)
 						}
-						ids, err := cs[p%processes].PushMany(f.Context(), jobs, sqlqueue.OnQueue(fmt.Sprint("q", i%2)), sqlqueue.Priority(i%3))
+						ids, err := cs[p%processes].PushMany(f.Context(), jobs, sqlqueue.OnQueue(fmt.Sprint("q", i%2)),
+							sqlqueue.Priority(i%3))
 						if err != nil {
 							f.Errorf("producer: %v", err)
 							return
@@ -109,7 +110,9 @@ var concurrencyCases = []testCase{
 					all.Go(func() {
 						var settle []driver.Settlement
 						for i, j := range jobs {
-							settle = append(settle, []driver.Settlement{done(j), putBack(j, time.Hour), fail(j, "no", ""), giveBack(j)}[(i+w)%4])
+							settle = append(settle, []driver.Settlement{
+								done(j), putBack(j, time.Hour), fail(j, "no", ""), giveBack(j),
+							}[(i+w)%4])
 						}
 						for len(settle) > 0 {
 							answer, err := cs[w%processes].Exchange(f.Context(), driver.Exchange{Settle: settle})

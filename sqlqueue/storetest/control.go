@@ -18,7 +18,9 @@ var controlCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			row := func(id, queues string) driver.Worker {
-				return driver.Worker{ID: id, Name: id, Host: "host", Queues: strings.Split(queues, ","), Concurrency: 2, Status: "running", Busy: 1}
+				return driver.Worker{
+					ID: id, Name: id, Host: "host", Queues: strings.Split(queues, ","), Concurrency: 2, Status: "running", Busy: 1,
+				}
 			}
 			want := func(n int, why string) {
 				f.Helper()
@@ -239,7 +241,8 @@ var controlCases = []testCase{
 			c.control("", operator.ControlChange{Pause: true, PauseFor: time.Hour})
 			queues, err := operator.New(c.Queue).Queues(f.Context(), 0)
 			f.must(err)
-			if len(queues) != 2 || queues[0].Queue != "" || !queues[0].Control.Paused || queues[1].Queue != "default" || queues[1].Control.Paused {
+			if len(queues) != 2 || queues[0].Queue != "" || !queues[0].Control.Paused || queues[1].Queue != "default" ||
+				queues[1].Control.Paused {
 				f.Errorf("got %+v", queues)
 			}
 		},

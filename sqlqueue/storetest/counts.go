@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,8 +40,9 @@ var countsCases = []testCase{
 
 			exact, err := operator.New(c.Queue).Queues(f.Context(), 0)
 			f.must(err)
-			if mail := exact[slices.IndexFunc(exact, func(i operator.QueueInfo) bool { return i.Queue == "mail" })]; len(exact) != 7 || mail.Ready != 6 ||
-				mail.Delayed != 5 || mail.Reserved != 2 || mail.Failed != 1 || !mail.Oldest.Equal(at) || mail.CountedTo != 0 {
+			if mail := exact[slices.IndexFunc(exact, func(i operator.QueueInfo) bool { return i.Queue == "mail" })]; len(exact) != 7 ||
+				mail.Ready != 6 || mail.Delayed != 5 || mail.Reserved != 2 || mail.Failed != 1 || !mail.Oldest.Equal(at) ||
+				mail.CountedTo != 0 {
 				f.Fatalf("got %+v", exact)
 			}
 			for _, most := range []int64{1, 2, 3, 4, 5, 6, 7, 8, 1000} {
@@ -80,7 +82,8 @@ var countsCases = []testCase{
 					sum := want[at]
 					want[at] = driver.Count{
 						Minute: n.Minute, Queue: n.Queue,
-						Pushed: sum.Pushed + n.Pushed, Done: sum.Done + n.Done, Failed: sum.Failed + n.Failed, Released: sum.Released + n.Released,
+						Pushed: sum.Pushed + n.Pushed, Done: sum.Done + n.Done,
+						Failed: sum.Failed + n.Failed, Released: sum.Released + n.Released,
 					}
 				}
 			}
@@ -107,7 +110,10 @@ var countsCases = []testCase{
 				sum.Minute, sum.Queue, sum.Pushed = at.minute, at.queue, sum.Pushed+1
 				want[at] = sum
 			}
-			for _, since := range []time.Duration{now.Sub(minute(90)), now.Sub(minute(90)) - 20*time.Second, 2 * time.Hour, now.Sub(minute(5)), time.Minute + now.Sub(minute(0)), 24 * time.Hour} {
+			for _, since := range []time.Duration{
+				now.Sub(minute(90)), now.Sub(minute(90)) - 20*time.Second, 2 * time.Hour, now.Sub(minute(5)),
+				time.Minute + now.Sub(minute(0)), 24 * time.Hour,
+			} {
 				before := c.now()
 				got, err := operator.New(f.open().Queue).Counts(f.Context(), since)
 				f.must(err)
@@ -125,14 +131,71 @@ var countsCases = []testCase{
 						f.Errorf("the last %v: got %+v, want %+v: %v", since, n, want[at], left[at])
 					}
 					delete(left, at)
-					if i > 0 && (n.Minute.Before(got.Minutes[i-1].Minute) || n.Minute.Equal(got.Minutes[i-1].Minute) && n.Queue <= got.Minutes[i-1].Queue) {
-						f.Errorf("the last %v: %v of %s comes after %v of %s", since, n.Minute, n.Queue, got.Minutes[i-1].Minute, got.Minutes[i-1].Queue)
+					if i > 0 &&
+						(n.Minute.Before(got.Minutes[i-1].Minute) || n.Minute.Equal(got.Minutes[i-1].Minute) &&
+							n.Queue <= got.Minutes[i-1].Queue) {
+						f.Errorf("the last %v: %v of %s comes after %v of %s",
+							since, n.Minute, n.Queue, got.Minutes[i-1].Minute, got.Minutes[i-1].Queue)
 					}
 				}
 				for at, wanted := range left {
 					if wanted {
 						f.Errorf("the last %v: %+v is missing", since, want[at])
 					}
+				}
+			}
+		},
+	},
+	{
+		"E5 counts in steps are the sums of their minutes, from the first minute on",
+		"a chart of two days reads a thousand sums instead of a row for each minute of each queue",
+		func(f *fixture) {
+			c := f.open()
+			now := c.now()
+			for i := range 100 {
+				n := int64(i)
+				c.beat(driver.Beat{Counts: []driver.Count{{
+					Minute: now.Add(-time.Duration(i) * time.Minute).Truncate(time.Minute), Queue: fmt.Sprint("q", i%3),
+					Pushed: 1 + n, Done: 2 + n, Failed: 3 + n, Released: 4 + n,
+				}}})
+			}
+			c.pushMany(3, sqlqueue.OnQueue("q1"))
+			for _, step := range []time.Duration{7 * time.Minute, 30 * time.Minute, time.Hour} {
+				const since = 90 * time.Minute
+				got, err := operator.New(c.Queue).CountsBy(f.Context(), since, step, 100)
+				f.must(err)
+				var minutes operator.Counts
+				for { // both of the same minute
+					minutes, err = operator.New(c.Queue).CountsBy(f.Context(), since, time.Minute, 100)
+					f.must(err)
+					if minutes.Now.Truncate(time.Minute).Equal(got.Now.Truncate(time.Minute)) {
+						break
+					}
+					got, err = operator.New(c.Queue).CountsBy(f.Context(), since, step, 100)
+					f.must(err)
+				}
+				first := got.Now.Truncate(time.Minute).Add(-since)
+				var want []operator.Count
+				for _, m := range minutes.Minutes {
+					m.Minute = first.Add(m.Minute.Sub(first).Truncate(step))
+					i := slices.IndexFunc(want, func(w operator.Count) bool { return w.Minute.Equal(m.Minute) && w.Queue == m.Queue })
+					if i < 0 {
+						want = append(want, m)
+						continue
+					}
+					w := &want[i]
+					w.Pushed, w.Done, w.Failed, w.Released = w.Pushed+m.Pushed, w.Done+m.Done, w.Failed+m.Failed, w.Released+m.Released
+				}
+				slices.SortFunc(want, func(a, b operator.Count) int {
+					return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Queue, b.Queue))
+				})
+				if !slices.Equal(got.Minutes, want) {
+					f.Errorf("in steps of %v: got %+v, want %+v", step, got.Minutes, want)
+				}
+			}
+			for _, step := range []time.Duration{0, -time.Hour, 90 * time.Second} {
+				if _, err := operator.New(c.Queue).CountsBy(f.Context(), time.Hour, step, 0); err == nil {
+					f.Errorf("steps of %v are accepted", step)
 				}
 			}
 		},
@@ -148,7 +211,7 @@ var countsCases = []testCase{
 				ids = append(ids, c.push())
 			}
 			for most, since := range map[int]time.Time{3: c.job(ids[2]).CreatedAt, 6: {}, 100: {}} {
-				got, err := operator.New(c.Queue).CountsAmong(f.Context(), time.Hour, most)
+				got, err := operator.New(c.Queue).CountsBy(f.Context(), time.Hour, time.Minute, most)
 				f.must(err)
 				pushed := int64(0)
 				for _, n := range got.Minutes {

@@ -23,7 +23,8 @@ var encryptionCases = []testCase{
 			c.pushMany(1, sqlqueue.OnQueue("plain"))
 			_, err := one.PushMany(ctx, []sqlqueue.Pushable{job(1), job(2)}, sqlqueue.OnQueue("waits"))
 			f.must(err)
-			_, err = one.Push(ctx, job(3), sqlqueue.OnQueue("chain"), sqlqueue.Then(job(4), sqlqueue.Chain(job(5), job(6))), sqlqueue.Catch(job(7)))
+			_, err = one.Push(ctx, job(3), sqlqueue.OnQueue("chain"), sqlqueue.Then(job(4), sqlqueue.Chain(job(5), job(6))),
+				sqlqueue.Catch(job(7)))
 			f.must(err)
 			_, err = one.Push(ctx, job(8), sqlqueue.OnQueue("fails"))
 			f.must(err)

@@ -94,7 +94,8 @@ var failedCases = []testCase{
 			c.settle(putBack(c.reserve(1, "mail")[0], 0))
 			c.settle(fail(c.reserve(1, "mail")[0], "no", ""))
 			before := c.now()
-			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{IDs: []int64{c.failedJobs()[0].ID}}); n != 1 || err != nil {
+			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{IDs: []int64{c.failedJobs()[0].ID}}); n != 1 ||
+				err != nil {
 				f.Fatalf("retried %d, %v", n, err)
 			}
 			after := c.now()

@@ -138,7 +138,9 @@ var fenceCases = []testCase{
 				}
 				wrong = append(wrong, j)
 			}
-			wrong = append(wrong, sqlqueue.Job{ID: waiting}, sqlqueue.Job{ID: waiting, ReservedBy: jobs[0].ReservedBy}, sqlqueue.Job{ID: waiting + 1000, ReservedBy: "x-1"})
+			wrong = append(wrong, sqlqueue.Job{ID: waiting}, sqlqueue.Job{ID: waiting, ReservedBy: jobs[0].ReservedBy}, sqlqueue.Job{
+				ID: waiting + 1000, ReservedBy: "x-1",
+			})
 			for _, j := range wrong {
 				f.refused(c, j)
 			}

@@ -22,7 +22,9 @@ func findByField(f *fixture) {
 		"a.b c": map[string]any{"d-é$[0]*'%": "x"}, "0": "zero", "é🎉": "é🎉",
 	}), sqlqueue.OnQueue("mail"))
 	f.must(err)
-	for _, data := range []any{nil, 42, "Ann", []any{"Ann", 42}, map[string]any{}, map[string]any{"data": map[string]string{"text": "Ann"}}, true} {
+	for _, data := range []any{
+		nil, 42, "Ann", []any{"Ann", 42}, map[string]any{}, map[string]any{"data": map[string]string{"text": "Ann"}}, true,
+	} {
 		_, err := c.Push(f.Context(), sqlqueue.Named("other", data))
 		f.must(err)
 	}
@@ -71,7 +73,9 @@ func findByField(f *fixture) {
 		{[]operator.Field{field("42", "number"), field("Ann", "text"), field("true", "yes")}, true},
 		{[]operator.Field{field("42", "number"), field("Bob", "text")}, false},
 	} {
-		for _, filter := range []operator.JobFilter{{Fields: test.fields}, {Fields: test.fields, Queue: "mail", Name: "job", State: operator.Ready}} {
+		for _, filter := range []operator.JobFilter{
+			{Fields: test.fields}, {Fields: test.fields, Queue: "mail", Name: "job", State: operator.Ready},
+		} {
 			jobs, err := operator.New(c.Queue).Jobs(f.Context(), filter)
 			f.must(err)
 			var want []int64
@@ -83,7 +87,9 @@ func findByField(f *fixture) {
 			}
 		}
 	}
-	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("7", "order", "id")}}); n != 1 || err != nil {
+	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{
+		Fields: []operator.Field{field("7", "order", "id")},
+	}); n != 1 || err != nil {
 		f.Errorf("cancelled %d, %v; want 1", n, err)
 	}
 }
@@ -91,7 +97,8 @@ func findByField(f *fixture) {
 // findByRepeatedField: the value that a handler of encoding/json gets is the one that is found.
 func findByRepeatedField(f *fixture) {
 	c := f.open()
-	f.insert("mail", `{"job":"a","data":{"id":"old","other":{"id":5},"id":"new","order":{"by":1,"by":true},"order":{"by":2,"by":null},"x":"\"id\"","n":7}}`)
+	f.insert("mail", `{"job":"a","data":{"id":"old","other":{"id":5},"id":"new",`+
+		`"order":{"by":1,"by":true},"order":{"by":2,"by":null},"x":"\"id\"","n":7}}`)
 	f.insert("mail", `{"job":"a","data":{"id":"other","other":{"id":6}}}`)
 	all := f.allJobs(c)
 	for _, test := range []struct {
@@ -117,7 +124,8 @@ func findByRepeatedField(f *fixture) {
 			f.Errorf("%+v: got %v, want %v", test.field, got, test.want)
 		}
 	}
-	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("new", "id")}}); n != 1 || err != nil {
+	if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{Fields: []operator.Field{field("new", "id")}}); n != 1 ||
+		err != nil {
 		f.Errorf("cancelled %d, %v; want 1", n, err)
 	}
 }

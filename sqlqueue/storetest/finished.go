@@ -83,8 +83,8 @@ var finishedCases = []testCase{
 			j := all[0]
 			f.samePayload(j.Payload, string(jobs[0].Payload))
 			f.samePayload(j.Result, oddResult)
-			if j.Queue != "default" || j.Name != "job" || j.Priority != 7 || j.Attempts != 1 || j.Outcome != driver.Done || j.Worker != "w" ||
-				!j.CreatedAt.Equal(jobs[0].CreatedAt) || !j.StartedAt.Equal(started) {
+			if j.Queue != "default" || j.Name != "job" || j.Priority != 7 || j.Attempts != 1 || j.Outcome != driver.Done ||
+				j.Worker != "w" || !j.CreatedAt.Equal(jobs[0].CreatedAt) || !j.StartedAt.Equal(started) {
 				f.Errorf("finished: %+v", j)
 			}
 			f.between("finished_at", j.FinishedAt, before, after)
@@ -291,7 +291,11 @@ var finishedCases = []testCase{
 				{operator.FinishedFilter{Queue: "none"}, nil},
 				{operator.FinishedFilter{IDs: []int64{a[2], b[0], 999999}}, []int64{b[0], a[2]}},
 				{operator.FinishedFilter{Queue: "default", Name: fmt.Sprint("n", a[1]%2)}, []int64{a[3], a[1]}},
-				{operator.FinishedFilter{Name: fmt.Sprint("n", a[0]%2), Limit: 2, Before: c.finished(operator.FinishedFilter{IDs: a[2:3]})[0].Number}, []int64{a[0]}},
+				{
+					operator.FinishedFilter{
+						Name: fmt.Sprint("n", a[0]%2), Limit: 2, Before: c.finished(operator.FinishedFilter{IDs: a[2:3]})[0].Number,
+					}, []int64{a[0]},
+				},
 			} {
 				var got []int64
 				for _, j := range c.finished(of.filter) {
@@ -321,13 +325,16 @@ var finishedCases = []testCase{
 			if got := said(); got == nil || len(got) != 0 {
 				f.Errorf("before anything was said: %v, want an empty map", got)
 			}
-			for queue, d := range map[string]time.Duration{"*": time.Hour, "mail/*": 2 * time.Hour, "mail/eu/*": 0, "mail/42": 3 * time.Hour} {
+			for queue, d := range map[string]time.Duration{
+				"*": time.Hour, "mail/*": 2 * time.Hour, "mail/eu/*": 0, "mail/42": 3 * time.Hour,
+			} {
 				f.must(o.SetKeep(f.Context(), operator.Keep{Queue: queue, For: d}))
 			}
 			f.must(o.Control(f.Context(), "paused", operator.ControlChange{Pause: true}))
 			f.eventually("the worker knows", func() bool { return len(said()) == 4 })
 			for queue, want := range map[string]time.Duration{
-				"any": time.Hour, "mail": time.Hour, "mail/1": 2 * time.Hour, "mail/42": 3 * time.Hour, "mail/eu/1": 0, "mail/us/1": 2 * time.Hour,
+				"any": time.Hour, "mail": time.Hour, "mail/1": 2 * time.Hour,
+				"mail/42": 3 * time.Hour, "mail/eu/1": 0, "mail/us/1": 2 * time.Hour,
 			} {
 				if got := driver.KeepOf(said(), queue); got != want {
 					f.Errorf("%s: %v, want %v", queue, got, want)
@@ -343,7 +350,10 @@ var finishedCases = []testCase{
 			}
 			f.eventually("the worker forgets", func() bool { return len(said()) == 0 })
 			for _, wrong := range []operator.Keep{
-				{Queue: "", For: time.Hour}, {Queue: "a*", For: time.Hour}, {Queue: "a/*/b", For: time.Hour}, {Queue: "a", For: -1},
+				{Queue: "", For: time.Hour},
+				{Queue: "a*", For: time.Hour},
+				{Queue: "a/*/b", For: time.Hour},
+				{Queue: "a", For: -1},
 				{Queue: "a", For: time.Microsecond},
 			} {
 				if err := o.SetKeep(f.Context(), wrong); err == nil {
@@ -437,7 +447,7 @@ var finishedCases = []testCase{
 			ids := c.pushMany(5)
 			jobs := c.reserve(5, "default")
 			go func() {
-				time.Sleep(50 * time.Millisecond) // Wait has looked by then, or looks later: both must be right
+				time.Sleep(50 * time.Millisecond) //nolint:forbidigo // Wait has looked by then, or looks later: both must be right
 				_, _ = c.Exchange(context.Background(), driver.Exchange{Settle: []driver.Settlement{
 					kept(done(jobs[0]), `{"rows":3}`), fail(jobs[1], "no luck", ""), done(jobs[2]),
 				}})

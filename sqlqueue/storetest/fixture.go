@@ -23,7 +23,8 @@ const (
 	keep     = 20 * time.Minute      // an expire that does not pass during a test
 	brief    = 40 * time.Millisecond // an expire that does
 	promptly = 30 * time.Second      // for what must not wait for a lock that is never released: less than servers let a lock wait, 50 s
-	looks    = 100                   // at what must happen soon, before patience ends: a busy machine may spend all of a short one on the first
+	// at what must happen soon, before patience ends: a busy machine may spend all of a short one on the first
+	looks = 100
 )
 
 // fixture is what a case works with: a database, its clients, and the history of what they did.

@@ -174,7 +174,9 @@ func exchanged(x driver.Exchange, answer driver.Exchanged, err error) []event {
 		events = append(events, event{what: requeued, count: answer.Requeued, now: answer.Now})
 	}
 	for _, j := range answer.Reserved {
-		events = append(events, event{what: granted, id: j.ID, by: j.ReservedBy, until: j.ExpiresAt, now: j.ReservedAt, attempts: j.Attempts})
+		events = append(events, event{
+			what: granted, id: j.ID, by: j.ReservedBy, until: j.ExpiresAt, now: j.ReservedAt, attempts: j.Attempts,
+		})
 	}
 	return events
 }

@@ -73,7 +73,8 @@ var laneCases = []testCase{
 			f.sameIDs(f.open().find(1, from("default")), id)
 			answer := f.open().exchange(driver.Exchange{Limit: 1, Reserve: from("default"), Everything: true})
 			if len(answer.Reserved) > 0 || !answer.Everything {
-				f.Errorf("of nothing that is due, asked for everything: reserved %d, everything %v", len(answer.Reserved), answer.Everything)
+				f.Errorf("of nothing that is due, asked for everything: reserved %d, everything %v",
+					len(answer.Reserved), answer.Everything)
 			}
 		},
 	},
@@ -157,7 +158,8 @@ func (c *client) drainN(n, limit int, reserve []driver.Reserve) (jobs []sqlqueue
 			settle = append(settle, done(j))
 		}
 		c.settle(settle...)
-		if len(jobs) < n && len(answer.Reserved) < limit && (answer.NextDue.IsZero() || answer.NextDue.After(answer.Now)) || exchanges > lanes {
+		if len(jobs) < n && len(answer.Reserved) < limit && (answer.NextDue.IsZero() || answer.NextDue.After(answer.Now)) ||
+			exchanges > lanes {
 			c.f.Fatalf("exchange %d says that no more jobs are due, or brings none, after %d of %d", exchanges, len(jobs), n)
 		}
 	}

@@ -205,7 +205,8 @@ var lockCases = []testCase{
 
 				impatient, cancel := context.WithTimeout(f.Context(), 2*brief)
 				defer cancel()
-				if n, err := operator.New(c.Queue).Cancel(impatient, waiting); n != 0 || err == nil || errors.Is(err, operator.ErrNotFound) || errors.Is(err, operator.ErrReserved) {
+				if n, err := operator.New(c.Queue).Cancel(impatient, waiting); n != 0 || err == nil ||
+					errors.Is(err, operator.ErrNotFound) || errors.Is(err, operator.ErrReserved) {
 					f.Errorf("cancelled %d locked jobs, %v", n, err)
 				}
 				bound, tx := c.begin(way)

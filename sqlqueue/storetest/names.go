@@ -56,11 +56,16 @@ var namesCases = []testCase{
 			clients := []*client{f.open(), f.open(), f.open(), f.open()}
 			now := clients[0].now().UTC()
 			pairs := []namePair{
-				{"mail", "send"}, {"mail", "SEND"}, {"mail's", "it's 🎉 \u202e\"<b>"}, {"default", strings.Repeat("漢", driver.NameMost)}, {"", ""},
+				{"mail", "send"},
+				{"mail", "SEND"},
+				{"mail's", "it's 🎉 \u202e\"<b>"},
+				{"default", strings.Repeat("漢", driver.NameMost)},
+				{"", ""},
 				{"/x", "a/b, c"},
 			}
 			ages := []time.Duration{
-				0, time.Minute, 5 * time.Minute, 10 * time.Minute, 2 * time.Hour, 5 * time.Hour, 20 * time.Hour, 50 * time.Hour, 70 * time.Hour, 20 * 24 * time.Hour,
+				0, time.Minute, 5 * time.Minute, 10 * time.Minute, 2 * time.Hour, 5 * time.Hour, 20 * time.Hour, 50 * time.Hour,
+				70 * time.Hour, 20 * 24 * time.Hour,
 			}
 			random := rand.New(rand.NewPCG(5, 6))
 			const beatsEach = 30
@@ -72,7 +77,8 @@ var namesCases = []testCase{
 					for _, age := range ages {
 						p := pairs[random.IntN(len(pairs))]
 						n := &driver.NameCount{
-							Minute: now.Add(-age - time.Duration(random.IntN(90))*time.Second).Truncate(time.Minute), Queue: p.queue, Name: p.name,
+							Minute: now.Add(-age - time.Duration(random.IntN(90))*time.Second).Truncate(time.Minute),
+							Queue:  p.queue, Name: p.name,
 							Done: random.Int64N(9), Failed: random.Int64N(3), Released: random.Int64N(1 << 40),
 						}
 						for range random.IntN(20) {
@@ -112,7 +118,8 @@ var namesCases = []testCase{
 			}
 			for p, sum := range want {
 				if got[p] != sum {
-					f.Errorf("%q: got %d done, %d failed, %d released, %d runs and %d waits; want %d, %d, %d, %d and %d", p, got[p].Done, got[p].Failed,
+					f.Errorf("%q: got %d done, %d failed, %d released, %d runs and %d waits; want %d, %d, %d, %d and %d",
+						p, got[p].Done, got[p].Failed,
 						got[p].Released, runs(got[p]), waits(got[p]), sum.Done, sum.Failed, sum.Released, runs(sum), waits(sum))
 				}
 			}
@@ -143,7 +150,8 @@ var namesCases = []testCase{
 					f.Errorf("%q: %d done in %d parts, want %d", n.Name, done, len(parts), sum.Done)
 				}
 			}
-			if few, err := o.Names(f.Context(), 90*time.Minute); err != nil || len(few.Names) == 0 || few.Names[0].Runs() >= all.Names[0].Runs() {
+			if few, err := o.Names(f.Context(), 90*time.Minute); err != nil || len(few.Names) == 0 ||
+				few.Names[0].Runs() >= all.Names[0].Runs() {
 				f.Errorf("of the last 90 minutes: %+v, %v", few, err)
 			}
 			_, err = o.NameTrend(f.Context(), "a\x00", "\xff", time.Hour)
@@ -175,7 +183,8 @@ var namesCases = []testCase{
 			got := c.namesOf()
 			others := got[namePair{}]
 			if want := int64(more+1) * (more + 2) / 2; len(got) != most || others.Done != want || runs(others) != more+1 {
-				f.Errorf("there are %d names, and %d done of the others in %d runs; want %d, and %d in %d", len(got), others.Done, runs(others), most, want, more+1)
+				f.Errorf("there are %d names, and %d done of the others in %d runs; want %d, and %d in %d",
+					len(got), others.Done, runs(others), most, want, more+1)
 			}
 			if _, ok := got[namePair{"q", fmt.Sprint("send-", most+more-1)}]; !ok {
 				f.Error("the name with the most runs is among the others")
@@ -208,7 +217,7 @@ var namesCases = []testCase{
 			now := c.now().UTC()
 			minute := func(ago int) time.Time { return now.Truncate(time.Minute).Add(time.Duration(-ago) * time.Minute) }
 			sums := func() map[string]operator.Count {
-				counts, err := operator.New(c.Queue).CountsAmong(f.Context(), 24*time.Hour, 0)
+				counts, err := operator.New(c.Queue).CountsBy(f.Context(), 24*time.Hour, time.Minute, 0)
 				f.must(err)
 				of := map[string]operator.Count{}
 				for _, m := range counts.Minutes {
@@ -222,7 +231,8 @@ var namesCases = []testCase{
 					var counts []driver.Count
 					for j := range 60 {
 						counts = append(counts, driver.Count{
-							Minute: minute(j % 5), Queue: []string{"mail", "MAIL", "sms's 🎉"}[j%3], Pushed: int64(i), Done: int64(j), Failed: 1, Released: 1 << 40,
+							Minute: minute(j % 5), Queue: []string{"mail", "MAIL", "sms's 🎉"}[j%3],
+							Pushed: int64(i), Done: int64(j), Failed: 1, Released: 1 << 40,
 						})
 					}
 					by.beat(driver.Beat{Counts: counts})
@@ -327,7 +337,8 @@ var namesCases = []testCase{
 			d := c.database()
 			hour := c.now().UTC().Truncate(time.Hour).Add(-60 * time.Hour)
 			write := func(at time.Time, queue string, ready, oldest int) {
-				s := d.Statement("INSERT INTO %s (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) VALUES (1, ", d.Table("job_sizes"))
+				s := d.Statement("INSERT INTO %s (step, minute, queue, ready, not_due, reserved, failed, oldest_ms) VALUES (1, ",
+					d.Table("job_sizes"))
 				s.Add("%s, %s, %d, 1, 2, 3, %d)", s.Time(at), s.Arg(queue), ready, oldest)
 				_, err := s.Exec(f.Context(), d.DB)
 				f.must(err)

@@ -14,7 +14,8 @@ import (
 func then(s driver.Settlement, queue string, names ...string) driver.Settlement {
 	for i, name := range names {
 		s.Push = append(s.Push, driver.NewJob{
-			Queue: queue, Priority: int16(i), Payload: fmt.Appendf(nil, `{"job":%q,"data":{"é":[1,"\\\\"]}}`, name), Delay: time.Duration(i) * time.Hour,
+			Queue: queue, Priority: int16(i),
+			Payload: fmt.Appendf(nil, `{"job":%q,"data":{"é":[1,"\\\\"]}}`, name), Delay: time.Duration(i) * time.Hour,
 		})
 	}
 	return s

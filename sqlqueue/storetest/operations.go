@@ -44,7 +44,9 @@ var operationCases = []testCase{
 				func() error { return as.Control(ctx, "mail", operator.ControlChange{Pause: true, PauseFor: time.Hour}) },
 				func() error { return as.SetConcurrency(ctx, c.worker, 7) },
 				func() error {
-					return as.Subscribe(ctx, operator.Subscription{Name: "s", Queue: "web", URL: "https://user:secret@example.com", Secret: "secret"})
+					return as.Subscribe(ctx, operator.Subscription{
+						Name: "s", Queue: "web", URL: "https://user:secret@example.com", Secret: "secret",
+					})
 				},
 				func() error { return as.Unsubscribe(ctx, "s") },
 				func() error {
@@ -67,7 +69,10 @@ var operationCases = []testCase{
 				{Action: "set concurrency", Affected: 1, Target: `{"concurrency":7,"worker":"` + c.worker + `"}`},
 				{Action: "control", Queue: "mail", Affected: 1, Target: `{"for":"1h0m0s","pause":true}`},
 				{Action: "forget", Queue: "sms", Affected: 1, Target: `{"name":"broken"}`},
-				{Action: "retry", Affected: 1}, {Action: "release", Affected: 1}, {Action: "edit", Affected: 1}, {Action: "cancel", Affected: 2},
+				{Action: "retry", Affected: 1},
+				{Action: "release", Affected: 1},
+				{Action: "edit", Affected: 1},
+				{Action: "cancel", Affected: 2},
 			}
 			if len(got) != len(want) {
 				f.Fatalf("got %+v", got)
@@ -135,13 +140,17 @@ var operationCases = []testCase{
 				bound, tx := c.begin(way)
 				o := operator.New(bound.Queue).As("ann", "test")
 				q := o.Queue()
-				_, err := q.PushMany(ctx, []sqlqueue.Pushable{sqlqueue.Named("mail", secret), sqlqueue.Named("mail", secret)}, sqlqueue.OnQueue("m"))
+				_, err := q.PushMany(ctx, []sqlqueue.Pushable{
+					sqlqueue.Named("mail", secret), sqlqueue.Named("mail", secret),
+				}, sqlqueue.OnQueue("m"))
 				f.must(err)
 				_, err = q.Push(ctx, sqlqueue.Named("a", secret), sqlqueue.Unique("held"))
 				if !errors.As(err, new(*sqlqueue.DuplicateError)) {
 					f.Errorf("got %v", err)
 				}
-				report := sqlqueue.Schedule{Name: "report", Cron: "@daily", Job: sqlqueue.With(sqlqueue.Named("r", secret), sqlqueue.OnQueue("m"))}
+				report := sqlqueue.Schedule{
+					Name: "report", Cron: "@daily", Job: sqlqueue.With(sqlqueue.Named("r", secret), sqlqueue.OnQueue("m")),
+				}
 				f.must(q.Schedule(ctx, report))
 				f.must(q.Schedule(ctx, report)) // as it was
 				_, err = o.RunSchedule(ctx, "old")
@@ -189,7 +198,8 @@ var operationCases = []testCase{
 			ctx := f.Context()
 			c := f.open()
 			later := c.now().Add(time.Hour).Truncate(time.Microsecond)
-			id := c.push(sqlqueue.OnQueue("mail"), sqlqueue.At(later), sqlqueue.Priority(-3), sqlqueue.Unique("k"), sqlqueue.UniqueUntilStarted())
+			id := c.push(sqlqueue.OnQueue("mail"), sqlqueue.At(later), sqlqueue.Priority(-3), sqlqueue.Unique("k"),
+				sqlqueue.UniqueUntilStarted())
 			plain := c.pushMany(3, sqlqueue.OnQueue("mail"))
 			before := c.job(id)
 			o := operator.New(c.Queue).As("ann", "test")
@@ -256,7 +266,8 @@ var operationCases = []testCase{
 			f.must(err)
 			got, err := as.Operations(f.Context(), operator.OperationFilter{})
 			f.must(err)
-			if len(got) != 1 || utf8.RuneCountInString(got[0].Who) != 191 || utf8.RuneCountInString(got[0].Target) != 2000 || got[0].Affected != 900 {
+			if len(got) != 1 || utf8.RuneCountInString(got[0].Who) != 191 || utf8.RuneCountInString(got[0].Target) != 2000 ||
+				got[0].Affected != 900 {
 				f.Errorf("got %+v", got)
 			}
 		},

@@ -66,7 +66,9 @@ var operatorCases = []testCase{
 			j := c.reserve(1, "default")[0]
 			before := f.dump()
 			priority := 3
-			if err := operator.New(f.open().Queue).Edit(f.Context(), j.ID, operator.JobEdit{Priority: &priority}); !errors.Is(err, operator.ErrReserved) {
+			if err := operator.New(f.open().Queue).Edit(f.Context(), j.ID, operator.JobEdit{
+				Priority: &priority,
+			}); !errors.Is(err, operator.ErrReserved) {
 				f.Errorf("edit: got %v, want ErrReserved", err)
 			}
 			if err := operator.New(c.Queue).Edit(f.Context(), j.ID, operator.JobEdit{Data: 1}); !errors.Is(err, operator.ErrReserved) {
@@ -88,7 +90,8 @@ var operatorCases = []testCase{
 			_, cancel := operator.New(c.Queue).Cancel(f.Context(), 4711)
 			_, release := operator.New(c.Queue).Release(f.Context(), 4711)
 			for what, err := range map[string]error{
-				"edit": operator.New(c.Queue).Edit(f.Context(), 4711, operator.JobEdit{Priority: &priority}), "cancel": cancel, "release": release,
+				"edit":   operator.New(c.Queue).Edit(f.Context(), 4711, operator.JobEdit{Priority: &priority}),
+				"cancel": cancel, "release": release,
 			} {
 				if !errors.Is(err, operator.ErrNotFound) {
 					f.Errorf("%s: got %v, want ErrNotFound", what, err)
@@ -170,7 +173,8 @@ var operatorCases = []testCase{
 		func(f *fixture) {
 			c, other := f.open(), f.open()
 			w := driver.Worker{
-				ID: c.worker, Name: "mailer 🎉", Host: "host-1.example", PID: 4711, Queues: []string{"high", "default", "队列"}, Concurrency: 10,
+				ID: c.worker, Name: "mailer 🎉", Host: "host-1.example",
+				PID: 4711, Queues: []string{"high", "default", "队列"}, Concurrency: 10,
 			}
 			before := c.now()
 			c.beat(driver.Beat{Worker: w})
@@ -190,7 +194,8 @@ var operatorCases = []testCase{
 			f.between("seen_at", first.SeenAt, before, after)
 			same := func(got driver.Worker) {
 				f.Helper()
-				if got.Name != w.Name || got.Host != w.Host || got.PID != w.PID || got.Concurrency != w.Concurrency || !slices.Equal(got.Queues, w.Queues) {
+				if got.Name != w.Name || got.Host != w.Host || got.PID != w.PID || got.Concurrency != w.Concurrency ||
+					!slices.Equal(got.Queues, w.Queues) {
 					f.Errorf("got %+v, want %+v", got, w)
 				}
 			}
@@ -401,7 +406,8 @@ func countQueues(f *fixture) {
 	}
 	for i, w := range want {
 		g := got[i]
-		if g.Queue != w.Queue || g.Ready != w.Ready || g.Delayed != w.Delayed || g.Reserved != w.Reserved || g.Failed != w.Failed || !g.Oldest.Equal(w.Oldest) {
+		if g.Queue != w.Queue || g.Ready != w.Ready || g.Delayed != w.Delayed || g.Reserved != w.Reserved || g.Failed != w.Failed ||
+			!g.Oldest.Equal(w.Oldest) {
 			f.Errorf("got %+v, want %+v", g, w)
 		}
 		if g.Control.Queue != w.Queue || g.Control.Paused != (w.Queue == "silent") {
@@ -446,7 +452,8 @@ func operateWhileWorking(f *fixture) {
 	expected := func(err error) {
 		var duplicate *sqlqueue.DuplicateError
 		switch {
-		case err == nil, errors.Is(err, operator.ErrNotFound), errors.Is(err, operator.ErrReserved), errors.Is(err, operator.ErrNotReserved),
+		case err == nil, errors.Is(err, operator.ErrNotFound), errors.Is(err, operator.ErrReserved),
+			errors.Is(err, operator.ErrNotReserved),
 			errors.As(err, &duplicate):
 		default:
 			f.Errorf("operator: %v", err)

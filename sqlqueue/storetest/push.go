@@ -26,8 +26,8 @@ var pushCases = []testCase{
 			f.must(err)
 			after := c.now()
 			j := c.job(id)
-			if j.ID != id || j.Queue != "default" || j.Priority != 0 || j.Attempts != 0 || j.Reserved || j.ReservedBy != "" || j.UniqueKey != "" ||
-				!j.ReservedAt.IsZero() || !j.ExpiresAt.IsZero() {
+			if j.ID != id || j.Queue != "default" || j.Priority != 0 || j.Attempts != 0 || j.Reserved || j.ReservedBy != "" ||
+				j.UniqueKey != "" || !j.ReservedAt.IsZero() || !j.ExpiresAt.IsZero() {
 				f.Errorf("got %+v", j)
 			}
 			f.between("created_at", j.CreatedAt, before, after)
@@ -107,8 +107,8 @@ var pushCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			for _, data := range []string{
-				`null`, `true`, `0`, `-1.5`, `12345678901234567890`, `1e300`, `""`, `"text with \"quotes\", \\ and \n"`, `[]`, `[1,[2,{"a":null}]]`, `{}`,
-				`{"b":1,"a":2,"nested":{"deep":[true,false]}}`, `"日本語 🎉 ñ"`,
+				`null`, `true`, `0`, `-1.5`, `12345678901234567890`, `1e300`, `""`, `"text with \"quotes\", \\ and \n"`, `[]`,
+				`[1,[2,{"a":null}]]`, `{}`, `{"b":1,"a":2,"nested":{"deep":[true,false]}}`, `"日本語 🎉 ñ"`,
 			} {
 				id, err := c.Push(f.Context(), sqlqueue.Named("job", json.RawMessage(data)))
 				f.must(err)
@@ -173,7 +173,9 @@ var pushCases = []testCase{
 		"one paid order is for mail, sms and chat, in parallel",
 		func(f *fixture) {
 			c := f.open()
-			ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{sqlqueue.Named("paid", 1), sqlqueue.Named("paid", 2)}, sqlqueue.OnQueue("mail", "sms"))
+			ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{
+				sqlqueue.Named("paid", 1), sqlqueue.Named("paid", 2),
+			}, sqlqueue.OnQueue("mail", "sms"))
 			f.must(err)
 			if len(ids) != 4 {
 				f.Fatalf("got %d ids, want 4", len(ids))
@@ -247,7 +249,9 @@ var pushCases = []testCase{
 		"queues that had to be declared would be forgotten",
 		func(f *fixture) {
 			c := f.open()
-			for _, queue := range []string{"a", "with space", "Ünïcode", "队列", "🎉", "quote'\"`\\%_;--", "UPPER", "upper", strings.Repeat("🎉", 191)} {
+			for _, queue := range []string{
+				"a", "with space", "Ünïcode", "队列", "🎉", "quote'\"`\\%_;--", "UPPER", "upper", strings.Repeat("🎉", 191),
+			} {
 				key := sqlqueue.Unique(queue) // the longest names of both stand in one index
 				id := c.push(sqlqueue.OnQueue(queue), key)
 				f.sameIDs(c.reserve(1, queue), id)

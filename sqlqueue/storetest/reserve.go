@@ -22,7 +22,8 @@ var reserveCases = []testCase{
 		"the handler reads its attempts, the fence its number, everybody else the columns",
 		func(f *fixture) {
 			c := f.open()
-			id, err := c.Push(f.Context(), sqlqueue.Named("job", "data"), sqlqueue.OnQueue("mail"), sqlqueue.Priority(3), sqlqueue.Unique("key"))
+			id, err := c.Push(f.Context(), sqlqueue.Named("job", "data"), sqlqueue.OnQueue("mail"), sqlqueue.Priority(3),
+				sqlqueue.Unique("key"))
 			f.must(err)
 			pushed := c.job(id)
 			number := fmt.Sprintf("%064s", c.number()) // the longest
@@ -206,7 +207,8 @@ var reserveCases = []testCase{
 			}
 			for i, want := range []time.Duration{time.Minute, 100 * time.Hour} {
 				j := jobs[i]
-				f.between("expires_at of "+j.Queue, j.ExpiresAt, j.ReservedAt.Add(want-30*time.Second), j.ReservedAt.Add(want+30*time.Second))
+				f.between("expires_at of "+j.Queue,
+					j.ExpiresAt, j.ReservedAt.Add(want-30*time.Second), j.ReservedAt.Add(want+30*time.Second))
 			}
 			if !jobs[2].ExpiresAt.IsZero() || !c.job(jobs[2].ID).ExpiresAt.IsZero() {
 				f.Errorf("a reservation that never ends expires at %v", jobs[2].ExpiresAt)

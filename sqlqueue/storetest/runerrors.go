@@ -21,11 +21,14 @@ var runErrorCases = []testCase{
 			worker := driver.Worker{ID: c.worker, Name: "mailer's 🎉", Queues: []string{"default"}}
 			long := driver.RunError{
 				JobID: 7, Queue: "mail's", Name: strings.Repeat("漢", driver.NameMost), Attempt: 3, Outcome: "released",
-				Error: strings.Repeat("🎉", driver.ErrorMost), Stack: strings.Repeat("\\n🎉", driver.StackMost/3), Took: 1500 * time.Millisecond, At: at,
+				Error: strings.Repeat("🎉", driver.ErrorMost),
+				Stack: strings.Repeat("\\n🎉", driver.StackMost/3), Took: 1500 * time.Millisecond, At: at,
 			}
 			var errs []driver.RunError
 			for i := range 120 { // more than one statement's
-				errs = append(errs, driver.RunError{JobID: int64(i % 3), Queue: "q", Name: "n", Attempt: i, Outcome: "failed", Error: fmt.Sprint("no ", i), At: at})
+				errs = append(errs, driver.RunError{
+					JobID: int64(i % 3), Queue: "q", Name: "n", Attempt: i, Outcome: "failed", Error: fmt.Sprint("no ", i), At: at,
+				})
 			}
 			c.beat(driver.Beat{Worker: worker, Errors: append(errs, long)})
 			o := operator.New(f.open().Queue)
@@ -35,7 +38,8 @@ var runErrorCases = []testCase{
 				f.Fatalf("got %d errors", len(all))
 			}
 			want := operator.RunError{
-				ID: all[0].ID, JobID: 7, Queue: "mail's", Name: long.Name, Attempt: 3, Outcome: "released", Error: long.Error, Stack: long.Stack,
+				ID: all[0].ID, JobID: 7, Queue: "mail's", Name: long.Name,
+				Attempt: 3, Outcome: "released", Error: long.Error, Stack: long.Stack,
 				Worker: "mailer's 🎉", Took: long.Took, At: at,
 			}
 			if got := all[0]; !got.At.Equal(at) {
@@ -79,8 +83,8 @@ var runErrorCases = []testCase{
 				f.Fatalf("got %+v", groups)
 			}
 			g := groups[0]
-			if g.Error != "no answer from *" || g.Queue != "mail" || g.Name != "send" || g.Runs != 3 || g.Jobs != 2 || g.Ended != 1 || g.JobID != 2 ||
-				g.Trend[len(g.Trend)-1] != 1 || !g.First.Before(g.Last) {
+			if g.Error != "no answer from *" || g.Queue != "mail" || g.Name != "send" || g.Runs != 3 || g.Jobs != 2 || g.Ended != 1 ||
+				g.JobID != 2 || g.Trend[len(g.Trend)-1] != 1 || !g.First.Before(g.Last) {
 				f.Errorf("got %+v", g)
 			}
 			if groups[1].Error != "mail's 🎉" || groups[1].Ended != 1 {
@@ -139,8 +143,11 @@ var runErrorCases = []testCase{
 			c := f.open()
 			since := c.now().UTC().Truncate(time.Microsecond)
 			w := driver.Worker{
-				ID: c.worker, Name: "w", Queues: []string{"default"}, Concurrency: 3, Version: "v1.2.3", Status: "paused", Busy: 2, Memory: 1 << 40,
-				Running: []driver.Running{{ID: 5, Name: "send's 🎉 <b>", Queue: "mail", Since: since}, {ID: 1 << 60, Name: "", Queue: "sms", Since: since}},
+				ID: c.worker, Name: "w", Queues: []string{"default"},
+				Concurrency: 3, Version: "v1.2.3", Status: "paused", Busy: 2, Memory: 1 << 40,
+				Running: []driver.Running{
+					{ID: 5, Name: "send's 🎉 <b>", Queue: "mail", Since: since}, {ID: 1 << 60, Name: "", Queue: "sms", Since: since},
+				},
 			}
 			of := func() operator.Worker {
 				workers, err := operator.New(c.Queue).Workers(f.Context())
@@ -153,7 +160,8 @@ var runErrorCases = []testCase{
 			for range 2 { // inserted, then changed
 				c.beat(driver.Beat{Worker: w})
 				got := of()
-				if got.Version != w.Version || got.Status != w.Status || got.Busy != w.Busy || got.Memory != w.Memory || !slices.Equal(got.Running, w.Running) {
+				if got.Version != w.Version || got.Status != w.Status || got.Busy != w.Busy || got.Memory != w.Memory ||
+					!slices.Equal(got.Running, w.Running) {
 					f.Errorf("got %+v, want %+v", got, w)
 				}
 				w.Version, w.Status, w.Busy, w.Memory, w.Running = "", "running", 0, 0, nil

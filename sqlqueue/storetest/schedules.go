@@ -83,7 +83,9 @@ var scheduleCases = []testCase{
 				f.Errorf("nobody has asked, and the answer is %+v, %v", answer.Chores, err)
 			}
 			for _, name := range []string{"early", "late"} {
-				c.schedule(sqlqueue.Schedule{Name: name, Every: "1h"}, -map[string]time.Duration{"early": time.Hour, "late": 2 * time.Hour}[name])
+				c.schedule(sqlqueue.Schedule{Name: name, Every: "1h"}, -map[string]time.Duration{
+					"early": time.Hour, "late": 2 * time.Hour,
+				}[name])
 			}
 			nextOf := func(name string) time.Time {
 				of, err := o.Schedule(f.Context(), name)
@@ -164,7 +166,8 @@ var scheduleCases = []testCase{
 				}
 				f.must(operator.New(c.Queue).RemoveSchedule(f.Context(), string(missed)))
 			}
-			c.schedule(sqlqueue.Schedule{Name: "bound", Every: every, Missed: sqlqueue.AllMissed, CatchUp: 9*time.Minute + 30*time.Second}, late)
+			c.schedule(sqlqueue.Schedule{Name: "bound", Every: every, Missed: sqlqueue.AllMissed, CatchUp: 9*time.Minute + 30*time.Second},
+				late)
 			if n := c.comes(); n != 10 {
 				f.Errorf("%d jobs of the last ten minutes, want 10", n)
 			}
@@ -198,7 +201,8 @@ var scheduleCases = []testCase{
 			}
 			before := of
 			f.must(c.Schedule(f.Context(), again))
-			if of, err = o.Schedule(f.Context(), "night"); err != nil || !of.NextAt.Equal(before.NextAt) || !of.UpdatedAt.Equal(before.UpdatedAt) {
+			if of, err = o.Schedule(f.Context(), "night"); err != nil || !of.NextAt.Equal(before.NextAt) ||
+				!of.UpdatedAt.Equal(before.UpdatedAt) {
 				f.Errorf("setting it again unchanged makes it %+v, %v", of, err)
 			}
 			again.Origin = "somebody"

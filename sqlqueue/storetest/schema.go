@@ -43,10 +43,13 @@ var schemaCases = []testCase{
 			for operation, err := range map[string]error{
 				"check": c.Check(ctx), "push": push, "exchange": exchange, "jobs": jobs, "cancel": cancel, "failed jobs": failedJobs,
 				"retry": retry, "forget": forget, "queues": queues, "workers": workers,
-				"queues, to a limit": counted, "counts": counts, "count jobs": countJobs, "window": window, "cancel all": cancelAll, "groups": groups,
+				"queues, to a limit": counted, "counts": counts,
+				"count jobs": countJobs, "window": window, "cancel all": cancelAll, "groups": groups,
 				"subscriptions": subscriptions, "unsubscribe": operator.New(c.Queue).Unsubscribe(ctx, "mailer"),
-				"subscribe": operator.New(c.Queue).Subscribe(ctx, operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"}),
-				"control":   operator.New(c.Queue).Control(ctx, "mail", operator.ControlChange{Pause: true}),
+				"subscribe": operator.New(c.Queue).Subscribe(ctx, operator.Subscription{
+					Name: "mailer", URL: "https://example.com", Queue: "mail",
+				}),
+				"control": operator.New(c.Queue).Control(ctx, "mail", operator.ControlChange{Pause: true}),
 			} {
 				if !errors.Is(err, sqlqueue.ErrNotMigrated) {
 					f.Errorf("%s: got %v, want ErrNotMigrated", operation, err)

@@ -37,7 +37,9 @@ var searchCases = []testCase{
 				f.must(err)
 				return jobs
 			}
-			for _, filter := range []operator.JobFilter{{Queue: "mail"}, {Queue: "mail", State: operator.Ready}, {Queue: "mail", Name: "job"}} {
+			for _, filter := range []operator.JobFilter{
+				{Queue: "mail"}, {Queue: "mail", State: operator.Ready}, {Queue: "mail", Name: "job"},
+			} {
 				filter.Limit = 3
 				first := page(filter)
 				f.sameIDs(first, ids[4], ids[3], ids[2])
@@ -53,8 +55,8 @@ var searchCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			for _, payload := range []string{
-				`{"job":"job","data":{"id":1,"text":"a\u0000b"}}`, `{"job":"job","data":{"id":1,"text":"\ud83d"}}`, `{"job":"job","data":{"id":1,"a\u0000b":2}}`,
-				`[{"job":"job"},{"data":{"id":2}}]`, `2`,
+				`{"job":"job","data":{"id":1,"text":"a\u0000b"}}`, `{"job":"job","data":{"id":1,"text":"\ud83d"}}`,
+				`{"job":"job","data":{"id":1,"a\u0000b":2}}`, `[{"job":"job"},{"data":{"id":2}}]`, `2`,
 			} {
 				if _, err := f.db.SQL.ExecContext(f.Context(), f.sql("INSERT INTO {jobs} (payload) VALUES (?)"), payload); err != nil {
 					f.Logf("the database refuses %s: %v", payload, err)
@@ -72,7 +74,9 @@ var searchCases = []testCase{
 				f.Errorf("counted %d, %v; want 1", n, err)
 			}
 			for _, value := range []string{"1", "a\\u0000b"} {
-				if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{Fields: []operator.Field{field(value, "id")}}); err != nil {
+				if _, err := operator.New(c.Queue).Jobs(f.Context(), operator.JobFilter{
+					Fields: []operator.Field{field(value, "id")},
+				}); err != nil {
 					f.Errorf("%s: %v", value, err)
 				}
 			}
@@ -94,7 +98,9 @@ var searchCases = []testCase{
 					f.Errorf("older than %v: got %v, want %v", age, got, want)
 				}
 			}
-			if n, err := operator.New(c.Queue).CountJobs(f.Context(), operator.JobFilter{OlderThan: time.Hour, Queue: "default"}, 10); n != 0 || err != nil {
+			if n, err := operator.New(c.Queue).CountJobs(f.Context(), operator.JobFilter{
+				OlderThan: time.Hour, Queue: "default",
+			}, 10); n != 0 || err != nil {
 				f.Errorf("counted %d, %v; want none", n, err)
 			}
 			if n, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{OlderThan: time.Hour}); n != 1 || err != nil {
@@ -152,7 +158,15 @@ var searchCases = []testCase{
 				after int64
 				n     int
 				want  int64
-			}{{0, 1, ids[0]}, {0, 3, ids[2]}, {ids[2], 4, ids[6]}, {ids[2] - 1, 1, ids[2]}, {ids[6], 1, ids[7]}, {ids[6], 100, ids[7]}, {ids[7], 100, 0}} {
+			}{
+				{0, 1, ids[0]},
+				{0, 3, ids[2]},
+				{ids[2], 4, ids[6]},
+				{ids[2] - 1, 1, ids[2]},
+				{ids[6], 1, ids[7]},
+				{ids[6], 100, ids[7]},
+				{ids[7], 100, 0},
+			} {
 				if last, err := operator.New(c.Queue).Window(f.Context(), test.after, test.n); last != test.want || err != nil {
 					f.Errorf("%d after %d: got %d, %v; want %d", test.n, test.after, last, err, test.want)
 				}
@@ -186,12 +200,17 @@ var searchCases = []testCase{
 			f.must(err)
 			running := c.reserve(2, "default")
 			var told []int
-			got, err := operator.New(f.open().Queue).CancelAll(f.Context(), operator.JobFilter{Queue: "default", Name: "wrong", Limit: 3}, func(n int) { told = append(told, n) })
+			got, err := operator.New(f.open().Queue).CancelAll(f.Context(), operator.JobFilter{
+				Queue: "default", Name: "wrong", Limit: 3,
+			}, func(n int) {
+				told = append(told, n)
+			})
 			if got != n || err != nil || len(told) < 2 || told[0] != 1000 || told[len(told)-1] != n || !slices.IsSorted(told) {
 				f.Errorf("cancelled %d, %v, and told of %v; want %d in steps of 1,000", got, err, told, n)
 			}
 			f.sameIDs(f.allJobs(c), running[0].ID, running[1].ID, right, other)
-			if got, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{State: operator.Reserved}); got != 0 || err != nil {
+			if got, err := operator.New(c.Queue).CancelAll(f.Context(), operator.JobFilter{State: operator.Reserved}); got != 0 ||
+				err != nil {
 				f.Errorf("of what workers have, cancelled %d, %v", got, err)
 			}
 			c.settle(done(running[0]), done(running[1]))
@@ -296,7 +315,8 @@ var searchCases = []testCase{
 			if n, err := operator.New(c.Queue).Retry(f.Context(), operator.FailedFilter{Error: "dial*:25"}); n != 2 || err != nil {
 				f.Errorf("retried %d, %v; want 2", n, err)
 			}
-			if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{Error: "wrong", Queue: "default"}); n != 2 || err != nil {
+			if n, err := operator.New(c.Queue).Forget(f.Context(), operator.FailedFilter{Error: "wrong", Queue: "default"}); n != 2 ||
+				err != nil {
 				f.Errorf("forgot %d, %v; want 2", n, err)
 			}
 		},
@@ -318,7 +338,8 @@ func groupFailed(f *fixture) {
 	status := f.failWith(c, "mail", "job", "exit status 1", "exit status 2", "exit status 1", "100% [a_b]? *!", "")
 	other := f.failWith(c, "mail", "other", errs[0])
 	sms := f.failWith(c, "sms", "job", errs[1], errs[2])
-	long := f.failWith(c, "sms", "long", strings.Repeat("é", 199)+"|tail one", strings.Repeat("é", 199)+"|tail two", strings.Repeat("é", 198)+"other")
+	long := f.failWith(c, "sms", "long", strings.Repeat("é", 199)+"|tail one",
+		strings.Repeat("é", 199)+"|tail two", strings.Repeat("é", 198)+"other")
 	type group struct {
 		queue, name, error string
 		ids                []int64
@@ -352,7 +373,8 @@ func groupFailed(f *fixture) {
 				f.Errorf("%+v to %d: got %+v, want %+v", filter, most, g, w)
 			}
 			if !g.First.Equal(failedAt[slices.Min(w.ids)]) || !g.Last.Equal(failedAt[slices.Max(w.ids)]) {
-				f.Errorf("%q: from %v to %v, want from %v to %v", g.Error, g.First, g.Last, failedAt[slices.Min(w.ids)], failedAt[slices.Max(w.ids)])
+				f.Errorf("%q: from %v to %v, want from %v to %v",
+					g.Error, g.First, g.Last, failedAt[slices.Min(w.ids)], failedAt[slices.Max(w.ids)])
 			}
 		}
 	}

@@ -140,7 +140,8 @@ var settleCases = []testCase{
 		"failed jobs are kept, with everything that is needed to retry them",
 		func(f *fixture) {
 			c := f.open()
-			id, err := c.Push(f.Context(), sqlqueue.Named("job", "data"), sqlqueue.OnQueue("mail"), sqlqueue.Priority(-3), sqlqueue.Unique("key"))
+			id, err := c.Push(f.Context(), sqlqueue.Named("job", "data"), sqlqueue.OnQueue("mail"), sqlqueue.Priority(-3),
+				sqlqueue.Unique("key"))
 			f.must(err)
 			pushed := c.job(id)
 			j := c.reserve(1, "mail")[0]
@@ -176,8 +177,8 @@ var settleCases = []testCase{
 			now := c.now()
 			answer := c.exchange(driver.Exchange{
 				Settle: []driver.Settlement{
-					fail(jobs[7], "seven", "s7"), done(jobs[0]), putBack(jobs[2], time.Hour), giveBack(jobs[5]), done(jobs[9]), fail(jobs[3], "three", ""),
-					putBack(jobs[1], 2*time.Hour),
+					fail(jobs[7], "seven", "s7"), done(jobs[0]), putBack(jobs[2], time.Hour), giveBack(jobs[5]), done(jobs[9]),
+					fail(jobs[3], "three", ""), putBack(jobs[1], 2*time.Hour),
 				},
 				Touch: []driver.Touch{touch(jobs[8], time.Hour), touch(jobs[4], 0)},
 			})
@@ -192,7 +193,14 @@ var settleCases = []testCase{
 				attempts int
 				delay    time.Duration
 				expire   time.Duration
-			}{{false, 1, 2 * time.Hour, 0}, {false, 1, time.Hour, 0}, {true, 1, 0, 0}, {false, 0, 0, 0}, {true, 1, 0, keep}, {true, 1, 0, time.Hour}} {
+			}{
+				{false, 1, 2 * time.Hour, 0},
+				{false, 1, time.Hour, 0},
+				{true, 1, 0, 0},
+				{false, 0, 0, 0},
+				{true, 1, 0, keep},
+				{true, 1, 0, time.Hour},
+			} {
 				got := left[i]
 				if got.Reserved != want.reserved || got.Attempts != want.attempts || got.ExpiresAt.IsZero() != (want.expire == 0) {
 					f.Errorf("job %d: got %+v, want %+v", got.ID, got, want)
@@ -264,7 +272,8 @@ var settleCases = []testCase{
 				}
 			}
 			c.settle(settle...)
-			if jobs, failed := f.count("SELECT count(*) FROM {jobs}"), f.count("SELECT count(*) FROM {failed_jobs}"); jobs != 300 || failed != 300 {
+			if jobs, failed := f.count("SELECT count(*) FROM {jobs}"), f.count("SELECT count(*) FROM {failed_jobs}"); jobs != 300 ||
+				failed != 300 {
 				f.Errorf("%d jobs and %d failed jobs, want 300 and 300", jobs, failed)
 			}
 		},
@@ -275,8 +284,9 @@ var settleCases = []testCase{
 		func(f *fixture) {
 			c := f.open()
 			texts := []string{
-				"", "it's \"quoted\" and `quoted`", `back\slash, \n, \u0000, %s, $1, ?, :name, {x}`, "two\nlines\r\n\ttab", "日本語 🎉 \u00ff \u200b",
-				"--'; DROP TABLE jobs; /*", " space at the ends ", strings.Repeat("long ", 20000), "\x01\x1b[31m\x7f", "\ufeff\u2028\ufffd",
+				"", "it's \"quoted\" and `quoted`", `back\slash, \n, \u0000, %s, $1, ?, :name, {x}`, "two\nlines\r\n\ttab",
+				"日本語 🎉 \u00ff \u200b", "--'; DROP TABLE jobs; /*", " space at the ends ", strings.Repeat("long ", 20000),
+				"\x01\x1b[31m\x7f", "\ufeff\u2028\ufffd",
 			}
 			c.pushMany(len(texts))
 			var settle []driver.Settlement

@@ -16,7 +16,8 @@ import (
 func openSQLite(tb testing.TB) Database {
 	path := filepath.Join(tb.TempDir(), "test.db")
 	pool := func(tb testing.TB) *sql.DB {
-		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
+		db, err := sql.Open("sqlite",
+			"file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)&_txlock=immediate")
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -142,7 +142,8 @@ type options struct{ parallel, short, withoutConcurrency bool }
 // Parallel runs cases at once, as many as go test's -parallel says. Open must then give each case a database that no other case has.
 func Parallel(o *options) { o.parallel = true }
 
-// WithoutLong skips the cases that take long: megabytes, and every extreme in every column. It is for a further run on the same engine: with a prefix, or other settings of sessions.
+// WithoutLong skips the cases that take long: megabytes, and every extreme in every column. It is for a further run on the same engine:
+// with a prefix, or other settings of sessions.
 func WithoutLong(o *options) { o.short = true }
 
 // WithoutConcurrency skips what [RunConcurrency] runs. It is for a further run on the same engine with as many connections.

@@ -64,7 +64,8 @@ var subscriptionCases = []testCase{
 				f.must(operator.New(c.Queue).Subscribe(f.Context(), s))
 			}
 			s.CreatedAt = first.CreatedAt
-			if got := f.subscriptions(c); len(got) != 1 || !got[0].CreatedAt.Equal(s.CreatedAt) || got[0].URL != s.URL || got[0].Queue != "sms" || got[0].Secret != "" {
+			if got := f.subscriptions(c); len(got) != 1 || !got[0].CreatedAt.Equal(s.CreatedAt) || got[0].URL != s.URL ||
+				got[0].Queue != "sms" || got[0].Secret != "" {
 				f.Errorf("got %+v, want %+v", got, s)
 			}
 		},
@@ -106,7 +107,9 @@ var subscriptionCases = []testCase{
 			for range clients {
 				c := f.open()
 				go func() {
-					errs <- operator.New(c.Queue).Subscribe(f.Context(), operator.Subscription{Name: "mailer", URL: "https://example.com", Queue: "mail"})
+					errs <- operator.New(c.Queue).Subscribe(f.Context(), operator.Subscription{
+						Name: "mailer", URL: "https://example.com", Queue: "mail",
+					})
 				}()
 			}
 			for range clients {
@@ -128,9 +131,13 @@ var subscriptionCases = []testCase{
 			for _, commit := range []bool{false, true} {
 				before := f.subscriptions(c)
 				bound, tx := c.begin(way)
-				f.must(operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{Name: "texter", URL: "https://example.com/sms", Queue: "sms"}))
+				f.must(operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{
+					Name: "texter", URL: "https://example.com/sms", Queue: "sms",
+				}))
 				var subscribed *operator.SubscribedError
-				if err := operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{Name: "other", URL: "https://example.com", Queue: "sms"}); !errors.As(err, &subscribed) {
+				if err := operator.New(bound.Queue).Subscribe(f.Context(), operator.Subscription{
+					Name: "other", URL: "https://example.com", Queue: "sms",
+				}); !errors.As(err, &subscribed) {
 					f.Errorf("got %v, want a *SubscribedError", err)
 				}
 				f.must(operator.New(bound.Queue).Unsubscribe(f.Context(), "mailer"))
@@ -138,7 +145,8 @@ var subscriptionCases = []testCase{
 					f.Errorf("in the transaction there are %q", names)
 				}
 				f.end(tx, commit)
-				if got := f.subscriptions(c); !commit && !slices.Equal(got, before) || commit && !slices.Equal(namesOf(got), []string{"texter"}) {
+				if got := f.subscriptions(c); !commit && !slices.Equal(got, before) ||
+					commit && !slices.Equal(namesOf(got), []string{"texter"}) {
 					f.Errorf("commit %v: got %+v", commit, got)
 				}
 			}

@@ -21,7 +21,8 @@ var uniqueCases = []testCase{
 			c, other := f.open(), f.open()
 			id := c.push(sqlqueue.Unique("invoice 42"))
 			before := f.dump()
-			got, err := other.Push(f.Context(), sqlqueue.Named("another", nil), sqlqueue.Unique("invoice 42"), sqlqueue.Priority(3), sqlqueue.Delay(time.Hour))
+			got, err := other.Push(f.Context(), sqlqueue.Named("another", nil), sqlqueue.Unique("invoice 42"), sqlqueue.Priority(3),
+				sqlqueue.Delay(time.Hour))
 			f.duplicate(err, sqlqueue.Duplicate{Queue: "default", Key: "invoice 42", Holder: id})
 			if got != id {
 				f.Errorf("got id %d, want the holder's %d", got, id)
@@ -355,7 +356,8 @@ var uniqueCases = []testCase{
 				if n != 0 || err == nil || errors.As(err, &duplicate) {
 					f.Errorf("%s: got %d, %v; want the database's error", what, n, err)
 				}
-				if err != nil && !strings.Contains(err.Error(), "theirs") && !strings.Contains(err.Error(), "priority") { // SQLite names the columns
+				// SQLite names the columns
+				if err != nil && !strings.Contains(err.Error(), "theirs") && !strings.Contains(err.Error(), "priority") {
 					f.Errorf("%s: %v does not name the index", what, err)
 				}
 				f.unchanged(before)

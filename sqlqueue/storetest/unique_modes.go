@@ -96,7 +96,9 @@ var uniqueModeCases = []testCase{
 			c := f.open()
 			replace := func(data any, options ...sqlqueue.PushOption) int64 {
 				f.Helper()
-				return f.pushed(c.TryPush(f.Context(), sqlqueue.Named("job", data), append(options, sqlqueue.Unique("key"), sqlqueue.Replace())...))
+				return f.pushed(
+					c.TryPush(f.Context(), sqlqueue.Named("job", data), append(options, sqlqueue.Unique("key"), sqlqueue.Replace())...),
+				)
 			}
 			first := replace(1, sqlqueue.Delay(time.Hour))
 			if id := replace(2, sqlqueue.Delay(3*time.Hour), sqlqueue.Priority(7)); id != first {
@@ -171,7 +173,8 @@ var uniqueModeCases = []testCase{
 			f.exec("CREATE UNIQUE INDEX theirs ON {jobs} (queue, priority)")
 			defer f.dropIndex("theirs", "jobs")
 			before := f.dump()
-			_, err := c.Push(f.Context(), sqlqueue.Named("job", 2), sqlqueue.OnQueue("taken"), sqlqueue.Priority(1), sqlqueue.Unique("key"), sqlqueue.Replace())
+			_, err := c.Push(f.Context(), sqlqueue.Named("job", 2), sqlqueue.OnQueue("taken"), sqlqueue.Priority(1), sqlqueue.Unique("key"),
+				sqlqueue.Replace())
 			var duplicate *sqlqueue.DuplicateError
 			if err == nil || errors.As(err, &duplicate) {
 				f.Errorf("got %v, want the database's error", err)
@@ -191,7 +194,8 @@ var uniqueModeCases = []testCase{
 			reserving, err := f.db.SQL.BeginTx(f.Context(), nil)
 			f.must(err)
 			defer func() { _ = reserving.Rollback() }()
-			_, err = reserving.ExecContext(f.Context(), f.sql(fmt.Sprintf("UPDATE {jobs} SET priority = 1, unique_key = NULL WHERE id = %d", first)))
+			_, err = reserving.ExecContext(f.Context(),
+				f.sql(fmt.Sprintf("UPDATE {jobs} SET priority = 1, unique_key = NULL WHERE id = %d", first)))
 			f.must(err)
 			answer := make(chan error, 1)
 			var second int64
@@ -260,7 +264,8 @@ var uniqueModeCases = []testCase{
 				all.Go(func() {
 					for n := range rounds {
 						job := sqlqueue.Named("job", []int{i, n})
-						if _, err := c.Push(f.Context(), job, sqlqueue.Unique("key"), sqlqueue.Debounce(time.Millisecond, 5*time.Millisecond)); err != nil {
+						if _, err := c.Push(f.Context(), job, sqlqueue.Unique("key"),
+							sqlqueue.Debounce(time.Millisecond, 5*time.Millisecond)); err != nil {
 							f.Errorf("push: %v", err)
 						}
 						last[i] = n
@@ -324,7 +329,8 @@ var uniqueModeCases = []testCase{
 			}
 			_, err := c.Push(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"), sqlqueue.UniqueFor(time.Hour))
 			f.duplicate(err, sqlqueue.Duplicate{Queue: "default", Key: "key", Holder: first.ID})
-			other, err := c.TryPush(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"), sqlqueue.UniqueFor(time.Hour), sqlqueue.OnQueue("other"))
+			other, err := c.TryPush(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"), sqlqueue.UniqueFor(time.Hour),
+				sqlqueue.OnQueue("other"))
 			f.pushed(other, err)
 
 			brief, err := c.TryPush(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("brief"), sqlqueue.UniqueFor(brief))
@@ -355,7 +361,8 @@ var uniqueModeCases = []testCase{
 			for _, c := range cs {
 				all.Go(func() {
 					for range each {
-						got, err := c.TryPush(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"), sqlqueue.UniqueFor(time.Hour))
+						got, err := c.TryPush(f.Context(), sqlqueue.Named("job", nil), sqlqueue.Unique("key"),
+							sqlqueue.UniqueFor(time.Hour))
 						if err != nil {
 							f.Errorf("push: %v", err)
 							return
@@ -457,7 +464,8 @@ var uniqueModeCases = []testCase{
 			id := c.push(sqlqueue.Unique("key"), sqlqueue.UniqueUntilStarted())
 			mail := "mail"
 			f.must(operator.New(c.Queue).Edit(f.Context(), id, operator.JobEdit{Queue: &mail}))
-			if again, err := c.TryPush(f.Context(), sqlqueue.Named("job", 2), sqlqueue.Unique("key"), sqlqueue.Replace(), sqlqueue.OnQueue(mail)); err != nil || again.ID != id {
+			if again, err := c.TryPush(f.Context(), sqlqueue.Named("job", 2), sqlqueue.Unique("key"), sqlqueue.Replace(),
+				sqlqueue.OnQueue(mail)); err != nil || again.ID != id {
 				f.Errorf("got %+v, %v", again, err)
 			}
 			c.reserve(1, mail)

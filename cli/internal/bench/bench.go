@@ -97,7 +97,8 @@ func Run(cmd *cobra.Command, of open.Settings, jobs int) (r Result, settings []S
 		err = errors.New("interrupted")
 	}
 	if left := b.cleanUp(context.WithoutCancel(ctx)); left != nil {
-		err = errors.Join(err, fmt.Errorf("its jobs are left: run %s clear --include-reserved --queue %s: %w", cmd.Parent().CommandPath(), b.queue, left))
+		err = errors.Join(err,
+			fmt.Errorf("its jobs are left: run %s clear --include-reserved --queue %s: %w", cmd.Parent().CommandPath(), b.queue, left))
 	}
 	return b.result, settings, err
 }

@@ -91,7 +91,8 @@ func TestResult(t *testing.T) {
 
 func TestNoProgram(t *testing.T) {
 	t.Parallel()
-	if err := (Command{Args: []string{"/no/such/program"}, Settings: settings(t)}).Run(t.Context(), Job{}); !errors.Is(err, os.ErrNotExist) {
+	missing := Command{Args: []string{"/no/such/program"}, Settings: settings(t)}
+	if err := missing.Run(t.Context(), Job{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a program that is not there gives %v", err)
 	}
 }
@@ -101,7 +102,8 @@ func TestErrorTextIsTheEnd(t *testing.T) {
 	err := Command{
 		Args: Shell(`i=0; while [ $i -lt 2000 ]; do echo "line $i é" >&2; i=$((i+1)); done; exit 1`), Settings: settings(t),
 	}.Run(t.Context(), Job{})
-	if err == nil || !strings.HasSuffix(err.Error(), "line 1999 é") || len(err.Error()) > mostErrorText || len(err.Error()) < mostErrorText-20 {
+	if err == nil || !strings.HasSuffix(err.Error(), "line 1999 é") || len(err.Error()) > mostErrorText ||
+		len(err.Error()) < mostErrorText-20 {
 		t.Errorf("the error has %d bytes and ends with %.30q", len(err.Error()), err.Error()[max(0, len(err.Error())-30):])
 	}
 }
@@ -109,7 +111,10 @@ func TestErrorTextIsTheEnd(t *testing.T) {
 func TestJobInEnvironmentAndOnStandardInput(t *testing.T) {
 	t.Parallel()
 	var printed printed
-	job := Job{ID: 42, Name: "send invoice", Queue: "mail", Attempts: 3, Payload: []byte(`{"job":"send invoice","data":{"a":"b c"}}`), Data: []byte(`{"a":"b c"}`)}
+	job := Job{
+		ID: 42, Name: "send invoice", Queue: "mail", Attempts: 3,
+		Payload: []byte(`{"job":"send invoice","data":{"a":"b c"}}`), Data: []byte(`{"a":"b c"}`),
+	}
 	command := Command{Args: Shell(`cat; echo; env | grep ^SQLQUEUE_JOB_ | sort`), Settings: settings(t)}
 	command.Output = printed.add
 	if err := command.Run(t.Context(), job); err != nil {
@@ -196,8 +201,14 @@ func TestContextKillsTheGroup(t *testing.T) {
 	}{
 		{"at once", `sh -c 'echo $$; exec sleep 1000'; true`, 0, "timed out"},
 		{"TERM is enough", `sh -c 'echo $$; exec sleep 1000'; true`, time.Hour, "timed out"},
-		{"TERM is ignored", `trap "" TERM; sh -c 'trap "" TERM; echo $$; while :; do sleep 1000; done'; true`, 100 * time.Millisecond, "timed out"},
-		{"TERM ends the parent only", `sh -c 'trap "" TERM; echo $$; exec >/dev/null 2>&1; while :; do sleep 1000; done' & wait`, 100 * time.Millisecond, "timed out"},
+		{
+			"TERM is ignored", `trap "" TERM; sh -c 'trap "" TERM; echo $$; while :; do sleep 1000; done'; true`, 100 * time.Millisecond,
+			"timed out",
+		},
+		{
+			"TERM ends the parent only", `sh -c 'trap "" TERM; echo $$; exec >/dev/null 2>&1; while :; do sleep 1000; done' & wait`,
+			100 * time.Millisecond, "timed out",
+		},
 		{"last words", `trap 'echo bye >&2; exit 1' TERM; sh -c 'echo $$; exec sleep 1000' & wait`, time.Hour, "timed out: bye"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -316,23 +327,23 @@ func (p *printed) add(_ Job, line string) {
 	p.lines = append(p.lines, line)
 }
 
-func (o *printed) all() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Clone(o.lines)
+func (p *printed) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines)
 }
 
 // waitForLine waits until a child has printed a line.
-func (o *printed) waitForLine(t *testing.T, line string) {
+func (p *printed) waitForLine(t *testing.T, line string) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(clitest.Patience(t))
-	for !slices.Contains(o.all(), line) {
+	for !slices.Contains(p.all(), line) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%q was not printed: %q", line, o.all())
+			t.Fatalf("%q was not printed: %q", line, p.all())
 		}
 	}
 }

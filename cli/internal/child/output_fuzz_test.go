@@ -12,7 +12,10 @@ import (
 
 // FuzzOutput: whatever a child prints, in whatever pieces, comes line by line, and its end makes an error's text that can be stored.
 func FuzzOutput(f *testing.F) {
-	for _, seed := range []string{"", "a\nb\r\n\nc", "\xff\xfe\n", "panic: x\n\ngoroutine 1", "\nfatal error: ü", strings.Repeat("ü", mostErrorText), strings.Repeat("x", mostLine+1)} {
+	for _, seed := range []string{
+		"", "a\nb\r\n\nc", "\xff\xfe\n", "panic: x\n\ngoroutine 1", "\nfatal error: ü",
+		strings.Repeat("ü", mostErrorText), strings.Repeat("x", mostLine+1),
+	} {
 		f.Add([]byte(seed), 3)
 	}
 	f.Fuzz(func(t *testing.T, printed []byte, piece int) {
@@ -42,7 +45,9 @@ func FuzzOutput(f *testing.F) {
 
 // FuzzListen: a child can say anything on the socket, and nothing is taken for a message that is none.
 func FuzzListen(f *testing.F) {
-	for _, seed := range []string{`{"job":1,"started":true}` + "\n" + `{"job":1,"answer":"e30="}`, `{"job":"x"}`, `{`, `[]`, `{"job":1e99}`, `null`, `{"answer":"%"}`} {
+	for _, seed := range []string{
+		`{"job":1,"started":true}` + "\n" + `{"job":1,"answer":"e30="}`, `{"job":"x"}`, `{`, `[]`, `{"job":1e99}`, `null`, `{"answer":"%"}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {

@@ -94,6 +94,7 @@ func (r *Reused) ask(ctx context.Context, c *reused, job Job, line []byte) error
 			}
 			return r.died(ctx, c)
 		}
+	case answered:
 	}
 	a, err := parseAnswer(text, job.ID)
 	if err != nil {

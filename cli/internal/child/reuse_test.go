@@ -140,7 +140,8 @@ func TestAProcessThatEndsInAJob(t *testing.T) {
 			if err == nil || err.Error() != want {
 				t.Errorf("the error is %v, want %q", err, want)
 			}
-			if errors.Is(err, ErrNotStarted) || errors.Is(err, ErrRelease) != (line == "exit 75") || errors.As(err, new(*FailError)) != strings.HasSuffix(line, "65") {
+			if errors.Is(err, ErrNotStarted) || errors.Is(err, ErrRelease) != (line == "exit 75") ||
+				errors.As(err, new(*FailError)) != strings.HasSuffix(line, "65") {
 				t.Errorf("the error is %#v", err)
 			}
 			r.mustRun(t, 3)
@@ -231,7 +232,10 @@ func TestAProcessThatHangs(t *testing.T) {
 		"TERM is ignored":      {`trap "" TERM; echo hangs >&2; sleep 1000`, "timed out", 50 * time.Millisecond},
 		"at once":              {`echo hangs >&2; sleep 1000`, "timed out", 0},
 		"an answer after TERM": {`trap finish TERM; sleep 1000 & echo hangs >&2; wait; wait`, "", time.Hour},
-		"an error after TERM":  {`trap 'echo "{\"id\":1,\"outcome\":\"error\",\"error\":\"bye\"}"' TERM; sleep 1000 & echo hangs >&2; wait; wait`, "timed out: bye", time.Hour},
+		"an error after TERM": {
+			`trap 'echo "{\"id\":1,\"outcome\":\"error\",\"error\":\"bye\"}"' TERM; sleep 1000 & echo hangs >&2; wait; wait`,
+			"timed out: bye", time.Hour,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

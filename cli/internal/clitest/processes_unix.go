@@ -11,6 +11,14 @@ import (
 	"testing"
 )
 
+// WriteProgram writes a file that is to be executed. No process is started meanwhile: it would have the file open for writing until its own
+// program begins, and so long the file could not be executed.
+func WriteProgram(name string, text []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(name, text, mode)
+}
+
 // CheckGone waits until processes have ended.
 func CheckGone(t *testing.T, pids ...string) {
 	t.Helper()

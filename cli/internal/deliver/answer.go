@@ -22,8 +22,8 @@ const (
 
 // outcome is what an answer makes of the job.
 //
-// A receiver that says Retry-After is believed within limits: its queue rests at least as long as the job would wait after another error, and
-// an hour at most unless that is longer.
+// A receiver that says Retry-After is believed within limits: its queue rests at least as long as the job would wait after another error,
+// and an hour at most unless that is longer.
 func (t *Target) outcome(answer *http.Response, text []byte, backoff time.Duration) error {
 	code := answer.StatusCode
 	if code >= 200 && code <= 299 {

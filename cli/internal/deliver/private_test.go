@@ -54,12 +54,14 @@ func TestIDIsUnique(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	first := worker.JobInfo{ID: 1, Queue: "a", Attempts: 1, CreatedAt: at}
 	again := worker.JobInfo{ID: 1, Queue: "a", Attempts: 2, CreatedAt: at.In(time.FixedZone("x", 3600)), AvailableAt: at.Add(time.Hour)}
-	if ID(first, "here") != ID(again, "here") || !strings.HasPrefix(ID(first, "here"), "job_1_") || strings.Contains(ID(first, "here"), ".") {
+	if ID(first, "here") != ID(again, "here") || !strings.HasPrefix(ID(first, "here"), "job_1_") ||
+		strings.Contains(ID(first, "here"), ".") {
 		t.Errorf("%s, and then %s", ID(first, "here"), ID(again, "here"))
 	}
 	seen := map[string]bool{}
 	for _, id := range []string{
-		ID(first, "here"), ID(first, "there"), ID(worker.JobInfo{ID: 2, CreatedAt: at}, "here"), ID(worker.JobInfo{ID: 1, CreatedAt: at.Add(time.Microsecond)}, "here"),
+		ID(first, "here"), ID(first, "there"), ID(worker.JobInfo{ID: 2, CreatedAt: at}, "here"),
+		ID(worker.JobInfo{ID: 1, CreatedAt: at.Add(time.Microsecond)}, "here"),
 	} {
 		if seen[id] {
 			t.Errorf("%s is there twice", id)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ func (i *Import) convert(r row) (job, error) {
 func (i *Import) finish(j *job) error {
 	j.queue = cmp.Or(i.settings.Queues[j.queue], j.queue)
 	j.payload.Job = cmp.Or(i.settings.Names[j.payload.Job], j.payload.Job)
+	j.priority = min(max(j.priority, math.MinInt16), math.MaxInt16)
 	if err := sqlqueue.CheckQueueName(j.queue); err != nil {
 		return err
 	}
@@ -57,7 +59,9 @@ func (i *Import) finish(j *job) error {
 
 // pushable is the job with its settings.
 func (j job) pushable() sqlqueue.Pushable {
-	options := []sqlqueue.PushOption{sqlqueue.OnQueue(j.queue), sqlqueue.Priority(j.priority), sqlqueue.MaxExceptions(j.payload.MaxExceptions)}
+	options := []sqlqueue.PushOption{
+		sqlqueue.OnQueue(j.queue), sqlqueue.Priority(j.priority), sqlqueue.MaxExceptions(j.payload.MaxExceptions),
+	}
 	if !j.at.IsZero() {
 		options = append(options, sqlqueue.At(j.at))
 	}
@@ -97,8 +101,8 @@ type phpPayload struct {
 	Data          json.RawMessage `json:"data"`
 }
 
-// php converts a row of Laravel or think-queue: the name is that of the class, and the data stays as it is. Of jobs that are objects, it has
-// the serialized object as "command".
+// php converts a row of Laravel or think-queue: the name is that of the class, and the data stays as it is. Of jobs that are objects, it
+// has the serialized object as "command".
 func php(r row) (job, error) {
 	var p phpPayload
 	if err := json.Unmarshal(r.payload, &p); err != nil {
@@ -166,8 +170,8 @@ func oban(r row) (job, error) {
 	}, nil
 }
 
-// gue converts a row of gue: the name is the type. A push without a queue writes "" there, and without args no bytes. It retries for ever: tries
-// are 0.
+// gue converts a row of gue: the name is the type. A push without a queue writes "" there, and without args no bytes. It retries for ever:
+// tries are 0.
 func gue(r row) (job, error) {
 	r.queue = cmp.Or(r.queue, "default")
 	if len(r.payload) == 0 {

@@ -79,7 +79,8 @@ func (i *Import) insertFailed(ctx context.Context, db sqldb.DB, r failedRow, j j
 	if failedAt.IsZero() {
 		failedAt = time.Now()
 	}
-	s := i.sql.Statement("INSERT INTO %s (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)", i.sql.Table("failed_jobs"))
+	s := i.sql.Statement("INSERT INTO %s (job_id, queue, priority, payload, attempts, error, stack, created_at, failed_at)",
+		i.sql.Table("failed_jobs"))
 	s.Add(" VALUES (0, ")
 	s.Add("%s, 0, ", s.Arg(j.queue))
 	s.Add("%s, %d, ", s.Arg(string(payload)), max(tried.Attempts, 1))

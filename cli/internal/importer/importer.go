@@ -1,5 +1,5 @@
-// Package importer moves jobs out of the tables of other queues into a sqlqueue.Queue in the same database. A batch is one transaction: a job
-// is in one of the two tables, never in both, and an import that was interrupted goes on when it is run again.
+// Package importer moves jobs out of the tables of other queues into a sqlqueue.Queue in the same database. A batch is one transaction: a
+// job is in one of the two tables, never in both, and an import that was interrupted goes on when it is run again.
 package importer
 
 import (
@@ -74,8 +74,8 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 		return nil, err
 	}
 	if slices.Contains(columns, "unique_key") && slices.Contains(columns, "expires_at") {
-		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, or give the prefix of sqlqueue's with --prefix",
-			i.table)
+		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, "+
+			"or give the prefix of sqlqueue's with --prefix", i.table)
 	}
 	if i.layout, err = pick(source.layouts, d.Dialect, columns); err != nil {
 		return nil, fmt.Errorf("the table %s is not as %s has it: %w", i.table, s.Source, err)
@@ -115,7 +115,8 @@ func (i *Import) quoted(name, usual string) (string, error) {
 		name = usual
 	}
 	if !tableName.MatchString(name) {
-		return "", exit.Usagef("%q is not the name of a table: use letters, digits and underscores, and a schema and a dot before it if need be", name)
+		return "", exit.Usagef("%q is not the name of a table: use letters, digits and underscores, "+
+			"and a schema and a dot before it if need be", name)
 	}
 	q := i.sql.Dialect.Quote
 	return q + strings.ReplaceAll(name, ".", q+"."+q) + q, nil
@@ -178,7 +179,9 @@ func (i *Import) Look(ctx context.Context) (Found, error) {
 	var found Found
 	db := sqldb.SQL(i.database.DB, i.database.Redact)
 	count := func(into *int64, table, where string) error {
-		return sqldb.Each(ctx, db, "SELECT count(*) FROM "+table+" WHERE "+where, nil, func(scan func(...any) error) error { return scan(into) })
+		return sqldb.Each(ctx, db, "SELECT count(*) FROM "+table+" WHERE "+where, nil, func(scan func(...any) error) error {
+			return scan(into)
+		})
 	}
 	err := errors.Join(count(&found.Waiting, i.table, i.layout.waiting), count(&found.Running, i.table, i.layout.running))
 	if i.failed != nil {
@@ -268,7 +271,8 @@ func (i *Import) transaction(ctx context.Context, f func(*sql.Tx) error) error {
 
 // rows reads the next jobs that wait, after an id, or the first if it is nil. Those that somebody has locked are passed over.
 func (i *Import) rows(ctx context.Context, db sqldb.DB, after any, lock string) ([]row, error) {
-	s := i.sql.Statement("SELECT %s, %s FROM %s WHERE %s", i.layout.key(), i.layout.columns, i.table, i.layout.waiting)
+	columns := strings.ReplaceAll(i.layout.columns, "{schema}", i.table[:strings.LastIndex(i.table, ".")+1])
+	s := i.sql.Statement("SELECT %s, %s FROM %s WHERE %s", i.layout.key(), columns, i.table, i.layout.waiting)
 	if after != nil {
 		s.Add(" AND %s > %s", i.layout.key(), s.Arg(after))
 	}

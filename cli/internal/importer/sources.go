@@ -22,7 +22,7 @@ type layout struct {
 	dialect          migrations.Dialect // empty: all of the source's
 	needs            []string           // columns
 	id               string             // the column; empty: id
-	columns          string             // expressions for the other members of row, in their order
+	columns          string             // expressions for the other members of row, in their order; {schema} stands for that of the table
 	waiting, running string             // conditions
 	convert          func(row) (job, error)
 }
@@ -76,6 +76,20 @@ var sources = map[string]source{
 		table: "oban_jobs", dialects: all,
 		layouts: []layout{obanLayout(migrations.Postgres), obanLayout(migrations.MySQL), obanLayout(migrations.SQLite)},
 	},
+	"graphile-worker": {
+		table: "graphile_worker._private_jobs", dialects: []migrations.Dialect{migrations.Postgres},
+		layouts: []layout{{
+			needs: []string{"id", "job_queue_id", "task_id", "payload", "priority", "run_at", "attempts", "max_attempts", "locked_at"},
+			columns: "coalesce((SELECT queue_name FROM {schema}_private_job_queues AS q WHERE q.id = job_queue_id), 'default'), " +
+				"payload::text, attempts, " + fmt.Sprintf(utc[migrations.Postgres], "run_at") + ", " +
+				"(SELECT identifier FROM {schema}_private_tasks AS t WHERE t.id = task_id), max_attempts, priority",
+			waiting: "locked_at IS NULL AND attempts < max_attempts", running: "locked_at IS NOT NULL", convert: oban,
+		}},
+	},
+	"pg-boss": {
+		table: "pgboss.job", dialects: []migrations.Dialect{migrations.Postgres},
+		layouts: []layout{bossLayout(" AND NOT blocked", "blocked"), bossLayout("")},
+	},
 }
 
 // utc is a time of UTC, or one with its zone, as seconds since 1970, by dialect.
@@ -101,6 +115,16 @@ func obanLayout(d migrations.Dialect) layout {
 		needs:   []string{"id", "state", "queue", "worker", "args", "attempt", "max_attempts", "scheduled_at", "priority"},
 		columns: "queue, args, attempt, " + fmt.Sprintf(utc[d], "scheduled_at") + ", worker, max_attempts, priority",
 		waiting: "state IN ('available', 'scheduled', 'retryable')", running: "state = 'executing'", convert: oban,
+	}
+}
+
+// bossLayout is the table of pg-boss, which since version 12 has jobs that wait for others. Its greater priorities run first.
+func bossLayout(waiting string, needs ...string) layout {
+	return layout{
+		needs: append(needs, "id", "name", "priority", "data", "state", "retry_limit", "retry_count", "start_after"),
+		columns: "name, coalesce(data, 'null')::text, retry_count, " + fmt.Sprintf(utc[migrations.Postgres], "start_after") +
+			", name, retry_limit + 1, -priority",
+		waiting: "state IN ('created', 'retry')" + waiting, running: "state = 'active'", convert: oban,
 	}
 }
 

@@ -184,7 +184,9 @@ func ShownAddress(dsn string) (shown string, secrets []string) {
 	query := u.Query()
 	for name, values := range query {
 		name := strings.ToLower(name)
-		if slices.ContainsFunc([]string{"password", "passwd", "secret", "token"}, func(part string) bool { return strings.Contains(name, part) }) {
+		if slices.ContainsFunc([]string{"password", "passwd", "secret", "token"}, func(part string) bool {
+			return strings.Contains(name, part)
+		}) {
 			for i := range values {
 				values[i] = "xxxxx"
 			}

@@ -11,8 +11,8 @@ func FuzzAddress(f *testing.F) {
 	const secret = "s3cr3t"
 	for _, seed := range []string{
 		"postgres://app:%s@db/shop", "mysql://app:%s@db:3306/shop?tls=true", "postgres://app@db/shop?password=%s", "sqlite:jobs.db",
-		"postgres://app:%s#@db/shop", "mariadb://%s@db", "postgres://app:%s@a,b:5433/shop", "postgresql://[::1]:%s/shop", "mysql:app:%s", "://%s", "",
-		"mysql://app:%s@db/shop?readTimeout=%s", "postgres:///%s", "postgres://app:%s@/shop",
+		"postgres://app:%s#@db/shop", "mariadb://%s@db", "postgres://app:%s@a,b:5433/shop", "postgresql://[::1]:%s/shop", "mysql:app:%s",
+		"://%s", "", "mysql://app:%s@db/shop?readTimeout=%s", "postgres:///%s", "postgres://app:%s@/shop",
 	} {
 		f.Add(seed, secret)
 	}

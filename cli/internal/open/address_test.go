@@ -67,9 +67,11 @@ func TestMySQLAddresses(t *testing.T) {
 			continue
 		}
 		if got := c.Net + " " + c.Addr; got != want || c.User != "app" || c.Passwd != "p@ss" || c.DBName != "shop" || len(c.Params) > 0 {
-			t.Errorf("%s: %s, user %q, password %q, database %q, parameters %q; want %s", dsn, got, c.User, c.Passwd, c.DBName, c.Params, want)
+			t.Errorf("%s: %s, user %q, password %q, database %q, parameters %q; want %s",
+				dsn, got, c.User, c.Passwd, c.DBName, c.Params, want)
 		}
-		if shown, _ := ShownAddress(dsn); strings.HasPrefix(want, "unix") && !strings.Contains(shown, url.QueryEscape(socket)) || strings.Contains(shown, "p%40ss") {
+		if shown, _ := ShownAddress(dsn); strings.HasPrefix(want, "unix") && !strings.Contains(shown, url.QueryEscape(socket)) ||
+			strings.Contains(shown, "p%40ss") {
 			t.Errorf("%s is shown as %s", dsn, shown)
 		}
 	}

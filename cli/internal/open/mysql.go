@@ -46,8 +46,8 @@ func openMySQL(a Address, config sqlqueue.Config) (*Database, error) {
 // settled makes connections in which what sqlqueue's statements rely on is set, whatever the server, its init_connect and the address say.
 type settled struct{ driver.Connector }
 
-// mysqlIdle is how long the server keeps a connection that sends nothing. A worker that is frozen, or whose host is gone, holds its locks no
-// longer than that.
+// mysqlIdle is how long the server keeps a connection that sends nothing. A worker that is frozen, or whose host is gone, holds its locks
+// no longer than that.
 const mysqlIdle = 10 * time.Second
 
 var mysqlSession = []string{
@@ -129,9 +129,16 @@ func (a *Address) mysqlSocket(socket string) error {
 		query.Del(name)
 	}
 	for name, instead := range map[string]string{
-		"host": "put the host before the slash", "port": "put :port after the host", "user": "put the user before an @", "password": "put :password after the user",
-		"database": "put the database after the slash", "dbname": "put the database after the slash", "sslmode": "use tls=true, skip-verify or preferred",
-		"ssl-mode": "use tls=true, skip-verify or preferred", "ssl_mode": "use tls=true, skip-verify or preferred", "useSSL": "use tls=true or false",
+		"host":     "put the host before the slash",
+		"port":     "put :port after the host",
+		"user":     "put the user before an @",
+		"password": "put :password after the user",
+		"database": "put the database after the slash",
+		"dbname":   "put the database after the slash",
+		"sslmode":  "use tls=true, skip-verify or preferred",
+		"ssl-mode": "use tls=true, skip-verify or preferred",
+		"ssl_mode": "use tls=true, skip-verify or preferred",
+		"useSSL":   "use tls=true or false",
 	} {
 		if query.Has(name) {
 			return exit.Usagef("the mysql address has the parameter %s, which go-sql-driver does not know: %s", name, instead)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -145,7 +146,9 @@ func (d *Database) ConnectWithin(ctx context.Context, limit time.Duration) error
 type clearError struct{ err error }
 
 func (c *clearError) Error() string {
-	return c.err.Error() + ": the host of a configuration file does not get PGPASSWORD as plain text: give the address in SQLQUEUE_DSN or --dsn, or use scram-sha-256"
+	return c.err.Error() +
+		": the host of a configuration file does not get PGPASSWORD as plain text: give the address in SQLQUEUE_DSN or --dsn, " +
+		"or use scram-sha-256"
 }
 
 func (c *clearError) Unwrap() error { return c.err }
@@ -156,7 +159,7 @@ func ConnectError(err error) error {
 	var postgres *pgconn.ConnectError
 	if errors.As(err, &postgres) && postgres.Unwrap() != nil {
 		err = postgres.Unwrap()
-		closed = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		closed = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 	}
 	if closed {
 		return fmt.Errorf("the connection is accepted and closed at once, as by a proxy whose server is down: %w", err)

@@ -16,7 +16,8 @@ import (
 	"github.com/sqlqueue/sqlqueue/sqlqueue/pgqueue"
 )
 
-// idleTime is how long a connection is kept that nothing needs. A worker has several at its start, and in rushes, and then needs one or two.
+// idleTime is how long a connection is kept that nothing needs. A worker has several at its start, and in rushes, and then needs one or
+// two.
 const idleTime = 30 * time.Second
 
 // openPostgres opens postgres://user:password@host:port/database. Parameters after ? are pgx's and libpq's: sslmode, connect_timeout,
@@ -76,5 +77,6 @@ func postgresConfig(a *Address) (*pgxpool.Config, error) {
 func takesClear(requireAuth string) bool {
 	requireAuth = strings.ReplaceAll(requireAuth, " ", "")
 	methods := strings.Split(requireAuth, ",")
-	return requireAuth == "" || slices.Contains(methods, "password") || strings.HasPrefix(requireAuth, "!") && !slices.Contains(methods, "!password")
+	return requireAuth == "" || slices.Contains(methods, "password") ||
+		strings.HasPrefix(requireAuth, "!") && !slices.Contains(methods, "!password")
 }

@@ -29,7 +29,8 @@ func TestPostgresPool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.MaxConnIdleTime != want.idle || config.ConnConfig.DefaultQueryExecMode != want.mode || (config.BeforeConnect != nil) != want.detect {
+		if config.MaxConnIdleTime != want.idle || config.ConnConfig.DefaultQueryExecMode != want.mode ||
+			(config.BeforeConnect != nil) != want.detect {
 			t.Errorf("%q: idle %v, mode %v, looks for poolers %v; want %+v", parameters, config.MaxConnIdleTime,
 				config.ConnConfig.DefaultQueryExecMode, config.BeforeConnect != nil, want)
 		}

@@ -14,7 +14,8 @@ import (
 )
 
 // sqliteForms tells how SQLite's file is named.
-const sqliteForms = "use sqlite:PATH, or sqlite:file:PATH with special characters percent-encoded, such as %3F for ?, %23 for # and %25 for %"
+const sqliteForms = "use sqlite:PATH, or sqlite:file:PATH with special characters percent-encoded, such as %3F for ?, " +
+	"%23 for # and %25 for %"
 
 // sqliteAddress reads what stands after sqlite:. There are three forms: PATH, //PATH, and file:PATH, a URI as SQLite has them; each may
 // have parameters. What another program would take for another file is refused.
@@ -40,8 +41,9 @@ func sqliteAddress(rest string) (Address, error) {
 	case isURI:
 		path, err = uriPath(uri)
 	case escape.MatchString(name):
-		return Address{}, exit.Usagef("the address of the SQLite file has %s, which can be a percent-encoded character or part of the name: %s",
-			escape.FindString(name), sqliteForms)
+		return Address{},
+			exit.Usagef("the address of the SQLite file has %s, which can be a percent-encoded character or part of the name: %s",
+				escape.FindString(name), sqliteForms)
 	case strings.HasPrefix(name, "///") && !strings.HasPrefix(name, "////"):
 		path = name[len("//"):]
 		err = checkThreeSlashes(path)
@@ -73,7 +75,9 @@ func uriPath(uri string) (string, error) {
 	if rest, ok := strings.CutPrefix(uri, "//"); ok {
 		host, path, found := strings.Cut(rest, "/")
 		if host != "" && !strings.EqualFold(host, "localhost") || !found {
-			return "", exit.Usagef("the URI of the SQLite file names the host %q: use sqlite:file:PATH, or sqlite:file:///PATH from the root", host)
+			return "", exit.Usagef(
+				"the URI of the SQLite file names the host %q: use sqlite:file:PATH, or sqlite:file:///PATH from the root", host,
+			)
 		}
 		uri = "/" + path
 	}
@@ -98,20 +102,28 @@ func checkThreeSlashes(path string) error {
 	if here != nil && err == nil && folder.IsDir() && filepath.Dir(path) != "/" {
 		return nil
 	}
-	return exit.Usagef("sqlite://%s is %s for some programs and %s in the working directory for others, such as Python's: use sqlite:%s or sqlite:%s",
+	return exit.Usagef("sqlite://%s is %s for some programs and %s in the working directory for others, such as Python's: "+
+		"use sqlite:%s or sqlite:%s",
 		path, path, relative, path, relative)
 }
 
 // What stands in addresses that other programs and drivers take: it says nothing about which file it is.
 var sqliteParameters = []string{
-	"cache", "psow", // SQLite's own
-	"_pragma", "_texttotime", "_inttotime", "_time_format", "_time_integer_format", "_timezone", "_dqs", "_error_rc", "_stmt_cache_size", // modernc.org/sqlite
-	"_txlock", "_loc", "_auto_vacuum", "_vacuum", "_busy_timeout", "_timeout", "_case_sensitive_like", "_cslike", "_defer_foreign_keys", "_defer_fk",
-	"_foreign_keys", "_fk", "_ignore_check_constraints", "_journal_mode", "_journal", "_locking_mode", "_locking", "_mutex", "_query_only", "_recursive_triggers",
-	"_rt", "_secure_delete", "_synchronous", "_sync", "_cache_size", "_writable_schema", // mattn/go-sqlite3
-	"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri", "autocommit", "charset", // Python
-	"pool", "pool_size", "pool_timeout", "busy_timeout", "busytimeout", "encoding", "adapter", "foreign_keys", "journal_mode", "synchronous", "retries", // Rails, Laravel
-	"connection_limit", "socket_timeout", "schema", // Prisma and others of Node
+	// SQLite's own
+	"cache", "psow",
+	// modernc.org/sqlite
+	"_pragma", "_texttotime", "_inttotime", "_time_format", "_time_integer_format", "_timezone", "_dqs", "_error_rc", "_stmt_cache_size",
+	// mattn/go-sqlite3
+	"_txlock", "_loc", "_auto_vacuum", "_vacuum", "_busy_timeout", "_timeout", "_case_sensitive_like", "_cslike", "_defer_foreign_keys",
+	"_defer_fk", "_foreign_keys", "_fk", "_ignore_check_constraints", "_journal_mode", "_journal", "_locking_mode", "_locking", "_mutex",
+	"_query_only", "_recursive_triggers", "_rt", "_secure_delete", "_synchronous", "_sync", "_cache_size", "_writable_schema",
+	// Python
+	"timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri", "autocommit", "charset",
+	// Rails, Laravel
+	"pool", "pool_size", "pool_timeout", "busy_timeout", "busytimeout", "encoding", "adapter", "foreign_keys", "journal_mode",
+	"synchronous", "retries",
+	// Prisma and others of Node
+	"connection_limit", "socket_timeout", "schema",
 }
 
 // checkSQLiteParameters refuses what would be another file, or none that a queue can be kept in.

@@ -50,8 +50,10 @@ func (c *childFlags) flags(cmd *cobra.Command) {
 	flags.BoolVar(&c.reuse, "reuse", false,
 		"keep the processes of --exec for the next jobs, which they read as lines of JSON and answer with lines of JSON")
 	flags.StringVar(&c.file, "handlers", "", "run each job by its name's command or URL, from this file of YAML or JSON")
-	flags.BoolVar(&c.delivers, "subscriptions", false, "post jobs to their queues' subscriptions, also in a program with handlers of its own")
-	flags.BoolVar(&c.publicly, "public-urls-only", false, "post to no loopback, private or other address that is not public; link-local ones are always refused")
+	flags.BoolVar(&c.delivers, "subscriptions", false,
+		"post jobs to their queues' subscriptions, also in a program with handlers of its own")
+	flags.BoolVar(&c.publicly, "public-urls-only", false,
+		"post to no loopback, private or other address that is not public; link-local ones are always refused")
 	flags.Var(settings.Duration(&c.killAfter, settings.NotNegative), "kill-after",
 		"how long a job may go on after its timeout, until its child process is killed, or its handler is given up")
 	flags.Var(settings.Counter(&c.memory, 0), "child-memory",
@@ -93,7 +95,9 @@ func (w *Work) checkChildren(cmd *cobra.Command) (err error) {
 		}
 	}
 	if c.jobsGiven = cmd.Flags().Changed("child-jobs"); c.jobsGiven && !c.listens && !w.reuses() {
-		return exit.Usagef("--child-jobs is for processes that serve several jobs: give --exec COMMAND --reuse, or reuse: true in the file of --handlers")
+		return exit.Usagef(
+			"--child-jobs is for processes that serve several jobs: give --exec COMMAND --reuse, or reuse: true in the file of --handlers",
+		)
 	}
 	return nil
 }
@@ -194,7 +198,9 @@ func (w *Work) named() map[string]*fileHandler {
 }
 
 // urlHandler returns a handler that posts each job. The end of atOnce ends the handlers' contexts too.
-func urlHandler(atOnce context.Context, client *deliver.Client, to *deliver.Target, database string, backoff worker.Backoff) worker.Handler {
+func urlHandler(
+	atOnce context.Context, client *deliver.Client, to *deliver.Target, database string, backoff worker.Backoff,
+) worker.Handler {
 	return func(ctx context.Context, job *worker.Job[json.RawMessage]) error {
 		ctx, end := endsWith(ctx, atOnce)
 		defer end()

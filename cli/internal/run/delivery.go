@@ -150,7 +150,10 @@ func (d *delivery) begin(ctx context.Context) error {
 		}
 		if read {
 			if len(d.queues()) == 0 || d.fixed && !slices.ContainsFunc(d.config.Queues, d.subscribed) {
-				return exit.Usagef("this program has no handlers of its own, and %s: give --exec COMMAND, such as --exec 'cat >&2', or --handlers FILE, or use subscribe", d.missing())
+				return exit.Usagef(
+					"this program has no handlers of its own, and %s: give --exec COMMAND, such as --exec 'cat >&2', or --handlers FILE, "+
+						"or use subscribe", d.missing(),
+				)
 			}
 			return nil
 		}

@@ -37,7 +37,8 @@ type fileHandler struct {
 	settings worker.Settings
 }
 
-// readHandlers reads a file of handlers, by name, and its schedules. The error is about what was typed. It has no value of the file that may be secret.
+// readHandlers reads a file of handlers, by name, and its schedules. The error is about what was typed. It has no value of the file that
+// may be secret.
 func readHandlers(cmd *cobra.Command, name string) (map[string]*fileHandler, []sqlqueue.Schedule, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -100,7 +101,8 @@ func parseHandler(node *yaml.Node) (*fileHandler, error) {
 	given := map[string]*yaml.Node{}
 	err := settings.EachPair(node, "it", func(key, value *yaml.Node) error {
 		if !slices.Contains(handlerKeys, key.Value) {
-			return settings.At(key, "%q is not known: use %s%s", key.Value, strings.Join(handlerKeys, ", "), settings.DidYouMean(key.Value, "", handlerKeys))
+			return settings.At(key, "%q is not known: use %s%s",
+				key.Value, strings.Join(handlerKeys, ", "), settings.DidYouMean(key.Value, "", handlerKeys))
 		}
 		given[key.Value] = value
 		return nil

@@ -76,13 +76,34 @@ func TestE7_WhenAProcessIsStartedAgain(t *testing.T) {
 		finite bool
 		ends   []end
 	}{
-		"restart":            {ends: []end{{0, 0, true, 0}, {0, 0, true, 0}}},
-		"done":               {finite: true, ends: []end{{0, 0, false, 0}}},
-		"mistake":            {ends: []end{{2, 0, false, 0}}},
-		"errors":             {ends: []end{{1, 0, true, s}, {1, 0, true, 2 * s}, {1, s, true, 4 * s}, {1, m, true, s}, {1, 0, true, 2 * s}, {0, 0, true, 0}, {1, 0, true, s}}},
-		"errors, of finite":  {finite: true, ends: []end{{1, 0, true, s}}},
-		"memory":             {ends: []end{{12, 0, true, s}, {12, 0, true, s}}},
-		"no more than a min": {ends: []end{{1, 0, true, s}, {1, 0, true, 2 * s}, {1, 0, true, 4 * s}, {1, 0, true, 8 * s}, {1, 0, true, 16 * s}, {1, 0, true, 32 * s}, {1, 0, true, m}, {1, 0, true, m}}},
+		"restart": {ends: []end{{0, 0, true, 0}, {0, 0, true, 0}}},
+		"done":    {finite: true, ends: []end{{0, 0, false, 0}}},
+		"mistake": {ends: []end{{2, 0, false, 0}}},
+		"errors": {
+			ends: []end{
+				{1, 0, true, s},
+				{1, 0, true, 2 * s},
+				{1, s, true, 4 * s},
+				{1, m, true, s},
+				{1, 0, true, 2 * s},
+				{0, 0, true, 0},
+				{1, 0, true, s},
+			},
+		},
+		"errors, of finite": {finite: true, ends: []end{{1, 0, true, s}}},
+		"memory":            {ends: []end{{12, 0, true, s}, {12, 0, true, s}}},
+		"no more than a min": {
+			ends: []end{
+				{1, 0, true, s},
+				{1, 0, true, 2 * s},
+				{1, 0, true, 4 * s},
+				{1, 0, true, 8 * s},
+				{1, 0, true, 16 * s},
+				{1, 0, true, 32 * s},
+				{1, 0, true, m},
+				{1, 0, true, m},
+			},
+		},
 	} {
 		failures := 0
 		f := &fleet{finite: c.finite}

@@ -42,7 +42,8 @@ func parseSchedule(name string, node *yaml.Node) (s sqlqueue.Schedule, err error
 	job, data := "", json.RawMessage("null")
 	err = settings.EachPair(node, "it", func(key, value *yaml.Node) (err error) {
 		if !slices.Contains(scheduleKeys, key.Value) {
-			return settings.At(key, "%q is not known: use %s%s", key.Value, strings.Join(scheduleKeys, ", "), settings.DidYouMean(key.Value, "", scheduleKeys))
+			return settings.At(key, "%q is not known: use %s%s",
+				key.Value, strings.Join(scheduleKeys, ", "), settings.DidYouMean(key.Value, "", scheduleKeys))
 		}
 		text := ""
 		switch key.Value {

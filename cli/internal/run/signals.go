@@ -49,7 +49,9 @@ func (r *repeats) is(s os.Signal, now time.Time) bool {
 // and so does the end of the longest time that run may take after its context; negative: there is none. HUP is never taken for the second:
 // a terminal that closes sends several, and systemd sends one after its TERM. From the first one on they stay caught: a later one must not
 // kill the process on its way out.
-func untilSignal(ctx context.Context, logger *slog.Logger, longest, moment time.Duration, run func(ctx, atOnce context.Context) error) error {
+func untilSignal(
+	ctx context.Context, logger *slog.Logger, longest, moment time.Duration, run func(ctx, atOnce context.Context) error,
+) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, endSignals()...)
 

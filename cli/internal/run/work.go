@@ -75,9 +75,11 @@ func (w *Work) Flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	settings.QueueFlag(cmd, &w.config.Queues, "queues in strict order, with commas between them (environment: SQLQUEUE_QUEUE)")
 	flags.BoolVar(&w.config.Fair, "fair", w.config.Fair, "serve the queues in turn instead of in strict order")
-	flags.BoolVar(&w.config.Once, "once", w.config.Once, "run one job and exit 0, whatever its outcome; if there is no job, sleep once and exit")
+	flags.BoolVar(&w.config.Once, "once", w.config.Once,
+		"run one job and exit 0, whatever its outcome; if there is no job, sleep once and exit")
 	flags.Bool("daemon", false, "accepted, and the default: run until a signal")
-	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty, "exit 0 when nothing is due and nothing is running here")
+	flags.BoolVar(&w.config.StopWhenEmpty, "stop-when-empty", w.config.StopWhenEmpty,
+		"exit 0 when nothing is due and nothing is running here")
 	flags.Var(settings.Counter(&w.config.Concurrency, 1), "concurrency", "how many jobs run at once")
 	flags.Var(settings.Counter(&w.tries, 0), "tries", "how often a job runs at most, 0 for no limit")
 	flags.Var(settings.DurationList(&w.backoff), "backoff",

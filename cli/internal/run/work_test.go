@@ -30,7 +30,8 @@ func TestSettings(t *testing.T) {
 	}
 	const s = time.Second
 	c := settings("")
-	if c.Tries != 25 || c.Timeout != 60*s || c.Expire != 60*s || c.Sleep != 3*s || c.Grace != 30*s || c.Concurrency != 10 || c.MaxJobs != 7 {
+	if c.Tries != 25 || c.Timeout != 60*s || c.Expire != 60*s || c.Sleep != 3*s || c.Grace != 30*s || c.Concurrency != 10 ||
+		c.MaxJobs != 7 {
 		t.Errorf("without flags: %+v", c)
 	}
 	if wait := c.Backoff(2); wait < s || wait > 3*s {
@@ -43,9 +44,12 @@ func TestSettings(t *testing.T) {
 	if c.Backoff(1) != 4*s || c.Backoff(9) != 5*s {
 		t.Errorf("the waits are %v and %v", c.Backoff(1), c.Backoff(9))
 	}
-	c = settings("--tries 3 --timeout 1m --expire 2 --sleep 0.5 --grace 4 --delay 0 --force --name w --max-time 10m --stop-when-empty --queue b,a")
-	if c.Tries != 3 || c.Timeout != 60*s || c.Expire != 2*s || c.Sleep != s/2 || c.Grace != 4*s || c.Backoff(1) != 0 || c.Backoff(20) != 0 ||
-		!c.Force || c.Fair || c.MaxStuck != 0 || c.Rest != 0 || c.MaxMemory != 128<<20 || c.Name != "w" || c.MaxTime != 600*s || !c.StopWhenEmpty || !slices.Equal(c.Queues, []string{"b", "a"}) {
+	c = settings(
+		"--tries 3 --timeout 1m --expire 2 --sleep 0.5 --grace 4 --delay 0 --force --name w --max-time 10m --stop-when-empty --queue b,a",
+	)
+	if c.Tries != 3 || c.Timeout != 60*s || c.Expire != 2*s || c.Sleep != s/2 || c.Grace != 4*s || c.Backoff(1) != 0 ||
+		c.Backoff(20) != 0 || !c.Force || c.Fair || c.MaxStuck != 0 || c.Rest != 0 || c.MaxMemory != 128<<20 || c.Name != "w" ||
+		c.MaxTime != 600*s || !c.StopWhenEmpty || !slices.Equal(c.Queues, []string{"b", "a"}) {
 		t.Errorf("with flags: %+v", c)
 	}
 	c = settings("--fair --rest 1.5 --memory 64 --max-stuck 0 --kill-after 7")

@@ -9,7 +9,10 @@ import (
 
 // FuzzDuration: what is read as a duration is written so that it reads as the same.
 func FuzzDuration(f *testing.F) {
-	for _, seed := range []string{"0", "1.5", "10m", "1h30m", "2d", "1w", "-1d", "1e9", "1w2d3h", "NaN", "inf", "9223372036", "1d-1h", ".5s", "1_0", "0x1p4", "-0.0000001w"} {
+	for _, seed := range []string{
+		"0", "1.5", "10m", "1h30m", "2d", "1w", "-1d", "1e9", "1w2d3h", "NaN", "inf", "9223372036", "1d-1h", ".5s", "1_0", "0x1p4",
+		"-0.0000001w",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -56,7 +56,8 @@ func findConfig(name string) (*configFile, error) {
 	case errors.Is(err, os.ErrNotExist) && from == "default":
 		return &configFile{}, nil
 	case errors.As(err, &refused):
-		return nil, exit.Usagef("%s is not used, because %w: give it with --config %[1]s if you trust it, or give another with --config", name, err)
+		return nil, exit.Usagef("%s is not used, because %w: give it with --config %[1]s if you trust it, or give another with --config",
+			name, err)
 	case err != nil:
 		return nil, fmt.Errorf("the configuration: %w", err)
 	}

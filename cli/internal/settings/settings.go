@@ -22,7 +22,8 @@ import (
 )
 
 // Help tells where settings come from.
-const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. Settings are --dsn, --prefix and --schema, every
+const Help = `Settings come from flags, then from the environment, then from a file, then from defaults. ` +
+	`Settings are --dsn, --prefix and --schema, every
 flag of work and listen except --processes, --queue of push and later, and the thresholds of monitor. Flags that select jobs, say what to
 push, or answer a question are read only from the command line.
 
@@ -269,7 +270,8 @@ func (s *Settings) checkConfig(file *configFile) error {
 	}
 	for name, place := range file.places {
 		if _, ok := settingCommands[name]; !ok {
-			return exit.Usagef("%s: %s is not a command with its own settings: use %s", place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
+			return exit.Usagef("%s: %s is not a command with its own settings: use %s",
+				place, shownKey(name), strings.Join(slices.Sorted(maps.Keys(settingCommands)), ", "))
 		}
 	}
 	if queue, ok := file.top["queue"]; ok && queue.node.ShortTag() != "!!seq" {

@@ -128,7 +128,8 @@ func KindOf(node *yaml.Node) string {
 		return "an alias, which is not supported"
 	}
 	kinds := map[string]string{
-		"!!str": "a string", "!!int": "a number", "!!float": "a number", "!!bool": "true or false", "!!null": "nothing", "!!timestamp": "a date",
+		"!!str": "a string", "!!int": "a number", "!!float": "a number",
+		"!!bool": "true or false", "!!null": "nothing", "!!timestamp": "a date",
 		"!!merge": "a merge, which is not supported", "!!map": "a map", "!!seq": "a list",
 	}
 	if kind, ok := kinds[node.ShortTag()]; ok {

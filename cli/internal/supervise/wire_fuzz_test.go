@@ -10,7 +10,9 @@ import (
 
 // FuzzWire: what is no request is an error and not a panic.
 func FuzzWire(f *testing.F) {
-	for _, r := range []request{{}, {ID: 1, Kill: true}, {ID: 2, Start: &start{Path: "/bin/true", Args: []string{"true"}, Env: []string{"A=b"}, Files: 3}}} {
+	for _, r := range []request{
+		{}, {ID: 1, Kill: true}, {ID: 2, Start: &start{Path: "/bin/true", Args: []string{"true"}, Env: []string{"A=b"}, Files: 3}},
+	} {
 		var b bytes.Buffer
 		if err := gob.NewEncoder(&b).Encode(r); err != nil {
 			f.Fatal(err)

@@ -19,8 +19,10 @@ func TestWrap(t *testing.T) {
 
 func TestReflow(t *testing.T) {
 	t.Parallel()
-	text := "One sentence\nthat goes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\nFlags:\n      --a name    what a is\n  -h, --help   help\n"
-	want := "One sentence that\ngoes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\nFlags:\n      --a name    what a is\n  -h, --help   help\n"
+	text := "One sentence\nthat goes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\n" +
+		"Flags:\n      --a name    what a is\n  -h, --help   help\n"
+	want := "One sentence that\ngoes on.\n\nUsage:\n  sqlqueue work with many flags and arguments\n\n" +
+		"Flags:\n      --a name    what a is\n  -h, --help   help\n"
 	if got := reflow(text, 20); got != want {
 		t.Errorf("at 20 it is\n%s\nwant\n%s", got, want)
 	}

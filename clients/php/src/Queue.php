@@ -18,9 +18,11 @@ final class Queue
     ];
 
     private string $driver;
+    private string $table;
+    private string $channel;
 
-    /** The prefix is that of the tables. */
-    public function __construct(private PDO $pdo, private string $prefix = '')
+    /** The prefix and, on PostgreSQL, the schema are those of the tables. */
+    public function __construct(private PDO $pdo, string $prefix = '', string $schema = '')
     {
         $this->driver = $pdo->getAttribute(PDO::ATTR_DRIVER_NAME);
         if (!isset(self::LATER[$this->driver])) {
@@ -29,6 +31,16 @@ final class Queue
         if (!preg_match('/\A[A-Za-z0-9_]*\z/', $prefix)) {
             throw new InvalidArgumentException("a table prefix has letters, digits and underscores: $prefix");
         }
+        if ($schema !== '' && $this->driver !== 'pgsql') {
+            throw new InvalidArgumentException('only PostgreSQL has schemas');
+        }
+        if (!preg_match('/\A[A-Za-z0-9_]{0,63}\z/', $schema)) {
+            throw new InvalidArgumentException("a schema has at most 63 letters, digits and underscores: $schema");
+        }
+        $this->table = ($schema === '' ? '' : "\"$schema\".") . $prefix . 'jobs';
+        $channel = ($schema === '' ? '' : "$schema.") . $prefix . 'sqlqueue';
+        $longest = 63; // of PostgreSQL
+        $this->channel = strlen($channel) <= $longest ? $channel : 'sqlqueue.' . substr(hash('sha256', $channel), 0, 32);
     }
 
     /**
@@ -51,7 +63,7 @@ final class Queue
             $columns['available_at'] = self::LATER[$this->driver];
             $values[] = (int) ($delay * 1_000_000);
         }
-        $sql = "INSERT INTO {$this->prefix}jobs (" . implode(', ', array_keys($columns)) . ') VALUES (' . implode(', ', $columns) . ')';
+        $sql = "INSERT INTO {$this->table} (" . implode(', ', array_keys($columns)) . ') VALUES (' . implode(', ', $columns) . ')';
         if ($unique !== null) {
             // With LAST_INSERT_ID the id of a duplicate is 0. Its count of rows is 1 where PDO has MYSQL_ATTR_FOUND_ROWS.
             $sql .= $this->driver === 'mysql' ? ' ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)' : ' ON CONFLICT DO NOTHING';
@@ -64,7 +76,7 @@ final class Queue
         if ($this->driver === 'pgsql') {
             $id = $statement->fetchColumn();
             // Wakes the workers at the commit.
-            $this->pdo->prepare('SELECT pg_notify(?, ?)')->execute([$this->prefix . 'sqlqueue', $queue]);
+            $this->pdo->prepare('SELECT pg_notify(?, ?)')->execute([$this->channel, $queue]);
             return $id === false ? null : (int) $id;
         }
         if ($this->driver === 'mysql') {

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "digest"
 require "json"
 
 # Pushes jobs to sqlqueue in your own transaction, and runs them in a process that serves many.
@@ -49,13 +50,18 @@ module Sqlqueue
     # Pushes a job in the connection's transaction, which stays open: the job is there when you commit.
     #
     # The connection is a PG::Connection, a Mysql2::Client or a SQLite3::Database. The delay is in seconds; a smaller priority runs
-    # first. Settings are the payload's: tries, timeout, backoff, max_exceptions, retry_until, then, catch.
+    # first. The prefix and, on PostgreSQL, the schema are those of the tables. Settings are the payload's: tries, timeout, backoff,
+    # max_exceptions, keep, retry_until, then, catch.
     #
     # Returns the job's id, or nil if the queue has a job with the unique key already.
-    def push(connection, name, data = nil, queue: "default", priority: 0, delay: 0, unique: nil, prefix: "", **settings)
+    def push(connection, name, data = nil,
+             queue: "default", priority: 0, delay: 0, unique: nil, prefix: "", schema: "", **settings)
       raise ArgumentError, "a table prefix has letters, digits and underscores: #{prefix}" unless prefix.match?(/\A[A-Za-z0-9_]*\z/)
 
       family = family_of(connection)
+      raise ArgumentError, "only PostgreSQL has schemas" if schema != "" && family != :postgres
+      raise ArgumentError, "a schema has at most 63 letters, digits and underscores: #{schema}" unless schema.match?(/\A[A-Za-z0-9_]{0,63}\z/)
+
       columns = %w[queue priority payload unique_key]
       values = [queue, priority, JSON.generate({ job: name, data: data, **settings }), unique]
       places = (1..4).map { |n| place(family, n) }
@@ -64,12 +70,13 @@ module Sqlqueue
         values << (delay * 1_000_000).to_i
         places << format(LATER[family], place(family, 5))
       end
-      sql = "INSERT INTO #{prefix}jobs (#{columns.join(', ')}) VALUES (#{places.join(', ')})"
+      table = "#{%("#{schema}".) unless schema.empty?}#{prefix}jobs"
+      sql = "INSERT INTO #{table} (#{columns.join(', ')}) VALUES (#{places.join(', ')})"
       if unique
         # With LAST_INSERT_ID the id of a duplicate is 0.
         sql += family == :mysql ? " ON DUPLICATE KEY UPDATE id = id + LAST_INSERT_ID(0)" : " ON CONFLICT DO NOTHING"
       end
-      send(family, connection, sql, values, prefix)
+      send(family, connection, sql, values, channel(schema, prefix))
     end
 
     # Runs jobs for `sqlqueue work --exec 'ruby worker.rb' --reuse`, until the worker wants no more.
@@ -98,15 +105,21 @@ module Sqlqueue
         raise(ArgumentError, "sqlqueue does not know connections of #{connection.class}")
     end
 
+    def channel(schema, prefix)
+      name = "#{"#{schema}." unless schema.empty?}#{prefix}sqlqueue"
+      longest = 63 # of PostgreSQL
+      name.length <= longest ? name : "sqlqueue.#{Digest::SHA256.hexdigest(name)[0, 32]}"
+    end
+
     def place(family, number) = family == :postgres ? "$#{number}" : "?"
 
-    def postgres(connection, sql, values, prefix)
+    def postgres(connection, sql, values, channel)
       row = connection.exec_params("#{sql} RETURNING id", values).first
-      connection.exec_params("SELECT pg_notify($1, $2)", ["#{prefix}sqlqueue", values[0]]) # wakes the workers at the commit
+      connection.exec_params("SELECT pg_notify($1, $2)", [channel, values[0]]) # wakes the workers at the commit
       row && row["id"].to_i
     end
 
-    def mysql(connection, sql, values, _prefix)
+    def mysql(connection, sql, values, _channel)
       statement = connection.prepare(sql)
       statement.execute(*values)
       statement.last_id.nonzero?
@@ -114,7 +127,7 @@ module Sqlqueue
       statement&.close
     end
 
-    def sqlite(connection, sql, values, _prefix)
+    def sqlite(connection, sql, values, _channel)
       connection.execute(sql, values)
       connection.changes == 1 ? connection.last_insert_row_id : nil
     end

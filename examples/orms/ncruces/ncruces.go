@@ -1,4 +1,5 @@
-// Package ncruces opens SQLite with github.com/ncruces/go-sqlite3. It is a package of its own, since mattn's driver registers the same name, sqlite3.
+// Package ncruces opens SQLite with github.com/ncruces/go-sqlite3. It is a package of its own, since mattn's driver registers the same
+// name, sqlite3.
 package ncruces
 
 import (

@@ -111,7 +111,7 @@ func busy(r *run) error {
 	was := runtime.GOMAXPROCS(loops + runtime.NumCPU())
 	for range loops {
 		go func() {
-			for ctx.Err() == nil {
+			for ctx.Err() == nil { //nolint:revive // it is to be busy
 			}
 		}()
 	}
@@ -124,8 +124,8 @@ func busy(r *run) error {
 	return nil
 }
 
-// elsewhere has the tests run in a checkout in a path with spaces, with the environment of somebody who uses sqlqueue and PostgreSQL and has
-// an own language, with a umask that gives others nothing and a HOME that cannot be written, by a user other than root.
+// elsewhere has the tests run in a checkout in a path with spaces, with the environment of somebody who uses sqlqueue and PostgreSQL and
+// has an own language, with a umask that gives others nothing and a HOME that cannot be written, by a user other than root.
 func elsewhere(r *run) error {
 	parent, err := r.temporary("sqlqueue hostile ")
 	if err != nil {
@@ -161,8 +161,9 @@ func elsewhere(r *run) error {
 		"HOME=" + home, "GOENV=off", "GOFLAGS=-buildvcs=false", "GOPATH=" + filepath.Join(caches, "go"),
 		"GOMODCACHE=" + filepath.Join(caches, "modules"), "GOCACHE=" + filepath.Join(caches, "build"),
 		"SQLQUEUE_DSN=postgres://nobody:wrong@127.0.0.1:1/nothing", "SQLQUEUE_PREFIX=odd_", "SQLQUEUE_QUEUE=odd", "SQLQUEUE_CONCURRENCY=1",
-		"PGHOST=127.0.0.1", "PGPORT=1", "PGUSER=nobody", "PGPASSWORD=wrong", "PGDATABASE=nothing", "PGTZ=Asia/Kathmandu", "PGSSLMODE=require",
-		"MYSQL_PWD=wrong", "NO_COLOR=1", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "TERM=dumb", "COLUMNS=20", "LINES=3", "EDITOR=false", "PAGER=false",
+		"PGHOST=127.0.0.1", "PGPORT=1", "PGUSER=nobody", "PGPASSWORD=wrong", "PGDATABASE=nothing", "PGTZ=Asia/Kathmandu",
+		"PGSSLMODE=require", "MYSQL_PWD=wrong", "NO_COLOR=1", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "TERM=dumb", "COLUMNS=20",
+		"LINES=3", "EDITOR=false", "PAGER=false",
 	}
 	r.wrapper = []string{"sh", "-c", `umask 077; exec "$@"`, "sh"}
 	return nil

@@ -35,7 +35,12 @@ func TestDocuments(t *testing.T) {
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	repository := fstest.MapFS{
-		"README.md":            {Data: []byte("# A\n\n[code](cmd/a.go), [guide](docs/guide), [there](docs/b.md#two-words), [out](https://example.com), ![](docs/x.png#dark)\n")},
+		"README.md": {
+			Data: []byte(
+				"# A\n\n[code](cmd/a.go), [guide](docs/guide), [there](docs/b.md#two-words), [out](https://example.com), " +
+					"![](docs/x.png#dark)\n",
+			),
+		},
 		"docs/b.md":            {Data: []byte("# B\n\n## Two `words`!\n\n[up](../README.md) [here](#b) <script>alert(1)</script>\n")},
 		"docs/guide/README.md": {Data: []byte("# G\n")},
 		"docs/x.png":           {Data: []byte("x")},
@@ -53,20 +58,23 @@ func TestLinks(t *testing.T) {
 		return string(text)
 	}
 	for _, want := range []string{
-		`href="` + source + `/blob/main/cmd/a.go"`, `href="docs/guide/index.html"`, `href="docs/b.html#two-words"`, `href="https://example.com"`, `src="docs/x.png#dark"`,
+		`href="` + source + `/blob/main/cmd/a.go"`, `href="docs/guide/index.html"`, `href="docs/b.html#two-words"`,
+		`href="https://example.com"`, `src="docs/x.png#dark"`,
 	} {
 		if !strings.Contains(read("index.html"), want) {
 			t.Errorf("the page has no %s:\n%s", want, read("index.html"))
 		}
 	}
-	if got := read("docs/b.html"); !strings.Contains(got, `href="../index.html"`) || strings.Contains(got, "<script") || read("docs/x.png") != "x" {
+	if got := read("docs/b.html"); !strings.Contains(got, `href="../index.html"`) || strings.Contains(got, "<script") ||
+		read("docs/x.png") != "x" {
 		t.Errorf("the page is\n%s", got)
 	}
 
 	repository["docs/b.md"].Data = []byte("# B\n\n[a](c.md) [b](../README.md#none)\n")
 	empty := t.TempDir()
 	_, err := write(repository, empty)
-	if err == nil || !strings.Contains(err.Error(), "docs/b.md: the link c.md leads nowhere") || !strings.Contains(err.Error(), `README.md has no heading "none"`) ||
+	if err == nil || !strings.Contains(err.Error(), "docs/b.md: the link c.md leads nowhere") ||
+		!strings.Contains(err.Error(), `README.md has no heading "none"`) ||
 		!strings.Contains(err.Error(), "README.md: the link docs/b.md#two-words leads nowhere") {
 		t.Errorf("the error is %v", err)
 	}

@@ -3,8 +3,8 @@
 //
 //	tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser]
 //
-// The race detector is for the library's own tests, and for all if they are run more than once, or on other versions. Tests on servers and in
-// a browser take twice as much of the processor with it.
+// The race detector is for the library's own tests, and for all if they are run more than once, or on other versions. Tests on servers and
+// in a browser take twice as much of the processor with it.
 //
 // It prints what go test prints of packages and of tests that fail, what it is doing meanwhile, and at the end a table of
 // engines, the command that repeats each failure, and how many cases passed, failed and were skipped. It exits with 1 when one
@@ -49,7 +49,9 @@ func main() {
 	parts := []*part{
 		{
 			name: "unit", dir: ".", module: "github.com/sqlqueue/sqlqueue",
-			packages: []string{"./cli", "./worker", "./sqlqueue/sqlitequeue", "./dashboard", "./migrations", "./cli/internal/child", "./..."},
+			packages: []string{
+				"./cli", "./worker", "./sqlqueue/sqlitequeue", "./dashboard", "./migrations", "./cli/internal/child", "./...",
+			},
 		},
 		{
 			name: "integration", dir: "integration", module: "github.com/sqlqueue/sqlqueue/integration", servers: true, plain: once,
@@ -84,7 +86,8 @@ func main() {
 		}
 	}
 	if len(parts) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser] [orms]")
+		fmt.Fprintln(os.Stderr,
+			"usage: tests [-race] [-gcflags FLAGS] [-count N] [-versions] [-run REGEXP] [unit] [integration] [browser] [orms]")
 		os.Exit(2)
 	}
 	if !run(parts) {

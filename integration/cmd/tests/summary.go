@@ -64,10 +64,12 @@ func (r *report) summary(engines []servers.Engine) {
 	table := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "engine\tversion\tcases\tfailed\tskipped\ttime\tway")
 	for _, w := range rows {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", w.Name, cmp.Or(w.Version, "-"), w.cases, w.failed, w.skipped, w.took.Round(time.Second), w.Way)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n",
+			w.Name, cmp.Or(w.Version, "-"), w.cases, w.failed, w.skipped, w.took.Round(time.Second), w.Way)
 	}
 	_ = table.Flush()
-	r.print(fmt.Sprintf("The times of an engine's cases are added up; many run at once. The whole took %s.\n", r.now().Sub(r.began).Round(time.Second)))
+	r.print(fmt.Sprintf("The times of an engine's cases are added up; many run at once. The whole took %s.\n",
+		r.now().Sub(r.began).Round(time.Second)))
 	r.list(skips)
 	r.repeat()
 	r.print(fmt.Sprintf("\n%d passed, %d failed, %d skipped\n", outcomes["pass"], outcomes["fail"], outcomes["skip"]))

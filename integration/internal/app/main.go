@@ -82,8 +82,8 @@ type job struct {
 // begin notes that a handler begins.
 func (j *job) begin() error { return j.note("journal") }
 
-// note writes the job's id, its attempt, this process and the time in nanoseconds to a file. A line that was written stays, whatever becomes
-// of the process.
+// note writes the job's id, its attempt, this process and the time in nanoseconds to a file. A line that was written stays, whatever
+// becomes of the process.
 func (j *job) note(file string) error {
 	journal, err := os.OpenFile(filepath.Join(j.data.Dir, file), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Variable of the environment says, in seconds, how far the clock of a program is off that was built with an overlay: of the program, and of
-// all that it starts.
+// Variable of the environment says, in seconds, how far the clock of a program is off that was built with an overlay: of the program, and
+// of all that it starts.
 const Variable = "TEST_CLOCK_OFF"
 
 // Overlay writes files for go build -overlay into a directory, and returns the path of the one that it takes. In what is built with it

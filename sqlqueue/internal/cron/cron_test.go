@@ -15,22 +15,34 @@ var dst = []struct{ cron, zone, after, want string }{
 	{"0 2 * * *", "America/New_York", "2026-03-07T03:00:00", "Mar8 03:00 EDT · Mar9 02:00 EDT · Mar10 02:00 EDT"},
 	{"*/15 * * * *", "America/New_York", "2026-03-08T01:30:00", "Mar8 01:45 EST · Mar8 03:00 EDT · Mar8 03:15 EDT"},
 	{"30 1 * * *", "America/New_York", "2026-10-31T02:00:00", "Nov1 01:30 EDT · Nov2 01:30 EST · Nov3 01:30 EST"},
-	{"*/30 * * * *", "America/New_York", "2026-11-01T00:45:00", "Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 01:00 EST · Nov1 01:30 EST · Nov1 02:00 EST"},
+	{
+		"*/30 * * * *", "America/New_York", "2026-11-01T00:45:00",
+		"Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 01:00 EST · Nov1 01:30 EST · Nov1 02:00 EST",
+	},
 	{"0 * * * *", "America/New_York", "2026-11-01T00:30:00", "Nov1 01:00 EDT · Nov1 01:00 EST · Nov1 02:00 EST"},
 	{"0 0 * * *", "Africa/Cairo", "2026-04-23T12:00:00", "Apr24 01:00 EEST · Apr25 00:00 EEST"},
 	{"45 1 * * *", "Australia/Lord_Howe", "2026-04-04T03:00:00", "Apr5 01:45 +11 · Apr6 01:45 +1030"},
 	{"30 2 * * *", "Asia/Shanghai", "2026-03-08T00:00:00", "Mar8 02:30 CST · Mar9 02:30 CST"},
 	{"30 2 * * *", "Asia/Shanghai", "1986-05-03T12:00:00", "May4 03:00 CDT · May5 02:30 CDT"},
 	{"0 12 * * *", "Pacific/Apia", "2011-12-29T00:00:00", "Dec29 12:00 -10 · Dec31 00:00 +14 · Dec31 12:00 +14"},
-	{"0,30 1,2 * * *", "America/New_York", "2026-11-01T00:30:00", "Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 02:00 EST · Nov1 02:30 EST · Nov2 01:00 EST"},
+	{
+		"0,30 1,2 * * *", "America/New_York", "2026-11-01T00:30:00",
+		"Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 02:00 EST · Nov1 02:30 EST · Nov2 01:00 EST",
+	},
 	{"*/30 * * * *", "America/New_York", "2026-11-01T06:10:00Z", "Nov1 01:30 EST · Nov1 02:00 EST"},
-	{"*/30 1 * * *", "America/New_York", "2026-11-01T00:45:00", "Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 01:00 EST · Nov1 01:30 EST · Nov2 01:00 EST"},
+	{
+		"*/30 1 * * *", "America/New_York", "2026-11-01T00:45:00",
+		"Nov1 01:00 EDT · Nov1 01:30 EDT · Nov1 01:00 EST · Nov1 01:30 EST · Nov2 01:00 EST",
+	},
 	{"0 */2 * * *", "America/New_York", "2026-03-08T00:30:00", "Mar8 04:00 EDT · Mar8 06:00 EDT"},
 
 	// half an hour is left out, or comes twice
 	{"15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00", "Oct4 02:30 +11 · Oct5 02:15 +11"},
 	{"*/15 * * * *", "Australia/Lord_Howe", "2026-10-04T01:45:00", "Oct4 02:30 +11 · Oct4 02:45 +11"},
-	{"*/15 * * * *", "Australia/Lord_Howe", "2026-04-04T14:30:00Z", "Apr5 01:45 +11 · Apr5 01:30 +1030 · Apr5 01:45 +1030 · Apr5 02:00 +1030"},
+	{
+		"*/15 * * * *", "Australia/Lord_Howe", "2026-04-04T14:30:00Z",
+		"Apr5 01:45 +11 · Apr5 01:30 +1030 · Apr5 01:45 +1030 · Apr5 02:00 +1030",
+	},
 	// midnights that are left out, or come twice
 	{"0 0 * * *", "America/Sao_Paulo", "2018-11-03T12:00:00", "Nov4 01:00 -02 · Nov5 00:00 -02"},
 	{"30 0 * * *", "America/Sao_Paulo", "2018-11-03T12:00:00", "Nov4 01:00 -02 · Nov5 00:30 -02"},
@@ -68,7 +80,10 @@ var dst = []struct{ cron, zone, after, want string }{
 	{"30 2 * * *", "America/New_York", "2040-12-29T12:00:00", "Dec30 02:30 EST · Dec31 02:30 EST · Jan1 02:30 EST"},
 	{"0 */12 * * *", "America/New_York", "2040-12-30T12:30:00", "Dec31 00:00 EST · Dec31 12:00 EST · Jan1 00:00 EST · Jan1 12:00 EST"},
 	{"30 2 * * *", "Australia/Sydney", "2044-12-30T12:00:00", "Dec31 02:30 AEDT · Jan1 02:30 AEDT"},
-	{"*/30 23,0 * * *", "Australia/Sydney", "2044-12-31T23:10:00", "Dec31 23:30 AEDT · Jan1 00:00 AEDT · Jan1 00:30 AEDT · Jan1 23:00 AEDT"},
+	{
+		"*/30 23,0 * * *", "Australia/Sydney", "2044-12-31T23:10:00",
+		"Dec31 23:30 AEDT · Jan1 00:00 AEDT · Jan1 00:30 AEDT · Jan1 23:00 AEDT",
+	},
 	// both of day and weekday: either
 	{"0 0 13 * 5", "UTC", "2026-11-01T00:00:00", "Nov6 00:00 UTC · Nov13 00:00 UTC · Nov20 00:00 UTC"},
 	{"0 9 * * mon-fri", "UTC", "2026-11-06T10:00:00", "Nov9 09:00 UTC · Nov10 09:00 UTC"},
@@ -194,7 +209,9 @@ func TestMistakes(t *testing.T) {
 // Whatever the zone does, a time of day comes once for each day of ten years, and of ten beyond the data of zones.
 func TestOnceADay(t *testing.T) {
 	const days = 3653 // of ten years, three of which are leap years
-	for _, zone := range []string{"Asia/Shanghai", "America/New_York", "Africa/Cairo", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca"} {
+	for _, zone := range []string{
+		"Asia/Shanghai", "America/New_York", "Africa/Cairo", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca",
+	} {
 		for _, cron := range []string{"30 2 * * *", "0 0 * * *"} {
 			for _, year := range []int{2016, 2036} {
 				r, err := Parse(cron, "", zone, time.Time{})

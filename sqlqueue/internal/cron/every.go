@@ -43,7 +43,7 @@ func (r *Rule) parseEvery(text string) error {
 	if m := interval.FindStringSubmatch(given); m != nil {
 		n, _ := strconv.Atoi(m[1]) // at most nine digits
 		unit := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour}[m[2]]
-		d, err = min(time.Duration(n), mostEvery/time.Second+1)*unit, nil
+		d, err = time.Duration(min(n, int(mostEvery/time.Second)+1))*unit, nil
 	}
 	switch {
 	case err != nil:

@@ -144,7 +144,10 @@ var units = []unit{
 	{name: "hour", most: 23},
 	{name: "day", least: 1, most: 31, special: regexp.MustCompile(`^(L|([1-9]|[12]\d|3[01])W)$`)},
 	{name: "month", least: 1, most: 12, words: "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"},
-	{name: "weekday", most: 7, words: "SUNMONTUEWEDTHUFRISAT", special: regexp.MustCompile(`^([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])$`)},
+	{
+		name: "weekday", most: 7, words: "SUNMONTUEWEDTHUFRISAT",
+		special: regexp.MustCompile(`^([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])$`),
+	},
 }
 
 var part = regexp.MustCompile(`^(\*|([0-9A-Z]+)(-([0-9A-Z]+))?)(/(\d+))?$`)

@@ -11,8 +11,8 @@ import (
 )
 
 // TestReckoning compares Next with another reckoning around every change of a clock from 1980 to 2040: it goes through all minutes, and
-// remembers the latest reading of the clock that has been. Rules without a * in minute and hour come when the clock first shows their time or
-// passes it; the others whenever it shows their time.
+// remembers the latest reading of the clock that has been. Rules without a * in minute and hour come when the clock first shows their time
+// or passes it; the others whenever it shows their time.
 func TestReckoning(t *testing.T) {
 	const seeds, around = 2, 36 * time.Hour
 	zones := []string{
@@ -59,7 +59,7 @@ func TestReckoning(t *testing.T) {
 // reckon returns the times after from, up to to.
 func reckon(expression string, location *time.Location, from, to time.Time) (times []time.Time) {
 	fields := strings.Fields(expression)
-	real := strings.Contains(fields[0]+fields[1], "*")
+	actual := strings.Contains(fields[0]+fields[1], "*")
 	reading := func(t time.Time) time.Time {
 		_, offset := t.In(location).Zone()
 		return t.UTC().Add(time.Duration(offset) * time.Second)
@@ -69,7 +69,7 @@ func reckon(expression string, location *time.Location, from, to time.Time) (tim
 	for at := start.Add(time.Minute); !at.After(to); at = at.Add(time.Minute) {
 		now, comes := reading(at), false
 		switch {
-		case real:
+		case actual:
 			comes = matches(fields, now)
 		case now.After(latest):
 			for r := latest.Add(time.Minute); !r.After(now); r = r.Add(time.Minute) {
@@ -180,7 +180,8 @@ func randomExpression(random *rand.Rand) string {
 	}
 	field := func(least, most int, others ...string) string {
 		return pick(append(others, "*", number(least, most), number(least, most)+","+number(least, most), between(least, most),
-			between(least, most)+"/"+number(1, 7), "*/"+number(1, most), number(least, most)+"/"+number(1, 7), number(least, most)+","+between(least, most))...)
+			between(least, most)+"/"+number(1, 7), "*/"+number(1, most), number(least, most)+"/"+number(1, 7),
+			number(least, most)+","+between(least, most))...)
 	}
 	return strings.Join([]string{
 		field(0, 59, "0", "0", "30", "15,45", "*/7", "*/20"),

@@ -52,7 +52,9 @@ func TestLanesAreLookedForWhenItIsTime(t *testing.T) {
 	}
 	wrong := errors.New("wrong")
 	find := func([]Lane, []string) error { return wrong }
-	if _, _, err := p.Choose(&set, Search{Asked: queues, Queues: queues, Order: by(same), Limit: 1, At: now}, find); !errors.Is(err, wrong) {
+	if _, _, err := p.Choose(&set, Search{
+		Asked: queues, Queues: queues, Order: by(same), Limit: 1, At: now,
+	}, find); !errors.Is(err, wrong) {
 		t.Errorf("the search failed: %v", err)
 	}
 }
@@ -63,7 +65,7 @@ func TestNotAllLanesWhileASearchIsCut(t *testing.T) {
 	for _, cut := range []bool{false, true} {
 		var set Set
 		var p Places
-		_, all, _ := p.Choose(&set, Search{Queues: []string{"mail"}, Order: by(same), Limit: 1, At: now}, func(_ []Lane, stale []string) error {
+		_, all, _ := p.Choose(&set, Search{Queues: []string{"mail"}, Order: by(same), Limit: 1, At: now}, func(_ []Lane, _ []string) error {
 			set.Found("mail", nil, now)
 			if cut {
 				set.Cut("mail", 7)
@@ -100,7 +102,9 @@ func TestHowManyLanesAreAsked(t *testing.T) {
 	} {
 		var p Places
 		set.Found("mail", nil, now.Add(-Interval))
-		search := Search{Asked: []string{"mail"}, Queues: []string{"mail"}, Order: by(same), Limit: c.limit, Everything: c.everything, At: now}
+		search := Search{
+			Asked: []string{"mail"}, Queues: []string{"mail"}, Order: by(same), Limit: c.limit, Everything: c.everything, At: now,
+		}
 		part, all, err := p.Choose(&set, search, find)
 		if err != nil || len(part.Lanes) != c.want || all != c.everything {
 			t.Errorf("%s: %d lanes, all: %v, %v", name, len(part.Lanes), all, err)

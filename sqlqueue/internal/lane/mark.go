@@ -81,8 +81,8 @@ func (s *Set) Slow(scan Scan, beside time.Duration) {
 // Scan returns the lanes of the queues as Of does, and from where to scan them.
 func (s *Set) Scan(queues []string, now time.Time) Scan { return s.ScanLanes(s.Of(queues), now) }
 
-// ScanLanes returns from where to scan lanes. Those of a queue that has others begin at the start: the time of the last whole scan is that of
-// all lanes of a queue.
+// ScanLanes returns from where to scan lanes. Those of a queue that has others begin at the start: the time of the last whole scan is that
+// of all lanes of a queue.
 func (s *Set) ScanLanes(lanes []Lane, now time.Time) Scan {
 	scan := Scan{Lanes: lanes, at: now}
 	count := make(map[string]int, len(lanes))

@@ -23,14 +23,20 @@ func TestScansBeginAtTheMark(t *testing.T) {
 		"quick": {ms, []time.Duration{0, 1 * ms, 49 * ms, 50 * ms, 51 * ms, 99 * ms, 100 * ms, 101 * ms}, []func(time.Time) time.Time{
 			start, mark, mark, halfASecondBefore, mark, mark, start, mark,
 		}},
-		"a whole scan takes long": {10 * ms, []time.Duration{0, 100 * ms, 150 * ms, 199 * ms, 200 * ms, 399 * ms, 400 * ms},
+		"a whole scan takes long": {
+			10 * ms,
+			[]time.Duration{0, 100 * ms, 150 * ms, 199 * ms, 200 * ms, 399 * ms, 400 * ms},
 			[]func(time.Time) time.Time{
 				start, halfASecondBefore, halfASecondBefore, mark, start, halfASecondBefore, start,
-			}},
-		"a whole scan takes very long": {time.Hour, []time.Duration{0, 1999 * ms, 2000 * ms, 3999 * ms, 4000 * ms},
+			},
+		},
+		"a whole scan takes very long": {
+			time.Hour,
+			[]time.Duration{0, 1999 * ms, 2000 * ms, 3999 * ms, 4000 * ms},
 			[]func(time.Time) time.Time{
 				start, halfASecondBefore, start, halfASecondBefore, start,
-			}},
+			},
+		},
 		"Go's clock steps back": {ms, []time.Duration{0, -time.Hour, -time.Hour + ms}, []func(time.Time) time.Time{start, start, mark}},
 	} {
 		t.Run(name, func(t *testing.T) {

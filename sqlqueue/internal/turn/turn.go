@@ -3,6 +3,7 @@
 package turn
 
 import (
+	"container/heap"
 	"context"
 	"maps"
 	"slices"
@@ -33,18 +34,20 @@ type Turns struct {
 	rules rules
 }
 
-// line is the queues of a pattern, the next in turn first.
+// line is the queues of a pattern.
 type line struct {
-	queues []string
-	state  map[string]*state
-	after  string    // where the search for queues goes on
-	newest int64     // the id of the newest job that was seen
-	looked time.Time // when a part of it was made last
-	whole  bool      // it has come to the end at least once
+	queues  []string // those that may be asked, the next in turn first
+	state   map[string]*state
+	resting restHeap  // the others, and some whose rest was ended before
+	barren  bool      // the last exchange has found no job
+	after   string    // where the search for queues goes on
+	newest  int64     // the id of the newest job that was seen
+	looked  time.Time // when a part of it was made last
+	whole   bool      // it has come to the end at least once
 }
 
 type state struct {
-	openAt time.Time
+	openAt time.Time // when its rest ends; zero: it does not rest
 	idle   time.Duration
 	gave   time.Time // when it gave a job, was found or pushed to last
 }
@@ -72,7 +75,54 @@ func (l *line) add(queue string, now time.Time) {
 // open adds a queue, or ends its rest.
 func (l *line) open(queue string, now time.Time) {
 	l.add(queue, now)
-	l.state[queue].openAt, l.state[queue].idle = time.Time{}, 0
+	s := l.state[queue]
+	s.idle = 0
+	l.end(queue, s)
+}
+
+// end ends the rest of a queue.
+func (l *line) end(queue string, s *state) {
+	if !s.openAt.IsZero() {
+		s.openAt = time.Time{}
+		l.queues = append(l.queues, queue)
+	}
+}
+
+// wake ends the rests that are over by now, or all, and returns when the next ends; zero: nobody rests.
+func (l *line) wake(now time.Time, all bool) time.Time {
+	for len(l.resting) > 0 {
+		next := l.resting[0]
+		s := l.state[next.queue]
+		holds := s != nil && s.openAt.Equal(next.until)
+		if holds && next.until.After(now) && !all {
+			return next.until
+		}
+		heap.Pop(&l.resting)
+		if holds {
+			l.end(next.queue, s)
+		}
+	}
+	return time.Time{}
+}
+
+// resting is a queue that is not asked before a time.
+type resting struct {
+	queue string
+	until time.Time
+}
+
+// restHeap is a heap.Interface: the rest that ends first is the first.
+type restHeap []resting
+
+func (h restHeap) Len() int           { return len(h) }
+func (h restHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h restHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *restHeap) Push(x any)        { *h = append(*h, x.(resting)) }
+func (h *restHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 // see takes in the queues of the newest jobs, with the ids of these. One that has a new job rests no longer.
@@ -87,9 +137,9 @@ func (l *line) see(newest map[string]int64, now time.Time) {
 	}
 }
 
-// rest is how long a queue rests at most that has no job to give.
-func (l *line) rest() time.Duration {
-	return max(mostIdle, min(time.Duration(len(l.queues))*idleEach, idleMany))
+// mostRest is how long a queue rests at most that has no job to give.
+func (l *line) mostRest() time.Duration {
+	return max(mostIdle, min(time.Duration(len(l.state))*idleEach, idleMany))
 }
 
 // find looks for queues of the pattern that other processes push to: among the newest jobs, and in a part of all. With all it goes to the
@@ -191,22 +241,25 @@ func (t *Turns) plan(x driver.Exchange) *Plan {
 		}
 		l := t.lines[r.Queue]
 		most := min(max(x.Limit, leastOpen), mostOpen)
-		var open []string
-		for _, queue := range l.queues {
+		if l.barren {
+			most = mostOpen
+		}
+		if next := l.wake(now, x.Everything); !next.IsZero() {
+			p.wait(next.Sub(now))
+		}
+		var open, others []string
+		for k, queue := range l.queues {
 			if len(open) == most && !x.Everything {
-				p.more = true
+				others, p.more = append(others, l.queues[k:]...), true
 				break
 			}
 			_, twice := p.place[queue]
 			exact := slices.ContainsFunc(x.Reserve, func(other driver.Reserve) bool { return other.Queue == queue && queue != r.Queue })
 			if twice || exact {
-				continue
+				others = append(others, queue)
+			} else {
+				open = append(open, queue)
 			}
-			if at := l.state[queue].openAt; at.After(now) && !x.Everything {
-				p.wait(at.Sub(now))
-				continue
-			}
-			open = append(open, queue)
 		}
 		share := x.Limit
 		if !x.Everything {
@@ -215,25 +268,10 @@ func (t *Turns) plan(x driver.Exchange) *Plan {
 		for _, queue := range open {
 			add(i, queue, r.Expire, share)
 		}
-		// An exchange beside this one takes others: these would still be locked.
-		asked, others := p.split(l)
-		l.queues = append(others, asked...)
+		l.queues = append(others, open...) // an exchange beside this one takes others: these would still be locked
 	}
 	p.all = x.Everything
 	return p
-}
-
-// split returns the queues of a line that the exchange asks, and the others, in their order.
-func (p *Plan) split(l *line) (asked, others []string) {
-	others = make([]string, 0, len(l.queues))
-	for _, queue := range l.queues {
-		if _, ok := p.place[queue]; ok {
-			asked = append(asked, queue)
-		} else {
-			others = append(others, queue)
-		}
-	}
-	return asked, others
 }
 
 // Done notes what the exchange has reserved, and tells in the answer when to ask again.
@@ -249,25 +287,38 @@ func (p *Plan) Done(answer *driver.Exchanged) {
 		gave[answer.Reserved[i].Queue] = true
 	}
 	full := len(answer.Reserved) >= p.limit
-	for _, r := range p.asked {
+	for place, r := range p.asked {
 		l := t.lines[r.Queue]
 		if l == nil || !driver.IsPattern(r.Queue) {
 			continue
 		}
-		asked, others := p.split(l)
+		others := slices.DeleteFunc(l.queues, func(queue string) bool {
+			at, ok := p.place[queue]
+			return ok && at == place
+		})
+		l.barren = !full
 		var front, back []string
-		for _, queue := range asked {
+		for _, asked := range p.Reserve {
+			queue := asked.Queue
+			if p.place[queue] != place {
+				continue
+			}
 			s := l.state[queue]
+			if s == nil { // another exchange has found that it has long had no job
+				s = &state{gave: now}
+				l.state[queue] = s
+			}
 			switch {
 			case gave[queue]:
 				s.openAt, s.idle, s.gave = time.Time{}, 0, now
-				back = append(back, queue)
+				back, l.barren = append(back, queue), false
 			case full && p.held[queue] == 0:
+				s.openAt = time.Time{}
 				front = append(front, queue)
 			case p.held[queue] == 0 && now.Sub(s.gave) > keep:
 				delete(l.state, queue)
 			default:
-				s.idle = min(max(2*s.idle, firstIdle), l.rest())
+				s.idle = min(max(2*s.idle, firstIdle), l.mostRest())
 				rest := s.idle
 				if p.held[queue] > 0 {
 					rest = min(p.held[queue], mostIdle)
@@ -275,8 +326,8 @@ func (p *Plan) Done(answer *driver.Exchanged) {
 					rest = min(rest, due)
 				}
 				s.openAt = now.Add(rest)
+				heap.Push(&l.resting, resting{queue, s.openAt})
 				p.wait(rest)
-				back = append(back, queue)
 			}
 		}
 		l.queues = slices.Concat(front, others, back)

@@ -109,7 +109,8 @@ func fillShop(ctx context.Context, db *sql.DB, q *sqlqueue.Queue) error {
 				Queue: k.queue, Minute: minute.Add(-time.Duration(i+1) * time.Minute), Done: done, Failed: failed, Released: failed,
 			})
 			name := &driver.NameCount{
-				Minute: minute.Add(-time.Duration(i+1) * time.Minute), Queue: k.queue, Name: k.name, Done: done, Failed: failed, Released: failed,
+				Minute: minute.Add(-time.Duration(i+1) * time.Minute),
+				Queue:  k.queue, Name: k.name, Done: done, Failed: failed, Released: failed,
 			}
 			for range done + 2*failed {
 				name.Run.Add(time.Duration(rand.ExpFloat64() * float64(80*time.Millisecond))) //nolint:gosec // the same

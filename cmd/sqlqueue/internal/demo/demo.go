@@ -2,15 +2,12 @@
 package demo
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -37,9 +34,9 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: jobs of several kinds, a worker, a kill and a recovery",
-		Long: "See it work, in an SQLite file in a temporary directory, which is removed at the end: jobs of several kinds are pushed, a\n" +
-			"worker runs them, is killed in the middle of one, and another takes over. It checks what it claims, and exits 0 only if all\n" +
-			"of it held.\n\n" +
+		Long: "See it work, in an SQLite file in a temporary directory, which is removed at the end: jobs of several kinds are\n" +
+			"pushed, a worker runs them, is killed in the middle of one, and another takes over. It checks what it claims, and\n" +
+			"exits 0 only if all of it held.\n\n" +
 			"With --dashboard it is a shop whose jobs come and are worked on until Ctrl-C, to be looked at in a browser.",
 		Example: `  sqlqueue demo
   sqlqueue demo --dashboard`,
@@ -69,7 +66,8 @@ func Command() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&browser, "dashboard", false, "show a shop's jobs in a browser, until Ctrl-C")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "with --dashboard: address of this machine to listen at; port 0 is a free one")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080",
+		"with --dashboard: address of this machine to listen at; port 0 is a free one")
 	cmd.AddCommand(workerCommand())
 	return cmd
 }
@@ -431,71 +429,13 @@ func (d *demo) verify(ctx context.Context) error {
 	for _, name := range names {
 		d.say("  %-12s  %-5d  %d", name, jobs[name], d.starts[name])
 	}
-	d.say("\nPushed %.0f jobs a second, in batches of 1,000; ran %.0f a second. All of it took %.1f s.", d.pushRate, d.runRate, time.Since(d.started).Seconds())
+	d.say("\nPushed %.0f jobs a second, in batches of 1,000; ran %.0f a second. All of it took %.1f s.",
+		d.pushRate, d.runRate, time.Since(d.started).Seconds())
 	if wrong != nil {
 		return fmt.Errorf("not everything went as it should: %s", strings.Join(wrong, "; "))
 	}
-	d.say("Checked: every job ran as often as it should, the unique one once, the one rolled back never, the killed one again; the one that\n" +
+	d.say("Checked: every job ran as often as it should, the unique one once, the one rolled back never, the killed one again; " +
+		"the one that\n" +
 		"never goes well is among the failed jobs, and nothing is left in the queues.")
 	return nil
-}
-
-// process is a process that works.
-type process struct {
-	cmd   *exec.Cmd
-	lines chan string
-	said  bytes.Buffer // on standard error; to be read when lines is closed
-	ended chan error
-}
-
-func (d *demo) startWorker(ctx context.Context) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	w := &process{lines: make(chan string), ended: make(chan error, 1)}
-	w.cmd = exec.CommandContext(ctx, self, d.worker...)
-	w.cmd.Stderr = &w.said
-	if _, err := w.cmd.StdinPipe(); err != nil { // it closes when this process ends
-		return nil, err
-	}
-	stdout, err := w.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		lines := bufio.NewScanner(stdout)
-		for lines.Scan() {
-			select {
-			case w.lines <- lines.Text():
-			case <-ctx.Done():
-			}
-		}
-		w.ended <- w.cmd.Wait()
-		close(w.lines)
-	}()
-	return w, nil
-}
-
-func (w *process) pid() int { return w.cmd.Process.Pid }
-
-func (w *process) kill() { _ = w.cmd.Process.Kill() }
-
-// stop ends the worker as a supervisor would.
-func (w *process) stop(ctx context.Context) error {
-	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	for {
-		select {
-		case <-w.lines:
-		case err := <-w.ended:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
