@@ -146,7 +146,7 @@ func TestMySQLRefused(t *testing.T) {
 // changed.
 func TestMySQLMigrateWaits(t *testing.T) {
 	servers.Each(t, func(t *testing.T, s *servers.Server) {
-		limit := map[string][2]string{"mysql": {"max_execution_time", "100"}, "mariadb": {"max_statement_time", "0.1"}}[s.Engine]
+		limit := map[string][2]string{"mysql": {"max_execution_time", "1000"}, "mariadb": {"max_statement_time", "1"}}[s.Engine]
 		if limit[0] == "" {
 			t.Skip("for MySQL and MariaDB")
 		}
@@ -180,7 +180,7 @@ func TestMySQLMigrateWaits(t *testing.T) {
 			_, err := m.Up(t.Context())
 			done <- err
 		}()
-		for waited := 0; waited < 20; { // longer than the limit
+		for waited := 0; waited < 75; { // longer than the limit
 			select {
 			case err := <-done:
 				t.Fatalf("migrate did not wait: %v", err)
