@@ -33,6 +33,7 @@ var engines = []engine{
 		"listen": "LISTEN belongs to a session, which a client does not have in transaction mode: workers look",
 	}},
 	{name: "galera", recipe: "galera.sh", variable: mariadb},
+	{name: "haproxy", recipe: "haproxy.sh", variable: mariadb},
 	{name: "group-replication", recipe: "group-replication.sh", variable: mysql},
 	{name: "tidb", recipe: "tidb.sh", variable: mysql, except: map[string]string{
 		"locks":                             waits,

@@ -84,7 +84,8 @@ RETURNING ` + reserveAnswer + `, false`
 var reserveBytesSQL = reserveBytes(findLimited)
 
 // reserveBytes is a statement that reserves what a search finds, up to a number of bytes. A payload counts with its size on disk, unless it
-// is compressed, or so short that it costs nothing to read it.
+// is compressed, or so short that it costs nothing to read it. The running sum is only made if they have more together: it takes a third of
+// the time of the search.
 func reserveBytes(find findSQL) string {
 	find.columns = ", j.size"
 	find.read = `, CASE
@@ -92,10 +93,14 @@ func reserveBytes(find findSQL) string {
             ELSE octet_length(payload::text) END AS size`
 	return `
 WITH c AS MATERIALIZED (
-    SELECT f.id, f.size, sum(f.size) OVER (ROWS UNBOUNDED PRECEDING) AS total FROM (` + find.String() + `) f)` +
+    SELECT array_agg(f.id) AS ids, array_agg(f.size) AS sizes, sum(f.size) AS total FROM (` + find.String() + `) f)` +
 		reserveUpdate("$4", "$5", "$6") + `
-WHERE reserved_by IS NULL AND id = ANY (ARRAY(SELECT id FROM c WHERE total <= $9::bigint OR total = size))
-RETURNING ` + reserveAnswer + `, EXISTS (SELECT FROM c WHERE total > $9::bigint AND total > size)`
+WHERE reserved_by IS NULL AND id = ANY ((SELECT CASE WHEN total <= $9::bigint THEN ids ELSE ARRAY(
+        SELECT id FROM (
+            SELECT id, size, sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS so_far FROM unnest(ids, sizes) AS u(id, size)) u
+        WHERE so_far <= $9::bigint OR so_far = size) END
+    FROM c)::bigint[])
+RETURNING ` + reserveAnswer + `, (SELECT total > $9::bigint AND cardinality(ids) > 1 FROM c)`
 }
 
 const reserveAnswer = `id, queue, priority, payload::text, attempts, exceptions, reserved_at, expires_at, started,

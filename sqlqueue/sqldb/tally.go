@@ -72,11 +72,22 @@ func (t *tally) size(queue string) *QueueSize {
 }
 
 // each calls queue for each queue that a table has rows of in an index that begins with the queue, or below for all queues below a level.
-func (t *tally) each(ctx context.Context, table, index, condition string, queue, below func(name string) error) error {
+// Second is the index's next column, an integer; first is its least value in the queue.
+func (t *tally) each(
+	ctx context.Context, table, index, second, condition string, queue func(name string, first int) error, below func(level string) error,
+) error {
 	side, after := ">", ""
 	for n := 1; t.levels == 0 || n <= t.levels; n++ {
-		name, ok, err := t.nextQueue(ctx, table, index, condition, side, after)
-		if err != nil || !ok {
+		var name string
+		var first int
+		found := false
+		s := t.Statement("SELECT queue, %s FROM %s%s", second, t.Table(table), t.Force(index))
+		s.Add(" WHERE queue %s %s%s ORDER BY queue, %s LIMIT 1", side, s.Arg(after), condition, second)
+		err := s.Each(ctx, t.DB, func(scan func(...any) error) error {
+			found = true
+			return scan(&name, &first)
+		})
+		if err != nil || !found {
 			return err
 		}
 		side, after = ">", name
@@ -84,7 +95,7 @@ func (t *tally) each(ctx context.Context, table, index, condition string, queue,
 			side, after = ">=", level+"0" // 0 comes after /
 			err = below(level)
 		} else {
-			err = queue(name)
+			err = queue(name, first)
 		}
 		if err != nil {
 			return err
@@ -93,19 +104,9 @@ func (t *tally) each(ctx context.Context, table, index, condition string, queue,
 	return nil
 }
 
-func (t *tally) nextQueue(ctx context.Context, table, index, condition, side, after string) (queue string, ok bool, err error) {
-	s := t.Statement("SELECT queue FROM %s%s", t.Table(table), t.Force(index))
-	s.Add(" WHERE queue %s %s%s ORDER BY queue LIMIT 1", side, s.Arg(after), condition)
-	err = s.Each(ctx, t.DB, func(scan func(...any) error) error {
-		ok = true
-		return scan(&queue)
-	})
-	return queue, ok, err
-}
-
 func (t *tally) addJobs(ctx context.Context) error {
-	return t.each(ctx, "jobs", "jobs_ready", t.Dialect.Waiting,
-		func(name string) error { return t.lanes(ctx, t.size(name)) },
+	return t.each(ctx, "jobs", "jobs_ready", "priority", t.Dialect.Waiting,
+		func(name string, first int) error { return t.lanes(ctx, t.size(name), first) },
 		func(level string) error { return t.addBelow(ctx, t.size(level)) })
 }
 
@@ -127,9 +128,8 @@ func (t *tally) addBelow(ctx context.Context, size *QueueSize) error {
 	return err
 }
 
-// lanes counts the ready and the delayed jobs of a queue.
-func (t *tally) lanes(ctx context.Context, size *QueueSize) error {
-	priority, err := t.firstPriority(ctx, size.Queue)
+// lanes counts the ready and the delayed jobs of a queue, from its first priority on.
+func (t *tally) lanes(ctx context.Context, size *QueueSize, priority int) (err error) {
 	for err == nil && priority < noPriority {
 		priority, err = t.lane(ctx, size, lane{size.Queue, priority})
 	}
@@ -138,13 +138,6 @@ func (t *tally) lanes(ctx context.Context, size *QueueSize) error {
 
 // noPriority is greater than all priorities.
 const noPriority = 1 << 15
-
-func (t *tally) firstPriority(ctx context.Context, queue string) (priority int, err error) {
-	s := t.Statement("SELECT ")
-	t.addNext(s, lane{queue, -noPriority - 1})
-	err = s.Each(ctx, t.DB, func(scan func(...any) error) error { return scan(&priority) })
-	return priority, err
-}
 
 // addNext adds the priority of the lane after this one in its queue, or noPriority.
 func (t *tally) addNext(s *Statement, l lane) {
@@ -258,8 +251,8 @@ func (t *tally) addFailed(ctx context.Context) error {
 		size.Failed = min(size.Failed+n, t.most)
 		return err
 	}
-	return t.each(ctx, "failed_jobs", index, "",
-		func(name string) error {
+	return t.each(ctx, "failed_jobs", index, "id", "",
+		func(name string, _ int) error {
 			return count(t.size(name), func(s *Statement) { s.Add("queue = %s", s.Arg(name)) })
 		},
 		func(level string) error {
