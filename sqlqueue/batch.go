@@ -63,20 +63,21 @@ func (b *Batch) Push(ctx context.Context, jobs ...Pushable) ([]int64, error) {
 	if err != nil || len(jobs) == 0 {
 		return nil, wrap("batch", err)
 	}
-	var rows []driver.NewJob
+	rows := make([]driver.NewJob, 0, len(jobs))
+	options := []PushOption{OnQueue(of.Queue)}
+	var p push
 	for i, job := range jobs {
-		p, made, err := b.queue.prepare(job, []PushOption{OnQueue(of.Queue)})
+		rows, err = b.queue.prepare(&p, rows, job, options)
 		switch {
 		case err != nil:
 		case p.sync:
 			err = errors.New("a job in sync mode has no batch")
-		case len(made) != 1 || made[0].Queue != of.Queue:
+		case len(p.queues) != 1 || p.queues[0] != of.Queue:
 			err = fmt.Errorf("a job of a batch goes to the batch's queue %q: leave OnQueue out", of.Queue)
 		}
 		if err != nil {
 			return nil, wrap("batch", fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err))
 		}
-		rows = append(rows, made...)
 	}
 	if err := b.queue.encryptRows(rows); err != nil {
 		return nil, wrap("batch", err)

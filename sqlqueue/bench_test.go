@@ -51,7 +51,7 @@ func BenchmarkPushMany(b *testing.B) {
 
 // What a job costs before it reaches the database must not grow unseen: its data, its payload and its row, and what JSON needs for itself.
 func TestPushAllocations(t *testing.T) {
-	const most = 9 // 6 without the race detector
+	const most = 6 // 3 without the race detector
 	if got := testing.AllocsPerRun(20, pushThousand(t)) / 1000; got > most {
 		t.Errorf("%.1f allocations for each job, want at most %d", got, most)
 	}

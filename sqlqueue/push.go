@@ -155,21 +155,22 @@ func (q *Queue) pushRows(ctx context.Context, jobs []Pushable, options []PushOpt
 	}
 	rows := make([]driver.NewJob, 0, len(jobs))
 	var inline []Job
+	var p push
 	for i, job := range jobs {
-		p, made, err := q.prepare(job, options)
-		if err != nil {
+		before := len(rows)
+		if rows, err = q.prepare(&p, rows, job, options); err != nil {
 			if len(jobs) > 1 {
 				err = fmt.Errorf("job %d of %d: %w", i+1, len(jobs), err)
 			}
 			return nil, nil, wrap("push", err)
 		}
 		if !p.sync {
-			rows = append(rows, made...)
 			continue
 		}
-		for _, row := range made {
+		for _, row := range rows[before:] {
 			inline = append(inline, Job{Queue: row.Queue, Priority: row.Priority, Payload: row.Payload, Attempts: 1})
 		}
+		rows = rows[:before]
 	}
 	if len(inline) > 0 {
 		if len(rows) > 0 {
@@ -207,30 +208,20 @@ func (q *Queue) runInline(ctx context.Context, jobs []Job) error {
 	return nil
 }
 
-// prepare makes the rows of a job.
-func (q *Queue) prepare(job Pushable, options []PushOption) (*push, []driver.NewJob, error) {
-	p, err := q.apply(job, options)
-	if err != nil {
-		return nil, nil, err
-	}
-	rows, err := p.rows(q.config.Codec == JSON)
-	return p, rows, err
-}
-
-// apply applies the options and checks them.
-func (q *Queue) apply(job Pushable, options []PushOption) (*push, error) {
-	p := &push{queues: []string{q.config.Queue}, sync: q.config.Sync}
+// prepare adds the rows of a job to those of others. What p holds of the job before is overwritten.
+func (q *Queue) prepare(p *push, rows []driver.NewJob, job Pushable, options []PushOption) ([]driver.NewJob, error) {
+	*p = push{queues: q.queues, sync: q.config.Sync}
 	switch err := q.complete(p, job, options); {
 	case err != nil:
-		return nil, err
+		return rows, err
 	case len(p.queues) == 0:
-		return nil, errors.New("OnQueue has no queue")
+		return rows, errors.New("OnQueue has no queue")
 	case p.sync && q.config.Runner == nil:
-		return nil, errors.New("sync mode needs handlers: set Config.Runner")
+		return rows, errors.New("sync mode needs handlers: set Config.Runner")
 	case p.sync && (p.delay > 0 || !p.at.IsZero()):
-		return nil, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
+		return rows, errors.New("a job in sync mode cannot be delayed: it runs at once or not at all")
 	}
-	return p, nil
+	return p.addRows(rows, q.config.Codec == JSON)
 }
 
 // complete applies the options to p and checks what holds of every job, also of one that is to come.
@@ -318,8 +309,8 @@ func (q *Queue) complete(p *push, job Pushable, options []PushOption) error {
 	return err
 }
 
-// rows are what is stored of the job; dense: its data is JSON without space.
-func (p *push) rows(dense bool) ([]driver.NewJob, error) {
+// addRows adds what is stored of the job to the rows of others; dense: its data is JSON without space.
+func (p *push) addRows(rows []driver.NewJob, dense bool) ([]driver.NewJob, error) {
 	var payload []byte
 	if dense {
 		payload, dense = p.payload.encodePlain()
@@ -327,15 +318,15 @@ func (p *push) rows(dense bool) ([]driver.NewJob, error) {
 	if !dense {
 		var err error
 		if payload, err = p.payload.encode(); err != nil {
-			return nil, fmt.Errorf("job %q: %w", p.payload.Job, err)
+			return rows, fmt.Errorf("job %q: %w", p.payload.Job, err)
 		}
 	}
-	rows := make([]driver.NewJob, len(p.queues))
-	for i, queue := range p.queues {
-		rows[i] = driver.NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
+	for _, queue := range p.queues {
+		row := driver.NewJob{Queue: queue, Priority: int16(p.priority), Payload: payload, Delay: p.delay, At: p.at}
 		if p.unique != nil {
-			p.uniquely.set(&rows[i], *p.unique)
+			p.uniquely.set(&row, *p.unique)
 		}
+		rows = append(rows, row)
 	}
 	return rows, nil
 }

@@ -51,6 +51,7 @@ type Runner interface {
 // is as safe as the transaction. There is nothing to close.
 type Queue struct {
 	config Config
+	queues []string // Config.Queue alone
 	store  driver.Store
 	pushes *bell // shared with the queues that are bound to transactions
 	broken error // what Bind answered; every operation returns it
@@ -78,7 +79,7 @@ func New(store driver.Store, config Config) (*Queue, error) {
 	if config.Sync && config.Runner == nil {
 		return nil, wrap("new", errors.New("sync mode needs handlers: set Config.Runner"))
 	}
-	return &Queue{config: config, store: store, pushes: &bell{}, gatherer: newGatherer(store)}, nil
+	return &Queue{config: config, queues: []string{config.Queue}, store: store, pushes: &bell{}, gatherer: newGatherer(store)}, nil
 }
 
 // CheckPrefix says what is wrong with a prefix of the tables' names.

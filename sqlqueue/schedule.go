@@ -163,14 +163,14 @@ func (q *Queue) makeSchedule(s Schedule, created, now time.Time) (made driver.Sc
 
 // scheduled makes the row of a job that a schedule pushes.
 func (q *Queue) scheduled(job Pushable) ([]driver.NewJob, error) {
-	p := &push{queues: []string{q.config.Queue}}
+	p := &push{queues: q.queues}
 	if err := q.complete(p, job, nil); err != nil {
 		return nil, err
 	}
 	if err := checkScheduled(p); err != nil {
 		return nil, err
 	}
-	rows, err := p.rows(q.config.Codec == JSON)
+	rows, err := p.addRows(nil, q.config.Codec == JSON)
 	if err == nil {
 		err = q.encryptRows(rows)
 	}

@@ -25,7 +25,7 @@ func TestOptionsOfUniqueKeysBecomeColumns(t *testing.T) {
 		"for a time": {[]PushOption{UniqueFor(hour), UniqueUntilStarted()}, driver.NewJob{UntilStarted: true, Once: hour}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, rows, err := queueFor(t).prepare(Named("a", nil), append(test.options, Unique("k")))
+			rows, err := queueFor(t).prepare(new(push), nil, Named("a", nil), append(test.options, Unique("k")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestBadOptionsOfUniqueKeys(t *testing.T) {
 		if strings.Contains(want, "object") {
 			data = []int{1}
 		}
-		if _, _, err := queueFor(t).prepare(Named("job", data), options); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := queueFor(t).prepare(new(push), nil, Named("job", data), options); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
 	}
@@ -74,7 +74,7 @@ func TestBadOptionsOfUniqueKeys(t *testing.T) {
 func TestKeysByData(t *testing.T) {
 	key := func(name, data string, fields ...string) string {
 		t.Helper()
-		_, rows, err := queueFor(t).prepare(Named(name, json.RawMessage(data)), []PushOption{UniqueByData(fields...)})
+		rows, err := queueFor(t).prepare(new(push), nil, Named(name, json.RawMessage(data)), []PushOption{UniqueByData(fields...)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestKeysByData(t *testing.T) {
 	if len(seen) != len(different) {
 		t.Errorf("%d keys, want %d different ones", len(seen), len(different))
 	}
-	_, rows, err := queueFor(t).prepare(With(Named("a", map[string]int{"id": 1}), Unique("mine")), []PushOption{UniqueByData()})
+	rows, err := queueFor(t).prepare(new(push), nil, With(Named("a", map[string]int{"id": 1}), Unique("mine")), []PushOption{UniqueByData()})
 	if err != nil || rows[0].UniqueKey != "mine" {
 		t.Errorf("a later Unique did not count: %v, %v", rows, err)
 	}

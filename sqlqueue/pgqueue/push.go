@@ -2,6 +2,7 @@ package pgqueue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,16 @@ SELECT r.queue, r.priority, r.payload::json,
        coalesce(timestamptz 'epoch' + r.at * interval '1 microsecond', clock_timestamp() + r.delay * interval '1 microsecond')
 FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[])
      WITH ORDINALITY AS r(queue, priority, payload, at, delay, n)
+ORDER BY r.n
+RETURNING id`
+
+// pushSQL for jobs of one queue and priority that become available together, as those of most calls do: only $3 is an array. It takes the
+// server 6 % less, and the program's arrays are not made.
+const pushAlikeSQL = `
+INSERT INTO "jobs" (queue, priority, payload, available_at)
+SELECT $1::text, $2::smallint, r.payload::json,
+       coalesce(timestamptz 'epoch' + $4::bigint * interval '1 microsecond', clock_timestamp() + $5::bigint * interval '1 microsecond')
+FROM unnest($3::text[]) WITH ORDINALITY AS r(payload, n)
 ORDER BY r.n
 RETURNING id`
 
@@ -274,23 +285,40 @@ const firstSecond, lastSecond = -62135596799, 253402300798
 
 // insertion is the statement that inserts jobs without keys, with its arguments.
 func insertion(jobs []driver.NewJob, which []int) (query string, args []any) {
-	if len(which) > 1 {
-		return pushSQL, columns(jobs, which)
+	first := &jobs[which[0]]
+	args = []any{first.Queue, first.Priority, nil, micros(first.At), first.Delay.Microseconds()}
+	different := func(index int) bool {
+		job := &jobs[index]
+		return job.Queue != first.Queue || job.Priority != first.Priority || !job.At.Equal(first.At) || job.Delay != first.Delay
 	}
-	job := &jobs[which[0]]
-	return pushOneSQL, []any{job.Queue, job.Priority, string(job.Payload), micros(job.At), job.Delay.Microseconds()}
+	switch {
+	case len(which) == 1:
+		query, args[2] = pushOneSQL, string(first.Payload)
+	case slices.ContainsFunc(which, different):
+		query, args = pushSQL, columns(jobs, which)
+	default:
+		query, args[2] = pushAlikeSQL, payloads(jobs, which)
+	}
+	return query, args
+}
+
+func payloads(jobs []driver.NewJob, which []int) []string {
+	payloads := make([]string, len(which))
+	for i, index := range which {
+		payloads[i] = string(jobs[index].Payload)
+	}
+	return payloads
 }
 
 // columns are the first five arguments of the statements that push.
 func columns(jobs []driver.NewJob, which []int) []any {
-	queues, priorities, payloads := make([]string, len(which)), make([]int16, len(which)), make([]string, len(which))
+	queues, priorities := make([]string, len(which)), make([]int16, len(which))
 	times, delays := make([]*int64, len(which)), make([]int64, len(which))
 	for i, index := range which {
 		job := &jobs[index]
-		queues[i], priorities[i], payloads[i], delays[i] = job.Queue, job.Priority, string(job.Payload), job.Delay.Microseconds()
-		times[i] = micros(job.At)
+		queues[i], priorities[i], times[i], delays[i] = job.Queue, job.Priority, micros(job.At), job.Delay.Microseconds()
 	}
-	return []any{queues, priorities, payloads, times, delays}
+	return []any{queues, priorities, payloads(jobs, which), times, delays}
 }
 
 // micros is a time in microseconds since 1970, nil for the zero time.

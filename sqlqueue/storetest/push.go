@@ -234,6 +234,29 @@ var pushCases = []testCase{
 		},
 	},
 	{
+		"A8 jobs of one call may differ in one thing alone",
+		"what most jobs of a call have in common is not sent for each",
+		func(f *fixture) {
+			c := f.open()
+			named, at := sqlqueue.Named("job", nil), time.Date(2050, 1, 2, 3, 4, 5, 0, time.UTC)
+			for what, other := range map[string]sqlqueue.PushOption{
+				"queue": sqlqueue.OnQueue("mail"), "priority": sqlqueue.Priority(1), "time": sqlqueue.At(at), "delay": sqlqueue.Delay(time.Hour),
+			} {
+				ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{named, sqlqueue.With(named, other)})
+				f.must(err)
+				one, two := c.job(ids[0]), c.job(ids[1])
+				differ := map[string]bool{
+					"queue": one.Queue == "default" && two.Queue == "mail", "priority": one.Priority == 0 && two.Priority == 1,
+					"time":  one.AvailableAt.Before(at) && two.AvailableAt.Equal(at),
+					"delay": two.AvailableAt.Sub(one.AvailableAt) > 50*time.Minute,
+				}
+				if !differ[what] {
+					f.Errorf("the jobs differ in their %s: got %+v and %+v", what, one, two)
+				}
+			}
+		},
+	},
+	{
 		"A8 an empty call does nothing",
 		"a batch of nothing is not an error",
 		func(f *fixture) {
