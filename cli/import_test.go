@@ -100,6 +100,39 @@ func TestImportLaravel(t *testing.T) {
 	}
 }
 
+func TestImportSolidQueue(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.ok("migrate", "up")
+	s.exec("CREATE TABLE solid_queue_jobs (id integer PRIMARY KEY, class_name varchar, arguments text)")
+	for kind, more := range map[string]string{"scheduled": ", scheduled_at datetime(6)", "blocked": "", "ready": ""} {
+		s.exec("CREATE TABLE solid_queue_" + kind + "_executions (job_id bigint, queue_name varchar, priority integer" + more + ")")
+	}
+	s.exec("INSERT INTO solid_queue_jobs VALUES (1, 'Mail', ?), (2, 'Mail', ?), (3, 'Mail', NULL)",
+		`{"job_class":"Mail","arguments":[1],"executions":0}`, `{"job_class":"Mail","arguments":[2],"executions":1}`)
+	s.exec("INSERT INTO solid_queue_ready_executions VALUES (1, 'mail', 0), (3, 'mail', 0)")
+	s.exec("INSERT INTO solid_queue_scheduled_executions VALUES (2, 'mail', 5, '2023-11-14 22:13:20.500000')")
+	want := "would import 3 jobs\n2  mail  Mail\njob 3 cannot be converted: its arguments are not those of an Active Job\n"
+	if got := s.ok("import", "solid-queue", "--dry-run"); got != want {
+		t.Errorf("the dry run prints %q, want %q", got, want)
+	}
+	if got := s.run("import", "solid-queue", "--yes"); got.code != 1 || got.stdout != "imported 2 jobs\n" {
+		t.Errorf("the result is %+v", got)
+	}
+	for query, want := range map[string]int{
+		"SELECT count(*) FROM jobs WHERE queue = 'mail' AND payload = '{\"job\":\"Mail\",\"data\":[1]}'": 1,
+		"SELECT count(*) FROM jobs WHERE payload LIKE '%[2]%' AND priority = 5 AND attempts = 1 " +
+			"AND abs(available_at - 1700000000500000) < 1000": 1, // SQLite's julianday knows milliseconds
+		"SELECT count(*) FROM solid_queue_jobs":                 1,
+		"SELECT count(*) FROM solid_queue_ready_executions":     1,
+		"SELECT count(*) FROM solid_queue_scheduled_executions": 0,
+	} {
+		if n := s.number(query); n != want {
+			t.Errorf("%s: %d, want %d", query, n, want)
+		}
+	}
+}
+
 func TestImportThinkQueue(t *testing.T) {
 	t.Parallel()
 	const plain, object = `{"job":"app\\job\\Mail@send","maxTries":null,"timeout":null,"data":{"to":"anna"}}`,
@@ -228,7 +261,7 @@ func TestImportMistakes(t *testing.T) {
 	s.exec("CREATE TABLE strange (id integer, queue text)")
 	for args, says := range map[string]string{
 		"import laravel --yes":               `the table "jobs" is sqlqueue's own`,
-		"import beanstalk --yes":             `unknown source "beanstalk": use graphile-worker, gue, laravel, oban, pg-boss, river,`,
+		"import beanstalk --yes":             `unknown source "beanstalk": use graphile-worker, gue, laravel, oban, pg-boss, river, solid-queue,`,
 		"import gue --yes":                   "gue does not keep jobs in sqlite",
 		"import river --yes":                 "river does not keep jobs in sqlite",
 		"import laravel --table a;b --yes":   "is not the name of a table",

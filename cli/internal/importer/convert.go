@@ -31,11 +31,12 @@ type job struct {
 	payload  sqlqueue.Payload
 	at       time.Time
 	priority int
+	attempts int // if the row does not have them in a column
 }
 
 // convert makes a job of a row, by its new names.
-func (i *Import) convert(r row) (job, error) {
-	j, err := i.layout.convert(r)
+func (i *Import) convert(p part, r row) (job, error) {
+	j, err := p.convert(r)
 	if err != nil {
 		return j, err
 	}
@@ -181,4 +182,19 @@ func gue(r row) (job, error) {
 		return job{}, errors.New("its args are not JSON")
 	}
 	return oban(r)
+}
+
+// solid converts a row of Solid Queue: the name is the class of the Active Job, and the data its list of arguments.
+func solid(r row) (job, error) {
+	var p struct {
+		Arguments  json.RawMessage `json:"arguments"`
+		Executions int             `json:"executions"`
+	}
+	if err := json.Unmarshal(r.payload, &p); err != nil || p.Arguments == nil {
+		return job{}, errors.New("its arguments are not those of an Active Job")
+	}
+	return job{
+		queue: r.queue, at: moment(r.at), priority: r.priority, attempts: p.Executions,
+		payload: sqlqueue.Payload{Job: r.name, Data: p.Arguments},
+	}, nil
 }

@@ -48,7 +48,7 @@ func (i *Import) moveFailed(ctx context.Context, tx *sql.Tx, after any) (stay []
 	var ids []any
 	for _, r := range rows {
 		last = r.id
-		j, err := i.convert(r.row)
+		j, err := i.convert(i.parts[0], r.row)
 		if err != nil {
 			stay = append(stay, Stays{r.id, fmt.Errorf("failed job: %w", err)})
 			continue

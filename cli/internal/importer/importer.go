@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,7 +26,7 @@ const batchSize = 1000
 // Settings say what is imported, and as what.
 type Settings struct {
 	Source      string // see Sources
-	Table       string // empty: the source's usual name
+	Table       string // the only one to import; empty: the source's usual ones
 	Failed      bool   // failed jobs too, if the source has a table of them
 	FailedTable string // empty: the source's usual name
 
@@ -38,13 +39,23 @@ type Import struct {
 	settings    Settings
 	database    *open.Database
 	sql         *sqldb.Database
-	table       string // quoted
-	failedTable string // quoted
-	layout      layout
+	parts       []part
+	failedTable string        // quoted
 	failed      *failedLayout // nil: failed jobs stay
 }
 
-// New finds out which layout the source's table has.
+// part is a table of jobs.
+type part struct {
+	layout
+	table string // quoted
+}
+
+// beside replaces {schema} by the schema of the table, with its dot.
+func (p part) beside(text string) string {
+	return strings.ReplaceAll(text, "{schema}", p.table[:strings.LastIndex(p.table, ".")+1])
+}
+
+// New finds out which layouts the source's tables have.
 func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 	source, ok := sources[s.Source]
 	if !ok {
@@ -66,19 +77,16 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 	if i.sql, err = sqldb.Of(store); err != nil {
 		return nil, err
 	}
-	if i.table, err = i.quoted(s.Table, source.table); err != nil {
-		return nil, err
+	names := source.tables
+	if s.Table != "" {
+		names = []string{s.Table}
 	}
-	columns, err := i.columns(ctx, i.table)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Contains(columns, "unique_key") && slices.Contains(columns, "expires_at") {
-		return nil, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, "+
-			"or give the prefix of sqlqueue's with --prefix", i.table)
-	}
-	if i.layout, err = pick(source.layouts, d.Dialect, columns); err != nil {
-		return nil, fmt.Errorf("the table %s is not as %s has it: %w", i.table, s.Source, err)
+	for _, name := range names {
+		p, err := i.part(ctx, source, name)
+		if err != nil {
+			return nil, err
+		}
+		i.parts = append(i.parts, p)
 	}
 	if !s.Failed {
 		return i, nil
@@ -89,10 +97,31 @@ func New(ctx context.Context, d *open.Database, s Settings) (*Import, error) {
 	return i, i.findFailed(ctx, source)
 }
 
+// part finds out which layout a table has.
+func (i *Import) part(ctx context.Context, source source, name string) (part, error) {
+	table, err := i.quoted(name)
+	if err != nil {
+		return part{}, err
+	}
+	columns, err := i.columns(ctx, table)
+	if err != nil {
+		return part{}, err
+	}
+	if slices.Contains(columns, "unique_key") && slices.Contains(columns, "expires_at") {
+		return part{}, exit.Usagef("the table %s is sqlqueue's own: name the other one with --table, "+
+			"or give the prefix of sqlqueue's with --prefix", table)
+	}
+	l, err := pick(source.layouts, i.database.Dialect, columns)
+	if err != nil {
+		return part{}, fmt.Errorf("the table %s is not as %s has it: %w", table, i.settings.Source, err)
+	}
+	return part{l, table}, nil
+}
+
 // findFailed finds out which layout the table of failed jobs has.
 func (i *Import) findFailed(ctx context.Context, source source) error {
 	var err error
-	if i.failedTable, err = i.quoted(i.settings.FailedTable, source.failedTable); err != nil {
+	if i.failedTable, err = i.quoted(cmp.Or(i.settings.FailedTable, source.failedTable)); err != nil {
 		return err
 	}
 	columns, err := i.columns(ctx, i.failedTable)
@@ -110,10 +139,7 @@ func (i *Import) findFailed(ctx context.Context, source source) error {
 
 var tableName = regexp.MustCompile(`^\w+(\.\w+)?$`)
 
-func (i *Import) quoted(name, usual string) (string, error) {
-	if name == "" {
-		name = usual
-	}
+func (i *Import) quoted(name string) (string, error) {
 	if !tableName.MatchString(name) {
 		return "", exit.Usagef("%q is not the name of a table: use letters, digits and underscores, "+
 			"and a schema and a dot before it if need be", name)
@@ -178,30 +204,33 @@ type Stays struct {
 func (i *Import) Look(ctx context.Context) (Found, error) {
 	var found Found
 	db := sqldb.SQL(i.database.DB, i.database.Redact)
-	count := func(into *int64, table, where string) error {
+	count := func(to *int64, table, where string) error {
 		return sqldb.Each(ctx, db, "SELECT count(*) FROM "+table+" WHERE "+where, nil, func(scan func(...any) error) error {
-			return scan(into)
+			var n int64
+			err := scan(&n)
+			*to += n
+			return err
 		})
 	}
-	err := errors.Join(count(&found.Waiting, i.table, i.layout.waiting), count(&found.Running, i.table, i.layout.running))
-	if i.failed != nil {
-		err = errors.Join(err, count(&found.Failed, i.failedTable, "1 = 1"))
-	}
-	if err != nil {
-		return found, err
-	}
-	rows, err := i.rows(ctx, db, nil, "")
-	if err != nil {
-		return found, err
-	}
 	groups := map[[2]string]int{}
-	for _, r := range rows {
-		j, err := i.convert(r)
-		if err != nil {
-			found.Stay = append(found.Stay, Stays{r.id, err})
-			continue
+	for _, p := range i.parts {
+		rows, err := i.rows(ctx, db, p, nil, "")
+		if err := errors.Join(err, count(&found.Waiting, p.table, p.waiting), count(&found.Running, p.table, p.running)); err != nil {
+			return found, err
 		}
-		groups[[2]string{j.queue, j.payload.Job}]++
+		for _, r := range rows {
+			j, err := i.convert(p, r)
+			if err != nil {
+				found.Stay = append(found.Stay, Stays{r.id, err})
+				continue
+			}
+			groups[[2]string{j.queue, j.payload.Job}]++
+		}
+	}
+	if i.failed != nil {
+		if err := count(&found.Failed, i.failedTable, "1 = 1"); err != nil {
+			return found, err
+		}
 	}
 	for _, of := range slices.SortedFunc(maps.Keys(groups), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		found.Groups = append(found.Groups, Group{of[0], of[1], groups[of]})
@@ -215,39 +244,43 @@ type Moved struct {
 	Stay         []Stays
 }
 
-// Run moves the jobs that wait, in the order of their ids, and then the failed ones. Progress hears after each transaction how many were
-// moved until then. Jobs that are being run stay, and so do those that cannot be converted.
+// Run moves the jobs that wait, table by table in the order of their ids, and then the failed ones. Progress hears after each transaction
+// how many were moved until then. Jobs that are being run stay, and so do those that cannot be converted.
 func (i *Import) Run(ctx context.Context, progress func(int)) (Moved, error) {
 	var moved Moved
-	for after, more := any(nil), true; more; progress(moved.Jobs) {
-		err := i.transaction(ctx, func(tx *sql.Tx) error {
-			batch, last, n, err := i.moveBatch(ctx, tx, after)
-			if err == nil {
-				moved.Jobs += n
-				moved.Stay = append(moved.Stay, batch...)
-				after, more = last, last != after
-			}
-			return err
+	told := func() { progress(moved.Jobs + moved.Failed) }
+	for _, p := range i.parts {
+		err := i.inBatches(ctx, told, func(tx *sql.Tx, after any) (last any, err error) {
+			stay, last, n, err := i.moveBatch(ctx, tx, p, after)
+			moved.Jobs, moved.Stay = moved.Jobs+n, append(moved.Stay, stay...)
+			return last, err
 		})
 		if err != nil {
 			return moved, err
 		}
 	}
-	for after, more := any(nil), i.failed != nil; more; progress(moved.Jobs + moved.Failed) {
-		err := i.transaction(ctx, func(tx *sql.Tx) error {
-			batch, last, n, err := i.moveFailed(ctx, tx, after)
-			if err == nil {
-				moved.Failed += n
-				moved.Stay = append(moved.Stay, batch...)
-				after, more = last, last != after
-			}
+	if i.failed == nil {
+		return moved, nil
+	}
+	return moved, i.inBatches(ctx, told, func(tx *sql.Tx, after any) (last any, err error) {
+		stay, last, n, err := i.moveFailed(ctx, tx, after)
+		moved.Failed, moved.Stay = moved.Failed+n, append(moved.Stay, stay...)
+		return last, err
+	})
+}
+
+// inBatches calls move in a transaction of its own, again and again, with the last id that it has looked at, until it looks at no other.
+func (i *Import) inBatches(ctx context.Context, told func(), move func(tx *sql.Tx, after any) (last any, err error)) error {
+	for after, more := any(nil), true; more; told() {
+		if err := i.transaction(ctx, func(tx *sql.Tx) error {
+			last, err := move(tx, after)
+			after, more = last, last != after
 			return err
-		})
-		if err != nil {
-			return moved, err
+		}); err != nil {
+			return err
 		}
 	}
-	return moved, nil
+	return nil
 }
 
 func (i *Import) transaction(ctx context.Context, f func(*sql.Tx) error) error {
@@ -269,14 +302,13 @@ func (i *Import) transaction(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// rows reads the next jobs that wait, after an id, or the first if it is nil. Those that somebody has locked are passed over.
-func (i *Import) rows(ctx context.Context, db sqldb.DB, after any, lock string) ([]row, error) {
-	columns := strings.ReplaceAll(i.layout.columns, "{schema}", i.table[:strings.LastIndex(i.table, ".")+1])
-	s := i.sql.Statement("SELECT %s, %s FROM %s WHERE %s", i.layout.key(), columns, i.table, i.layout.waiting)
+// rows reads the next jobs of a table that wait, after an id, or the first if it is nil. Those that somebody has locked are passed over.
+func (i *Import) rows(ctx context.Context, db sqldb.DB, p part, after any, lock string) ([]row, error) {
+	s := i.sql.Statement("SELECT %s, %s FROM %s WHERE %s", p.key(), p.beside(p.columns), p.table, p.waiting)
 	if after != nil {
-		s.Add(" AND %s > %s", i.layout.key(), s.Arg(after))
+		s.Add(" AND %s > %s", p.key(), s.Arg(after))
 	}
-	s.Add(" ORDER BY %s LIMIT %d %s", i.layout.key(), batchSize, lock)
+	s.Add(" ORDER BY %s LIMIT %d %s", p.key(), batchSize, lock)
 	var rows []row
 	err := s.Each(ctx, db, func(scan func(...any) error) error {
 		var r row
@@ -290,10 +322,10 @@ func (i *Import) rows(ctx context.Context, db sqldb.DB, after any, lock string) 
 	return rows, err
 }
 
-// moveBatch moves the next jobs. It returns those that stay, and the last id that it has looked at.
-func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after any) (stay []Stays, last any, n int, err error) {
+// moveBatch moves the next jobs of a table. It returns those that stay, and the last id that it has looked at.
+func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, p part, after any) (stay []Stays, last any, n int, err error) {
 	db := sqldb.SQL(tx, i.database.Redact)
-	rows, err := i.rows(ctx, db, after, i.sql.Dialect.SkipLocked)
+	rows, err := i.rows(ctx, db, p, after, i.sql.Dialect.SkipLocked)
 	if err != nil || len(rows) == 0 {
 		return nil, after, 0, err
 	}
@@ -302,12 +334,12 @@ func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after any) (stay []S
 	var attempts []int
 	for _, r := range rows {
 		last = r.id
-		j, err := i.convert(r)
+		j, err := i.convert(p, r)
 		if err != nil {
 			stay = append(stay, Stays{r.id, err})
 			continue
 		}
-		jobs, ids, attempts = append(jobs, j.pushable()), append(ids, r.id), append(attempts, max(r.attempts, 0))
+		jobs, ids, attempts = append(jobs, j.pushable()), append(ids, r.id), append(attempts, max(r.attempts, j.attempts, 0))
 	}
 	if len(jobs) == 0 {
 		return stay, last, 0, nil
@@ -319,7 +351,10 @@ func (i *Import) moveBatch(ctx context.Context, tx *sql.Tx, after any) (stay []S
 	if err := i.keepAttempts(ctx, db, pushed, attempts); err != nil {
 		return nil, after, 0, err
 	}
-	return stay, last, len(jobs), i.drop(ctx, db, i.table, i.layout.key(), ids)
+	if err := i.drop(ctx, db, p.table, p.key(), ids); err != nil || p.with == "" {
+		return stay, last, len(jobs), err
+	}
+	return stay, last, len(jobs), i.drop(ctx, db, p.beside(p.with), "id", ids)
 }
 
 // keepAttempts writes how often jobs have been tried already.

@@ -11,10 +11,11 @@ import (
 
 // source is another queue.
 type source struct {
-	table, failedTable string // their usual names
-	dialects           []migrations.Dialect
-	layouts            []layout
-	failedLayouts      []failedLayout
+	tables        []string // their usual names, in the order in which a job goes from one to the next
+	failedTable   string
+	dialects      []migrations.Dialect
+	layouts       []layout
+	failedLayouts []failedLayout
 }
 
 // layout is a table of jobs that wait or run.
@@ -24,6 +25,7 @@ type layout struct {
 	id               string             // the column; empty: id
 	columns          string             // expressions for the other members of row, in their order; {schema} stands for that of the table
 	waiting, running string             // conditions
+	with             string             // another table, whose row with the job's id goes with it
 	convert          func(row) (job, error)
 }
 
@@ -39,7 +41,7 @@ var all = []migrations.Dialect{migrations.Postgres, migrations.MySQL, migrations
 
 var sources = map[string]source{
 	"laravel": {
-		table: "jobs", failedTable: "failed_jobs", dialects: all,
+		tables: []string{"jobs"}, failedTable: "failed_jobs", dialects: all,
 		layouts: []layout{{
 			needs:   []string{"id", "queue", "payload", "attempts", "reserved_at", "available_at", "created_at"},
 			columns: "queue, payload, attempts, available_at, '', 0, 0",
@@ -48,7 +50,7 @@ var sources = map[string]source{
 		failedLayouts: []failedLayout{{[]string{"id", "queue", "payload", "exception", "failed_at"}, "failed_at"}},
 	},
 	"think-queue": {
-		table: "jobs", failedTable: "failed_jobs", dialects: all,
+		tables: []string{"jobs"}, failedTable: "failed_jobs", dialects: all,
 		layouts: []layout{{
 			needs:   []string{"id", "queue", "payload", "attempts", "reserved", "reserved_at", "available_at", "created_at"},
 			columns: "queue, payload, attempts, available_at, '', 0, 0",
@@ -61,7 +63,7 @@ var sources = map[string]source{
 		failedLayouts: []failedLayout{{[]string{"id", "queue", "payload", "exception", "fail_time"}, "fail_time"}},
 	},
 	"river": {
-		table: "river_job", dialects: []migrations.Dialect{migrations.Postgres},
+		tables: []string{"river_job"}, dialects: []migrations.Dialect{migrations.Postgres},
 		layouts: []layout{{
 			needs:   []string{"id", "state", "attempt", "max_attempts", "scheduled_at", "priority", "args", "kind", "queue"},
 			columns: "queue, args::text, attempt, extract(epoch FROM scheduled_at)::double precision, kind, max_attempts, priority",
@@ -69,15 +71,15 @@ var sources = map[string]source{
 		}},
 	},
 	"gue": {
-		table: "gue_jobs", dialects: []migrations.Dialect{migrations.Postgres, migrations.MySQL},
+		tables: []string{"gue_jobs"}, dialects: []migrations.Dialect{migrations.Postgres, migrations.MySQL},
 		layouts: []layout{gueLayout(migrations.Postgres), gueLayout(migrations.MySQL)},
 	},
 	"oban": {
-		table: "oban_jobs", dialects: all,
+		tables: []string{"oban_jobs"}, dialects: all,
 		layouts: []layout{obanLayout(migrations.Postgres), obanLayout(migrations.MySQL), obanLayout(migrations.SQLite)},
 	},
 	"graphile-worker": {
-		table: "graphile_worker._private_jobs", dialects: []migrations.Dialect{migrations.Postgres},
+		tables: []string{"graphile_worker._private_jobs"}, dialects: []migrations.Dialect{migrations.Postgres},
 		layouts: []layout{{
 			needs: []string{"id", "job_queue_id", "task_id", "payload", "priority", "run_at", "attempts", "max_attempts", "locked_at"},
 			columns: "coalesce((SELECT queue_name FROM {schema}_private_job_queues AS q WHERE q.id = job_queue_id), 'default'), " +
@@ -86,8 +88,15 @@ var sources = map[string]source{
 			waiting: "locked_at IS NULL AND attempts < max_attempts", running: "locked_at IS NOT NULL", convert: oban,
 		}},
 	},
+	"solid-queue": {
+		tables:   []string{"solid_queue_scheduled_executions", "solid_queue_blocked_executions", "solid_queue_ready_executions"},
+		dialects: all,
+		layouts: []layout{
+			solidScheduled(migrations.Postgres), solidScheduled(migrations.MySQL), solidScheduled(migrations.SQLite), solidLayout("0"),
+		},
+	},
 	"pg-boss": {
-		table: "pgboss.job", dialects: []migrations.Dialect{migrations.Postgres},
+		tables: []string{"pgboss.job"}, dialects: []migrations.Dialect{migrations.Postgres},
 		layouts: []layout{bossLayout(" AND NOT blocked", "blocked"), bossLayout("")},
 	},
 }
@@ -126,6 +135,23 @@ func bossLayout(waiting string, needs ...string) layout {
 			", name, retry_limit + 1, -priority",
 		waiting: "state IN ('created', 'retry')" + waiting, running: "state = 'active'", convert: oban,
 	}
+}
+
+// solidLayout is a table of Solid Queue that says where a job stands; what it is stands in solid_queue_jobs. Whoever takes a job locks its
+// row in the former.
+func solidLayout(at string) layout {
+	const of = "(SELECT %s FROM {schema}solid_queue_jobs AS j WHERE j.id = job_id), "
+	return layout{
+		id: "job_id", needs: []string{"job_id", "queue_name", "priority"},
+		columns: "queue_name, " + fmt.Sprintf(of, "arguments") + "0, " + at + ", " + fmt.Sprintf(of, "class_name") + "0, priority",
+		waiting: "1 = 1", running: "1 = 0", with: "{schema}solid_queue_jobs", convert: solid,
+	}
+}
+
+func solidScheduled(d migrations.Dialect) layout {
+	l := solidLayout(fmt.Sprintf(utc[d], "scheduled_at"))
+	l.dialect, l.needs = d, append(l.needs, "scheduled_at")
+	return l
 }
 
 // Sources lists the queues that jobs are imported from.
