@@ -46,6 +46,32 @@ func TestChart(t *testing.T) {
 	}
 }
 
+func TestTimeTicks(t *testing.T) {
+	begin := time.Date(2026, 1, 31, 11, 58, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		step time.Duration
+		n    int
+		want string
+	}{
+		"an hour":     {time.Minute, 60, "12:00 12:10 12:20 12:30 12:40 12:50"},
+		"a bit more":  {time.Minute, 61, "12:00 12:10 12:20 12:30 12:40 12:50"},
+		"a day":       {5 * time.Minute, 294, "12:00 16:00 20:00 00:00 04:00 08:00 12:00"},
+		"two days":    {time.Hour, 48, "16:00 00:00 08:00 16:00 00:00 08:00"},
+		"seven days":  {3 * time.Hour, 56, "Feb 1 Feb 3 Feb 5 Feb 7"},
+		"thirty days": {12 * time.Hour, 60, "Feb 4 Feb 9 Feb 14 Feb 19 Feb 24 Mar 1"},
+		"one point":   {time.Minute, 1, ""},
+		"nothing":     {time.Minute, 0, ""},
+	} {
+		var texts []string
+		for _, tick := range timeTicks(begin, c.step, c.n) {
+			texts = append(texts, tick.Text)
+		}
+		if got := strings.Join(texts, " "); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestNiceStep(t *testing.T) {
 	for most, wanted := range map[int64]int64{1: 1, 5: 1, 6: 2, 10: 2, 11: 5, 25: 5, 26: 10, 80: 20, 4999: 1000, 1e9: 2e8} {
 		if got := niceStep(most); got != wanted {

@@ -59,16 +59,30 @@ func niceStep(most int64) int64 {
 	return step
 }
 
-// timeTicks are at most six times below a chart of n steps.
+// ticksApart are the times between two labels of a time axis, of which the least is taken that leaves at most seven. Longer ones are days,
+// whose labels are wider: they leave at most six.
+var ticksApart = []time.Duration{
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour,
+}
+
+// timeTicks are the times below a chart of n steps.
 func timeTicks(begin time.Time, step time.Duration, n int) (ticks []tick) {
+	const day = 24 * time.Hour
 	span := time.Duration(n-1) * step
-	apart := time.Duration(n) * step / 6
-	if apart > 24*time.Hour {
-		apart = apart.Truncate(24 * time.Hour)
+	apart := (span/6 + day).Truncate(day)
+	for _, d := range ticksApart {
+		if span < 7*d {
+			apart = d
+			break
+		}
 	}
-	for at := begin.Truncate(max(apart, 1)).Add(apart); span > 0 && at.Sub(begin) <= span; at = at.Add(apart) {
-		part := 100 * float64(at.Sub(begin)) / float64(span)
-		ticks = append(ticks, tick{At: fmt.Sprintf("%.2f%%", part), Text: timeText(at, time.Duration(n)*step)})
+	for at := begin.Truncate(apart).Add(apart); span > 0 && at.Sub(begin) <= span; at = at.Add(apart) {
+		text := timeText(at, span+step)
+		if apart >= day {
+			text = at.UTC().Format("Jan 2")
+		}
+		ticks = append(ticks, tick{At: fmt.Sprintf("%.2f%%", 100*float64(at.Sub(begin))/float64(span)), Text: text})
 	}
 	return ticks
 }
