@@ -57,7 +57,7 @@ func TestTimeTicks(t *testing.T) {
 		"a bit more":  {time.Minute, 61, "12:00 12:10 12:20 12:30 12:40 12:50"},
 		"a day":       {5 * time.Minute, 294, "12:00 16:00 20:00 00:00 04:00 08:00 12:00"},
 		"two days":    {time.Hour, 48, "16:00 00:00 08:00 16:00 00:00 08:00"},
-		"seven days":  {3 * time.Hour, 56, "Feb 1 Feb 3 Feb 5 Feb 7"},
+		"seven days":  {3 * time.Hour, 56, "Feb 2 Feb 4 Feb 6"},
 		"thirty days": {12 * time.Hour, 60, "Feb 4 Feb 9 Feb 14 Feb 19 Feb 24 Mar 1"},
 		"one point":   {time.Minute, 1, ""},
 		"nothing":     {time.Minute, 0, ""},
