@@ -26,9 +26,9 @@ func (w *world) limit() {
 // pushGroup pushes jobs as a chain, a batch, or to a queue with a limit, and writes what became of them.
 func (w *world) pushGroup(ctx context.Context, database *opened.Database, r *rand.Rand, jobs []pushJob) {
 	switch kind := r.IntN(4); {
-	case kind == 0:
+	case kind == 0 && !crowded(ctx, database.Queue, "", 1000):
 		w.pushBatch(ctx, database.Queue, r, jobs)
-	case kind == 1 && !crowded(ctx, database.Queue, Rated):
+	case kind == 1 && !crowded(ctx, database.Queue, Rated, 200):
 		j := jobs[0]
 		j.Token = Rated + "-" + j.Token
 		_, err := database.Queue.Push(ctx, j, append(j.options(r), sqlqueue.OnQueue(Rated))...)
@@ -36,7 +36,7 @@ func (w *world) pushGroup(ctx context.Context, database *opened.Database, r *ran
 	case kind == 2:
 		n := r.IntN(3)
 		queue := fmt.Sprintf("%s/%d", Limited, n)
-		if crowded(ctx, database.Queue, queue) {
+		if crowded(ctx, database.Queue, queue, 200) {
 			break
 		}
 		for _, j := range jobs {
@@ -44,14 +44,13 @@ func (w *world) pushGroup(ctx context.Context, database *opened.Database, r *ran
 			_, err := database.Queue.Push(ctx, j, append(j.options(r), sqlqueue.OnQueue(queue))...)
 			w.pushed(outcome(err), j.kind, j.Token, err)
 		}
-	default:
+	case kind == 3:
 		w.pushChain(ctx, database.Queue, r, jobs[0])
 	}
 }
 
-// crowded reports whether a queue has as many jobs as its limit lets end within the time that settle gives.
-func crowded(ctx context.Context, q *sqlqueue.Queue, queue string) bool {
-	const most = 200
+// crowded reports whether a queue, or all together, has so many jobs that no more of them would end within the time that settle gives.
+func crowded(ctx context.Context, q *sqlqueue.Queue, queue string, most int) bool {
 	n, err := operator.New(q).CountJobs(ctx, operator.JobFilter{Queue: queue}, most)
 	return err == nil && n >= most
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,13 +40,41 @@ func badRows(w *world) {
 	}
 	w.pass(2 * time.Second)
 	for _, table := range []string{"jobs", "failed_jobs"} {
+		var err error
 		if !w.await(30*time.Second, func(ctx context.Context) bool {
-			_, err := database.ExecContext(ctx, "DELETE FROM "+table+" WHERE "+w.isBad())
+			err = deleteBad(ctx, database.DB, table, w.isBad())
 			return err == nil
 		}) {
-			w.Errorf("the bad rows of %s could not be deleted", table)
+			w.Errorf("the bad rows of %s could not be deleted: %v", table, err)
 		}
 	}
+}
+
+// deleteBad looks for the rows without locks, and deletes each by its id: a statement that looks at all rows waits, on MySQL and MariaDB, for
+// every transaction that has one.
+func deleteBad(ctx context.Context, db *sql.DB, table, bad string) error {
+	rows, err := db.QueryContext(ctx, "SELECT id FROM "+table+" WHERE "+bad)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := db.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE id = %d", table, id)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *world) isBad() string {

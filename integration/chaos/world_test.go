@@ -219,7 +219,7 @@ func (w *world) pass(d time.Duration) {
 // settle ends the producers, waits until every job has come to its end, ends the workers, and checks.
 func (w *world) settle() {
 	w.Helper()
-	const most = 90 * time.Second
+	const most = 3 * time.Minute
 	w.pushing()
 	database := w.open(w.direct)
 	count := -1
