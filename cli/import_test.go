@@ -261,7 +261,7 @@ func TestImportMistakes(t *testing.T) {
 	s.exec("CREATE TABLE strange (id integer, queue text)")
 	for args, says := range map[string]string{
 		"import laravel --yes":               `the table "jobs" is sqlqueue's own`,
-		"import beanstalk --yes":             `unknown source "beanstalk": use graphile-worker, gue, laravel, oban, pg-boss, river, solid-queue,`,
+		"import beanstalk --yes":             `unknown source "beanstalk": use graphile-worker, gue, laravel, oban, pg-boss, river, `,
 		"import gue --yes":                   "gue does not keep jobs in sqlite",
 		"import river --yes":                 "river does not keep jobs in sqlite",
 		"import laravel --table a;b --yes":   "is not the name of a table",

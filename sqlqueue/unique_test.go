@@ -105,7 +105,8 @@ func TestKeysByData(t *testing.T) {
 	if len(seen) != len(different) {
 		t.Errorf("%d keys, want %d different ones", len(seen), len(different))
 	}
-	rows, err := queueFor(t).prepare(new(push), nil, With(Named("a", map[string]int{"id": 1}), Unique("mine")), []PushOption{UniqueByData()})
+	job := With(Named("a", map[string]int{"id": 1}), Unique("mine"))
+	rows, err := queueFor(t).prepare(new(push), nil, job, []PushOption{UniqueByData()})
 	if err != nil || rows[0].UniqueKey != "mine" {
 		t.Errorf("a later Unique did not count: %v, %v", rows, err)
 	}

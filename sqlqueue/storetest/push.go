@@ -240,7 +240,8 @@ var pushCases = []testCase{
 			c := f.open()
 			named, at := sqlqueue.Named("job", nil), time.Date(2050, 1, 2, 3, 4, 5, 0, time.UTC)
 			for what, other := range map[string]sqlqueue.PushOption{
-				"queue": sqlqueue.OnQueue("mail"), "priority": sqlqueue.Priority(1), "time": sqlqueue.At(at), "delay": sqlqueue.Delay(time.Hour),
+				"queue": sqlqueue.OnQueue("mail"), "priority": sqlqueue.Priority(1),
+				"time": sqlqueue.At(at), "delay": sqlqueue.Delay(time.Hour),
 			} {
 				ids, err := c.PushMany(f.Context(), []sqlqueue.Pushable{named, sqlqueue.With(named, other)})
 				f.must(err)

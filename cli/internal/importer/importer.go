@@ -248,12 +248,12 @@ type Moved struct {
 // how many were moved until then. Jobs that are being run stay, and so do those that cannot be converted.
 func (i *Import) Run(ctx context.Context, progress func(int)) (Moved, error) {
 	var moved Moved
-	told := func() { progress(moved.Jobs + moved.Failed) }
 	for _, p := range i.parts {
-		err := i.inBatches(ctx, told, func(tx *sql.Tx, after any) (last any, err error) {
-			stay, last, n, err := i.moveBatch(ctx, tx, p, after)
+		err := i.inBatches(ctx, func(tx *sql.Tx, after any) ([]Stays, any, int, error) {
+			return i.moveBatch(ctx, tx, p, after)
+		}, func(stay []Stays, n int) {
 			moved.Jobs, moved.Stay = moved.Jobs+n, append(moved.Stay, stay...)
-			return last, err
+			progress(moved.Jobs)
 		})
 		if err != nil {
 			return moved, err
@@ -262,23 +262,33 @@ func (i *Import) Run(ctx context.Context, progress func(int)) (Moved, error) {
 	if i.failed == nil {
 		return moved, nil
 	}
-	return moved, i.inBatches(ctx, told, func(tx *sql.Tx, after any) (last any, err error) {
-		stay, last, n, err := i.moveFailed(ctx, tx, after)
+	err := i.inBatches(ctx, func(tx *sql.Tx, after any) ([]Stays, any, int, error) {
+		return i.moveFailed(ctx, tx, after)
+	}, func(stay []Stays, n int) {
 		moved.Failed, moved.Stay = moved.Failed+n, append(moved.Stay, stay...)
-		return last, err
+		progress(moved.Jobs + moved.Failed)
 	})
+	return moved, err
 }
 
 // inBatches calls move in a transaction of its own, again and again, with the last id that it has looked at, until it looks at no other.
-func (i *Import) inBatches(ctx context.Context, told func(), move func(tx *sql.Tx, after any) (last any, err error)) error {
-	for after, more := any(nil), true; more; told() {
+// Moved hears after each what was moved.
+func (i *Import) inBatches(
+	ctx context.Context, move func(tx *sql.Tx, after any) (stay []Stays, last any, n int, err error), moved func(stay []Stays, n int),
+) error {
+	for after, more := any(nil), true; more; {
+		var stay []Stays
+		var n int
 		if err := i.transaction(ctx, func(tx *sql.Tx) error {
-			last, err := move(tx, after)
+			var last any
+			var err error
+			stay, last, n, err = move(tx, after)
 			after, more = last, last != after
 			return err
 		}); err != nil {
 			return err
 		}
+		moved(stay, n)
 	}
 	return nil
 }
