@@ -41,8 +41,9 @@ func TestImportSolidQueue(t *testing.T) {
 		}
 		const moment = "'2023-11-14 22:13:20.5'"
 		push := func(id int, kind, columns, values string) {
+			arguments := fmt.Sprintf(`{"job_class":"App::Invoice","arguments":[%d],"executions":2}`, id)
 			mustExec(t, db, fmt.Sprintf("INSERT INTO solid_queue_jobs (id, queue_name, class_name, arguments, created_at, updated_at) "+
-				`VALUES (%d, 'mail', 'App::Invoice', '{"job_class":"App::Invoice","arguments":[%d],"executions":2}', `+moment+", "+moment+")", id, id))
+				"VALUES (%d, 'mail', 'App::Invoice', '%s', "+moment+", "+moment+")", id, arguments))
 			mustExec(t, db, fmt.Sprintf("INSERT INTO solid_queue_%s_executions (job_id, created_at%s) VALUES (%d, "+moment+"%s)",
 				kind, columns, id, values))
 		}

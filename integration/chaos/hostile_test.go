@@ -50,8 +50,8 @@ func badRows(w *world) {
 	}
 }
 
-// deleteBad looks for the rows without locks, and deletes each by its id: a statement that looks at all rows waits, on MySQL and MariaDB, for
-// every transaction that has one.
+// deleteBad looks for the rows without locks, and deletes each by its id: a statement that looks at all rows waits, on MySQL and MariaDB,
+// for every transaction that has one.
 func deleteBad(ctx context.Context, db *sql.DB, table, bad string) error {
 	rows, err := db.QueryContext(ctx, "SELECT id FROM "+table+" WHERE "+bad)
 	if err != nil {
