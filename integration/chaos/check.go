@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kinds of jobs, which are their names.
@@ -38,9 +39,14 @@ type Left struct {
 
 // Check returns what is wrong: what the history and the tables say that must not be. The database is at rest.
 func Check(events []Event, tables Tables) []string {
-	c := &checker{tables: tables, of: map[string]*job{}}
+	c := &checker{tables: tables, of: map[string]*job{}, members: map[string][]string{}}
 	for _, e := range events {
 		c.note(e)
+	}
+	for token := range c.of {
+		if batch, _, ok := strings.Cut(token, "."); ok {
+			c.members[batch] = append(c.members[batch], token)
+		}
 	}
 	for _, token := range slices.Sorted(maps.Keys(c.of)) {
 		c.check(token, c.of[token])
@@ -65,7 +71,9 @@ func Check(events []Event, tables Tables) []string {
 type checker struct {
 	tables Tables
 	of     map[string]*job
-	wrong  []string
+
+	members map[string][]string // tokens of the jobs of batches
+	wrong   []string
 }
 
 // job is the history of one token.

@@ -41,10 +41,7 @@ func (c *checker) follows(token string) (may, must bool) {
 		may = len(before.runs) > 0 && (how == "catch") == (len(c.tables.Failed[of]) > 0)
 		return may, may
 	}
-	failed := false
-	for member := range c.tables.Failed {
-		failed = failed || strings.HasPrefix(member, of+".")
-	}
+	failed := slices.ContainsFunc(c.members[of], func(member string) bool { return len(c.tables.Failed[member]) > 0 })
 	may = before.pushed != Refused && (how == "finish" || (how == "failure") == failed)
 	return may, may && before.pushed == Committed
 }
@@ -62,8 +59,8 @@ func (c *checker) checkFollower(token string, ran, there bool) {
 	if !ran || c.of[of].kind != Batch || how == "failure" {
 		return
 	}
-	for member, j := range c.of {
-		if strings.HasPrefix(member, of+".") && j.first > c.of[token].first {
+	for _, member := range c.members[of] {
+		if c.of[member].first > c.of[token].first {
 			c.complain("%s ran before %s", token, member)
 		}
 	}
