@@ -23,7 +23,7 @@ func importCommand(e *env) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "import SOURCE",
-		Short: "Move the jobs of another queue to this one: " + strings.Join(importer.Sources(), ", "),
+		Short: "Move the jobs of another queue to this one: Laravel's, River's, Solid Queue's and others",
 		Long: "Move the waiting jobs from the tables of another queue in the same database:\n" +
 			strings.Join(importer.Sources(), ", ") + ".\n" +
 			"A thousand are moved in each transaction, so a job is always in one of the two queues. After an interruption, run\n" +
