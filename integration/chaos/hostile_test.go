@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sqlqueue/sqlqueue/integration/internal/opened"
+	"github.com/sqlqueue/sqlqueue/sqlqueue/sqldb"
 )
 
 // badRows writes rows that no push of ours would write, beside the workload, and deletes them in the end. A row that the schema refuses is
@@ -52,29 +52,21 @@ func badRows(w *world) {
 
 // deleteBad looks for the rows without locks, and deletes each by its id: a statement that looks at all rows waits, on MySQL and MariaDB,
 // for every transaction that has one.
-func deleteBad(ctx context.Context, db *sql.DB, table, bad string) error {
-	rows, err := db.QueryContext(ctx, "SELECT id FROM "+table+" WHERE "+bad)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
+func deleteBad(ctx context.Context, executor sqldb.Executor, table, bad string) error {
+	db := sqldb.SQL(executor, func(err error) error { return err })
 	var ids []int64
-	for rows.Next() {
+	err := sqldb.Each(ctx, db, "SELECT id FROM "+table+" WHERE "+bad, nil, func(scan func(...any) error) error {
 		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
+		err := scan(&id)
 		ids = append(ids, id)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
-	}
+	})
 	for _, id := range ids {
-		if _, err := db.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE id = %d", table, id)); err != nil {
-			return err
+		if err == nil {
+			_, err = db.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE id = %d", table, id))
 		}
 	}
-	return nil
+	return err
 }
 
 func (w *world) isBad() string {
