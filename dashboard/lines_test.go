@@ -29,6 +29,10 @@ func TestLines(t *testing.T) {
 			t.Errorf("of %v: %+v", numbers, c)
 		}
 	}
+	if days := linesOf(languages[0], "sizes", "", noon, 12*time.Hour, short, values{"all", make([]int64, 60)}); len(days.Xs) < 5 ||
+		len(days.Xs) > 8 || days.Xs[0].Text != "Feb 4" {
+		t.Errorf("%+v", days.Xs)
+	}
 }
 
 func TestBriefly(t *testing.T) {

@@ -69,9 +69,8 @@ func Check(events []Event, tables Tables) []string {
 }
 
 type checker struct {
-	tables Tables
-	of     map[string]*job
-
+	tables  Tables
+	of      map[string]*job
 	members map[string][]string // tokens of the jobs of batches
 	wrong   []string
 }

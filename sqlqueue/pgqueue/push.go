@@ -287,10 +287,7 @@ const firstSecond, lastSecond = -62135596799, 253402300798
 func insertion(jobs []driver.NewJob, which []int) (query string, args []any) {
 	first := &jobs[which[0]]
 	args = []any{first.Queue, first.Priority, nil, micros(first.At), first.Delay.Microseconds()}
-	different := func(index int) bool {
-		job := &jobs[index]
-		return job.Queue != first.Queue || job.Priority != first.Priority || !job.At.Equal(first.At) || job.Delay != first.Delay
-	}
+	different := func(index int) bool { return !sqldb.Alike(first, &jobs[index]) }
 	switch {
 	case len(which) == 1:
 		query, args[2] = pushOneSQL, string(first.Payload)

@@ -80,15 +80,11 @@ func (s *store) learn(jobs []driver.NewJob) {
 // alike returns how many jobs, from the first on, one statement can insert: jobs without a unique key that differ only by payload. All jobs
 // of a call are inserted in their order, so that their ids ascend.
 func alike(jobs []driver.NewJob) int {
-	first, size := jobs[0], len(jobs[0].Payload)
-	if first.UniqueKey != "" {
-		return 1
-	}
-	for n, job := range jobs[1:] {
-		size += len(job.Payload)
-		if job.UniqueKey != "" || job.Queue != first.Queue || job.Priority != first.Priority || job.Delay != first.Delay ||
-			!job.At.Equal(first.At) || size > mostPayload {
-			return n + 1
+	size := len(jobs[0].Payload)
+	for n := 1; n < len(jobs); n++ {
+		size += len(jobs[n].Payload)
+		if !sqldb.Alike(&jobs[0], &jobs[n]) || size > mostPayload {
+			return n
 		}
 	}
 	return len(jobs)
