@@ -150,14 +150,7 @@ func testLimitKills(t *testing.T, s *site) {
 // testFrozenPermit: a worker that is frozen within an exchange, while it has the permit of a limit locked, does not stop the others for
 // long.
 func testFrozenPermit(t *testing.T, s *site) {
-	locked := map[string]string{
-		"postgres": `SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-WHERE d.datname = current_database() AND l.relation = 'job_permits'::regclass AND l.mode = 'RowShareLock' AND l.pid <> pg_backend_pid()`,
-	}[s.engine]
-	if locked == "" {
-		locked = `SELECT COUNT(*) FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id
-WHERE p.DB = DATABASE() AND t.trx_rows_locked > 0 AND p.COMMAND = 'Sleep'`
-	}
+	const free = "SELECT COUNT(*) FROM (SELECT queue FROM job_permits WHERE queue = 'mail' FOR UPDATE SKIP LOCKED) AS free"
 	if err := operator.New(s.queue).SetLimit(t.Context(), operator.Limit{Queue: "mail", Running: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +163,7 @@ WHERE p.DB = DATABASE() AND t.trx_rows_locked > 0 AND p.COMMAND = 'Sleep'`
 		}
 		frozen.signal(syscall.SIGSTOP)
 		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the server ends what it is doing
-		if s.count(locked) == 0 {
+		if s.count(free) == 1 {
 			frozen.signal(syscall.SIGCONT)
 			return false
 		}
