@@ -209,13 +209,14 @@ func (v *visit) namePage() error {
 				append(run99, micros(p, p.Run.P99))
 			wait50, wait95 = append(wait50, micros(p, p.Wait.P50)), append(wait95, micros(p, p.Wait.P95))
 		}
+		begin := parts[0].Begin
 		write := func(us int64) string { return v.briefly(time.Duration(us) * time.Microsecond) }
 		d.Charts = []lines{
-			linesOf(v.language, "names.runs", unit(v.language, counts.Step), counts.Begin, counts.Step, short,
+			linesOf(v.language, "names.runs", unit(v.language, counts.Step), begin, counts.Step, short,
 				values{v.say("legend.done"), done}, values{v.say("legend.failed"), failed}, values{v.say("names.released"), released}),
-			linesOf(v.language, "names.run", v.say("lines.utc"), counts.Begin, counts.Step, write,
+			linesOf(v.language, "names.run", v.say("lines.utc"), begin, counts.Step, write,
 				values{"p50", run50}, values{"p95", run95}, values{"p99", run99}),
-			linesOf(v.language, "names.wait", v.say("lines.utc"), counts.Begin, counts.Step, write, values{"p50", wait50},
+			linesOf(v.language, "names.wait", v.say("lines.utc"), begin, counts.Step, write, values{"p50", wait50},
 				values{"p95", wait95}),
 		}
 	}

@@ -235,4 +235,7 @@ func (b *tab) accessible(where string) {
 			`[...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth && !e.closest(".scroll")).
 			slice(0, 5).map((e) => e.outerHTML.slice(0, 100))`))
 	}
+	if lines := is[int](b, `new Set([...document.querySelectorAll("nav.main a")].map((a) => a.offsetTop)).size`); lines > 1 {
+		b.t.Errorf("%s: the navigation takes %d lines", where, lines)
+	}
 }

@@ -69,8 +69,8 @@ type NamePart struct {
 }
 
 // Names returns what became of the runs of the last since, by name and first level of the queue: at most NamesKept. Workers count what they
-// do and write it every 10 s. Counts are kept for each minute for 3 h, then for 10 minutes up to 48 h, then for each hour; so the first
-// parts of the time are whole, and the first one may begin a little earlier.
+// do and write it every 10 s. Counts are kept for each minute for 3 h, then for 10 minutes up to 48 h, then for each hour; so all
+// parts of the time but the last one are whole, and the first one may begin a little earlier.
 func (o *Operator) Names(ctx context.Context, since time.Duration) (NameCounts, error) {
 	t, counts, err := o.namesSince(ctx, since)
 	if err != nil {
@@ -152,7 +152,8 @@ func keptFor(since time.Duration) time.Duration {
 	return time.Hour
 }
 
-// namesSince opens the tables, and divides the last since into parts: sixtieths, rounded up to what counts are kept for.
+// namesSince opens the tables, and divides the last since into parts: sixtieths, rounded up to what counts are kept for. One more begins
+// when the newest of these counts did, so that little is left to it, however long the parts are.
 func (o *Operator) namesSince(ctx context.Context, since time.Duration) (*tables, NameCounts, error) {
 	var counts NameCounts
 	t, err := o.open(ctx)
@@ -164,6 +165,7 @@ func (o *Operator) namesSince(ctx context.Context, since time.Duration) (*tables
 	}
 	kept := keptFor(since)
 	counts.Step = max((since/trendParts + kept - 1).Truncate(kept), kept)
-	counts.Begin = counts.Now.Add(-since).Truncate(counts.Step)
+	n := (since + counts.Step - 1) / counts.Step
+	counts.Begin = counts.Now.Truncate(kept).Add(-n * counts.Step)
 	return t, counts, err
 }

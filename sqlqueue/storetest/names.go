@@ -154,6 +154,16 @@ var namesCases = []testCase{
 				few.Names[0].Runs() >= all.Names[0].Runs() {
 				f.Errorf("of the last 90 minutes: %+v, %v", few, err)
 			}
+			for last, most := range map[time.Duration]time.Duration{
+				operator.NamesKept: time.Hour, 5 * 24 * time.Hour: time.Hour, 40 * time.Hour: 10 * time.Minute,
+			} {
+				counts, err := o.Names(f.Context(), last)
+				f.must(err)
+				whole := counts.Begin.Add(counts.Step * time.Duration(len(counts.Names[0].Trend.Done)-1))
+				if open := counts.Now.Sub(whole); open < 0 || open >= most {
+					f.Errorf("of the last %v the part that is not over lasts %v, want less than %v", last, open, most)
+				}
+			}
 			_, err = o.NameTrend(f.Context(), "a\x00", "\xff", time.Hour)
 			f.must(err)
 			_, err = o.Sizes(f.Context(), "\xff\x00", time.Hour)
