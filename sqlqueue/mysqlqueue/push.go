@@ -78,10 +78,12 @@ func (s *store) pushIn(ctx context.Context, db sqldb.DB, jobs []driver.NewJob) (
 
 // learn remembers where jobs were pushed to.
 func (s *store) learn(jobs []driver.NewJob) {
+	for l := range lane.Of(jobs) {
+		s.known.lanes.Learn(l.Queue, l.Priority)
+		s.known.turns.Learn(l.Queue)
+		s.known.places.Pushed(l)
+	}
 	for _, job := range jobs {
-		s.known.lanes.Learn(job.Queue, job.Priority)
-		s.known.turns.Learn(job.Queue)
-		s.known.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.known.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

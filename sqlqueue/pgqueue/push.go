@@ -136,10 +136,12 @@ func (s *store) pushed(jobs []driver.NewJob, later []string) {
 	if later != nil {
 		s.notifier.later(s.DB, later)
 	}
+	for l := range lane.Of(jobs) {
+		s.lanes.Learn(l.Queue, l.Priority)
+		s.turns.Learn(l.Queue)
+		s.places.Pushed(l)
+	}
 	for _, job := range jobs {
-		s.lanes.Learn(job.Queue, job.Priority)
-		s.turns.Learn(job.Queue)
-		s.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
 		if !job.At.IsZero() {
 			s.lanes.Rewind(lane.Lane{Queue: job.Queue, Priority: job.Priority}, job.At)
 		}

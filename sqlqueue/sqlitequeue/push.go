@@ -68,12 +68,10 @@ func (s *store) pushAll(ctx context.Context, db sqldb.Executor, jobs []driver.Ne
 
 // learn remembers where jobs were pushed to.
 func (s *store) learn(jobs []driver.NewJob) {
-	for i, job := range jobs {
-		if i == 0 || job.Queue != jobs[i-1].Queue || job.Priority != jobs[i-1].Priority {
-			s.lanes.Learn(job.Queue, job.Priority)
-			s.turns.Learn(job.Queue)
-			s.places.Pushed(lane.Lane{Queue: job.Queue, Priority: job.Priority})
-		}
+	for l := range lane.Of(jobs) {
+		s.lanes.Learn(l.Queue, l.Priority)
+		s.turns.Learn(l.Queue)
+		s.places.Pushed(l)
 	}
 }
 

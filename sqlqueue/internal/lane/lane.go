@@ -3,10 +3,13 @@
 package lane
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 // Interval is how long a lane that another process opens may stay unknown.
@@ -20,6 +23,22 @@ const keep = time.Minute
 type Lane struct {
 	Queue    string
 	Priority int16
+}
+
+// Of returns the lanes of jobs. Of jobs that follow each other in one lane it comes once.
+func Of(jobs []driver.NewJob) iter.Seq[Lane] {
+	return func(yield func(Lane) bool) {
+		var last Lane
+		for i, job := range jobs {
+			l := Lane{job.Queue, job.Priority}
+			if i > 0 && l == last {
+				continue
+			}
+			if last = l; !yield(l) {
+				return
+			}
+		}
+	}
 }
 
 // Set is the lanes that a store has seen. The zero value knows none. It is safe for concurrent use.

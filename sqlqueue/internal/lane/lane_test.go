@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sqlqueue/sqlqueue/sqlqueue/driver"
 )
 
 func TestLanesComeByQueueThenPriority(t *testing.T) {
@@ -18,6 +20,20 @@ func TestLanesComeByQueueThenPriority(t *testing.T) {
 	want := []Lane{{"sms", 0}, {"mail", -3}, {"mail", 0}, {"mail", 5}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestALaneComesOnceForJobsThatFollowEachOther(t *testing.T) {
+	var jobs []driver.NewJob
+	lanes := []Lane{{"mail", 0}, {"mail", 0}, {"mail", 5}, {"mail", 5}, {"sms", 5}, {"mail", 0}}
+	for _, l := range lanes {
+		jobs = append(jobs, driver.NewJob{Queue: l.Queue, Priority: l.Priority})
+	}
+	if got, want := slices.Collect(Of(jobs)), slices.Compact(lanes); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := slices.Collect(Of(make([]driver.NewJob, 2))); !slices.Equal(got, []Lane{{}}) {
+		t.Errorf("of the empty lane: got %v", got)
 	}
 }
 
