@@ -2,6 +2,7 @@
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.1
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.8
 HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
 KUBECTL_VALIDATE := sigs.k8s.io/kubectl-validate@v0.0.4
 
@@ -97,16 +98,16 @@ lint: ## check style and the architecture's arrows
 	cd bench && go run $(GOLANGCI_LINT) run ./...
 
 .PHONY: package-check
-package-check: ## check what goreleaser, Helm, Kubernetes and systemd read: a minute, the first time ten
-	@GORELEASER="go run $(GORELEASER)" HELM="go run $(HELM)" KUBECTL_VALIDATE="go run $(KUBECTL_VALIDATE)" contrib/check.sh
+package-check: ## check what goreleaser, GitHub, Helm, Kubernetes and systemd read: a minute, the first time ten
+	@GORELEASER="go run $(GORELEASER)" ACTIONLINT="go run $(ACTIONLINT)" HELM="go run $(HELM)" KUBECTL_VALIDATE="go run $(KUBECTL_VALIDATE)" contrib/check.sh
 
 .PHONY: manifests
 manifests: ## write contrib/kubernetes from the chart
 	go run $(HELM) template sqlqueue contrib/helm/sqlqueue --values contrib/kubernetes/values.yaml > contrib/kubernetes/sqlqueue.yaml
 
 .PHONY: package
-package: ## archives for every system, and the deb, of this commit into dist/: 10 minutes
-	go run $(GORELEASER) release --snapshot --clean --skip=sbom
+package: ## archives for every system, the deb, and with syft the SBOMs, of this commit into dist/: 10 minutes
+	go run $(GORELEASER) release --snapshot --clean $(if $(shell command -v syft),,--skip=sbom)
 
 .PHONY: image-check
 image-check: ## build the image and run the demo in examples/compose with it: 5 minutes, needs Docker

@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 
-(cd .. && $GORELEASER check --quiet)
+(cd .. && $GORELEASER check --quiet && $ACTIONLINT -shellcheck= .github/workflows/*.yml)
 
 $HELM lint --strict --quiet --values helm/sqlqueue/ci/full-values.yaml --set podMonitor.enabled=true helm/sqlqueue
 mkdir "$scratch/kubernetes"
